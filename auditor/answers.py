@@ -1,0 +1,49 @@
+"""What a fold answers: what a report changed, and the record kept of every learnt decision."""
+
+from typing import Literal
+
+import msgspec
+
+from strategist import Update
+
+from .rewards import Report
+
+Pending = Literal["next_decision", "window"]
+
+
+class FeedbackResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What a report did."""
+
+    updated: bool = False
+    duplicate: bool = False
+    closed: bool = False  # the decision was over before: how it ended stands in its `Learned`
+    pending: Pending | None = None
+    reason: str | None = None
+    report: Report | None = None
+
+
+class ValidationResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What a validation did to the decision it joined and to its episode."""
+
+    updated: bool = False
+    reason: str | None = None
+    trace_id: str | None = None
+    report: Report | None = None
+    validations: int = 0
+    success_rate: float = 0.0
+    promoted_to_skill: bool = False
+    skill_id: int | None = None
+
+
+class Learned(msgspec.Struct, frozen=True, kw_only=True):
+    """How a decision ended: its reward and update, or why there is none."""
+
+    trace_id: str
+    point: str
+    seq: int  # of the event that completed it
+    report: Report | None
+    update: Update | None
+    reason: str | None = None
+
+
+Answer = FeedbackResult | ValidationResult | None

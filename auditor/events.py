@@ -1,0 +1,197 @@
+"""The journal's events. Whatever changes a fold is one of these; nothing else does."""
+
+import msgspec
+
+from .feedback import Outcome
+from .rules import Rules
+from .trace import Trace
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
+    """Something that happened to a tenant; `at` is in seconds since the epoch."""
+
+    tenant: str
+    at: float
+
+    @property
+    def kind(self) -> str:
+        return str(self.__struct_config__.tag)
+
+    @property
+    def ref(self) -> str:
+        """What the event is about: a trace, an episode, a task; the key it is found by."""
+        return ""
+
+
+class Decided(Event, frozen=True, kw_only=True, tag="decision"):
+    """A decision was made and answered."""
+
+    trace: Trace
+
+    @property
+    def ref(self) -> str:
+        return self.trace.trace_id
+
+
+class Reported(Event, frozen=True, kw_only=True, tag="feedback"):
+    """An agent reported what came of a decision."""
+
+    trace_id: str
+    outcome: Outcome
+
+    @property
+    def ref(self) -> str:
+        return self.trace_id
+
+
+class Validated(Event, frozen=True, kw_only=True, tag="validation"):
+    """An agent says whether an episode's fix worked; without a trace the fold joins it to one."""
+
+    episode_id: int
+    trace_id: str | None
+    success: bool
+    applied_suggestion: bool
+
+    @property
+    def ref(self) -> str:
+        return self.trace_id or ""
+
+
+class Episode(msgspec.Struct, frozen=True, kw_only=True):
+    """A remembered failure as it was captured, with the vector it is found by."""
+
+    namespace: str = ""
+    episode_type: str = "failure"
+    goal: str
+    planned_action: str = ""
+    task_id: str | None = None
+    trace_id: str | None = None
+    error_trace: str = ""
+    error_class: str = "unknown"
+    tool_chain: tuple[str, ...] = ()
+    environment: dict[str, object] = {}
+    preconditions: dict[str, object] = {}
+    resolution: str = ""
+    severity: float = 0.4
+    license: str | None = None
+    origin: str = "agents"
+    tags: tuple[str, ...] = ()
+    custom: dict[str, object] = {}
+    digest: str  # of its text, to recognise an exact repeat
+    embedder: str = ""
+    vector: bytes = b""  # float32 little-endian; empty for a duplicate
+
+
+class Captured(Event, frozen=True, kw_only=True, tag="capture"):
+    """A failure was captured; the event's sequence number is the episode's id."""
+
+    episode: Episode
+    duplicate_of: int | None = None
+
+    @property
+    def ref(self) -> str:
+        return self.episode.digest
+
+
+class SignatureSeen(Event, frozen=True, kw_only=True, tag="signature"):
+    """The first decision about an action signature: its text and vector, so that cases can be found."""
+
+    namespace: str
+    signature: str
+    text: str
+    embedder: str
+    vector: bytes
+
+    @property
+    def ref(self) -> str:
+        return self.signature
+
+
+class EpisodeDeleted(Event, frozen=True, kw_only=True, tag="episode_deleted"):
+    """An episode was purged; its capture keeps its number and loses its content."""
+
+    episode_id: int
+
+
+class Purged(Event, frozen=True, kw_only=True, tag="purged"):
+    """What stands where a purged event stood."""
+
+
+class SkillRetired(Event, frozen=True, kw_only=True, tag="skill_retired"):
+    """An operator retired a skill; it is not promoted again by itself."""
+
+    skill_id: int
+    reason: str
+
+
+class WindowClosed(Event, frozen=True, kw_only=True, tag="window_closed"):
+    """The time for feedback on a decision is over."""
+
+    trace_id: str
+
+    @property
+    def ref(self) -> str:
+        return self.trace_id
+
+
+class TrajectoryClosed(Event, frozen=True, kw_only=True, tag="trajectory_closed"):
+    """No decision followed within the task's time to live."""
+
+    point: str
+    namespace: str
+    task_id: str
+
+
+class Configured(Event, frozen=True, kw_only=True, tag="configured"):
+    """The rules of the fold changed (also written once, at the very first start)."""
+
+    rules: Rules
+    settings_hash: str
+
+
+class Checkpointed(Event, frozen=True, kw_only=True, tag="checkpoint"):
+    """An operator named the learnt state of this moment."""
+
+    checkpoint_id: str
+    name: str
+    seq: int  # the prefix it holds
+    size_bytes: int
+
+    @property
+    def ref(self) -> str:
+        return self.checkpoint_id
+
+
+class Restored(Event, frozen=True, kw_only=True, tag="restored"):
+    """The fold goes back to the prefix a checkpoint names; what came between stays logged but unlearnt."""
+
+    checkpoint_id: str
+    seq: int
+
+    @property
+    def ref(self) -> str:
+        return self.checkpoint_id
+
+
+AnyEvent = (
+    Decided
+    | Reported
+    | Validated
+    | Captured
+    | SignatureSeen
+    | EpisodeDeleted
+    | Purged
+    | SkillRetired
+    | WindowClosed
+    | TrajectoryClosed
+    | Configured
+    | Checkpointed
+    | Restored
+)
+
+
+class Recorded(msgspec.Struct, frozen=True):
+    """A committed event with its place in the log."""
+
+    seq: int
+    event: AnyEvent

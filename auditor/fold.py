@@ -1,0 +1,315 @@
+"""The fold: learnt state as a pure function of the journal, one tenant at a time.
+
+`TenantFold.apply` takes one event and changes the state; the same events in the same order give the
+same bytes. What it answers, and which decisions it learnt, is returned, not reported.
+"""
+
+from collections.abc import Iterable
+from typing import Self
+
+import msgspec
+
+from strategist import Policy, PolicySnapshot, Update
+
+from . import promotion
+from .answers import Answer, FeedbackResult, Learned, ValidationResult
+from .cases import Cases
+from .credit import Credit, OpenDecision, TaskKey, Trajectory
+from .events import (
+    AnyEvent,
+    Decided,
+    EpisodeDeleted,
+    Reported,
+    SkillRetired,
+    TrajectoryClosed,
+    Validated,
+    WindowClosed,
+)
+from .feedback import Outcome
+from .rewards import Report, Scene, default_report, join, score
+from .rules import PointRules, Rules
+from .skills import Skill, Skills
+from .trace import PROCEED, Trace
+
+LATE = "the decision is closed; this report is logged, not learnt"
+
+
+class PointCounts(msgspec.Struct):
+    """What /status says of a point."""
+
+    decisions: int = 0
+    agreed_with_rule: int = 0
+    interventions: int = 0  # anything but PROCEED
+    interventions_by_exploration: int = 0
+
+
+class TenantDump(msgspec.Struct, frozen=True, kw_only=True):
+    """A tenant's learnt state at rest; equal states give equal bytes."""
+
+    tenant: str
+    policies: dict[str, PolicySnapshot]
+    counts: dict[str, PointCounts]
+    open: list[OpenDecision]
+    trajectories: list[tuple[TaskKey, Trajectory]]
+    cases: list[tuple[str, str, int, int]]
+    validations: list[tuple[int, int, int, list[str]]]
+    skills: list[Skill]
+
+
+class Applied(msgspec.Struct, frozen=True):
+    """What one event did: the answer to whoever sent it, and the decisions that were learnt."""
+
+    answer: Answer = None
+    learned: tuple[Learned, ...] = ()
+
+
+class TenantFold:
+    """One tenant's policies, open decisions, cases, validations and skills."""
+
+    def __init__(self, tenant: str, rules: Rules) -> None:
+        self.tenant = tenant
+        self.rules = rules
+        self.touched = False  # whether any event was about this tenant
+        self.policies = {point: Policy(of.policy) for point, of in rules.points.items()}
+        self.counts = {point: PointCounts() for point in rules.points}
+        self.credit = Credit()
+        self.cases = Cases()
+        self.skills = Skills()
+
+    def configure(self, rules: Rules) -> None:
+        """Follow new rules from here on; a changed feature spec starts that point afresh."""
+        for point, of in rules.points.items():
+            before = self.rules.points.get(point)
+            if before is None or before.spec_hash != of.spec_hash:
+                self.policies[point] = Policy(of.policy)
+                self.counts.setdefault(point, PointCounts())
+                self.credit.drop(point)
+            else:
+                self.policies[point].configure(of.policy)
+        self.rules = rules
+
+    def apply(self, seq: int, event: AnyEvent) -> Applied:
+        """Fold one event of this tenant."""
+        match event:
+            case Decided():
+                return Applied(None, self._decided(seq, event))
+            case Reported():
+                return self._reported(seq, event)
+            case Validated():
+                return self._validated(seq, event)
+            case WindowClosed():
+                return Applied(None, self._window_closed(seq, event))
+            case TrajectoryClosed():
+                return Applied(None, self._trajectory_closed(seq, event))
+            case EpisodeDeleted():
+                self.skills.forget(event.episode_id)
+            case SkillRetired():
+                if (skill := self.skills.by_id(event.skill_id)) is not None:
+                    skill.status, skill.retired_by_operator = "retired", True
+        return Applied()
+
+    def _decided(self, seq: int, event: Decided) -> tuple[Learned, ...]:
+        trace = event.trace
+        if trace.point not in self.policies or trace.spec_hash != self.rules.points[trace.point].spec_hash:
+            return ()  # its keys belong to a table that is no longer there
+        self._count(trace)
+        learned = []
+        for earlier in self.credit.begin(trace, event.at):
+            if earlier.report is None and earlier.obeyed_block:
+                earlier.report = self._score(earlier)
+            if earlier.ready:
+                learned.append(self._learn(seq, earlier))
+        return tuple(learned)
+
+    def _count(self, trace: Trace) -> None:
+        counts = self.counts[trace.point]
+        counts.decisions += 1
+        counts.agreed_with_rule += trace.rule is not None and trace.action == trace.rule
+        if trace.point == "gate" and trace.action != PROCEED:
+            counts.interventions += 1
+            counts.interventions_by_exploration += trace.explored
+
+    def _reported(self, seq: int, event: Reported) -> Applied:
+        decision = self.credit.open.get(event.trace_id)
+        if decision is None:
+            return Applied(FeedbackResult(closed=True, reason=LATE))
+        outcome = event.outcome
+        if outcome in decision.outcomes:
+            return Applied(self._standing(decision, duplicate=True))
+        if not outcome.executed:
+            return self._cancelled(seq, decision)
+        if decision.report is not None and not outcome.terminal:
+            decision.outcomes.append(outcome)
+            return Applied(self._standing(decision, reason="the decision has its reward; this report is logged"))
+        decision.outcomes.append(outcome)
+        decision.ended = decision.terminal if outcome.terminal is None else outcome.terminal
+        self._observe_case(decision, outcome)
+        self.credit.note_outcome(decision, outcome.success, event.at)
+        if decision.report is None and decision.complete and not (decision.obeyed_block and not decision.ended):
+            decision.report = self._score(decision)
+        return self._settle(seq, decision)
+
+    def _settle(self, seq: int, decision: OpenDecision) -> Applied:
+        """Learn the decision if it is ready; say what it waits for otherwise."""
+        if not decision.ready:
+            return Applied(self._standing(decision))
+        learned = self._learn(seq, decision)
+        return Applied(FeedbackResult(updated=learned.update is not None, report=learned.report), (learned,))
+
+    def _standing(
+        self, decision: OpenDecision, *, duplicate: bool = False, reason: str | None = None
+    ) -> FeedbackResult:
+        waits_for_reward = decision.report is None and not decision.obeyed_block
+        return FeedbackResult(
+            duplicate=duplicate,
+            pending="window" if waits_for_reward else "next_decision",
+            reason=reason,
+            report=decision.report,
+        )
+
+    def _cancelled(self, seq: int, decision: OpenDecision) -> Applied:
+        reason = "not executed: the decision is cancelled, unscored"
+        self.credit.close(decision)
+        learned = Learned(
+            trace_id=decision.trace_id, point=decision.point, seq=seq, report=None, update=None, reason=reason
+        )
+        return Applied(FeedbackResult(reason=reason), (learned,))
+
+    def _observe_case(self, decision: OpenDecision, outcome: Outcome) -> None:
+        if decision.signature is None or decision.case_counted or outcome.success is None:
+            return
+        if decision.planned_action_ran():
+            self.cases.observe(decision.namespace, decision.signature, outcome.success)
+            decision.case_counted = True
+
+    def _validated(self, seq: int, event: Validated) -> Applied:
+        decision = (
+            self.credit.newest_citing(event.episode_id)
+            if event.trace_id is None
+            else self.credit.open.get(event.trace_id)
+        )
+        trace_id = decision.trace_id if decision else event.trace_id
+        counted = self.skills.count(event.episode_id, trace_id, event.success)
+        skill = promotion.review(self.skills, event.episode_id, seq, self.rules.promotion)
+        learned: tuple[Learned, ...] = ()
+        updated, reason, report = False, None, None
+        if not counted:
+            reason = "this decision's validation was counted before"
+        elif decision is None:
+            reason = "no open decision rests on this episode; the validation counts for the episode"
+        else:
+            decision.validation = event.success
+            decision.ended = decision.ended or decision.terminal
+            decision.report = report = self._score(decision)
+            applied = self._settle(seq, decision)
+            learned, updated = applied.learned, bool(applied.learned)
+            reason = None if updated else "waiting for the task's next decision"
+        record = self.skills.of(event.episode_id)
+        return Applied(
+            ValidationResult(
+                updated=updated,
+                reason=reason,
+                trace_id=trace_id,
+                report=report,
+                validations=record.total,
+                success_rate=record.success_rate,
+                promoted_to_skill=skill is not None and skill.status == "trial",
+                skill_id=skill.skill_id if skill and skill.status == "trial" else None,
+            ),
+            learned,
+        )
+
+    def _window_closed(self, seq: int, event: WindowClosed) -> tuple[Learned, ...]:
+        decision = self.credit.open.get(event.trace_id)
+        if decision is None:
+            return ()
+        if decision.report is None:
+            decision.report = self._score(decision)
+            decision.ended = decision.ended or decision.terminal
+        if decision.ready or decision.task is None:
+            return (self._learn(seq, decision),)
+        return ()
+
+    def _trajectory_closed(self, seq: int, event: TrajectoryClosed) -> tuple[Learned, ...]:
+        trajectory = self.credit.trajectories.pop((event.point, event.namespace, event.task_id), None)
+        if trajectory is None:
+            return ()
+        learned = []
+        for decision in [self.credit.open[trace_id] for trace_id in trajectory.open]:
+            decision.report = decision.report or self._score(decision)
+            learned.append(self._learn(seq, decision))
+        return tuple(learned)
+
+    def _score(self, decision: OpenDecision) -> Report:
+        """The decision's reward from all that was reported; the default reward when nothing was."""
+        rules = self._rules(decision)
+        if not decision.outcomes and decision.validation is None and not decision.obeyed_block:
+            return default_report(decision.point)
+        scenes = [Scene(decision.action, o, decision.validation) for o in decision.outcomes or [Outcome()]]
+        return join([score(decision.point, scene, rules.weights) for scene in scenes], rules.join)
+
+    def _learn(self, seq: int, decision: OpenDecision) -> Learned:
+        settings = self._rules(decision).policy
+        self.credit.close(decision)
+        if settings.mode == "frozen":
+            return _ended(seq, decision, reason="the policy is frozen; nothing is learnt")
+        return _ended(seq, decision, self.policies[decision.point].fold(decision.transition(settings.gamma)))
+
+    def _rules(self, decision: OpenDecision) -> PointRules:
+        return self.rules.points[decision.point]
+
+    def dump(self) -> TenantDump:
+        decisions, trajectories = self.credit.dump()
+        validations, skills = self.skills.dump()
+        return TenantDump(
+            tenant=self.tenant,
+            policies={p: PolicySnapshot.of(self.policies[p], self.rules.points[p].spec_hash) for p in self.policies},
+            counts=self.counts,
+            open=decisions,
+            trajectories=trajectories,
+            cases=self.cases.dump(),
+            validations=validations,
+            skills=skills,
+        )
+
+    @classmethod
+    def load(cls, dump: TenantDump, rules: Rules) -> Self:
+        """The state a dump holds.
+
+        Raises:
+          SpecMismatch: a point's feature spec is not the one its values were learnt under.
+        """
+        fold = cls(dump.tenant, rules)
+        fold.touched = True
+        for point, snapshot in dump.policies.items():
+            fold.policies[point] = snapshot.restore(rules.points[point].policy, rules.points[point].spec_hash)
+            fold.counts[point] = dump.counts[point]
+        fold.credit = Credit.load(dump.open, dump.trajectories)
+        fold.cases = Cases.load(dump.cases)
+        fold.skills = Skills.load(dump.validations, dump.skills)
+        return fold
+
+    def expired(self, now: float) -> Iterable[WindowClosed | TrajectoryClosed]:
+        """The closings that are due: events for whoever holds the clock to append."""
+        shortest = min(point.window_s for point in self.rules.points.values())
+        for decision in self.credit.open.values():
+            age = now - decision.at
+            if age < shortest:
+                break  # the rest is younger
+            waiting_for_task = decision.report is not None and decision.task is not None
+            if not waiting_for_task and age >= self._rules(decision).window_s:
+                yield WindowClosed(tenant=self.tenant, at=now, trace_id=decision.trace_id)
+        for (point, namespace, task_id), trajectory in self.credit.trajectories.items():
+            if now - trajectory.last_at >= self.rules.trajectory_ttl_s:
+                yield TrajectoryClosed(tenant=self.tenant, at=now, point=point, namespace=namespace, task_id=task_id)
+
+
+def _ended(seq: int, decision: OpenDecision, update: Update | None = None, reason: str | None = None) -> Learned:
+    return Learned(
+        trace_id=decision.trace_id,
+        point=decision.point,
+        seq=seq,
+        report=decision.report,
+        update=update,
+        reason=reason,
+    )

@@ -1,0 +1,78 @@
+"""The one consumer: it reads committed events in sequence order, folds them and publishes what was learnt."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable
+
+from .answers import Answer
+from .events import Recorded, Restored
+from .fold import Applied
+from .protocols import EventSource, LearnedSink, PrefixStore
+from .state import State
+
+ANSWERS_KEPT = 10_000  # answers nobody came for (a cancelled request) are dropped beyond this
+
+
+class Learner:
+    """Owns the learnt state. Decisions read it between two folds and name its sequence number."""
+
+    def __init__(self, state: State, source: EventSource, sink: LearnedSink, prefixes: PrefixStore) -> None:
+        self.state = state
+        self.failure: Exception | None = None
+        self._source, self._sink, self._prefixes = source, sink, prefixes
+        self._answers: OrderedDict[int, Answer] = OrderedDict()
+        self._waiting: dict[int, asyncio.Future[Answer]] = {}
+        self._observers: list[Callable[[Recorded, Applied], None]] = []
+
+    @property
+    def version(self) -> int:
+        return self.state.seq
+
+    def observe(self, observer: Callable[[Recorded, Applied], None]) -> None:
+        """Have every folded event handed on with what it did (memory and metrics are folds too)."""
+        self._observers.append(observer)
+
+    async def reached(self, seq: int) -> Answer:
+        """Wait until the event is folded; its answer."""
+        if seq in self._answers:
+            return self._answers.pop(seq)
+        if seq <= self.state.seq:
+            return None
+        if self.failure is not None:
+            raise self.failure
+        future = self._waiting.setdefault(seq, asyncio.get_running_loop().create_future())
+        return await asyncio.shield(future)
+
+    async def run(self) -> None:
+        """Fold for ever. A fold that fails is a defect: it stops the learner, and everybody who waits hears of it."""
+        try:
+            while True:
+                for recorded in await self._source.committed(self.state.seq):
+                    await self._fold(recorded)
+        except Exception as error:
+            self.failure = error
+            for future in self._waiting.values():
+                if not future.done():
+                    future.set_exception(error)
+            raise
+
+    async def _fold(self, recorded: Recorded) -> None:
+        event, prefix = recorded.event, None
+        if isinstance(event, Restored):
+            prefix = await self._prefixes.prefix(event.tenant, event.seq)
+        applied = self.state.apply(recorded, prefix)
+        if applied.learned:
+            self._sink.record(event.tenant, applied.learned)
+        for observer in self._observers:
+            observer(recorded, applied)
+        self._answer(recorded.seq, applied.answer)
+
+    def _answer(self, seq: int, answer: Answer) -> None:
+        future = self._waiting.pop(seq, None)
+        if future is not None:
+            if not future.done():
+                future.set_result(answer)
+        elif answer is not None:
+            self._answers[seq] = answer
+            if len(self._answers) > ANSWERS_KEPT:
+                self._answers.popitem(last=False)

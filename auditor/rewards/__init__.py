@@ -1,0 +1,6 @@
+"""Rewards: a weighted sum of named, bounded, explained terms per decision point."""
+
+from .reward import JoinRule, Report, default_report, join, score
+from .terms import DEFAULT_WEIGHTS, Scene, Term
+
+__all__ = ["DEFAULT_WEIGHTS", "JoinRule", "Report", "Scene", "Term", "default_report", "join", "score"]

@@ -1,0 +1,102 @@
+"""The terms of each point's reward. Each returns a value in [-1, 1] with a sentence, or None when unknown.
+
+Routing terms follow the Aurora example (latency .4, cost .3, SLO .2, failures .1 give .88 for it).
+"""
+
+from collections.abc import Callable
+
+import msgspec
+
+from ..feedback import Outcome
+from ..trace import BLOCK
+
+
+class Scene(msgspec.Struct, frozen=True):
+    """What a term may look at: the action taken, the report, and a validation if there was one."""
+
+    action: str
+    outcome: Outcome
+    validation: bool | None = None
+
+
+class Term(msgspec.Struct, frozen=True):
+    """One summand: weight * value, and why."""
+
+    name: str
+    value: float
+    weight: float
+    sentence: str
+
+
+Judged = tuple[float, str] | None
+Judge = Callable[[Scene], Judged]
+
+
+def clip(value: float) -> float:
+    return max(-1.0, min(1.0, value))
+
+
+def latency(scene: Scene) -> Judged:
+    ms = scene.outcome.latency_ms
+    return None if ms is None else (clip((200.0 - ms) / 200.0), f"{ms:g} ms against a yardstick of 200 ms")
+
+
+def cost(scene: Scene) -> Judged:
+    usd = scene.outcome.cost
+    return None if usd is None else (clip(1.0 - usd), f"${usd:g}; free is 1, two dollars or more is -1")
+
+
+def slo(scene: Scene) -> Judged:
+    hit = scene.outcome.slo_hit
+    return (
+        None if hit is None else (1.0, "the service level was met") if hit else (-0.5, "the service level was missed")
+    )
+
+
+def failures(scene: Scene) -> Judged:
+    n = scene.outcome.failures
+    return None if n is None else (1.0, "no failures") if n == 0 else (-min(1.0, n / 3.0), f"{n} failures")
+
+
+def success(scene: Scene) -> Judged:
+    """A validation outranks the exit code."""
+    stated = scene.outcome.success if scene.validation is None else scene.validation
+    if stated is None:
+        return None
+    source = "reported" if scene.validation is None else "validated"
+    return (1.0, f"{source} as a success") if stated else (-1.0, f"{source} as a failure")
+
+
+def gate_outcome(scene: Scene) -> Judged:
+    """Success or failure of what the answer let happen; a block has no outcome of its own."""
+    return None if scene.action == BLOCK else success(scene)
+
+
+FRICTION = {"HINT": -0.02, "REWRITE": -0.05, BLOCK: -0.15}
+
+
+def friction(scene: Scene) -> Judged:
+    """What an interruption costs the agent, whatever comes of it."""
+    value = FRICTION.get(scene.action)
+    return (0.0, "let through") if value is None else (value, f"{scene.action} interrupts the agent")
+
+
+def false_block(scene: Scene) -> Judged:
+    if scene.action != BLOCK or not scene.outcome.overridden or scene.outcome.success is None:
+        return None
+    return (-0.5, "blocked, run anyway, and it succeeded") if scene.outcome.success else (0.0, "the block was right")
+
+
+def spend(scene: Scene) -> Judged:
+    usd = scene.outcome.cost
+    return None if usd is None else (clip(-usd), f"${usd:g} spent")
+
+
+TERMS: dict[str, dict[str, Judge]] = {
+    "route": {"latency": latency, "cost": cost, "slo": slo, "failures": failures, "success": success},
+    "gate": {"outcome": gate_outcome, "friction": friction, "false_block": false_block, "cost": spend},
+}
+DEFAULT_WEIGHTS: dict[str, dict[str, float]] = {
+    "route": {"latency": 0.4, "cost": 0.3, "slo": 0.2, "failures": 0.1, "success": 0.0},
+    "gate": {"outcome": 1.0, "friction": 1.0, "false_block": 1.0, "cost": 1.0},
+}

@@ -1,0 +1,44 @@
+"""The rules a fold follows. They are journalled as an event, so that a later fold follows the same ones."""
+
+from hashlib import blake2b
+
+import msgspec
+
+from strategist import PolicySettings
+
+from .rewards import JoinRule
+from .trace import LearnOn
+
+
+class PointRules(msgspec.Struct, frozen=True, kw_only=True):
+    """How one decision point learns: its policy, feature spec, reward mix and window."""
+
+    policy: PolicySettings
+    spec_hash: str
+    weights: dict[str, float]
+    join: JoinRule = "last"
+    window_s: float
+
+
+class PromotionRules(msgspec.Struct, frozen=True, kw_only=True):
+    """When a validated fix is surfaced as a skill (the Vritti system's rule)."""
+
+    validations: int = 3
+    success_rate: float = 0.9
+
+
+class Rules(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that changes a fold besides its events."""
+
+    points: dict[str, PointRules]
+    trajectory_ttl_s: float = 1800.0
+    promotion: PromotionRules = PromotionRules()
+
+    @property
+    def hash(self) -> str:
+        return blake2b(msgspec.json.encode(self, order="sorted"), digest_size=8).hexdigest()
+
+
+def learn_on(point: str, action: str) -> LearnOn:
+    """Whether the first outcome teaches, or the reward must be complete first (advice at gate)."""
+    return "complete" if point == "gate" and action != "PROCEED" else "feedback"

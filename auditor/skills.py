@@ -1,0 +1,74 @@
+"""Validations per episode, and the skills they earn."""
+
+from typing import Literal
+
+import msgspec
+
+SkillStatus = Literal["trial", "retired"]
+
+
+class Skill(msgspec.Struct):
+    """A fix that proved itself. `skill_id` is the sequence number of the validation that earned it."""
+
+    skill_id: int
+    episode_id: int
+    status: SkillStatus = "trial"
+    retired_by_operator: bool = False
+
+
+class Validations(msgspec.Struct):
+    """What agents said of one episode's fix."""
+
+    successes: int = 0
+    failures: int = 0
+    traces: set[str] = msgspec.field(default_factory=set)  # each counts once
+
+    @property
+    def total(self) -> int:
+        return self.successes + self.failures
+
+    @property
+    def success_rate(self) -> float:
+        return self.successes / self.total if self.total else 0.0
+
+
+class Skills:
+    """All validations and skills of a tenant."""
+
+    def __init__(self) -> None:
+        self.validations: dict[int, Validations] = {}
+        self.by_episode: dict[int, Skill] = {}
+
+    def of(self, episode_id: int) -> Validations:
+        return self.validations.get(episode_id, Validations())
+
+    def by_id(self, skill_id: int) -> Skill | None:
+        return next((skill for skill in self.by_episode.values() if skill.skill_id == skill_id), None)
+
+    def count(self, episode_id: int, trace_id: str | None, success: bool) -> bool:
+        """Count a validation; False when this trace was counted before."""
+        record = self.validations.setdefault(episode_id, Validations())
+        if trace_id is not None:
+            if trace_id in record.traces:
+                return False
+            record.traces.add(trace_id)
+        if success:
+            record.successes += 1
+        else:
+            record.failures += 1
+        return True
+
+    def forget(self, episode_id: int) -> None:
+        self.validations.pop(episode_id, None)
+        self.by_episode.pop(episode_id, None)
+
+    def dump(self) -> tuple[list[tuple[int, int, int, list[str]]], list[Skill]]:
+        rows = [(e, v.successes, v.failures, sorted(v.traces)) for e, v in sorted(self.validations.items())]
+        return rows, [self.by_episode[episode_id] for episode_id in sorted(self.by_episode)]
+
+    @classmethod
+    def load(cls, rows: list[tuple[int, int, int, list[str]]], skills: list[Skill]) -> "Skills":
+        loaded = cls()
+        loaded.validations = {e: Validations(good, bad, set(traces)) for e, good, bad, traces in rows}
+        loaded.by_episode = {skill.episode_id: skill for skill in skills}
+        return loaded

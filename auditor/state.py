@@ -1,0 +1,106 @@
+"""Every tenant's fold together, with the rules in force and the last folded sequence number."""
+
+from typing import Self
+
+import msgspec
+
+from .errors import UnreadableFold
+from .events import Configured, Recorded, Restored
+from .fold import Applied, TenantDump, TenantFold
+from .rules import Rules
+
+FORMAT = 1
+
+
+class StateDump(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything learnt, at rest."""
+
+    format: int
+    seq: int
+    rules: Rules
+    settings_hash: str
+    tenants: list[TenantDump]
+
+
+class State:
+    """The learnt state of the whole journal up to `seq`."""
+
+    def __init__(self, rules: Rules, settings_hash: str = "") -> None:
+        self.seq = 0
+        self.rules = rules
+        self.settings_hash = settings_hash
+        self.tenants: dict[str, TenantFold] = {}
+
+    def of(self, tenant: str) -> TenantFold:
+        """The tenant's fold; an unknown tenant has an empty one, which is not kept in a dump."""
+        fold = self.tenants.get(tenant)
+        if fold is None:
+            fold = self.tenants[tenant] = TenantFold(tenant, self.rules)
+        return fold
+
+    def apply(self, recorded: Recorded, prefix: bytes | None = None) -> Applied:
+        """Fold the next event; a restore brings the encoded prefix it goes back to."""
+        event, self.seq = recorded.event, recorded.seq
+        match event:
+            case Configured():
+                self.rules, self.settings_hash = event.rules, event.settings_hash
+                for fold in self.tenants.values():
+                    fold.configure(event.rules)
+                return Applied()
+            case Restored() if prefix is not None:
+                self.tenants[event.tenant] = TenantFold.load(decode_tenant(prefix), self.rules)
+                return Applied()
+            case _:
+                fold = self.of(event.tenant)
+                fold.touched = True
+                return fold.apply(recorded.seq, event)
+
+    def dump(self) -> bytes:
+        """Equal states give equal bytes."""
+        return _encoder.encode(
+            StateDump(
+                format=FORMAT,
+                seq=self.seq,
+                rules=self.rules,
+                settings_hash=self.settings_hash,
+                tenants=[self.tenants[t].dump() for t in sorted(self.tenants) if self.tenants[t].touched],
+            )
+        )
+
+    def dump_tenant(self, tenant: str) -> bytes:
+        return _encoder.encode(self.of(tenant).dump())
+
+    @classmethod
+    def load(cls, payload: bytes) -> Self:
+        """The state a dump holds.
+
+        Raises:
+          UnreadableFold: the payload is damaged or of another format.
+        """
+        try:
+            dump = _decoder.decode(payload)
+        except msgspec.MsgspecError as error:
+            raise UnreadableFold(f"learnt state cannot be read: {error}") from error
+        if dump.format != FORMAT:
+            raise UnreadableFold(f"learnt state has format {dump.format}; this version reads {FORMAT}")
+        state = cls(dump.rules, dump.settings_hash)
+        state.seq = dump.seq
+        state.tenants = {tenant.tenant: TenantFold.load(tenant, dump.rules) for tenant in dump.tenants}
+        return state
+
+
+def decode_tenant(payload: bytes) -> TenantDump:
+    """One tenant's dump, as a checkpoint holds it.
+
+    Raises:
+      UnreadableFold: the payload is damaged.
+    """
+    try:
+        return _tenant_decoder.decode(payload)
+    except msgspec.MsgspecError as error:
+        raise UnreadableFold(f"the checkpoint cannot be read: {error}") from error
+
+
+_encoder = msgspec.msgpack.Encoder(order="deterministic")
+_decoder = msgspec.msgpack.Decoder(StateDump)
+_tenant_decoder = msgspec.msgpack.Decoder(TenantDump)

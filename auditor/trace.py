@@ -1,0 +1,69 @@
+"""A decision as it is journalled: enough to recompute it, to credit it and to explain it."""
+
+from typing import Any, Literal
+
+import msgspec
+
+from strategist import HeadChoice, Mode, Situation, Step
+from strategist.features.bins import Fact
+
+LearnOn = Literal["feedback", "complete"]
+BLOCK, PROCEED = "BLOCK", "PROCEED"
+
+
+class Trace(msgspec.Struct, frozen=True, kw_only=True):
+    """One decision.
+
+    facts and text_codes are the featurizer's raw inputs; heads keep the keys, masks, probabilities
+    and values; execution is what the caller was told beyond the action.
+    """
+
+    trace_id: str
+    namespace: str
+    task_id: str | None
+    previous_trace_id: str | None
+    point: str
+    request: dict[str, Any]
+    facts: dict[str, Fact]
+    text_codes: tuple[str, ...] = ()
+    own_facts: dict[str, Fact] = {}
+    heads: tuple[HeadChoice, ...]
+    rule: str | None = None  # what the point's fixed rule would have done
+    mode: Mode
+    learn_on: LearnOn
+    terminal: bool  # whether the task ends here unless the feedback says otherwise
+    cited: tuple[int, ...] = ()  # episodes the answer rests on
+    signature: str | None = None  # of the action as planned, for the cases
+    abstained: bool = False
+    degraded: tuple[str, ...] = ()
+    execution: dict[str, Any]
+    policy_version: int
+    settings_hash: str
+    spec_hash: str
+
+    @property
+    def action(self) -> str:
+        return self.heads[0].action
+
+    @property
+    def tier(self) -> str | None:
+        return self.heads[1].action if len(self.heads) > 1 else None
+
+    @property
+    def propensity(self) -> float:
+        product = 1.0
+        for head in self.heads:
+            product *= head.propensity
+        return product
+
+    @property
+    def explored(self) -> bool:
+        return any(head.exploration == "explore" for head in self.heads)
+
+    @property
+    def situation(self) -> Situation:
+        return self.heads[0].situation
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        return tuple(Step(head.situation, head.action) for head in self.heads)

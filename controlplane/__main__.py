@@ -1,0 +1,5 @@
+"""`python -m controlplane` is `pointsman`."""
+
+from controlplane.cli import main
+
+main()

@@ -1,0 +1,100 @@
+"""What happens without being asked: closings, recovery files, loading memory, keeping its indexes."""
+
+import asyncio
+
+import numpy as np
+import structlog
+
+from auditor import Learner
+
+from .checkpoints import RecoveryFiles
+from .clock import Clock
+from .embedding import BatchingEmbedder
+from .journal import Journal
+from .memory.store import MemoryStore
+
+log = structlog.get_logger()
+TICK_S = 1.0
+PAGE = 2000
+
+
+class Background:
+    """Loops that run beside the requests; each survives a failure, says so, and tries again."""
+
+    def __init__(
+        self,
+        learner: Learner,
+        journal: Journal,
+        memory: MemoryStore,
+        embedder: BatchingEmbedder,
+        recovery: RecoveryFiles,
+        clock: Clock,
+        recovery_interval_s: float,
+    ) -> None:
+        self._learner, self._journal, self._memory, self._embedder = learner, journal, memory, embedder
+        self._recovery, self._clock, self._recovery_interval_s = recovery, clock, recovery_interval_s
+        self._written_seq = -1
+        self._written_at = clock.monotonic()
+
+    async def run(self) -> None:
+        """Tick for ever."""
+        while True:
+            await asyncio.sleep(TICK_S)
+            try:
+                await self.tick()
+            except Exception:  # a loop that ends silently would leave windows open for ever
+                log.exception("background_tick_failed")
+
+    async def tick(self) -> None:
+        """Everything that is due now."""
+        await self.close_expired()
+        if self._clock.monotonic() - self._written_at >= self._recovery_interval_s:
+            await self.write_recovery()
+        await self._keep_indexes()
+
+    async def close_expired(self) -> None:
+        """Append the ends of windows and trajectories that are due, and wait until they are folded."""
+        now = self._clock.now()
+        due = [event for fold in self._learner.state.tenants.values() for event in fold.expired(now)]
+        if due:
+            first = await self._journal.append(*due)
+            await self._learner.reached(first + len(due) - 1)
+
+    async def write_recovery(self) -> None:
+        """Write down the learnt state, unless nothing was folded since the last time."""
+        self._written_at = self._clock.monotonic()
+        if self._learner.version == self._written_seq:
+            return
+        seq, payload = self._learner.version, self._learner.state.dump()
+        await asyncio.to_thread(self._recovery.write, payload, seq)
+        self._written_seq = seq
+
+    async def load_memory(self) -> None:
+        """Once there is an embedder: read what memory is made of, then follow the learner."""
+        await self._embedder.loaded()
+        self._memory.embedder = self._embedder.name
+        while page := await self._journal.read_memory(self._memory.position, PAGE):
+            for recorded in page:
+                self._memory.take(recorded)
+        self._memory.go_live()
+        log.info("memory_loaded", **self._memory.counts)
+
+    async def _keep_indexes(self) -> None:
+        if not self._memory.live:
+            return
+        for space in list(self._memory.spaces()):
+            for index in (space.episode_index, space.signature_index):
+                if index is not None:
+                    await index.maintain()
+        await self._embed_stale()
+
+    async def _embed_stale(self) -> None:
+        """Embed again what another embedder's vector made unfindable, a batch at a time."""
+        batch, self._memory.stale = self._memory.stale[:PAGE], self._memory.stale[PAGE:]
+        vectors = await self._embedder.embed_many([stale.text for stale in batch])
+        for stale, vector in zip(batch, vectors, strict=True):
+            vector = np.asarray(vector, np.float32)
+            if stale.is_episode and stale.key in stale.space.episodes:
+                stale.space.index_episode(stale.key, vector)
+            elif not stale.is_episode:
+                stale.space.index_signature(stale.key, vector)

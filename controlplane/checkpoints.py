@@ -1,0 +1,119 @@
+"""Learnt state at rest: recovery files (automatic, three generations) and checkpoints (named, kept).
+
+Both are sealed the same way: magic, length, BLAKE2b digest, payload; written to a temporary file, synced,
+renamed, and the folder synced. A file that does not verify is as good as absent: the journal has everything.
+"""
+
+import os
+import re
+import struct
+from hashlib import blake2b
+from pathlib import Path
+
+import structlog
+
+from auditor import State, UnreadableFold
+
+log = structlog.get_logger()
+MAGIC = b"PMFOLD01"
+HEADER = struct.Struct(">8sQ32s")  # magic, payload length, BLAKE2b-256 of the payload
+GENERATIONS = 3
+
+
+def seal(payload: bytes) -> bytes:
+    return HEADER.pack(MAGIC, len(payload), _digest(payload)) + payload
+
+
+def unseal(sealed: bytes) -> bytes:
+    """The payload.
+
+    Raises:
+      UnreadableFold: the file is damaged, cut short, or of another kind.
+    """
+    if len(sealed) < HEADER.size:
+        raise UnreadableFold("the file is shorter than its header")
+    magic, length, digest = HEADER.unpack_from(sealed)
+    payload = sealed[HEADER.size :]
+    if magic != MAGIC:
+        raise UnreadableFold("the file is not learnt state of this format")
+    if len(payload) != length or _digest(payload) != digest:
+        raise UnreadableFold("the file is damaged")
+    return payload
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """After this returns the file is on disk whole; a crash before leaves what was there."""
+    temporary = path.with_suffix(".tmp")
+    with temporary.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+class RecoveryFiles:
+    """The newest few states of the whole fold, by sequence number."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder
+        self.damaged: list[str] = []
+
+    def files(self) -> list[Path]:
+        """Newest first."""
+        return sorted(self._folder.glob("recovery-*.fold"), reverse=True)
+
+    def write(self, payload: bytes, seq: int) -> Path:
+        path = self._folder / f"recovery-{seq:020d}.fold"
+        write_atomically(path, seal(payload))
+        for old in self.files()[GENERATIONS:]:
+            old.unlink(missing_ok=True)
+        return path
+
+    def newest(self) -> State | None:
+        """The newest state that verifies; damaged files are named and passed over."""
+        for path in self.files():
+            try:
+                return State.load(unseal(path.read_bytes()))
+            except UnreadableFold as error:
+                self.damaged.append(path.name)
+                log.error("recovery_file_damaged", file=path.name, error=str(error))
+        return None
+
+
+class CheckpointFiles:
+    """Named tenant states, content-addressed: the id is the digest of what it holds."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder
+
+    def write(self, payload: bytes) -> str:
+        """Store a tenant's dump; its id."""
+        checkpoint_id = f"cp_{_digest(payload).hex()[:32]}"
+        write_atomically(self._path(checkpoint_id), seal(payload))
+        return checkpoint_id
+
+    def read(self, checkpoint_id: str) -> bytes:
+        """Raises UnreadableFold when the file is damaged or missing."""
+        try:
+            payload = unseal(self._path(checkpoint_id).read_bytes())
+        except OSError as error:
+            raise UnreadableFold(f"the checkpoint's file cannot be read: {error.strerror}") from error
+        if not checkpoint_id.endswith(_digest(payload).hex()[:32]):
+            raise UnreadableFold("the file holds another checkpoint")
+        return payload
+
+    def _path(self, checkpoint_id: str) -> Path:
+        if not re.fullmatch(r"cp_[0-9a-f]{32}", checkpoint_id):
+            raise UnreadableFold(f"{checkpoint_id!r} is no checkpoint id")
+        return self._folder / f"{checkpoint_id}.fold"
+
+
+def _digest(payload: bytes) -> bytes:
+    return blake2b(payload, digest_size=32).digest()

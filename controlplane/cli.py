@@ -1,0 +1,285 @@
+"""The command line. Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 the server cannot be reached."""
+
+import asyncio
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import cyclopts
+import httpx
+import msgspec
+from cyclopts import Parameter
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from . import __version__, settings
+from .errors import PointsmanError
+from .settings import Settings
+
+REFUSED, UNREACHABLE = 1, 3
+TIMEOUT_S = 30.0
+Json = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON for machines.")]
+Url = Annotated[str | None, Parameter(help="The server's address; by default what the settings say.")]
+
+app = cyclopts.App(
+    name="pointsman", version=__version__, help="A reinforcement-learning routing control plane for AI agents."
+)
+checkpoint = cyclopts.App(name="checkpoint", help="Keep, list and restore what was learnt.")
+config = cyclopts.App(name="config", help="Show and check the settings.")
+app.command(checkpoint)
+app.command(config)
+
+
+class Failed(Exception):
+    """The command cannot go on; the message says why and what to do."""
+
+    def __init__(self, message: str, code: int = REFUSED) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def main() -> None:
+    """Run the command line."""
+    try:
+        app()
+    except (Failed, PointsmanError) as error:
+        Console(stderr=True).print(f"[red]pointsman:[/red] {error}", highlight=False, soft_wrap=True)
+        sys.exit(error.code if isinstance(error, Failed) else REFUSED)
+
+
+@app.command
+def serve(
+    *,
+    host: str | None = None,
+    port: int | None = None,
+    data_dir: str | None = None,
+    insecure_local: Annotated[bool, Parameter(negative="")] = False,
+) -> None:
+    """Serve the API until interrupted.
+
+    Parameters
+    ----------
+    host: Address to listen on (loopback only until API keys exist).
+    port: Port to listen on; 0 takes a free one.
+    data_dir: Where the journal and the learnt state lie.
+    insecure_local: Read no keys; every caller is the tenant `default`.
+    """
+    from .serving import serve as run
+
+    chosen = settings.load(
+        overrides={"host": host, "port": port, "data_dir": data_dir, "insecure_local": insecure_local or None}
+    )
+    where = f"data in {chosen.data_dir}"
+    run(chosen, lambda url: _lines(f"Pointsman {__version__} at {url}", where, f"docs at {url}/docs"))
+
+
+@app.command
+def demo(
+    *,
+    seed: int = 1,
+    tasks: int = 60,
+    keep: Annotated[bool, Parameter(negative="")] = False,
+    json: Json = False,
+) -> None:
+    """Play a stream of real shell commands with no gate, the fixed rule, and the learned gate.
+
+    Parameters
+    ----------
+    seed: Seed of the stream; the same seed gives the same tasks.
+    tasks: How many tasks the stream has.
+    keep: Keep the scratch folder and the servers' data, and say where.
+    json: Print JSON for machines.
+    """
+    from .demo.run import play
+
+    play(seed=seed, tasks=tasks, keep=keep, as_json=json)
+
+
+@app.command
+def decide(
+    action: str, *, goal: str | None = None, task_id: str | None = None, url: Url = None, json: Json = False
+) -> None:
+    """Ask the gate about a planned action.
+
+    Parameters
+    ----------
+    action: What the agent is about to do.
+    goal: What it is for.
+    task_id: The task it belongs to.
+    """
+    answer = _call("POST", "/v1/decisions", {"planned_action": action, "goal": goal, "task_id": task_id}, url)
+    _show(answer, json, lambda: _lines(
+        f"[bold]{answer['action']}[/bold]  {answer['reason']}",
+        *answer["hints"],
+        *([f"instead: {answer['suggested_action']}"] if answer["suggested_action"] else []),
+        f"trace {answer['trace_id']} · risk {answer['risk']} · evidence {answer['evidence']}",
+    ))  # fmt: skip
+
+
+@app.command
+def feedback(
+    trace_id: str,
+    *,
+    success: bool | None = None,
+    latency_ms: float | None = None,
+    cost: float | None = None,
+    failures: int | None = None,
+    applied_suggestion: bool | None = None,
+    terminal: bool | None = None,
+    url: Url = None,
+    json: Json = False,
+) -> None:
+    """Report what came of a decision.
+
+    Parameters
+    ----------
+    trace_id: The decision's id.
+    success: Whether it worked.
+    latency_ms: How long it took.
+    cost: What it cost, in US dollars.
+    failures: How many failures there were.
+    applied_suggestion: Whether the advice was followed.
+    terminal: Whether the task ends here.
+    """
+    stated = {
+        "success": success, "latency_ms": latency_ms, "cost": cost, "failures": failures,
+        "applied_suggestion": applied_suggestion, "terminal": terminal,
+    }  # fmt: skip
+    outcome = {name: value for name, value in stated.items() if value is not None}
+    answer = _call("POST", "/v1/feedback", {"trace_id": trace_id, "outcome": outcome}, url)
+    _show(answer, json, lambda: _lines(
+        f"updated: {answer['updated']}" + (f" · waits for {answer['pending']}" if answer["pending"] else ""),
+        *([answer["explanation"]["explanation"]] if answer["explanation"] else []),
+        *([answer["reason"]] if answer["reason"] else []),
+    ))  # fmt: skip
+
+
+@app.command
+def why(trace_id: str, *, url: Url = None, json: Json = False) -> None:
+    """Explain a decision in sentences.
+
+    Parameters
+    ----------
+    trace_id: The decision's id.
+    """
+    answer = _call("GET", f"/v1/decisions/{trace_id}/why", None, url)
+    _show(answer, json, lambda: _lines(*answer["sentences"]))
+
+
+@checkpoint.command(name="create")
+def checkpoint_create(name: str = "", *, url: Url = None, json: Json = False) -> None:
+    """Keep the learnt state of this moment.
+
+    Parameters
+    ----------
+    name: What to call it.
+    """
+    answer = _call("POST", "/v1/checkpoints", {"name": name}, url)
+    _show(answer, json, lambda: _lines(f"{answer['checkpoint_id']} holds events up to {answer['seq']}"))
+
+
+@checkpoint.command(name="list")
+def checkpoint_list(*, url: Url = None, json: Json = False) -> None:
+    """List the checkpoints, newest first."""
+    answer = _call("GET", "/v1/checkpoints", None, url)
+    _show(answer, json, lambda: _table(answer, ("checkpoint_id", "name", "seq", "size_bytes")))
+
+
+@checkpoint.command(name="restore")
+def checkpoint_restore(checkpoint_id: str, *, url: Url = None, json: Json = False) -> None:
+    """Go back to a checkpoint; what was learnt since is set aside, not deleted.
+
+    Parameters
+    ----------
+    checkpoint_id: As `pointsman checkpoint list` shows it.
+    """
+    answer = _call("POST", f"/v1/checkpoints/{checkpoint_id}/restore", None, url)
+    _show(answer, json, lambda: _lines(
+        f"back at event {answer['restored_to']}; {answer['unlearnt_events']} later event(s) are no longer learnt"
+    ))  # fmt: skip
+
+
+@app.command
+def rebuild(*, verify: Annotated[bool, Parameter(negative="")] = False, json: Json = False) -> None:
+    """Fold the whole journal again and write a fresh recovery file; stop the server first.
+
+    Parameters
+    ----------
+    verify: Only compare, bit for bit, with what the server wrote down; a running server is no hindrance.
+    """
+    from .rebuilding import rebuild as run
+
+    with Progress(console=Console(stderr=True), transient=True, disable=json) as progress:
+        bar = progress.add_task("folding", total=None)
+        report = asyncio.run(
+            run(settings.load(), verify=verify, progress=lambda n, of: progress.update(bar, completed=n, total=of))
+        )
+    shown = msgspec.to_builtins(report)
+    _show(
+        shown,
+        json,
+        lambda: _lines(f"{report.events} events folded to {report.seq}: {report.verdict}", *report.differences),
+    )
+    if report.differences:
+        raise Failed("the journal folds to something else than the server wrote down; keep both and report it")
+
+
+@config.command(name="show")
+def config_show(*, json: Json = False) -> None:
+    """Show every setting, its value and what it does."""
+    now = msgspec.to_builtins(settings.load())
+    rows = [{"setting": d.env, "value": now[d.name], "default": d.default, "help": d.help} for d in settings.table()]
+    _show(rows, json, lambda: _table(rows, ("setting", "value", "help")))
+
+
+@config.command(name="check")
+def config_check(*, file: Path | None = None, json: Json = False) -> None:
+    """Check the settings without starting anything.
+
+    Parameters
+    ----------
+    file: A settings file; by default pointsman.toml.
+    """
+    loaded = settings.load(file=file)
+    _show({"ok": True, "hash": loaded.hash}, json, lambda: _lines(f"The settings are fine (hash {loaded.hash})."))
+
+
+def _call(method: str, path: str, body: dict[str, Any] | None, url: str | None) -> Any:
+    """One request to the server; an error answer becomes a message."""
+    base = url or _address(settings.load())
+    try:
+        response = httpx.request(method, f"{base}{path}", json=body, timeout=TIMEOUT_S)
+    except httpx.HTTPError as error:
+        raise Failed(
+            f"no server answers at {base} ({type(error).__name__}); start one with `pointsman serve`", UNREACHABLE
+        ) from error
+    if response.is_error:
+        raise Failed(response.json().get("detail", response.text))
+    return response.json()
+
+
+def _address(current: Settings) -> str:
+    host = f"[{current.host}]" if ":" in current.host else current.host
+    return f"http://{host}:{current.port}"
+
+
+def _show(answer: Any, as_json: bool, human: Callable[[], None]) -> None:
+    if as_json:
+        sys.stdout.write(msgspec.json.format(msgspec.json.encode(answer)).decode() + "\n")
+    else:
+        human()
+
+
+def _lines(*lines: str) -> None:
+    out = Console(highlight=False, soft_wrap=True)
+    for line in lines:
+        out.print(line)
+
+
+def _table(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> None:
+    table = Table(*columns)
+    for row in rows:
+        table.add_row(*(str(row[column]) for column in columns))
+    Console().print(table)

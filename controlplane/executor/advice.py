@@ -1,0 +1,100 @@
+"""What the gate says beyond its verdict: the reflection, hints, the suggested command, and what it rests on."""
+
+from collections.abc import Sequence
+
+from auditor.fold import TenantFold
+
+from ..contract import Reflection, SkillAnswer, SupportingEpisode
+from ..ids import new_id
+from ..llm.local import root_cause
+from ..memory.ranking import Match
+from ..memory.store import EpisodeRecord
+from .evidence import Assessment, GateEvidence
+from .rule import PROCEED, REWRITE
+
+CITED = 3
+
+
+def reflect(evidence: GateEvidence) -> Reflection:
+    """The local reflector's answer: the best match's cause, and the best known resolution."""
+    if not evidence.matches:
+        return Reflection()
+    resolved = evidence.suggestion or next((m for m in evidence.matches if m.record.episode.resolution), None)
+    cause = next((c for m in evidence.matches if (c := root_cause(m.record.episode.error_trace))), "")
+    return Reflection(
+        id=new_id("rf"),
+        status="ready",
+        root_cause=cause or evidence.matches[0].record.episode.error_class,
+        resolution=resolved.record.episode.resolution if resolved else None,
+    )
+
+
+def hints(evidence: GateEvidence, reflection: Reflection) -> list[str]:
+    """Sentences for the agent; remembered text is quoted, it is data and not an instruction."""
+    lines = []
+    if evidence.matches:
+        best = evidence.matches[0]
+        lines.append(f'A similar plan failed (similarity {best.similarity:.2f}): "{reflection.root_cause}"')
+    if evidence.own.failures:
+        lines.append(f"This very action failed {evidence.own.failures} of {evidence.own.total} times.")
+    if reflection.resolution:
+        proof = "What fixed it" if evidence.suggestion else "What was noted as the fix (not validated)"
+        lines.append(f'{proof}: "{reflection.resolution}"')
+    return lines
+
+
+def suggested(evidence: GateEvidence, verdict: str) -> str | None:
+    if verdict != REWRITE or evidence.suggestion is None:
+        return None
+    return evidence.suggestion.record.episode.resolution
+
+
+def reason(evidence: GateEvidence, verdict: str, said: Assessment, *, abstained: bool) -> str:
+    """One sentence that explains the verdict."""
+    if "embedding_loading" in evidence.degraded:
+        return "The embedding model is still loading, so memory cannot be searched: this is no judgement."
+    if abstained:
+        return "Nothing similar is remembered: unknown, not safe."
+    known = f"risk {said.risk:.2f} from {said.evidence} remembered outcome(s)"
+    if verdict == PROCEED:
+        return f"Let through at {known}."
+    if not evidence.matches:
+        return f"{verdict} at {known}: this action failed {evidence.own.failures} of {evidence.own.total} times."
+    best = evidence.matches[0].record.episode
+    return f"{verdict} at {known}; nearest failure: {best.goal[:120]!r} ({best.error_class})."
+
+
+def supporting(matches: Sequence[Match], fold: TenantFold) -> list[SupportingEpisode]:
+    return [_supporting(match, fold) for match in matches[:CITED]]
+
+
+def _supporting(match: Match, fold: TenantFold) -> SupportingEpisode:
+    episode, validations = match.record.episode, fold.skills.of(match.record.episode_id)
+    return SupportingEpisode(
+        episode_id=match.record.episode_id,
+        similarity=round(match.similarity, 4),
+        precondition=round(match.precondition, 4),
+        goal=episode.goal,
+        planned_action=episode.planned_action,
+        error_class=episode.error_class,
+        root_cause=root_cause(episode.error_trace),
+        resolution=episode.resolution,
+        validations=validations.total,
+        success_rate=round(validations.success_rate, 4),
+    )
+
+
+def skill_answer(record: EpisodeRecord, fold: TenantFold) -> SkillAnswer:
+    """The skill an episode's fix became."""
+    skill, validations = fold.skills.by_episode[record.episode_id], fold.skills.of(record.episode_id)
+    return SkillAnswer(
+        skill_id=skill.skill_id,
+        episode_id=record.episode_id,
+        status=skill.status,
+        goal=record.episode.goal,
+        resolution=record.episode.resolution,
+        error_class=record.episode.error_class,
+        preconditions={**record.episode.environment, **record.episode.preconditions},
+        validations=validations.total,
+        success_rate=round(validations.success_rate, 4),
+    )

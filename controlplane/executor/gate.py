@@ -1,0 +1,160 @@
+"""The gate: before an agent acts, let it PROCEED, HINT, REWRITE or BLOCK.
+
+Two heads: the verdict, then the tier of the reflection behind it. No tier can answer until the
+reflector has providers, so the tier head has nothing eligible and is skipped.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from auditor.events import SignatureSeen
+from auditor.fold import TenantFold
+from strategist import Eligible, HeadChoice, Policy, Situation, State
+
+from ..contract import DecisionRequest, Explanations, GateAnswer, Reflection
+from ..embedding import BatchingEmbedder, EmbeddingUnavailable, Vector
+from ..memory.store import MemoryStore, plan_text
+from . import advice
+from .evidence import GateEvidence, gather
+from .point import Decided, Executed, Features, Point
+from .risk import assess
+from .rule import BLOCK, HINT, PROCEED, REWRITE, VERDICTS
+
+TIERS = ("cached", "cheap", "premium")
+
+
+class GatePoint(Point[GateEvidence]):
+    """See the module."""
+
+    name = "gate"
+    heads = ("verdict", "tier")
+
+    def __init__(self, memory: MemoryStore, embedder: BatchingEmbedder, risk_ceiling: float) -> None:
+        self.features = Features("gate.toml")
+        self._memory, self._embedder, self._risk_ceiling = memory, embedder, risk_ceiling
+
+    async def recall(self, fold: TenantFold, request: DecisionRequest, now: float) -> GateEvidence:
+        text = plan_text(request.goal or "", request.planned_action or "")
+        vector, degraded = await self._embed(text)
+        space = self._memory.space(fold.tenant, request.namespace)
+        found = gather(space, fold, request, vector, text, now)
+        if vector is not None:
+            found.text_codes = self.features.codes(vector, self._embedder.name)
+        found.degraded = degraded
+        return found
+
+    async def _embed(self, text: str) -> tuple[Vector | None, tuple[str, ...]]:
+        state = self._embedder.state.status
+        try:
+            vector = await self._embedder.embed(text)
+        except EmbeddingUnavailable:
+            return None, ("embedding_loading" if state == "loading" else "embedding",)
+        return vector, ("embedding_fallback",) if state == "fallback" else ()
+
+    def eligible(
+        self, head: str, evidence: GateEvidence, policy: Policy, state: State, taken: Sequence[HeadChoice]
+    ) -> Eligible:
+        if head == "tier":
+            return _no_tier(taken[0].action)
+        allowed = _defensible(evidence)
+        situation = Situation(state, allowed.actions, evidence.rule)
+        evidence.said = assess(evidence, policy, situation)
+        if evidence.said.risk <= self._risk_ceiling:
+            return allowed
+        preferred = VERDICTS.index(policy.preferred(situation))
+        for laxer in VERDICTS[:preferred]:
+            allowed = allowed.without(laxer, f"risk {evidence.said.risk:.2f} is above {self._risk_ceiling:g}")
+        return allowed
+
+    async def execute(self, evidence: GateEvidence, request: DecisionRequest, taken: Sequence[HeadChoice]) -> Executed:
+        verdict, said = taken[0].action, evidence.said
+        abstained = evidence.vector is None or said.evidence == 0
+        intervenes = verdict != PROCEED
+        reflection = advice.reflect(evidence) if intervenes else Reflection()
+        cited = evidence.matches[: advice.CITED] if intervenes else []
+        record: dict[str, Any] = {
+            "reason": advice.reason(evidence, verdict, said, abstained=abstained),
+            "hints": advice.hints(evidence, reflection) if intervenes else [],
+            "suggested_action": advice.suggested(evidence, verdict),
+            "reflection": reflection,
+            "risk": said.risk,
+            "evidence": said.evidence,
+            "novelty": said.novelty,
+            "neighbours": [
+                {"episode_id": m.record.episode_id, "similarity": m.similarity, "precondition": m.precondition}
+                for m in evidence.matches
+            ],
+        }
+        return Executed(
+            record=record,
+            cited=tuple(m.record.episode_id for m in cited),
+            events=self._first_sighting(evidence, request),
+            abstained=abstained,
+        )
+
+    def _first_sighting(self, evidence: GateEvidence, request: DecisionRequest) -> tuple[SignatureSeen, ...]:
+        if not evidence.new_signature or evidence.vector is None:
+            return ()
+        return (
+            SignatureSeen(
+                tenant=evidence.fold.tenant,
+                at=0.0,
+                namespace=request.namespace,
+                signature=evidence.signature or "",
+                text=evidence.text,
+                embedder=self._embedder.name,
+                vector=evidence.vector.tobytes(),
+            ),
+        )
+
+    def answer(self, evidence: GateEvidence, executed: Executed, decided: Decided) -> GateAnswer:
+        said, record, verdict = evidence.said, executed.record, decided.heads[0]
+        intervenes = verdict.action != PROCEED
+        return GateAnswer(
+            task_id=decided.request.task_id,
+            point=self.name,
+            action=verdict.action,
+            tier=decided.heads[1].action if len(decided.heads) > 1 else None,
+            trace_id=decided.trace_id,
+            propensity=decided.propensity,
+            propensities={head.head: head.propensity for head in decided.heads},
+            policy_version=decided.policy_version,
+            recommendation=verdict.action,
+            confidence=round(said.risk if intervenes else 1.0 - said.risk, 4),
+            risk=round(said.risk, 4),
+            evidence=said.evidence,
+            novelty=round(said.novelty, 4),
+            abstained=executed.abstained,
+            reason=record["reason"],
+            hints=record["hints"],
+            suggested_action=record["suggested_action"],
+            reflection=record["reflection"],
+            supporting_episodes=advice.supporting(evidence.matches, evidence.fold) if intervenes else [],
+            skills=[advice.skill_answer(m.record, evidence.fold) for m in evidence.skills] if intervenes else [],
+            explanations=Explanations(
+                q_value=verdict.q_value,
+                visits=verdict.visits,
+                exploration=verdict.exploration,
+                state=verdict.state.chains[0][-1],
+                rule=evidence.rule,
+                masked=verdict.masked,
+                phases_ms=decided.phases_ms,
+            ),
+            degraded=evidence.degraded,
+        )
+
+
+def _defensible(evidence: GateEvidence) -> Eligible:
+    """Interventions need evidence against the action; a suggestion needs a fix that was run and worked."""
+    if not evidence.matches and not evidence.own.failures:
+        why = "no similar failure is remembered"
+        return Eligible(actions=(PROCEED,), masked={HINT: why, REWRITE: why, BLOCK: why})
+    if evidence.suggestion is None:
+        return Eligible(actions=(PROCEED, HINT, BLOCK), masked={REWRITE: "no validated fix is known"})
+    return Eligible(actions=VERDICTS)
+
+
+def _no_tier(verdict: str) -> Eligible:
+    if verdict == PROCEED:
+        return Eligible(actions=(), masked=dict.fromkeys(TIERS, "PROCEED needs no reflection"))
+    return Eligible(actions=(), masked=dict.fromkeys(TIERS, "no language model is configured"))

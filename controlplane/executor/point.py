@@ -1,0 +1,93 @@
+"""What a decision point is: it recalls, it situates, it says what is eligible, and it carries the choice out."""
+
+from collections.abc import Sequence
+from importlib import resources
+from typing import Any, Generic, Protocol, TypeVar
+
+import msgspec
+
+from auditor.events import AnyEvent
+from auditor.fold import TenantFold
+from strategist import Eligible, HeadChoice, Policy, State
+from strategist.features.bins import Fact
+from strategist.features.codebook import Codebook
+from strategist.features.featurizer import Featurizer
+from strategist.features.spec import FeatureSpec
+
+from ..contract import DecisionAnswer, DecisionRequest
+from ..embedding import Vector
+
+E = TypeVar("E", bound="Evidence")
+
+
+class Evidence(msgspec.Struct, kw_only=True):
+    """What is known when a decision is due: the featurizer's raw inputs, and what could not be had."""
+
+    facts: dict[str, Fact]
+    text_codes: tuple[str, ...] = ()
+    own_facts: dict[str, Fact] = {}
+    rule: str | None = None
+    signature: str | None = None
+    degraded: tuple[str, ...] = ()
+
+
+class Executed(msgspec.Struct, kw_only=True):
+    """What carrying a choice out gave: the record for the trace, and events to journal with it."""
+
+    record: dict[str, Any]
+    cited: tuple[int, ...] = ()
+    events: tuple[AnyEvent, ...] = ()
+    abstained: bool = False
+
+
+class Decided(msgspec.Struct, frozen=True, kw_only=True):
+    """What every answer is made of, whatever the point."""
+
+    request: DecisionRequest
+    trace_id: str
+    heads: tuple[HeadChoice, ...]
+    propensity: float
+    policy_version: int
+    phases_ms: dict[str, float]
+
+
+class Point(Protocol, Generic[E]):
+    """One decision point."""
+
+    name: str
+    heads: tuple[str, ...]
+    features: "Features"
+
+    async def recall(self, fold: TenantFold, request: DecisionRequest, now: float) -> E:
+        """Gather what is known; a source that fails is named in `degraded`, it does not fail the decision."""
+        ...
+
+    def eligible(self, head: str, evidence: E, policy: Policy, state: State, taken: Sequence[HeadChoice]) -> Eligible:
+        """What this head may choose after what the heads before it took, with a reason for each mask."""
+        ...
+
+    async def execute(self, evidence: E, request: DecisionRequest, taken: Sequence[HeadChoice]) -> Executed:
+        """Carry the choice out."""
+        ...
+
+    def answer(self, evidence: E, executed: Executed, decided: Decided) -> DecisionAnswer:
+        """Tell the caller."""
+        ...
+
+
+class Features:
+    """A point's feature spec at work."""
+
+    def __init__(self, spec_file: str, dimension: int = 384) -> None:
+        self.spec = FeatureSpec.from_toml((resources.files(__package__) / spec_file).read_text("utf-8"))
+        self._featurizer = Featurizer(self.spec)
+        self._codebook = Codebook(self.spec.text_bits, dimension)
+
+    def codes(self, vector: Vector, embedder: str) -> tuple[str, ...]:
+        """Text codes of a vector, marked by the embedder whose geometry they cut."""
+        if len(vector) != self._codebook.dimension:
+            self._codebook = Codebook(self.spec.text_bits, len(vector))
+        return tuple(f"{embedder}:{code}" for code in self._codebook.codes(vector))
+
+    def state(self, evidence: Evidence) -> State:
+        return self._featurizer.state(evidence.facts, text_codes=evidence.text_codes, own=evidence.own_facts)

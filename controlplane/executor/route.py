@@ -1,0 +1,116 @@
+"""Routing: which of the caller's candidates should take the work. It never abstains; it explores."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from auditor.fold import TenantFold
+from strategist import Eligible, HeadChoice, Policy, State
+from strategist.features.bins import Fact
+
+from ..contract import Candidate, DecisionRequest, Explanations, RouteAnswer
+from ..embedding import BatchingEmbedder, EmbeddingUnavailable
+from ..errors import Unprocessable
+from ..router import Router
+from ..signals import Reading, Signals
+from .point import Decided, Evidence, Executed, Features, Point
+
+KNOWN = ("region", "cpu", "memory_gb", "latency_ms")
+
+
+class RouteEvidence(Evidence, kw_only=True):
+    """The candidates by what they are called, whatever their order, and the signals."""
+
+    candidates: dict[str, Candidate]
+    reading: Reading
+    router_score: float | None = None
+
+
+class RoutePoint(Point[RouteEvidence]):
+    """See the module."""
+
+    name = "route"
+    heads = ("candidate",)
+
+    def __init__(self, signals: Signals, router: Router, embedder: BatchingEmbedder) -> None:
+        self.features = Features("route.toml")
+        self._signals, self._router, self._embedder = signals, router, embedder
+
+    async def recall(self, fold: TenantFold, request: DecisionRequest, now: float) -> RouteEvidence:
+        candidates = _by_name(request.candidates or ())
+        reading, failing = await self._signals.read()
+        degraded = ["signals"] if failing else []
+        codes: tuple[str, ...] = ()
+        if request.goal:
+            try:
+                codes = self.features.codes(await self._embedder.embed(request.goal), self._embedder.name)
+            except EmbeddingUnavailable:
+                degraded.append("embedding")
+        facts: dict[str, Fact] = {name: _scalar(request.context.get(name)) for name in KNOWN}
+        return RouteEvidence(
+            facts={**facts, "psi_coherence": reading.coherence, "psi_density": reading.density},
+            text_codes=codes,
+            own_facts={k: _scalar(v) for k, v in request.context.items() if k not in KNOWN and _is_scalar(v)},
+            degraded=tuple(degraded),
+            candidates=candidates,
+            reading=reading,
+        )
+
+    def eligible(
+        self, head: str, evidence: RouteEvidence, policy: Policy, state: State, taken: Sequence[HeadChoice]
+    ) -> Eligible:
+        return Eligible(actions=tuple(evidence.candidates))
+
+    async def execute(self, evidence: RouteEvidence, request: DecisionRequest, taken: Sequence[HeadChoice]) -> Executed:
+        chosen = evidence.candidates[taken[0].action]
+        if self._router.configured:
+            evidence.router_score = await self._router.score(request, chosen)
+            if evidence.router_score is None:
+                evidence.degraded = (*evidence.degraded, "router")
+        return Executed(record={"chosen": chosen, "router_score": evidence.router_score})
+
+    def answer(self, evidence: RouteEvidence, executed: Executed, decided: Decided) -> RouteAnswer:
+        choice = decided.heads[0]
+        score = evidence.router_score
+        return RouteAnswer(
+            task_id=decided.request.task_id,
+            point=self.name,
+            action=choice.action,
+            chosen=evidence.candidates[choice.action],
+            score=choice.q_value if score is None else score,
+            trace_id=decided.trace_id,
+            propensity=decided.propensity,
+            policy_version=decided.policy_version,
+            explanations=Explanations(
+                q_value=choice.q_value,
+                visits=choice.visits,
+                exploration=choice.exploration,
+                state=choice.state.chains[-1][-1],
+                psi_coherence=evidence.reading.coherence,
+                psi_density=evidence.reading.density,
+                phases_ms=decided.phases_ms,
+            ),
+            degraded=evidence.degraded,
+        )
+
+
+def _by_name(candidates: Sequence[Candidate]) -> dict[str, Candidate]:
+    """Candidates by action, sorted: their order in the request means nothing.
+
+    Raises:
+      Unprocessable: there is none, or two are the same.
+    """
+    if not candidates:
+        raise Unprocessable("candidates is empty; give at least one {provider, sku}")
+    named = {candidate.action: candidate for candidate in candidates}
+    if len(named) != len(candidates):
+        twice = sorted({name for name, n in Counter(c.action for c in candidates).items() if n > 1})
+        raise Unprocessable(f"candidates name {', '.join(twice)} more than once; give each provider and sku once")
+    return dict(sorted(named.items()))
+
+
+def _is_scalar(value: object) -> bool:
+    return isinstance(value, str | int | float | bool)
+
+
+def _scalar(value: object) -> Fact:
+    return value if isinstance(value, str | int | float | bool) else None

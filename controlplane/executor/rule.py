@@ -1,0 +1,33 @@
+"""The gate's fixed rule: the one to beat (from the Vritti system), and the prior of the learned gate."""
+
+import msgspec
+
+PROCEED, HINT, REWRITE, BLOCK = VERDICTS = ("PROCEED", "HINT", "REWRITE", "BLOCK")  # lax to strict
+
+
+class Thresholds(msgspec.Struct, frozen=True, kw_only=True):
+    """Similarities and precondition fits at which the rule steps in."""
+
+    skill: float = 0.85
+    block: float = 0.90
+    block_precondition: float = 0.70
+    rewrite: float = 0.80
+    rewrite_precondition: float = 0.50
+    hint: float = 0.70
+
+
+def verdict(
+    similarity: float, precondition: float, skill_similarity: float, *, suggestion: bool, at: Thresholds
+) -> str:
+    """What the rule does about the nearest failure and the nearest skill.
+
+    >>> verdict(0.93, 0.8, 0.0, suggestion=True, at=Thresholds())
+    'BLOCK'
+    """
+    if skill_similarity >= at.skill:
+        return REWRITE
+    if similarity >= at.block and precondition >= at.block_precondition:
+        return BLOCK
+    if similarity >= at.rewrite and precondition >= at.rewrite_precondition and suggestion:
+        return REWRITE
+    return HINT if similarity >= at.hint else PROCEED

@@ -1,0 +1,88 @@
+"""What may come in: JSON of bounded size, depth, text and numbers. Everything else is a clear 4xx.
+
+Cheap tests on the raw bytes clear nearly every body; only a suspicious one is walked value by value.
+"""
+
+import math
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+from litestar import Request
+
+from ..contract import MAX_TEXT, MAX_TRACE
+from ..errors import InvalidRequest, UnsupportedMedia
+
+MAX_BODY = 256 * 1024
+MAX_DEPTH = 32
+MAX_INT = 2**53
+_SUSPICIOUS = re.compile(rb"\\u0000|\d{16}|\d[eE]")
+_decoder = msgspec.json.Decoder()
+
+
+class AdmittedRequest(Request[Any, Any, Any]):
+    """A request whose JSON was admitted."""
+
+    async def json(self) -> Any:
+        state = self._connection_state
+        body = await self.body()
+        content_type = next((v for k, v in self.scope["headers"] if k == b"content-type"), b"")
+        if not content_type.startswith(b"application/json"):
+            raise UnsupportedMedia
+        self._json = state.json = admit(body)
+        return self._json
+
+
+def admit(body: bytes) -> Any:
+    """The body's value.
+
+    Raises:
+      InvalidRequest: it is not JSON, or something in it is out of bounds; the message says what and where.
+    """
+    if body.count(b"{") + body.count(b"[") > MAX_DEPTH and _depth(body) > MAX_DEPTH:
+        raise InvalidRequest(f"the body is nested deeper than {MAX_DEPTH}; flatten it")
+    try:
+        value = _decoder.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise InvalidRequest(f"the body is not valid JSON: {error}") from error
+    if len(body) > MAX_TEXT or _SUSPICIOUS.search(body):
+        for path, wrong in _out_of_bounds(value, "$"):
+            raise InvalidRequest(f"{path}: {wrong}", errors=[{"path": path, "detail": wrong}])
+    return value
+
+
+def _depth(body: bytes) -> int:
+    """Deepest nesting, strings apart."""
+    deepest = depth = 0
+    for mark in re.finditer(rb'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', body, re.DOTALL):
+        sign = mark[0]
+        if sign in (b"[", b"{"):
+            depth += 1
+            deepest = max(deepest, depth)
+        elif sign in (b"]", b"}"):
+            depth -= 1
+    return deepest
+
+
+def _out_of_bounds(value: Any, path: str) -> Iterator[tuple[str, str]]:
+    match value:
+        case str():
+            longest = MAX_TRACE if path == "$.error_trace" else MAX_TEXT
+            if len(value) > longest:
+                yield path, f"the text has {len(value)} characters; at most {longest} are taken"
+            if "\x00" in value:
+                yield path, "the text has a NUL character; remove it"
+        case bool():
+            return
+        case int() if abs(value) > MAX_INT:
+            yield path, "the number is beyond 2^53; send it as text"
+        case float() if not math.isfinite(value) or abs(value) > MAX_INT:
+            yield path, "the number is beyond 2^53; send it as text"
+        case list():
+            for i, item in enumerate(value):
+                yield from _out_of_bounds(item, f"{path}[{i}]")
+        case dict():
+            for key, item in value.items():
+                yield from _out_of_bounds(key, f"{path} key")
+                yield from _out_of_bounds(item, f"{path}.{key[:64]}")

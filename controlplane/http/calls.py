@@ -1,0 +1,180 @@
+"""The calls: each takes the request apart, asks the service, and hands the answer back."""
+
+from typing import Annotated, Any
+
+from litestar import Response
+from litestar.params import Parameter
+
+from ..contract import (
+    CaptureAnswer,
+    CaptureRequest,
+    CheckpointAnswer,
+    CheckpointRequest,
+    DecisionRequest,
+    EpisodeAnswer,
+    FeedbackAnswer,
+    FeedbackRequest,
+    GateAnswer,
+    ReflectRequest,
+    RestoreAnswer,
+    RetireRequest,
+    RouteAnswer,
+    SearchAnswer,
+    SearchRequest,
+    SkillAnswer,
+    ValidateAnswer,
+    ValidateRequest,
+)
+from ..explanation import Why, explain_trace
+from ..service import Service
+from ..status import PolicyAnswer, describe_points, describe_policy, describe_status, describe_trace, refresh_metrics
+from .admission import AdmittedRequest
+
+TENANT = "default"  # the one tenant until keys exist; already the first part of every key
+Id = Annotated[int, Parameter(ge=1, le=2**53)]
+
+
+def service(request: AdmittedRequest) -> Service:
+    found: Service = request.app.state.service
+    return found
+
+
+async def decide(request: AdmittedRequest, data: DecisionRequest) -> GateAnswer | RouteAnswer:
+    """Decide before an agent acts: pass the gate, or route among candidates."""
+    return await service(request).plane.decide(TENANT, data)
+
+
+async def reflect(request: AdmittedRequest, data: ReflectRequest) -> GateAnswer | RouteAnswer:
+    """The Vritti call: a gate decision."""
+    asked = DecisionRequest(
+        point="gate",
+        goal=data.goal,
+        planned_action=data.planned_action,
+        environment=data.environment,
+        namespace=data.namespace,
+        task_id=data.task_id,
+    )
+    return await service(request).plane.decide(TENANT, asked)
+
+
+async def trace(request: AdmittedRequest, trace_id: str) -> dict[str, Any]:
+    """A decision in full: facts, state, masks, probabilities, values, execution, feedback, reward, update."""
+    return describe_trace(await service(request).learning.trace(TENANT, trace_id))
+
+
+async def why(request: AdmittedRequest, trace_id: str) -> Why:
+    """A decision in sentences."""
+    return explain_trace(await service(request).learning.trace(TENANT, trace_id))
+
+
+async def feedback(request: AdmittedRequest, data: FeedbackRequest) -> FeedbackAnswer:
+    """Report what came of a decision."""
+    return await service(request).learning.feedback(TENANT, data)
+
+
+async def capture(request: AdmittedRequest, data: CaptureRequest) -> CaptureAnswer:
+    """Remember a failure."""
+    return await service(request).remembering.capture(TENANT, data)
+
+
+async def search(request: AdmittedRequest, data: SearchRequest) -> SearchAnswer:
+    """Find similar failures."""
+    return await service(request).remembering.search(TENANT, data)
+
+
+async def validate_fix(request: AdmittedRequest, data: ValidateRequest) -> ValidateAnswer:
+    """Say whether an episode's fix worked."""
+    return await service(request).learning.validate(TENANT, data)
+
+
+async def episode(request: AdmittedRequest, episode_id: Id) -> EpisodeAnswer:
+    """Read an episode."""
+    return service(request).remembering.episode(TENANT, episode_id)
+
+
+async def delete_episode(request: AdmittedRequest, episode_id: Id) -> None:
+    """Purge an episode: its content is overwritten, its number stays."""
+    await service(request).remembering.delete(TENANT, episode_id)
+
+
+async def skills(request: AdmittedRequest) -> list[SkillAnswer]:
+    """All skills."""
+    return service(request).remembering.skills(TENANT)
+
+
+async def skill(request: AdmittedRequest, skill_id: Id) -> SkillAnswer:
+    """One skill."""
+    return service(request).remembering.skill(TENANT, skill_id)
+
+
+async def retire_skill(request: AdmittedRequest, skill_id: Id, data: RetireRequest | None = None) -> SkillAnswer:
+    """Take a skill out of use."""
+    return await service(request).remembering.retire(TENANT, skill_id, data or RetireRequest())
+
+
+async def checkpoints(request: AdmittedRequest) -> list[CheckpointAnswer]:
+    """All checkpoints, newest first."""
+    return await service(request).lifecycle.listed(TENANT)
+
+
+async def create_checkpoint(request: AdmittedRequest, data: CheckpointRequest | None = None) -> CheckpointAnswer:
+    """Keep the learnt state of this moment."""
+    return await service(request).lifecycle.create(TENANT, data or CheckpointRequest())
+
+
+async def restore_checkpoint(request: AdmittedRequest, checkpoint_id: str) -> RestoreAnswer:
+    """Go back to a checkpoint."""
+    return await service(request).lifecycle.restore(TENANT, checkpoint_id)
+
+
+async def points(request: AdmittedRequest) -> list[PolicyAnswer]:
+    """Every decision point with its policy."""
+    return describe_points(service(request), TENANT)
+
+
+async def policy(request: AdmittedRequest, point: str) -> PolicyAnswer:
+    """One point's policy: mode, settings, weights, feature spec, counts."""
+    return describe_policy(service(request), TENANT, point)
+
+
+async def status(request: AdmittedRequest) -> dict[str, Any]:
+    """What an operator wants to know at a glance."""
+    return describe_status(service(request), TENANT)
+
+
+async def healthz(request: AdmittedRequest) -> Response[dict[str, Any]]:
+    """The Aurora seed's health check."""
+    running = service(request)
+    body = {"status": "healthy" if running.healthy else "unhealthy", "timestamp": running.clock.now()}
+    return Response(body, status_code=200 if running.healthy else 503)
+
+
+async def livez() -> dict[str, str]:
+    """The process answers."""
+    return {"status": "alive"}
+
+
+async def readyz(request: AdmittedRequest) -> Response[dict[str, Any]]:
+    """Model, memory and fold are there."""
+    running = service(request)
+    embedder = running.embedder.state
+    body = {
+        "status": "ready" if running.ready else "starting" if running.healthy else "failed",
+        "embedder": embedder.status,
+        "memory": "loaded" if running.memory.live else "loading",
+        "learner_lag": running.journal.last_seq - running.learner.version,
+        "model_load_s": embedder.load_s,
+    }
+    return Response(body, status_code=200 if running.ready else 503)
+
+
+async def startupz(request: AdmittedRequest) -> dict[str, str]:
+    """The journal is open and the fold has caught up: decisions can be made."""
+    return {"status": "started", "settings_hash": service(request).settings.hash}
+
+
+async def metrics(request: AdmittedRequest) -> Response[bytes]:
+    """Prometheus text format."""
+    running = service(request)
+    refresh_metrics(running, TENANT)
+    return Response(running.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")

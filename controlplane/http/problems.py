@@ -1,0 +1,119 @@
+"""Errors as RFC 9457 problem documents, with a stable code, the request's id and whether to try again."""
+
+from typing import Any
+
+import msgspec
+import structlog
+from litestar import Request, Response
+from litestar.exceptions import (
+    ClientException,
+    HTTPException,
+    MethodNotAllowedException,
+    NotFoundException,
+    ValidationException,
+)
+
+from ..errors import (
+    InternalError,
+    InvalidRequest,
+    MethodNotAllowed,
+    PointsmanError,
+    StorageFull,
+    TooLarge,
+    Unavailable,
+    UnknownPath,
+)
+from ..ids import new_id
+
+log = structlog.get_logger()
+TYPE = "urn:pointsman:error:"
+RETRY_AFTER_S = "1"
+Req = Request[Any, Any, Any]
+
+
+class Problem(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """The body of every error."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    request_id: str
+    retryable: bool
+    errors: list[dict[str, str]] = []
+
+
+def respond(request: Req, error: PointsmanError, headers: dict[str, str] | None = None) -> Response[Problem]:
+    """The problem document of an error."""
+    request.app.state.service.metrics.errors.labels(error.code).inc()
+    title = (type(error).__doc__ or "").strip().splitlines()[0]
+    headers = dict(headers or {})
+    if isinstance(error, Unavailable | StorageFull):
+        headers["Retry-After"] = RETRY_AFTER_S
+    problem = Problem(
+        type=TYPE + error.code,
+        title=title,
+        status=error.status,
+        detail=str(error),
+        code=error.code,
+        request_id=request_id(request),
+        retryable=error.retryable,
+        errors=error.errors,
+    )
+    return Response(problem, status_code=error.status, media_type="application/problem+json", headers=headers)
+
+
+def request_id(request: Req) -> str:
+    """The caller's X-Request-Id when it is a short plain word, else a new one."""
+    given = request.headers.get("x-request-id", "")
+    return given if given.isascii() and given.isprintable() and 0 < len(given) <= 64 else new_id("rq")
+
+
+def ours(request: Req, error: Exception) -> Response[Problem]:
+    assert isinstance(error, PointsmanError)
+    return respond(request, error)
+
+
+def framework(request: Req, error: Exception) -> Response[Problem]:
+    """The framework's own refusals in our words."""
+    assert isinstance(error, HTTPException)
+    match error:
+        case NotFoundException():
+            return respond(request, UnknownPath())
+        case MethodNotAllowedException():
+            return respond(request, MethodNotAllowed(), {"Allow": (error.headers or {}).get("allow", "")})
+        case ValidationException():
+            return respond(request, _invalid(error))
+        case ClientException() if error.status_code == 413:
+            return respond(request, TooLarge())
+        case _ if error.status_code < 500:
+            return respond(request, InvalidRequest(error.detail))
+        case _:
+            return unforeseen(request, error)
+
+
+def _invalid(error: ValidationException) -> InvalidRequest:
+    extra = error.extra if isinstance(error.extra, list) else []
+    errors = [
+        {"path": str(item.get("key") or "$"), "detail": str(item.get("message", ""))}
+        for item in extra
+        if isinstance(item, dict)
+    ]
+    said = "; ".join(f"{e['path']}: {e['detail']}" for e in errors)
+    return InvalidRequest(said or error.detail, errors=errors)
+
+
+def unforeseen(request: Req, error: Exception) -> Response[Problem]:
+    """A defect: the log has it, the caller gets an id to quote."""
+    internal = InternalError()
+    response = respond(request, internal)
+    log.error("internal_error", request_id=response.content.request_id, path=request.url.path, exc_info=error)
+    return response
+
+
+HANDLERS: dict[int | type[Exception], Any] = {
+    PointsmanError: ours,
+    HTTPException: framework,
+    Exception: unforeseen,
+}

@@ -1,0 +1,17 @@
+"""The journal is the truth: one append-only event log. Everything else is a fold of it."""
+
+from .codec import decode_event, decode_learned, encode_event, encode_learned
+from .memory import MemoryJournal
+from .port import Journal
+from .sqlite import SqliteJournal, connect
+
+__all__ = [
+    "Journal",
+    "MemoryJournal",
+    "SqliteJournal",
+    "connect",
+    "decode_event",
+    "decode_learned",
+    "encode_event",
+    "encode_learned",
+]

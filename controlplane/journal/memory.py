@@ -1,0 +1,73 @@
+"""The journal's in-memory twin: same promises but durability; for tests and simulations."""
+
+from collections.abc import Sequence
+
+from auditor.answers import Learned
+from auditor.events import AnyEvent, Purged, Recorded
+
+from .codec import decode_event, encode_event
+from .tail import Tail
+
+MEMORY_KINDS = ("capture", "signature", "episode_deleted")
+
+
+class MemoryJournal:
+    """Keeps the encoded events in a list, so that what is read is what a disk would give back."""
+
+    def __init__(self) -> None:
+        self.last_seq = 0
+        self._rows: list[bytes] = []
+        self._learned: dict[tuple[str, str], Learned] = {}
+        self._tail = Tail()
+
+    async def append(self, *events: AnyEvent) -> int:
+        first = self.last_seq + 1
+        self._rows.extend(encode_event(event) for event in events)
+        self.last_seq += len(events)
+        self._tail.extend([Recorded(first + i, event) for i, event in enumerate(events)])
+        return first
+
+    def record(self, tenant: str, learned: Sequence[Learned]) -> None:
+        self._learned.update({(tenant, record.trace_id): record for record in learned})
+
+    async def erase(self, tenant: str, seq: int) -> None:
+        event = decode_event(self._rows[seq - 1])
+        if event.tenant == tenant:
+            self._rows[seq - 1] = encode_event(Purged(tenant=tenant, at=event.at))
+
+    async def committed(self, after: int) -> Sequence[Recorded]:
+        while not (at_hand := self._tail.after(after)):
+            if at_hand is None or self.last_seq > after:
+                return await self.read(after, 1000)
+            await self._tail.wait()
+        return at_hand
+
+    async def read(self, after: int, limit: int) -> list[Recorded]:
+        return [Recorded(after + 1 + i, decode_event(row)) for i, row in enumerate(self._rows[after : after + limit])]
+
+    async def read_memory(self, after: int, limit: int) -> list[Recorded]:
+        everything = await self.read(after, self.last_seq)
+        return [recorded for recorded in everything if recorded.event.kind in MEMORY_KINDS][:limit]
+
+    async def about(self, tenant: str, ref: str, kind: str) -> list[Recorded]:
+        return [
+            recorded
+            for recorded in await self.read(0, self.last_seq)
+            if (recorded.event.tenant, recorded.event.ref, recorded.event.kind) == (tenant, ref, kind)
+        ]
+
+    async def checkpoints(self, tenant: str) -> list[Recorded]:
+        return [
+            recorded
+            for recorded in await self.read(0, self.last_seq)
+            if recorded.event.tenant == tenant and recorded.event.kind in ("checkpoint", "restored")
+        ]
+
+    async def learned(self, tenant: str, trace_id: str) -> Learned | None:
+        return self._learned.get((tenant, trace_id))
+
+    async def all_learned(self, until: int) -> list[tuple[str, Learned]]:
+        return [(tenant, r) for (tenant, _), r in sorted(self._learned.items()) if r.seq <= until]
+
+    async def close(self) -> None:
+        """Nothing to let go of."""

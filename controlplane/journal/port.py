@@ -1,0 +1,61 @@
+"""What the control plane asks of a journal."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from auditor.answers import Learned
+from auditor.events import AnyEvent, Recorded
+
+
+class Journal(Protocol):
+    """An append-only event log with a server sequence number. Reading never blocks writing."""
+
+    last_seq: int  # of the newest committed event
+
+    async def append(self, *events: AnyEvent) -> int:
+        """Commit the events together, durably; the sequence number of the first.
+
+        Raises:
+          StorageFull, JournalUnavailable, Overloaded: nothing was written.
+        """
+        ...
+
+    def record(self, tenant: str, learned: Sequence[Learned]) -> None:
+        """Keep how decisions ended; written with the next commit, awaited by nobody."""
+        ...
+
+    async def erase(self, tenant: str, seq: int) -> None:
+        """Overwrite an event's content; its number stays."""
+        ...
+
+    async def committed(self, after: int) -> Sequence[Recorded]:
+        """The next committed events past `after`, in order; waits until there is one."""
+        ...
+
+    async def read(self, after: int, limit: int) -> list[Recorded]:
+        """Up to `limit` committed events past `after`, in order."""
+        ...
+
+    async def read_memory(self, after: int, limit: int) -> list[Recorded]:
+        """The same, of the kinds that memory is made of."""
+        ...
+
+    async def about(self, tenant: str, ref: str, kind: str) -> list[Recorded]:
+        """All events of a kind about one thing, in order."""
+        ...
+
+    async def checkpoints(self, tenant: str) -> list[Recorded]:
+        """The tenant's checkpoint and restore events, in order."""
+        ...
+
+    async def learned(self, tenant: str, trace_id: str) -> Learned | None:
+        """How a decision ended, once it has."""
+        ...
+
+    async def all_learned(self, until: int) -> list[tuple[str, Learned]]:
+        """(tenant, record) of every decision that ended by `until`, ordered by tenant and trace."""
+        ...
+
+    async def close(self) -> None:
+        """Commit what is waiting and let go of the storage."""
+        ...

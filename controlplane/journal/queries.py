@@ -1,0 +1,33 @@
+"""The SQL files: named queries, and the numbered road from one schema to the next."""
+
+import re
+from importlib import resources
+
+import aiosqlite
+
+from ..errors import PointsmanError
+
+_FILES = resources.files(__package__) / "schema"
+_NAMED = re.compile(r"-- name: (\w+)\n((?:--[^\n]*\n)*)(.*?;)", re.DOTALL)
+
+QUERIES: dict[str, str] = {match[1]: match[3] for match in _NAMED.finditer((_FILES / "queries.sql").read_text("utf-8"))}
+
+
+def migrations() -> list[tuple[int, str]]:
+    """(number, SQL) of every migration, in order."""
+    files = sorted((f for f in _FILES.iterdir() if f.name[:3].isdigit()), key=lambda f: f.name)
+    return [(int(f.name[:3]), f.read_text("utf-8")) for f in files]
+
+
+async def migrate(connection: aiosqlite.Connection) -> None:
+    """Bring the database to the newest schema, one transaction a step; nothing to do is nothing done."""
+    [(version,)] = await connection.execute_fetchall("PRAGMA user_version")
+    steps = migrations()
+    if version > steps[-1][0]:
+        raise PointsmanError(
+            f"the journal has schema {version}, this version of Pointsman knows {steps[-1][0]}; "
+            "install the newer Pointsman that wrote it"
+        )
+    for number, sql in steps:
+        if number > version:
+            await connection.executescript(f"BEGIN;\n{sql}\nPRAGMA user_version = {number};\nCOMMIT;")

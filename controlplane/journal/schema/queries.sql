@@ -1,0 +1,40 @@
+-- name: append_event
+-- One event at its place in the log.
+INSERT INTO events (seq, tenant, kind, ref, at, payload) VALUES (?, ?, ?, ?, ?, ?);
+
+-- name: record_learned
+-- How a decision ended; folding again overwrites it with the same.
+INSERT OR REPLACE INTO learned (tenant, trace_id, seq, record) VALUES (?, ?, ?, ?);
+
+-- name: erase_payload
+-- A purge keeps the event's number and loses its content.
+UPDATE events SET kind = 'purged', ref = '', payload = ? WHERE tenant = ? AND seq = ?;
+
+-- name: last_seq
+-- Where the log ends.
+SELECT coalesce(max(seq), 0) FROM events;
+
+-- name: read_after
+-- The next events of the log.
+SELECT seq, payload FROM events WHERE seq > ? ORDER BY seq LIMIT ?;
+
+-- name: read_memory
+-- Everything memory is made of, of all tenants.
+SELECT seq, payload FROM events
+WHERE kind IN ('capture', 'signature', 'episode_deleted') AND seq > ? ORDER BY seq LIMIT ?;
+
+-- name: about
+-- All events of one kind about one thing of a tenant.
+SELECT seq, payload FROM events WHERE tenant = ? AND ref = ? AND kind = ? ORDER BY seq;
+
+-- name: checkpoints
+-- The checkpoints and restores of a tenant.
+SELECT seq, payload FROM events WHERE kind IN ('checkpoint', 'restored') AND tenant = ? ORDER BY seq;
+
+-- name: learned
+-- How one decision ended.
+SELECT record FROM learned WHERE tenant = ? AND trace_id = ?;
+
+-- name: all_learned
+-- How every decision ended, up to a place in the log.
+SELECT tenant, record FROM learned WHERE seq <= ? ORDER BY tenant, trace_id;

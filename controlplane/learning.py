@@ -1,0 +1,155 @@
+"""The second loop's front door: feedback is journalled, folded in sequence order, and answered."""
+
+from auditor import FeedbackResult, Learned, Learner, Outcome, ValidationResult
+from auditor.events import Decided, Recorded, Reported, Validated
+from auditor.fold import LATE
+from auditor.rewards import Report
+
+from .clock import Clock
+from .contract import (
+    FeedbackAnswer,
+    FeedbackRequest,
+    RewardExplanation,
+    ValidateAnswer,
+    ValidateRequest,
+)
+from .errors import UnknownEpisode, UnknownTrace
+from .journal import Journal
+from .memory.store import MemoryStore
+from .telemetry import Metrics
+
+
+class Learning:
+    """Takes reports in. What it acknowledges is on disk and has been folded."""
+
+    def __init__(self, learner: Learner, journal: Journal, memory: MemoryStore, clock: Clock, metrics: Metrics) -> None:
+        self._learner, self._journal, self._memory = learner, journal, memory
+        self._clock, self._metrics = clock, metrics
+
+    async def feedback(self, tenant: str, request: FeedbackRequest) -> FeedbackAnswer:
+        """Journal a report, fold it, say what it changed."""
+        await self._known_trace(tenant, request.trace_id)
+        self._metrics.feedback.labels(_outcome_label(request.outcome)).inc()
+        seq = await self._journal.append(
+            Reported(tenant=tenant, at=self._clock.now(), trace_id=request.trace_id, outcome=request.outcome)
+        )
+        result = await self._learner.reached(seq)
+        if not isinstance(result, FeedbackResult) or result.closed:
+            result = await self._afterwards(tenant, request, seq)
+        return self._answer(tenant, result)
+
+    async def _known_trace(self, tenant: str, trace_id: str) -> None:
+        if trace_id in self._learner.state.of(tenant).credit.open:
+            return
+        if not await self._journal.about(tenant, trace_id, "decision"):
+            raise UnknownTrace
+
+    async def _afterwards(self, tenant: str, request: FeedbackRequest, seq: int) -> FeedbackResult:
+        """A report on a decision that is over: its first answer again if it is a repeat, else why it is late."""
+        learned = await self._journal.learned(tenant, request.trace_id)
+        if learned is None:
+            return FeedbackResult(reason="the decision was unlearnt by a restore; this report is logged, not learnt")
+        earlier = [r for r in await self._journal.about(tenant, request.trace_id, "feedback") if r.seq < seq]
+        if any(isinstance(r.event, Reported) and r.event.outcome == request.outcome for r in earlier):
+            updated = learned.update is not None
+            return FeedbackResult(updated=updated, duplicate=True, reason=learned.reason, report=learned.report)
+        return FeedbackResult(reason=learned.reason or LATE)
+
+    def _answer(self, tenant: str, result: FeedbackResult) -> FeedbackAnswer:
+        return FeedbackAnswer(
+            updated=result.updated,
+            duplicate=result.duplicate,
+            pending=result.pending,
+            reason=result.reason,
+            reward=None if result.report is None else result.report.total,
+            explanation=None if result.report is None else explain(result.report),
+            q_updates=self.q_updates(tenant),
+            policy_version=self._learner.version,
+        )
+
+    def q_updates(self, tenant: str) -> int:
+        return sum(policy.updates for policy in self._learner.state.of(tenant).policies.values())
+
+    async def validate(self, tenant: str, request: ValidateRequest) -> ValidateAnswer:
+        """Journal a validation; the fold joins it to its decision and reviews the skill."""
+        if self._memory.episode(tenant, request.episode_id) is None:
+            raise UnknownEpisode
+        if request.trace_id is not None:
+            await self._known_trace(tenant, request.trace_id)
+        seq = await self._journal.append(
+            Validated(
+                tenant=tenant,
+                at=self._clock.now(),
+                episode_id=request.episode_id,
+                trace_id=request.trace_id,
+                success=request.outcome == "success",
+                applied_suggestion=request.applied_suggestion,
+            )
+        )
+        result = await self._learner.reached(seq)
+        assert isinstance(result, ValidationResult)
+        return ValidateAnswer(
+            updated=result.updated,
+            reason=result.reason,
+            trace_id=result.trace_id,
+            reward=None if result.report is None else result.report.total,
+            validations=result.validations,
+            success_rate=round(result.success_rate, 4),
+            promoted_to_skill=result.promoted_to_skill,
+            skill_id=result.skill_id,
+        )
+
+    async def trace(self, tenant: str, trace_id: str) -> "WholeTrace":
+        """Everything known of a decision.
+
+        Raises:
+          UnknownTrace: this tenant has no such decision.
+        """
+        decided = await self._journal.about(tenant, trace_id, "decision")
+        if not decided:
+            raise UnknownTrace
+        feedback = await self._journal.about(tenant, trace_id, "feedback")
+        return WholeTrace(
+            decided[0], feedback, await self._journal.learned(tenant, trace_id), self._pending(tenant, trace_id)
+        )
+
+    def _pending(self, tenant: str, trace_id: str) -> str | None:
+        decision = self._learner.state.of(tenant).credit.open.get(trace_id)
+        if decision is None:
+            return None
+        return "window" if decision.report is None and not decision.obeyed_block else "next_decision"
+
+
+class WholeTrace:
+    """A decision with what came of it."""
+
+    def __init__(
+        self, decided: Recorded, feedback: list[Recorded], learned: Learned | None, pending: str | None
+    ) -> None:
+        assert isinstance(decided.event, Decided)
+        self.seq, self.at, self.trace = decided.seq, decided.event.at, decided.event.trace
+        self.feedback = [r.event for r in feedback if isinstance(r.event, Reported)]
+        self.learned, self.pending = learned, pending
+
+
+def explain(report: Report) -> RewardExplanation:
+    """A reward in the Aurora seed's words, and in full."""
+    components: dict[str, float | bool | int] = {}
+    for term in report.terms:
+        if term.name == "slo":
+            components["slo_hit"] = term.value > 0
+        elif term.name == "failures":
+            components["failures"] = 0 if term.value > 0 else round(-3 * term.value)
+        else:
+            components[f"{term.name}_score"] = round(term.value, 4)
+    return RewardExplanation(
+        total_reward=report.total,
+        components=components,
+        terms=report.terms,
+        missing=report.missing,
+        explanation=report.explanation,
+    )
+
+
+def _outcome_label(outcome: Outcome) -> str:
+    return "unstated" if outcome.success is None else "success" if outcome.success else "failure"

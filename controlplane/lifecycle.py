@@ -1,0 +1,86 @@
+"""Checkpoints of a tenant's learnt state: create, list, restore. A restore is an event like any other."""
+
+from auditor import Learner
+from auditor.events import Checkpointed, Restored
+from auditor.fold import TenantDump
+from auditor.state import decode_tenant
+
+from .checkpoints import CheckpointFiles
+from .clock import Clock
+from .contract import CheckpointAnswer, CheckpointRequest, RestoreAnswer
+from .errors import SpecChanged, UnknownCheckpoint
+from .journal import Journal
+from .refold import Prefixes
+
+
+class Lifecycle:
+    """What an operator does to what was learnt."""
+
+    def __init__(
+        self, learner: Learner, journal: Journal, files: CheckpointFiles, prefixes: Prefixes, clock: Clock
+    ) -> None:
+        self._learner, self._journal, self._files = learner, journal, files
+        self._prefixes, self._clock = prefixes, clock
+
+    async def create(self, tenant: str, request: CheckpointRequest) -> CheckpointAnswer:
+        """Keep the learnt state of this moment under a name."""
+        seq = self._learner.version
+        payload = self._learner.state.dump_tenant(tenant)
+        event = Checkpointed(
+            tenant=tenant,
+            at=self._clock.now(),
+            checkpoint_id=self._files.write(payload),
+            name=request.name,
+            seq=seq,
+            size_bytes=len(payload),
+        )
+        await self._learner.reached(await self._journal.append(event))
+        return _answer(event)
+
+    async def listed(self, tenant: str) -> list[CheckpointAnswer]:
+        """Newest first; one entry per content."""
+        found = {event.checkpoint_id: event for event in await self._created(tenant)}
+        return [_answer(event) for event in reversed(found.values())]
+
+    async def _created(self, tenant: str) -> list[Checkpointed]:
+        events = [recorded.event for recorded in await self._journal.checkpoints(tenant)]
+        return [event for event in events if isinstance(event, Checkpointed)]
+
+    async def restore(self, tenant: str, checkpoint_id: str) -> RestoreAnswer:
+        """Go back to a checkpoint. What came since stays in the journal and is no longer learnt.
+
+        Raises:
+          UnknownCheckpoint: this tenant has no such checkpoint.
+          SpecChanged: it was learnt under another feature spec.
+        """
+        created = [event for event in await self._created(tenant) if event.checkpoint_id == checkpoint_id]
+        if not created:
+            raise UnknownCheckpoint
+        checkpoint = created[-1]
+        self._refuse_other_spec(decode_tenant(await self._prefixes.prefix(tenant, checkpoint.seq)))
+        seq = await self._journal.append(
+            Restored(tenant=tenant, at=self._clock.now(), checkpoint_id=checkpoint_id, seq=checkpoint.seq)
+        )
+        await self._learner.reached(seq)
+        return RestoreAnswer(
+            checkpoint_id=checkpoint_id,
+            restored_to=checkpoint.seq,
+            policy_version=self._learner.version,
+            unlearnt_events=seq - checkpoint.seq - 1,
+        )
+
+    def _refuse_other_spec(self, dump: TenantDump) -> None:
+        points = self._learner.state.rules.points
+        for point, snapshot in dump.policies.items():
+            if point not in points or points[point].spec_hash != snapshot.spec_hash:
+                raise SpecChanged(f"the checkpoint's table for {point!r} was learnt under another feature spec")
+
+
+def _answer(event: Checkpointed) -> CheckpointAnswer:
+    return CheckpointAnswer(
+        checkpoint_id=event.checkpoint_id,
+        name=event.name,
+        seq=event.seq,
+        created_at=event.at,
+        size_bytes=event.size_bytes,
+    )

@@ -1,0 +1,59 @@
+"""Exact nearest neighbours: one matrix product. The faster one up to some ten thousand vectors."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..embedding import Vector
+
+
+class ExactIndex:
+    """Unit vectors by id; cosine similarity is their inner product."""
+
+    def __init__(self, dimension: int) -> None:
+        self.dimension = dimension
+        self._ids = np.empty(16, np.int64)
+        self._vectors = np.empty((16, dimension), np.float32)  # [capacity, D]
+        self._row: dict[int, int] = {}
+
+    def add(self, key: int, vector: Vector) -> None:
+        row = len(self._row)
+        if row == len(self._ids):
+            self._ids = np.concatenate([self._ids, np.empty_like(self._ids)])
+            self._vectors = np.concatenate([self._vectors, np.empty_like(self._vectors)])
+        self._row[key], self._ids[row], self._vectors[row] = row, key, vector
+
+    def remove(self, key: int) -> None:
+        """The last row takes the removed one's place."""
+        row = self._row.pop(key, None)
+        if row is None:
+            return
+        last = len(self._row)
+        if row != last:
+            self._ids[row], self._vectors[row] = self._ids[last], self._vectors[last]
+            self._row[int(self._ids[row])] = row
+
+    def search(self, vector: Vector, k: int) -> list[tuple[int, float]]:
+        """Up to k (id, similarity), the most similar first; equal ones by id."""
+        n = len(self._row)
+        if n == 0 or k <= 0:
+            return []
+        similarity = self._vectors[:n] @ vector  # [N]
+        nearest: Sequence[int] = range(n) if k >= n else np.argpartition(-similarity, k - 1)[:k].tolist()
+        found = [(int(self._ids[i]), float(similarity[i])) for i in nearest]
+        return sorted(found, key=lambda pair: (-pair[1], pair[0]))
+
+    def get(self, key: int) -> Vector | None:
+        row = self._row.get(key)
+        return None if row is None else self._vectors[row]
+
+    def snapshot(self) -> tuple[np.ndarray, np.ndarray]:
+        """Copies of ids [N] and vectors [N, D]."""
+        n = len(self._row)
+        return self._ids[:n].copy(), self._vectors[:n].copy()
+
+    def __contains__(self, key: int) -> bool:
+        return key in self._row
+
+    def __len__(self) -> int:
+        return len(self._row)

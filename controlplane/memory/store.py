@@ -1,0 +1,163 @@
+"""Episodes and action signatures of every tenant and namespace: a fold of the journal, kept searchable.
+
+Each space (tenant, namespace) has indexes of its own, so nothing of another tenant can be found.
+"""
+
+from collections.abc import Iterator
+
+import msgspec
+import numpy as np
+
+from auditor.events import Captured, Episode, EpisodeDeleted, Recorded, SignatureSeen
+
+from ..embedding import Vector
+from .vectors import VectorIndex
+
+
+class EpisodeRecord(msgspec.Struct):
+    """An episode with its id, when it was captured, and how often it was captured again."""
+
+    episode_id: int
+    at: float
+    episode: Episode
+    repeats: int = 0
+
+
+class SignatureRecord(msgspec.Struct, frozen=True):
+    """An action signature with the text it is found by."""
+
+    key: int  # the sequence number of its first sighting
+    signature: str
+    text: str
+
+
+class Space:
+    """Memory of one namespace of one tenant."""
+
+    def __init__(self) -> None:
+        self.episodes: dict[int, EpisodeRecord] = {}
+        self.by_digest: dict[str, int] = {}
+        self.signatures: dict[str, SignatureRecord] = {}
+        self.signature_of: dict[int, SignatureRecord] = {}
+        self.episode_index: VectorIndex | None = None
+        self.signature_index: VectorIndex | None = None
+
+    def index_episode(self, episode_id: int, vector: Vector) -> None:
+        if self.episode_index is None:
+            self.episode_index = VectorIndex(len(vector))
+        self.episode_index.add(episode_id, vector)
+
+    def index_signature(self, key: int, vector: Vector) -> None:
+        if self.signature_index is None:
+            self.signature_index = VectorIndex(len(vector))
+        self.signature_index.add(key, vector)
+
+
+class Stale(msgspec.Struct, frozen=True):
+    """A memory whose vector is another embedder's: it is embedded again before it can be found."""
+
+    space: Space
+    key: int
+    text: str
+    is_episode: bool
+
+
+class MemoryStore:
+    """All spaces. `observe` folds events; nothing else changes it."""
+
+    def __init__(self) -> None:
+        self._spaces: dict[tuple[str, str], Space] = {}
+        self._space_of_episode: dict[tuple[str, int], Space] = {}
+        self.embedder = ""  # vectors of other embedders cannot be compared with
+        self.stale: list[Stale] = []
+        self.position = 0  # the last event taken in
+        self.live = False
+        self._held: list[Recorded] = []
+
+    def space(self, tenant: str, namespace: str) -> Space:
+        return self._spaces.setdefault((tenant, namespace), Space())
+
+    def spaces(self) -> Iterator[Space]:
+        yield from self._spaces.values()
+
+    def episode(self, tenant: str, episode_id: int) -> EpisodeRecord | None:
+        space = self._space_of_episode.get((tenant, episode_id))
+        return None if space is None else space.episodes.get(episode_id)
+
+    def observe(self, recorded: Recorded) -> None:
+        """Take in one committed event; until the past is loaded it is held back."""
+        if self.live:
+            self.take(recorded)
+        elif isinstance(recorded.event, Captured | SignatureSeen | EpisodeDeleted):
+            self._held.append(recorded)
+
+    def go_live(self) -> None:
+        """The past is loaded: take in what was held back and everything from here on."""
+        for recorded in self._held:
+            self.take(recorded)
+        self._held.clear()
+        self.live = True
+
+    def take(self, recorded: Recorded) -> None:
+        """Fold one event, once."""
+        if recorded.seq <= self.position:
+            return
+        self.position = recorded.seq
+        match recorded.event:
+            case Captured() as event:
+                self._captured(recorded.seq, event)
+            case SignatureSeen() as event:
+                self._signature_seen(recorded.seq, event)
+            case EpisodeDeleted() as event:
+                self._deleted(event)
+
+    def _captured(self, seq: int, event: Captured) -> None:
+        space = self.space(event.tenant, event.episode.namespace)
+        first = space.by_digest.get(event.episode.digest)
+        if first is not None:
+            space.episodes[first].repeats += 1
+            return
+        space.episodes[seq] = EpisodeRecord(seq, event.at, msgspec.structs.replace(event.episode, vector=b""))
+        space.by_digest[event.episode.digest] = seq
+        self._space_of_episode[event.tenant, seq] = space
+        if event.episode.embedder == self.embedder:
+            space.index_episode(seq, np.frombuffer(event.episode.vector, np.float32))
+        else:
+            self.stale.append(Stale(space, seq, episode_text(event.episode), is_episode=True))
+
+    def _signature_seen(self, seq: int, event: SignatureSeen) -> None:
+        space = self.space(event.tenant, event.namespace)
+        if event.signature in space.signatures:
+            return
+        record = SignatureRecord(seq, event.signature, event.text)
+        space.signatures[event.signature] = space.signature_of[seq] = record
+        if event.embedder == self.embedder:
+            space.index_signature(seq, np.frombuffer(event.vector, np.float32))
+        else:
+            self.stale.append(Stale(space, seq, event.text, is_episode=False))
+
+    def _deleted(self, event: EpisodeDeleted) -> None:
+        space = self._space_of_episode.pop((event.tenant, event.episode_id), None)
+        if space is None:
+            return
+        record = space.episodes.pop(event.episode_id)
+        space.by_digest.pop(record.episode.digest, None)
+        if space.episode_index is not None:
+            space.episode_index.remove(event.episode_id)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        return {
+            "episodes": sum(len(space.episodes) for space in self._spaces.values()),
+            "signatures": sum(len(space.signatures) for space in self._spaces.values()),
+            "stale_vectors": len(self.stale),
+        }
+
+
+def plan_text(goal: str, planned_action: str) -> str:
+    """What a plan, and the memory of one, is embedded as."""
+    return "\n".join(part for part in (goal, planned_action) if part)
+
+
+def episode_text(episode: Episode) -> str:
+    return plan_text(episode.goal, episode.planned_action or " ".join(episode.tool_chain))

@@ -1,0 +1,85 @@
+"""A tenant's vector index: exact while that is the faster, HNSW above the measured switch point.
+
+The exact matrix always holds every vector; the graph is built from it in a thread and swapped in.
+"""
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from ..embedding import Vector
+from .exact import ExactIndex
+
+if TYPE_CHECKING:
+    from .hnsw import HnswIndex
+
+SWITCH_POINT = 20_000  # vectors; `make bench` measures both sides of it
+
+
+class VectorIndex:
+    """Add, remove and search at once; `maintain` builds what large indexes need."""
+
+    def __init__(self, dimension: int, switch_point: int = SWITCH_POINT) -> None:
+        self._exact = ExactIndex(dimension)
+        self._graph: HnswIndex | None = None
+        self._switch_point = switch_point
+        self._missed: set[int] | None = None  # touched while a new graph is being built
+
+    def add(self, key: int, vector: Vector) -> None:
+        """Add a vector under an id that was never used before."""
+        self._exact.add(key, vector)
+        if self._missed is not None:
+            self._missed.add(key)
+        if self._graph is not None and not self._graph.add(key, vector):
+            self._graph = None  # full: exact search until the next graph is there
+
+    def remove(self, key: int) -> None:
+        if key in self._exact:
+            self._exact.remove(key)
+            if self._missed is not None:
+                self._missed.add(key)
+            if self._graph is not None:
+                self._graph.remove(key)
+
+    def search(self, vector: Vector, k: int) -> list[tuple[int, float]]:
+        """Up to k (id, cosine similarity), the most similar first."""
+        if self._graph is not None and k < len(self._exact):
+            try:
+                return self._graph.search(vector, k)
+            except RuntimeError:  # too many deleted around the query: hnswlib gives up, the matrix does not
+                return self._exact.search(vector, k)
+        return self._exact.search(vector, k)
+
+    @property
+    def kind(self) -> str:
+        return "hnsw" if self._graph is not None else "exact"
+
+    def __len__(self) -> int:
+        return len(self._exact)
+
+    @property
+    def wants_graph(self) -> bool:
+        large = len(self._exact) > self._switch_point
+        return large and self._missed is None and (self._graph is None or self._graph.stale)
+
+    async def maintain(self) -> None:
+        """Build the graph a large index wants, off the event loop, and catch up with what came meanwhile."""
+        if not self.wants_graph:
+            return
+        from .hnsw import HnswIndex
+
+        self._missed = set()
+        ids, vectors = self._exact.snapshot()
+        try:
+            graph = await asyncio.to_thread(HnswIndex, ids, vectors, room=2 * len(ids))
+            self._catch_up(graph, set(ids.tolist()))
+            self._graph = graph
+        finally:
+            self._missed = None
+
+    def _catch_up(self, graph: "HnswIndex", built: set[int]) -> None:
+        """Ids are never used twice, so what was built and touched since was removed."""
+        for key in self._missed or ():
+            if key in built:
+                graph.remove(key)
+            elif (vector := self._exact.get(key)) is not None:
+                graph.add(key, vector)

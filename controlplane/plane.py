@@ -1,0 +1,165 @@
+"""The first loop: request -> recall -> featurize -> choose -> execute -> journal -> answer."""
+
+import random
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from auditor import Learner, Trace, learn_on
+from auditor.events import Decided as DecidedEvent
+from strategist import HeadChoice, Policy, State
+
+from .clock import Clock
+from .contract import DecisionAnswer, DecisionRequest
+from .errors import Unprocessable
+from .executor.point import Decided, Evidence, Executed, Point
+from .ids import new_id
+from .journal import Journal
+from .settings import Settings
+from .telemetry import OTHER, Metrics
+
+AnyPoint = Point[Any]
+
+
+class Plane:
+    """Answers decisions. What it chose is on disk before the caller hears of it."""
+
+    def __init__(
+        self,
+        points: Sequence[AnyPoint],
+        learner: Learner,
+        journal: Journal,
+        clock: Clock,
+        settings: Settings,
+        metrics: Metrics,
+    ) -> None:
+        self.points = {point.name: point for point in points}
+        self._learner, self._journal, self._clock, self._metrics = learner, journal, clock, metrics
+        self._settings_hash = settings.hash
+        self._rng = random.Random(settings.seed)
+        self._phase = {
+            phase: metrics.decision_latency.labels(phase)
+            for phase in ("recall", "featurize", "choose", "execute", "journal")
+        }
+
+    async def decide(self, tenant: str, request: DecisionRequest) -> DecisionAnswer:
+        """Decide, carry it out, write it down, answer."""
+        point = self._point(request)
+        watch = Watch(self._clock)
+        fold = self._learner.state.of(tenant)
+        evidence = await point.recall(fold, request, self._clock.now())
+        watch.lap("recall")
+        state = point.features.state(evidence)
+        watch.lap("featurize")
+        policy = fold.policies[point.name]
+        heads = choose(point, evidence, policy, state, self._rng)
+        watch.lap("choose")
+        executed = await point.execute(evidence, request, heads)
+        watch.lap("execute")
+        trace = self._trace(point, request, evidence, policy, heads, executed)
+        await self._journal.append(
+            DecidedEvent(tenant=tenant, at=self._clock.now(), trace=trace),
+            *(msgspec.structs.replace(event, at=self._clock.now()) for event in executed.events),
+        )
+        watch.lap("journal")
+        self._count(trace, evidence, watch)
+        decided = Decided(
+            request=request,
+            trace_id=trace.trace_id,
+            heads=heads,
+            propensity=trace.propensity,
+            policy_version=trace.policy_version,
+            phases_ms=watch.phases_ms,
+        )
+        return point.answer(evidence, executed, decided)
+
+    def _point(self, request: DecisionRequest) -> AnyPoint:
+        gate, route = request.planned_action is not None, request.candidates is not None
+        name = request.point or ("gate" if gate else "route" if route else None)
+        if name is None:
+            raise Unprocessable("give planned_action (to pass the gate) or candidates (to be routed)")
+        if name not in self.points:
+            raise Unprocessable(f"there is no point {name!r}; there are {', '.join(sorted(self.points))}")
+        if request.point is None and gate and route:
+            raise Unprocessable('planned_action and candidates are both given; say "point": "gate" or "route"')
+        if name == "gate" and not gate:
+            raise Unprocessable("the gate needs planned_action: what the agent is about to do")
+        return self.points[name]
+
+    def _trace(
+        self,
+        point: AnyPoint,
+        request: DecisionRequest,
+        evidence: Evidence,
+        policy: Policy,
+        heads: tuple[HeadChoice, ...],
+        executed: Executed,
+    ) -> Trace:
+        return Trace(
+            trace_id=new_id("tr"),
+            namespace=request.namespace,
+            task_id=request.task_id,
+            previous_trace_id=request.previous_trace_id,
+            point=point.name,
+            request=given(request),
+            facts=evidence.facts,
+            text_codes=evidence.text_codes,
+            own_facts=evidence.own_facts,
+            heads=heads,
+            rule=evidence.rule,
+            mode=policy.settings.mode,
+            learn_on=learn_on(point.name, heads[0].action),
+            terminal=point.name != "gate" or request.task_id is None,
+            cited=executed.cited,
+            signature=evidence.signature,
+            abstained=executed.abstained,
+            degraded=evidence.degraded,
+            execution=executed.record,
+            policy_version=self._learner.version,
+            settings_hash=self._settings_hash,
+            spec_hash=point.features.spec.hash,
+        )
+
+    def _count(self, trace: Trace, evidence: Evidence, watch: "Watch") -> None:
+        known = trace.point == "gate"
+        provider, action = ("none", trace.action) if known else (OTHER, OTHER)
+        self._metrics.decisions.labels(trace.point, provider, action, trace.heads[0].exploration).inc()
+        for phase, ms in watch.phases_ms.items():
+            self._phase[phase].observe(ms / 1000.0)
+        for part in evidence.degraded:
+            self._metrics.degraded.labels(part).inc()
+
+
+class Watch:
+    """Milliseconds per phase."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.phases_ms: dict[str, float] = {}
+        self._clock, self._last = clock, clock.monotonic()
+
+    def lap(self, phase: str) -> None:
+        now = self._clock.monotonic()
+        self.phases_ms[phase] = round((now - self._last) * 1000.0, 3)
+        self._last = now
+
+
+def choose(
+    point: AnyPoint, evidence: Evidence, policy: Policy, state: State, rng: random.Random
+) -> tuple[HeadChoice, ...]:
+    """Every head in turn, each in the state the heads before it made; a later head with nothing eligible is skipped."""
+    taken: list[HeadChoice] = []
+    for head in point.heads:
+        eligible = point.eligible(head, evidence, policy, state, taken)
+        if taken and not eligible.actions:
+            break
+        rule = evidence.rule if not taken else None
+        taken.append(policy.choose(head, state, eligible, rng, rule))
+        state = state.after(head, taken[-1].action)
+    return tuple(taken)
+
+
+def given(request: msgspec.Struct) -> dict[str, Any]:
+    """The fields a caller set, as the trace keeps them."""
+    fields = request.__struct_fields__
+    return {name: value for name in fields if (value := getattr(request, name)) not in (None, "", {}, ())}

@@ -1,0 +1,206 @@
+"""The episodic-memory calls: capture a failure, search for similar ones, read, purge, and manage skills."""
+
+from hashlib import blake2b
+from typing import Any
+
+import msgspec
+
+from auditor import Learner
+from auditor.events import Captured, Episode, EpisodeDeleted, SkillRetired
+from auditor.fold import TenantFold
+
+from .clock import Clock
+from .contract import (
+    CaptureAnswer,
+    CapturedReflection,
+    CaptureRequest,
+    EpisodeAnswer,
+    RetireRequest,
+    SearchAnswer,
+    SearchRequest,
+    SearchResult,
+    SkillAnswer,
+)
+from .embedding import BatchingEmbedder, EmbeddingUnavailable
+from .errors import EmbedderLoading, UnknownEpisode, UnknownSkill, UnknownTrace, Unprocessable
+from .executor.advice import skill_answer
+from .executor.evidence import recall_matches
+from .journal import Journal
+from .llm.local import classify, clean, root_cause
+from .memory.ranking import Match
+from .memory.store import EpisodeRecord, MemoryStore, episode_text, plan_text
+
+OVERSAMPLING = 4  # candidates looked at per result, so that filters and ranking have something to choose from
+FILTERABLE = ("error_class", "license", "origin", "episode_type", "tags")
+
+
+class Remembering:
+    """Everything a client does to memory directly."""
+
+    def __init__(
+        self, learner: Learner, journal: Journal, memory: MemoryStore, embedder: BatchingEmbedder, clock: Clock
+    ) -> None:
+        self._learner, self._journal, self._memory = learner, journal, memory
+        self._embedder, self._clock = embedder, clock
+
+    def _fold(self, tenant: str) -> TenantFold:
+        return self._learner.state.of(tenant)
+
+    async def capture(self, tenant: str, request: CaptureRequest) -> CaptureAnswer:
+        """Remember a failure; an exact repeat is counted, not stored twice.
+
+        Raises:
+          UnknownTrace: it names a decision this tenant does not have.
+          EmbedderLoading: the model is not there yet.
+        """
+        if request.trace_id is not None and not await self._journal.about(tenant, request.trace_id, "decision"):
+            raise UnknownTrace
+        episode = _episode(request)
+        space = self._memory.space(tenant, request.namespace)
+        duplicate_of = space.by_digest.get(episode.digest)
+        if duplicate_of is None:
+            episode = await self._with_vector(episode)
+        event = Captured(tenant=tenant, at=self._clock.now(), episode=episode, duplicate_of=duplicate_of)
+        seq = await self._journal.append(event)
+        await self._learner.reached(seq)
+        first = space.by_digest.get(episode.digest, seq)
+        return CaptureAnswer(
+            episode_id=first,
+            duplicate_of=first if first != seq else None,
+            reflection=CapturedReflection(
+                status="ready",
+                tier=None,
+                trace_id=request.trace_id,
+                error_class=episode.error_class,
+                root_cause=root_cause(episode.error_trace),
+            ),
+        )
+
+    async def _with_vector(self, episode: Episode) -> Episode:
+        try:
+            vector = await self._embedder.embed(episode_text(episode))
+        except EmbeddingUnavailable as error:
+            raise EmbedderLoading(str(error)) from error
+        return msgspec.structs.replace(episode, embedder=self._embedder.name, vector=vector.tobytes())
+
+    async def search(self, tenant: str, request: SearchRequest) -> SearchAnswer:
+        """The k best matches after filters, each with its score taken apart."""
+        unknown = sorted(request.filters.keys() - set(FILTERABLE))
+        if unknown:
+            raise Unprocessable(f"filters has {', '.join(unknown)}; it takes {', '.join(FILTERABLE)}")
+        try:
+            vector = await self._embedder.embed(plan_text(request.goal, request.planned_action))
+        except EmbeddingUnavailable as error:
+            raise EmbedderLoading(str(error)) from error
+        space, fold = self._memory.space(tenant, request.namespace), self._fold(tenant)
+        k = len(space.episodes) if request.filters else request.k * OVERSAMPLING
+        matches = recall_matches(space, fold, vector, request.current_state, self._clock.now(), k)
+        filtered: dict[str, int] = {}
+        kept = []
+        for match in matches:
+            why = _filtered_by(match, request)
+            if why is None:
+                kept.append(match)
+            else:
+                filtered[why] = filtered.get(why, 0) + 1
+        fallback = ("embedding_fallback",) if self._embedder.state.status == "fallback" else ()
+        return SearchAnswer(results=[_result(m) for m in kept[: request.k]], filtered=filtered, degraded=fallback)
+
+    def episode(self, tenant: str, episode_id: int) -> EpisodeAnswer:
+        """Raises UnknownEpisode."""
+        record = self._record(tenant, episode_id)
+        fold = self._fold(tenant)
+        validations, skill = fold.skills.of(episode_id), fold.skills.by_episode.get(episode_id)
+        return EpisodeAnswer(
+            episode_id=episode_id,
+            captured_at=record.at,
+            repeats=record.repeats,
+            validations=validations.total,
+            success_rate=round(validations.success_rate, 4),
+            skill_id=skill.skill_id if skill else None,
+            episode=_shown(record),
+        )
+
+    def _record(self, tenant: str, episode_id: int) -> EpisodeRecord:
+        record = self._memory.episode(tenant, episode_id)
+        if record is None:
+            raise UnknownEpisode
+        return record
+
+    async def delete(self, tenant: str, episode_id: int) -> None:
+        """Purge an episode: its text and vector are overwritten, its number stays.
+
+        Raises:
+          UnknownEpisode: this tenant has no such episode.
+        """
+        record = self._record(tenant, episode_id)
+        repeats = await self._journal.about(tenant, record.episode.digest, "capture")
+        seq = await self._journal.append(EpisodeDeleted(tenant=tenant, at=self._clock.now(), episode_id=episode_id))
+        for recorded in repeats:
+            await self._journal.erase(tenant, recorded.seq)
+        await self._learner.reached(seq)
+
+    def skills(self, tenant: str) -> list[SkillAnswer]:
+        fold = self._fold(tenant)
+        known = (self._memory.episode(tenant, episode_id) for episode_id in fold.skills.by_episode)
+        return [skill_answer(record, fold) for record in known if record is not None]
+
+    def skill(self, tenant: str, skill_id: int) -> SkillAnswer:
+        """Raises UnknownSkill."""
+        found = next((skill for skill in self.skills(tenant) if skill.skill_id == skill_id), None)
+        if found is None:
+            raise UnknownSkill
+        return found
+
+    async def retire(self, tenant: str, skill_id: int, request: RetireRequest) -> SkillAnswer:
+        """Take a skill out of use.
+
+        Raises:
+          UnknownSkill: this tenant has no such skill.
+        """
+        self.skill(tenant, skill_id)
+        seq = await self._journal.append(
+            SkillRetired(tenant=tenant, at=self._clock.now(), skill_id=skill_id, reason=request.reason)
+        )
+        await self._learner.reached(seq)
+        return self.skill(tenant, skill_id)
+
+
+def _episode(request: CaptureRequest) -> Episode:
+    trace = clean(request.error_trace)
+    fields: dict[str, Any] = {
+        name: getattr(request, name) for name in request.__struct_fields__ if name in Episode.__struct_fields__
+    }
+    fields.update(error_trace=trace, error_class=request.error_class or classify(trace))
+    what = [fields[n] for n in ("namespace", "goal", "planned_action", "error_trace", "resolution", "tool_chain")]
+    where = [fields["environment"], fields["preconditions"]]
+    digest = blake2b(msgspec.json.encode([what, where], order="sorted"), digest_size=16).hexdigest()
+    return Episode(**fields, digest=digest)
+
+
+def _filtered_by(match: Match, request: SearchRequest) -> str | None:
+    if match.similarity < request.min_similarity:
+        return "min_similarity"
+    for name, wanted in request.filters.items():
+        has = getattr(match.record.episode, name)
+        fits = wanted in has if isinstance(has, tuple) else has in wanted if isinstance(wanted, list) else has == wanted
+        if not fits:
+            return name
+    return None
+
+
+def _result(match: Match) -> SearchResult:
+    return SearchResult(
+        episode_id=match.record.episode_id,
+        score=round(match.score, 4),
+        scores={name: round(value, 4) for name, value in match.scores.items()},
+        episode=_shown(match.record),
+    )
+
+
+def _shown(record: EpisodeRecord) -> dict[str, Any]:
+    """The episode as it was captured, without its vector."""
+    shown: dict[str, Any] = msgspec.to_builtins(record.episode)
+    shown["root_cause"] = root_cause(record.episode.error_trace)
+    del shown["vector"], shown["digest"]
+    return shown

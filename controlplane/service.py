@@ -1,0 +1,191 @@
+"""One running Pointsman: every part made, handed what it needs, started and stopped in order."""
+
+import asyncio
+import fcntl
+import os
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Self
+
+import httpx
+import structlog
+
+from auditor import Learner, PointRules, Rules, State
+from auditor.events import Configured, Recorded
+from auditor.fold import Applied
+from auditor.rewards import DEFAULT_WEIGHTS
+from strategist import EpsilonDecay, Mode, PolicySettings, StepSize
+
+from .background import Background
+from .checkpoints import CheckpointFiles, RecoveryFiles
+from .clock import Clock, SystemClock
+from .embedding import BatchingEmbedder, Embedder, HashingEmbedder, SentenceEmbedder
+from .errors import BadSetting
+from .executor.gate import GatePoint
+from .executor.route import RoutePoint
+from .journal import Journal, SqliteJournal, connect
+from .learning import Learning
+from .lifecycle import Lifecycle
+from .memory.store import MemoryStore
+from .plane import Plane
+from .refold import Prefixes
+from .remembering import Remembering
+from .router import Router
+from .settings import Settings
+from .signals import Signals
+from .telemetry import Metrics
+
+log = structlog.get_logger()
+JOURNAL_FILE, RECOVERY_FOLDER, CHECKPOINT_FOLDER, LOCK_FILE = "journal.db", "recovery", "checkpoints", "lock"
+
+
+class Service:
+    """Holds the parts. `open` starts everything that must be there before the first request."""
+
+    def __init__(self, settings: Settings, journal: Journal, state: State, recovery: RecoveryFiles, clock: Clock):
+        self.settings, self.journal, self.clock, self.recovery = settings, journal, clock, recovery
+        self.started_at = clock.monotonic()
+        self.metrics = Metrics()
+        self.http = httpx.AsyncClient(follow_redirects=False)
+        self.embedder = BatchingEmbedder()
+        self.memory = MemoryStore()
+        checkpoints = CheckpointFiles(Path(settings.data_dir) / CHECKPOINT_FOLDER)
+        self.prefixes = Prefixes(journal, checkpoints)
+        self.learner = Learner(state, journal, journal, self.prefixes)
+        deadline_s = settings.upstream_deadline_s
+        self.signals = Signals(settings.psi_url, self.http, clock, ttl_s=settings.cache_ttl_s, deadline_s=deadline_s)
+        self.router = Router(settings.router_url, self.http, deadline_s=deadline_s)
+        points = (
+            GatePoint(self.memory, self.embedder, settings.risk_ceiling),
+            RoutePoint(self.signals, self.router, self.embedder),
+        )
+        self.rules = rules_of(settings, {point.name: point.features.spec.hash for point in points})
+        self.plane = Plane(points, self.learner, journal, clock, settings, self.metrics)
+        self.learning = Learning(self.learner, journal, self.memory, clock, self.metrics)
+        self.remembering = Remembering(self.learner, journal, self.memory, self.embedder, clock)
+        self.lifecycle = Lifecycle(self.learner, journal, checkpoints, self.prefixes, clock)
+        self.background = Background(
+            self.learner, journal, self.memory, self.embedder, recovery, clock, settings.recovery_interval_s
+        )
+        self._tasks: list[asyncio.Task[None]] = []
+        self._lock: int | None = None
+
+    @classmethod
+    async def open(cls, settings: Settings, clock: Clock | None = None) -> Self:
+        """Open the data folder, catch up with the journal, start the loops; the model loads meanwhile."""
+        folder = Path(settings.data_dir)
+        lock = lock_folder(folder)
+        journal = await SqliteJournal.open(connect(folder / JOURNAL_FILE))
+        recovery = RecoveryFiles(folder / RECOVERY_FOLDER)
+        service = cls(settings, journal, recovery.newest() or State(Rules(points={})), recovery, clock or SystemClock())
+        service._lock = lock
+        await service.start()
+        return service
+
+    async def start(self) -> None:
+        self.learner.observe(self._observe)
+        self._run(self.learner.run(), "learner")
+        await self._caught_up()
+        if self.learner.state.rules != self.rules:
+            event = Configured(tenant="", at=self.clock.now(), rules=self.rules, settings_hash=self.settings.hash)
+            await self.learner.reached(await self.journal.append(event))
+        self._run(self.embedder.load(lambda: make_embedder(self.settings.embedder)), "embedder")
+        self._run(self.background.load_memory(), "memory")
+        self._run(self.background.run(), "background")
+
+    async def _caught_up(self) -> None:
+        if self.learner.version < self.journal.last_seq:
+            await self.learner.reached(self.journal.last_seq)
+
+    def _run(self, loop: Coroutine[object, object, None], name: str) -> None:
+        task = asyncio.create_task(loop, name=name)
+        task.add_done_callback(_report_death)
+        self._tasks.append(task)
+
+    def _observe(self, recorded: Recorded, applied: Applied) -> None:
+        self.memory.observe(recorded)
+        for learned in applied.learned:
+            if learned.update is not None and learned.report is not None:
+                self.metrics.q_updates.inc()
+                self.metrics.rewards.labels(learned.point).observe(learned.report.total)
+
+    @property
+    def ready(self) -> bool:
+        """Model and memory are there and the fold has caught up."""
+        return self.healthy and self.memory.live and self.learner.version >= self.journal.last_seq
+
+    @property
+    def healthy(self) -> bool:
+        """Nothing that must run for ever has ended."""
+        return self.learner.failure is None
+
+    async def close(self) -> None:
+        """Stop the loops, write a recovery file, let go of everything."""
+        for task in self._tasks[1:]:
+            task.cancel()
+        await asyncio.gather(*self._tasks[1:], return_exceptions=True)
+        if self.healthy:
+            await self._caught_up()
+            await self.background.write_recovery()
+        self._tasks[0].cancel()
+        await asyncio.gather(self._tasks[0], return_exceptions=True)
+        await self.journal.close()
+        await self.http.aclose()
+        self.embedder.close()
+        if self._lock is not None:
+            os.close(self._lock)
+
+
+def lock_folder(folder: Path) -> int:
+    """Hold the data folder for this process; the descriptor that holds it.
+
+    Raises:
+      BadSetting: another Pointsman holds it, or it cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise BadSetting(
+            f"the data folder {folder} cannot be used: {error.strerror}; set POINTSMAN_DATA_DIR"
+        ) from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(descriptor)
+        raise BadSetting(
+            f"another Pointsman uses the data folder {folder}; stop it or set POINTSMAN_DATA_DIR"
+        ) from error
+    return descriptor
+
+
+def _report_death(task: "asyncio.Task[None]") -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.critical("task_died", task=task.get_name(), error=f"{type(error).__name__}: {error}")
+
+
+def make_embedder(name: str) -> Embedder:
+    """The embedder a setting names; blocking."""
+    return HashingEmbedder() if name == "hashing" else SentenceEmbedder(name)
+
+
+def rules_of(settings: Settings, spec_hashes: dict[str, str]) -> Rules:
+    """The rules of the fold that the settings ask for."""
+
+    def point(name: str, mode: Mode, window_s: float) -> PointRules:
+        policy = PolicySettings(
+            mode=mode,
+            gamma=settings.gamma,
+            step=StepSize(alpha=settings.alpha),
+            epsilon=EpsilonDecay(start=settings.epsilon),
+            apprentice_share=settings.apprentice_share,
+        )
+        return PointRules(policy=policy, spec_hash=spec_hashes[name], weights=DEFAULT_WEIGHTS[name], window_s=window_s)
+
+    return Rules(
+        points={
+            "gate": point("gate", settings.gate_mode, settings.gate_window_s),
+            "route": point("route", settings.route_mode, settings.route_window_s),
+        },
+        trajectory_ttl_s=settings.trajectory_ttl_s,
+    )

@@ -1,0 +1,140 @@
+"""Settings are one table: name, type, default, help. Defaults < pointsman.toml < environment < arguments.
+
+Read once; the hash of everything that shapes a decision is stamped on every trace.
+"""
+
+import difflib
+import os
+import tomllib
+from collections.abc import Mapping
+from hashlib import blake2b
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_type_hints
+
+import msgspec
+from msgspec import Meta
+
+from strategist import Mode
+
+from .errors import BadSetting
+
+PREFIX = "POINTSMAN_"
+Share = Annotated[float, Meta(ge=0, le=1)]
+Seconds = Annotated[float, Meta(gt=0, le=10**9)]
+
+
+def _help(text: str) -> Meta:
+    return Meta(description=text)
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """All settings. Each is `POINTSMAN_<NAME>` in the environment and `<name>` in pointsman.toml."""
+
+    data_dir: Annotated[str, _help("Where the journal, recovery files and checkpoints lie.")] = "./data"
+    host: Annotated[str, _help("Address to listen on; only loopback until API keys exist.")] = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65535), _help("Port to listen on.")] = 8080
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"], _help("Least severe log lines that are written.")
+    ] = "info"
+    embedder: Annotated[
+        str,
+        _help(
+            "`minilm` (installed, offline), `hashing` (no model), or a sentence-transformers model by name (network)."
+        ),
+    ] = "minilm"
+    psi_url: Annotated[str | None, _help("Signal source: GET {url}/state answers {coherence, density}.")] = None
+    router_url: Annotated[str | None, _help("Downstream router: POST {url}/route answers {score}.")] = None
+    cache_ttl_s: Annotated[Seconds, _help("How long a signal counts as fresh.")] = 5.0
+    upstream_deadline_s: Annotated[Seconds, _help("Longest wait for the signal source or the router.")] = 0.25
+    epsilon: Annotated[Share, _help("Exploration at the start; it decays to a floor of 0.02.")] = 0.1
+    gamma: Annotated[Share, _help("Discount of a task's next decision.")] = 0.92
+    alpha: Annotated[
+        Annotated[float, Meta(gt=0, le=1)] | None,
+        _help("Constant step size; unset: max(0.02, 1/(1 + visits)), which averages and then follows drift."),
+    ] = None
+    gate_mode: Annotated[Mode, _help("`learning`, `apprentice` (the fixed rule acts) or `frozen` at the gate.")] = (
+        "learning"
+    )
+    route_mode: Annotated[Mode, _help("The same for routing; there is no rule to be an apprentice of.")] = "learning"
+    apprentice_share: Annotated[Share, _help("Probability an apprentice spreads over the other actions.")] = 0.05
+    risk_ceiling: Annotated[Share, _help("Above this risk, verdicts laxer than the preferred one are not drawn.")] = 0.8
+    route_window_s: Annotated[Seconds, _help("How long a routing decision waits for feedback.")] = 600.0
+    gate_window_s: Annotated[Seconds, _help("How long a gate decision waits for feedback.")] = 1800.0
+    trajectory_ttl_s: Annotated[Seconds, _help("How long a task waits for its next decision.")] = 1800.0
+    recovery_interval_s: Annotated[Seconds, _help("Time between two recovery files.")] = 60.0
+    seed: Annotated[int | None, _help("Seed of exploration; unset: from the operating system.")] = None
+    insecure_local: Annotated[bool, _help("Read no API keys; every caller is the tenant `default`.")] = False
+
+    @property
+    def hash(self) -> str:
+        """Of what shapes a decision: not where it runs."""
+        shaping = {k: v for k, v in msgspec.to_builtins(self).items() if k not in _PLACES}
+        return blake2b(msgspec.json.encode(shaping, order="sorted"), digest_size=8).hexdigest()
+
+
+_PLACES = {"data_dir", "host", "port", "log_level", "seed", "recovery_interval_s", "insecure_local"}
+
+
+class Described(msgspec.Struct, frozen=True):
+    """One row of the table."""
+
+    name: str
+    env: str
+    default: Any
+    help: str
+
+
+def table() -> list[Described]:
+    """Every setting with its default and help, for the command line, the docs and the tests."""
+    hints = get_type_hints(Settings, include_extras=True)
+    rows = []
+    for field in msgspec.structs.fields(Settings):
+        metas = [m for m in get_args(hints[field.name])[1:] if isinstance(m, Meta) and m.description]
+        rows.append(Described(field.name, PREFIX + field.name.upper(), field.default, metas[-1].description or ""))
+    return rows
+
+
+def load(
+    environ: Mapping[str, str] = os.environ, *, file: Path | None = None, overrides: Mapping[str, Any] | None = None
+) -> Settings:
+    """Read the settings once.
+
+    Raises:
+      BadSetting: a name is unknown or a value does not fit; the message names the setting and the fix.
+    """
+    named = [f.name for f in msgspec.structs.fields(Settings)]
+    values: dict[str, Any] = {}
+    for source, given in (("pointsman.toml", _read_file(file)), ("the environment", _read_environment(environ))):
+        for name, value in given.items():
+            if name not in named:
+                close = difflib.get_close_matches(name, named, 1)
+                hint = f"; did you mean {close[0]!r}?" if close else "; `pointsman config show` lists them all"
+                raise BadSetting(f"{source} sets {name!r}, which is no setting{hint}")
+            values[name] = value
+    values.update({k: v for k, v in (overrides or {}).items() if v is not None})
+    return _convert(values)
+
+
+def _convert(values: dict[str, Any]) -> Settings:
+    for name, value in values.items():
+        try:
+            msgspec.convert({name: value}, Settings, strict=False)
+        except msgspec.ValidationError as error:
+            raise BadSetting(f"{PREFIX}{name.upper()}={value!r}: {error}") from error
+    return msgspec.convert(values, Settings, strict=False)
+
+
+def _read_environment(environ: Mapping[str, str]) -> dict[str, Any]:
+    return {k.removeprefix(PREFIX).lower(): v for k, v in environ.items() if k.startswith(PREFIX) and v != ""}
+
+
+def _read_file(file: Path | None) -> dict[str, Any]:
+    path = file or Path("pointsman.toml")
+    if not path.exists():
+        if file is not None:
+            raise BadSetting(f"there is no settings file {file}")
+        return {}
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BadSetting(f"{path} is not valid TOML: {error}") from error

@@ -1,0 +1,167 @@
+"""What an operator sees: the service at a glance, each point's policy, and a decision in full."""
+
+import sqlite3
+from typing import Any
+
+import msgspec
+
+from auditor import PointRules
+from auditor.fold import PointCounts, TenantFold
+from strategist import Policy
+
+from . import __version__
+from .errors import UnknownPoint
+from .learning import WholeTrace, explain
+from .service import Service
+
+
+class PolicyAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """One decision point: how it acts, how it learns, and how often it did."""
+
+    point: str
+    mode: str
+    epsilon: float
+    updates: int
+    q_table_size: int
+    state_action_pairs: int
+    spec_hash: str
+    rules: PointRules
+    counts: PointCounts
+    agreement: float | None  # share of decisions in which the policy did what the fixed rule says
+
+
+def describe_points(service: Service, tenant: str) -> list[PolicyAnswer]:
+    return [describe_policy(service, tenant, point) for point in sorted(service.plane.points)]
+
+
+def describe_policy(service: Service, tenant: str, point: str) -> PolicyAnswer:
+    """Raises UnknownPoint."""
+    if point not in service.plane.points:
+        raise UnknownPoint
+    fold = service.learner.state.of(tenant)
+    policy, counts, rules = fold.policies[point], fold.counts[point], service.learner.state.rules.points[point]
+    ruled = point == "gate" and counts.decisions
+    return PolicyAnswer(
+        point=point,
+        mode=policy.settings.mode,
+        epsilon=policy.epsilon,
+        updates=policy.updates,
+        q_table_size=len(policy.table),
+        state_action_pairs=policy.table.pairs,
+        spec_hash=rules.spec_hash,
+        rules=rules,
+        counts=counts,
+        agreement=round(counts.agreed_with_rule / counts.decisions, 4) if ruled else None,
+    )
+
+
+def describe_status(service: Service, tenant: str) -> dict[str, Any]:
+    """The Aurora seed's fields, then ours."""
+    fold = service.learner.state.of(tenant)
+    return {
+        "uptime_seconds": round(service.clock.monotonic() - service.started_at, 3),
+        "healthy": service.healthy,
+        "ready": service.ready,
+        "model": _model(service, fold),
+        "cache": _cache(service),
+        "points": {answer.point: _point(answer) for answer in describe_points(service, tenant)},
+        "journal": {"last_seq": service.journal.last_seq, "learner_lag": _lag(service)},
+        "recovery": {
+            "files": [path.name for path in service.recovery.files()],
+            "damaged": service.recovery.damaged,
+        },
+        "embedder": service.embedder.state,
+        "memory": service.memory.counts,
+        "open_decisions": len(fold.credit.open),
+        "keys": "none are read: every caller is the tenant `default`, and only loopback is listened on",
+        "versions": {
+            "pointsman": __version__,
+            "sqlite": sqlite3.sqlite_version,
+            "settings_hash": service.settings.hash,
+            "policy_version": service.learner.version,
+        },
+    }
+
+
+def _model(service: Service, fold: TenantFold) -> dict[str, Any]:
+    policies = list(fold.policies.values())
+    route = fold.policies["route"]
+    return {
+        "episodes": service.memory.counts["episodes"],
+        "updates": sum(p.updates for p in policies),
+        "epsilon": route.epsilon,
+        "alpha": service.settings.alpha,
+        "step": _step(route),
+        "gamma": service.settings.gamma,
+        "q_table_size": sum(len(p.table) for p in policies),
+        "total_state_action_pairs": sum(p.table.pairs for p in policies),
+    }
+
+
+def _step(policy: Policy) -> str:
+    step = policy.settings.step
+    if step.alpha is not None:
+        return f"constant {step.alpha:g}"
+    return f"max({step.floor:g}, 1/(1 + visits)^{step.omega:g})"
+
+
+def _cache(service: Service) -> dict[str, Any]:
+    signals, counts = service.signals, service.signals.counts
+    asked = counts.hits + counts.misses
+    return {
+        "cache_hits": counts.hits,
+        "cache_misses": counts.misses,
+        "cache_errors": counts.errors,
+        "cache_hit_rate": round(counts.hits / asked, 4) if asked else 0.0,
+        "cache_age_seconds": signals.age_s,
+        "cache_valid": signals.fresh,
+        "cache_ttl": signals.ttl_s,
+    }
+
+
+def _point(answer: PolicyAnswer) -> dict[str, Any]:
+    return {
+        "mode": answer.mode,
+        "epsilon": answer.epsilon,
+        "updates": answer.updates,
+        "decisions": answer.counts.decisions,
+        "agreement": answer.agreement,
+        "interventions": answer.counts.interventions,
+        "interventions_by_exploration": answer.counts.interventions_by_exploration,
+    }
+
+
+def _lag(service: Service) -> int:
+    return service.journal.last_seq - service.learner.version
+
+
+def refresh_metrics(service: Service, tenant: str) -> None:
+    """Set the gauges that follow from state to what they are now."""
+    fold, metrics = service.learner.state.of(tenant), service.metrics
+    for point, policy in fold.policies.items():
+        metrics.epsilon.labels(point).set(policy.epsilon)
+        metrics.q_table_size.labels(point).set(policy.table.pairs)
+    metrics.signal_hits.set(service.signals.counts.hits)
+    metrics.signal_misses.set(service.signals.counts.misses)
+    metrics.signal_errors.set(service.signals.counts.errors)
+    metrics.router_errors.set(service.router.errors)
+    metrics.traces.set(len(fold.credit.open))
+    metrics.learner_lag.set(_lag(service))
+
+
+def describe_trace(whole: WholeTrace) -> dict[str, Any]:
+    """The journalled decision with its feedback, reward and update."""
+    learned = whole.learned
+    return {
+        "seq": whole.seq,
+        "at": whole.at,
+        **msgspec.structs.asdict(whole.trace),
+        "action": whole.trace.action,
+        "tier": whole.trace.tier,
+        "propensity": whole.trace.propensity,
+        "feedback": [{"at": event.at, "outcome": event.outcome} for event in whole.feedback],
+        "pending": whole.pending,
+        "reward": explain(learned.report) if learned and learned.report else None,
+        "update": learned.update if learned else None,
+        "not_learnt": learned.reason if learned else None,
+    }

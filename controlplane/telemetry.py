@@ -1,0 +1,66 @@
+"""Metrics and logs. Labels are bounded: never a tenant, a key, a path or a state."""
+
+import logging
+import sys
+
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+REWARD_BUCKETS = (-1.0, -0.5, -0.2, -0.05, 0.0, 0.2, 0.5, 0.8, 0.95, 1.0)
+LATENCY_BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
+OTHER = "other"  # a provider or action that is in no catalogue
+
+
+class Metrics:
+    """All metrics of one process, in a registry of its own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        r = self.registry
+        self.decisions = Counter(
+            "pointsman_decisions_total",
+            "Decisions answered.",
+            ["point", "provider", "action", "exploration"],
+            registry=r,
+        )
+        self.decision_latency = Histogram(
+            "pointsman_decision_latency_seconds",
+            "Time per phase of a decision.",
+            ["phase"],
+            buckets=LATENCY_BUCKETS,
+            registry=r,
+        )
+        self.q_updates = Counter("pointsman_q_updates_total", "Decisions folded into a table.", registry=r)
+        self.rewards = Histogram(
+            "pointsman_rewards", "Rewards of learnt decisions.", ["point"], buckets=REWARD_BUCKETS, registry=r
+        )
+        self.epsilon = Gauge("pointsman_epsilon", "Share of uniform exploration.", ["point"], registry=r)
+        self.q_table_size = Gauge("pointsman_q_table_size", "State-action pairs in the tables.", ["point"], registry=r)
+        self.signal_hits = Gauge("pointsman_signal_cache_hits_total", "Signal reads that were fresh.", registry=r)
+        self.signal_misses = Gauge("pointsman_signal_cache_misses_total", "Signal reads that were stale.", registry=r)
+        self.signal_errors = Gauge("pointsman_signal_cache_errors_total", "Signal source failures.", registry=r)
+        self.router_errors = Gauge("pointsman_router_errors_total", "Downstream router failures.", registry=r)
+        self.feedback = Counter("pointsman_feedback_total", "Reports received.", ["outcome"], registry=r)
+        self.traces = Gauge("pointsman_traces", "Decisions waiting for their reward or successor.", registry=r)
+        self.degraded = Counter("pointsman_degraded_total", "Answers given without a part.", ["part"], registry=r)
+        self.learner_lag = Gauge("pointsman_learner_lag_events", "Committed events not folded yet.", registry=r)
+        self.errors = Counter("pointsman_errors_total", "Problem answers.", ["code"], registry=r)
+
+    def text(self) -> bytes:
+        return generate_latest(self.registry)
+
+
+def configure_logging(level: str) -> None:
+    """One JSON line per event on standard error."""
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=False,
+    )

@@ -1,0 +1,35 @@
+"""The strategist chooses: states, tabular action values, exploration, policies.
+
+Pure: no I/O, no clock, no global random numbers, no logging. Imports numpy, msgspec and the
+standard library only.
+"""
+
+from .errors import BadSnapshot, BadSpec, NoEligibleAction, SpecMismatch, StrategistError
+from .policy import Mode, Policy, PolicySettings
+from .schedules import EpsilonDecay, StepSize
+from .snapshot import PolicySnapshot
+from .tables import BackoffTable, QTable
+from .types import Eligible, HeadChoice, Situation, State, Step, Transition, Update
+
+__all__ = [
+    "BackoffTable",
+    "BadSnapshot",
+    "BadSpec",
+    "Eligible",
+    "EpsilonDecay",
+    "HeadChoice",
+    "Mode",
+    "NoEligibleAction",
+    "Policy",
+    "PolicySettings",
+    "PolicySnapshot",
+    "QTable",
+    "Situation",
+    "SpecMismatch",
+    "State",
+    "Step",
+    "StepSize",
+    "StrategistError",
+    "Transition",
+    "Update",
+]

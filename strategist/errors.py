@@ -1,0 +1,31 @@
+"""What can go wrong while choosing.
+
+StrategistError
++-- NoEligibleAction     nothing is left to choose from
++-- SpecMismatch         learnt values belong to another feature spec
++-- BadSnapshot          learnt values cannot be read
++-- BadSpec              a feature spec contradicts itself
+"""
+
+
+class StrategistError(Exception):
+    """A choice or a fold cannot be made."""
+
+    def __init__(self, detail: str = "") -> None:
+        super().__init__(detail or type(self).__doc__)
+
+
+class NoEligibleAction(StrategistError):
+    """Every action is masked; give at least one candidate that no mask removes."""
+
+
+class SpecMismatch(StrategistError):
+    """These learnt values were made for another feature spec; start a fresh table or replay the journal."""
+
+
+class BadSnapshot(StrategistError):
+    """These learnt values are damaged or of an unknown format."""
+
+
+class BadSpec(StrategistError):
+    """The feature spec names a feature it does not define, or defines one badly."""

@@ -1,0 +1,21 @@
+"""No exploration: the best value (frozen policies), or an action somebody else prefers (a rule)."""
+
+from collections.abc import Sequence
+
+from .mixture import Mixture
+
+
+def greedy(q: Sequence[float]) -> Mixture:
+    """Probability 1 for the first action of the largest value."""
+    return Mixture(len(q), (max(range(len(q)), key=q.__getitem__),), 0.0)
+
+
+def follow(size: int, index: int, others: float) -> Mixture:
+    """The action at `index`, with the total `others` spread evenly over the remaining ones.
+
+    >>> follow(3, 0, 0.05).probabilities()
+    (0.95, 0.025, 0.025)
+    """
+    if size == 1:
+        return Mixture(1, (0,), 0.0)
+    return Mixture(size, (index,), others * size / (size - 1))

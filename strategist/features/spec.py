@@ -1,0 +1,69 @@
+"""A feature spec is data: how facts become buckets, and which buckets make the levels of which tiling.
+
+It is read from TOML and hashed; learnt values carry the hash and refuse any other spec.
+"""
+
+from hashlib import blake2b
+from typing import Literal, Self
+
+import msgspec
+
+from ..errors import BadSpec
+
+Kind = Literal["category", "edges", "rounded"]
+
+
+class Feature(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One bucketed fact. `edges` takes bounds, `rounded` takes digits."""
+
+    fact: str
+    kind: Kind = "category"
+    bounds: tuple[float, ...] = ()
+    digits: int = 1
+
+
+class Tiling(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A chain of levels; each names the features it *adds* to the level before it."""
+
+    name: str
+    levels: tuple[tuple[str, ...], ...]
+
+
+class FeatureSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Features and tilings of one decision point.
+
+    text_bits: bits of the text codes, coarse to fine; empty where no text is read.
+    text_root: features every key of the text tiling starts with.
+    own_tilings: how many scalars of the caller's own get a tiling each.
+    """
+
+    point: str
+    version: int
+    features: dict[str, Feature]
+    tilings: tuple[Tiling, ...]
+    text_bits: tuple[int, ...] = ()
+    text_root: tuple[str, ...] = ()
+    own_tilings: int = 0
+
+    def __post_init__(self) -> None:
+        for tiling in self.tilings:
+            if not tiling.levels:
+                raise BadSpec(f"tiling {tiling.name!r} has no levels; give it at least one")
+            for name in {name for level in tiling.levels for name in level} - self.features.keys():
+                raise BadSpec(f"tiling {tiling.name!r} uses feature {name!r}, which [features] does not define")
+
+    @classmethod
+    def from_toml(cls, text: str) -> Self:
+        """Read a spec.
+
+        Raises:
+          BadSpec: the text is not TOML or not a spec.
+        """
+        try:
+            return msgspec.toml.decode(text, type=cls)
+        except msgspec.MsgspecError as error:
+            raise BadSpec(f"the feature spec cannot be read: {error}") from error
+
+    @property
+    def hash(self) -> str:
+        return blake2b(msgspec.json.encode(self, order="sorted"), digest_size=8).hexdigest()

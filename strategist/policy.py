@@ -1,0 +1,137 @@
+"""A policy for one tenant at one decision point: it chooses head by head and learns from transitions."""
+
+from collections.abc import Mapping
+from typing import Literal, Protocol
+
+import msgspec
+
+from . import td
+from .errors import NoEligibleAction
+from .exploration import Mixture, epsilon_greedy, follow, greedy, sample
+from .schedules import EpsilonDecay, StepSize
+from .tables import NO_PRIOR, BackoffTable
+from .types import Eligible, Exploration, HeadChoice, Situation, State, Transition, Update
+
+Mode = Literal["learning", "apprentice", "frozen"]
+
+
+class PolicySettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything a fold or a choice depends on besides its data."""
+
+    mode: Mode = "learning"
+    gamma: float = 0.92
+    step: StepSize = StepSize()
+    epsilon: EpsilonDecay = EpsilonDecay()
+    kappa: float = 10.0  # pseudo-visits by which a cell is shrunk towards its parent
+    prior_value: float = 0.3  # where the rule's action starts
+    prior_visits: int = 3  # how many visits that start is worth
+    apprentice_share: float = 0.05  # total probability of everything the rule did not choose
+
+
+class Rng(Protocol):
+    """A source of uniform numbers in [0, 1)."""
+
+    def random(self) -> float: ...
+
+
+class Policy:
+    """Chooses from a backoff table and folds transitions into it."""
+
+    def __init__(self, settings: PolicySettings) -> None:
+        self.settings = settings
+        self.table = BackoffTable(settings.step, settings.kappa)
+        self.updates = 0  # folded decisions
+
+    def configure(self, settings: PolicySettings) -> None:
+        self.settings = settings
+        self.table.configure(settings.step, settings.kappa)
+
+    @property
+    def epsilon(self) -> float:
+        return 0.0 if self.settings.mode == "frozen" else self.settings.epsilon.at(self.updates)
+
+    def prior(self, rule: str | None) -> Mapping[str, float]:
+        return NO_PRIOR if rule is None else {rule: self.settings.prior_value}
+
+    def values(self, situation: Situation) -> list[float]:
+        """Blended value of each eligible action [A]."""
+        return self.table.read(situation.state, situation.actions, self.prior(situation.rule))
+
+    def preferred(self, situation: Situation) -> str:
+        """What the acting policy would take without exploring: the rule as apprentice, else the table."""
+        if self.settings.mode == "apprentice" and situation.rule in situation.actions:
+            return situation.rule or ""
+        q = self.values(situation)
+        return situation.actions[max(range(len(q)), key=q.__getitem__)]
+
+    def choose(self, head: str, state: State, eligible: Eligible, rng: Rng, rule: str | None = None) -> HeadChoice:
+        """Draw one eligible action.
+
+        Raises:
+          NoEligibleAction: every action is masked.
+        """
+        actions = eligible.actions
+        if not actions:
+            raise NoEligibleAction
+        q = self.table.read(state, actions, self.prior(rule))
+        mixture, named = self._mixture(q, actions, rule)
+        draw = rng.random()
+        index, explored = sample(mixture, draw)
+        probabilities = mixture.probabilities()
+        kind: Exploration = "only" if len(actions) == 1 else "explore" if explored else named
+        return HeadChoice(
+            head=head,
+            state=state,
+            actions=actions,
+            masked=eligible.masked,
+            probabilities=probabilities,
+            q_values=tuple(q),
+            action=actions[index],
+            propensity=probabilities[index],
+            exploration=kind,
+            draw=draw,
+            visits=self.table.visits(state, actions[index]),
+            rule=rule,
+        )
+
+    def _mixture(self, q: list[float], actions: tuple[str, ...], rule: str | None) -> tuple[Mixture, Exploration]:
+        mode = self.settings.mode
+        if mode == "frozen" or len(actions) == 1:
+            return greedy(q), "exploit"
+        if mode == "apprentice" and rule in actions:
+            return follow(len(actions), actions.index(rule), self.settings.apprentice_share), "rule"
+        return epsilon_greedy(q, self.epsilon), "exploit"
+
+    def fold(self, transition: Transition) -> Update:
+        """Move the table towards the transition's targets, last head first.
+
+        The last head takes the reward and bootstraps on the next decision; each head before it has
+        reward 0, discount 1 and bootstraps on the best eligible action of the head after it.
+        """
+        following = transition.next_situation
+        q_t = self.values(following) if following is not None and transition.discount else ()
+        target = td.q_learning(transition.reward, transition.discount, q_t)
+        for position in range(len(transition.steps) - 1, -1, -1):
+            step = transition.steps[position]
+            situation, prior = step.situation, self.prior(step.situation.rule)
+            before = self.table.read(situation.state, (step.action,), prior)[0]
+            self.table.move(
+                situation.state, step.action, target, prior.get(step.action, 0.0), self._head_start(step.action, prior)
+            )
+            if position:
+                target = td.q_learning(0.0, 1.0, self.values(situation))
+        self.updates += 1
+        return Update(
+            target=target,
+            q_before=before,
+            td_error=target - before,
+            discount=transition.discount,
+            truncated=transition.truncated,
+            visits=self.table.visits(situation.state, step.action),
+        )
+
+    def _head_start(self, action: str, prior: Mapping[str, float]) -> int:
+        return self.settings.prior_visits if action in prior else 0
+
+    def __repr__(self) -> str:
+        return f"<Policy {self.settings.mode}, {self.updates} updates, {self.table!r}>"

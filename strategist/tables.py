@@ -1,0 +1,109 @@
+"""Tabular action values: a flat table, and a reader that backs off from fine keys to coarse ones.
+
+`QTable` keeps (value, visits) per key and action. `BackoffTable` reads a state's chains through it,
+shrinking each level towards its parent, and moves every visited cell towards a common target
+(an averager: Gordon 1995). One tiling with one level is classical Q-learning (Watkins & Dayan 1992).
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from .schedules import StepSize
+from .types import State
+
+Cell = list[float]  # [value, visits, weight]; weight = n / (n + kappa) over effective visits n
+NO_PRIOR: Mapping[str, float] = {}
+
+
+class QTable:
+    """Values and visits by (key, action); a cell moves towards a target by its own step."""
+
+    def __init__(self, step: StepSize, kappa: float) -> None:
+        self.rows: dict[str, dict[str, Cell]] = {}
+        self.configure(step, kappa)
+
+    def configure(self, step: StepSize, kappa: float) -> None:
+        """Take a step rule and a shrinkage constant (in pseudo-visits); weights of old cells follow."""
+        size = step.horizon()
+        self.steps = [step.at(visits) for visits in range(size)]
+        effective = [step.effective_visits(visits) for visits in range(size)]
+        self.weights = [n / (n + kappa) if n else 0.0 for n in effective]
+        self.last = size - 1
+        for row in self.rows.values():
+            for cell in row.values():
+                cell[2] = self.weights[min(int(cell[1]), self.last)]
+
+    def put(self, key: str, action: str, value: float, visits: int) -> None:
+        """Set a cell as it was learnt elsewhere (a snapshot)."""
+        self.rows.setdefault(key, {})[action] = [value, visits, self.weights[min(visits, self.last)]]
+
+    def cells(self) -> Iterator[tuple[str, str, float, int]]:
+        """(key, action, value, visits), sorted, so that equal tables give equal bytes."""
+        for key in sorted(self.rows):
+            row = self.rows[key]
+            for action in sorted(row):
+                value, visits, _ = row[action]
+                yield key, action, value, int(visits)
+
+    @property
+    def pairs(self) -> int:
+        return sum(len(row) for row in self.rows.values())
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __repr__(self) -> str:
+        return f"<QTable {len(self)} keys, {self.pairs} cells>"
+
+
+class BackoffTable(QTable):
+    """A table read along chains: q(level) = w * value + (1 - w) * q(level - 1), averaged over the tilings.
+
+    The coarsest level reads its own value; where it was never visited it reads the prior.
+    """
+
+    def read(self, state: State, actions: Sequence[str], prior: Mapping[str, float] = NO_PRIOR) -> list[float]:
+        """Blended value of each action [A]."""
+        rows, size = self.rows, range(len(actions))
+        start = [prior.get(action, 0.0) for action in actions]
+        total = [0.0] * len(actions)
+        for chain in state.chains:
+            q, coarsest = start, True
+            for key in chain:
+                row = rows.get(key)
+                if row is None:
+                    break  # a finer key was never visited where a coarser one was not
+                if coarsest:
+                    q, coarsest = [row[a][0] if a in row else p for a, p in zip(actions, start, strict=True)], False
+                    continue
+                for i, action in enumerate(actions):
+                    if action in row:
+                        value, _, weight = row[action]
+                        q[i] += weight * (value - q[i])
+            for i in size:
+                total[i] += q[i]
+        tilings = len(state.chains)
+        return [value / tilings for value in total]
+
+    def move(self, state: State, action: str, target: float, prior: float = 0.0, prior_visits: int = 0) -> None:
+        """Move every cell of the state's chains towards the target; the prior starts the coarsest ones."""
+        rows, steps, weights, last = self.rows, self.steps, self.weights, self.last
+        for chain in state.chains:
+            start, head_start = prior, prior_visits
+            for key in chain:
+                row = rows.get(key)
+                if row is None:
+                    row = rows[key] = {}
+                cell = row.get(action)
+                if cell is None:
+                    cell = row[action] = [start, 0, 0.0]
+                visits = cell[1]
+                at = visits + head_start
+                cell[0] += steps[at if at < last else last] * (target - cell[0])  # type: ignore[index]
+                cell[1] = visits = visits + 1
+                cell[2] = weights[visits if visits < last else last]  # type: ignore[index]
+                start, head_start = 0.0, 0
+
+    def visits(self, state: State, action: str) -> int:
+        """Visits of the action in the best-known finest cell of the state."""
+        finest = (self.rows.get(chain[-1], {}).get(action) for chain in state.chains)
+        return max((int(cell[1]) for cell in finest if cell), default=0)

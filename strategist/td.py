@@ -1,0 +1,17 @@
+"""Temporal-difference targets, each one visible line.
+
+Suffixes: r_t, discount_t and q_t belong to the step after action a_tm1 was taken.
+"""
+
+from collections.abc import Sequence
+
+
+def q_learning(r_t: float, discount_t: float, q_t: Sequence[float]) -> float:
+    """Target of one-step Q-learning (Watkins & Dayan, 1992).
+
+    Args:
+      r_t: reward of the transition.
+      discount_t: its discount; 0 where the trajectory ended.
+      q_t: values of the actions eligible in the next state [A]; empty only where discount_t is 0.
+    """
+    return r_t + discount_t * max(q_t, default=0.0)

@@ -1,0 +1,115 @@
+"""The words of a choice: a state, what is eligible in it, what was chosen, and what came of it.
+
+A state is a few *chains*, one per tiling: keys from coarse to fine. Time suffixes follow rlax:
+`_tm1` is before the transition, `_t` after it.
+"""
+
+from typing import Literal, Self
+
+import msgspec
+
+Chain = tuple[str, ...]
+Exploration = Literal["explore", "exploit", "only", "rule"]
+
+
+class State(msgspec.Struct, frozen=True):
+    """Keys the tables are read and written at; one chain per tiling, coarse to fine."""
+
+    chains: tuple[Chain, ...]
+
+    def after(self, head: str, action: str) -> Self:
+        """The state of the head that follows once `head` has taken `action`."""
+        return type(self)(tuple(tuple(f"{head}={action}>{key}" for key in chain) for chain in self.chains))
+
+
+class Eligible(msgspec.Struct, frozen=True, kw_only=True):
+    """What may be chosen, and for each action that may not, the reason."""
+
+    actions: tuple[str, ...]
+    masked: dict[str, str] = {}
+
+    def without(self, action: str, reason: str) -> Self:
+        """The same set with one more action masked (unchanged when it is not in the set)."""
+        if action not in self.actions:
+            return self
+        return type(self)(actions=tuple(a for a in self.actions if a != action), masked={**self.masked, action: reason})
+
+
+class Situation(msgspec.Struct, frozen=True):
+    """Where a head stands: its state, its eligible actions and the rule's action (the prior), if it has a rule."""
+
+    state: State
+    actions: tuple[str, ...]
+    rule: str | None = None
+
+
+class HeadChoice(msgspec.Struct, frozen=True, kw_only=True):
+    """One head's choice with everything needed to recompute it."""
+
+    head: str
+    state: State
+    actions: tuple[str, ...]  # eligible, in the order of the vectors below
+    masked: dict[str, str]  # action -> why it was not eligible
+    probabilities: tuple[float, ...]  # [A]
+    q_values: tuple[float, ...]  # [A]
+    action: str
+    propensity: float
+    exploration: Exploration
+    draw: float  # the uniform number the choice was made with
+    visits: int  # of the chosen action in the best-known finest cell
+    rule: str | None = None
+
+    @property
+    def situation(self) -> Situation:
+        return Situation(self.state, self.actions, self.rule)
+
+    @property
+    def q_value(self) -> float:
+        return self.q_values[self.actions.index(self.action)]
+
+
+class Step(msgspec.Struct, frozen=True):
+    """One head's part of a decision: the situation and the action taken in it."""
+
+    situation: Situation
+    action: str
+
+
+class Transition(msgspec.Struct, frozen=True):
+    """One decision with its reward and successor. The discount belongs to it: 0 ends a trajectory.
+
+    steps holds the heads in the order they chose (verdict, tier); next_situation is the first
+    head of the task's next decision, with its *logged* eligible set.
+    """
+
+    steps: tuple[Step, ...]
+    reward: float
+    discount: float
+    next_situation: Situation | None = None
+    truncated: bool = False
+
+    @classmethod
+    def termination(cls, steps: tuple[Step, ...], reward: float) -> Self:
+        """The task ended here."""
+        return cls(steps, reward, 0.0)
+
+    @classmethod
+    def truncation(cls, steps: tuple[Step, ...], reward: float) -> Self:
+        """No successor was seen in time; its value is unknown and counts as 0."""
+        return cls(steps, reward, 0.0, truncated=True)
+
+    @classmethod
+    def transition(cls, steps: tuple[Step, ...], reward: float, discount: float, successor: Situation) -> Self:
+        """The task went on."""
+        return cls(steps, reward, discount, successor)
+
+
+class Update(msgspec.Struct, frozen=True, kw_only=True):
+    """What one fold did to the first head's chosen action."""
+
+    target: float
+    q_before: float
+    td_error: float
+    discount: float
+    truncated: bool
+    visits: int
