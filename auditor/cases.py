@@ -3,7 +3,7 @@
 import msgspec
 
 
-class CaseCount(msgspec.Struct):
+class CaseCount(msgspec.Struct, gc=False):
     """Outcomes of one signature."""
 
     successes: int = 0

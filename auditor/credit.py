@@ -16,7 +16,7 @@ from .trace import BLOCK, PROCEED, LearnOn, Trace
 TaskKey = tuple[str, str, str]  # (point, namespace, task_id)
 
 
-class OpenDecision(msgspec.Struct, kw_only=True):
+class OpenDecision(msgspec.Struct, kw_only=True, gc=False):
     """A decision that has not been learnt yet."""
 
     trace_id: str
@@ -29,8 +29,8 @@ class OpenDecision(msgspec.Struct, kw_only=True):
     terminal: bool
     cited: tuple[int, ...]
     signature: str | None
-    case_counted: bool = False
-    outcomes: list[Outcome] = msgspec.field(default_factory=list)
+    outcomes: tuple[Outcome, ...] = ()
+    logged: tuple[Outcome, ...] = ()  # came after the reward; they teach nothing
     validation: bool | None = None
     report: Report | None = None  # set once the reward is complete
     ended: bool = False  # the task is known to end here
@@ -74,7 +74,12 @@ class OpenDecision(msgspec.Struct, kw_only=True):
         if self.learn_on == "feedback":
             return True
         last = self.outcomes[-1]
-        return last.applied_suggestion is not None or last.terminal is not None or last.overridden
+        return self.ended or last.applied_suggestion is not None or last.overridden
+
+    @property
+    def reported(self) -> bool:
+        """Whether anything came in on it, enough to be scored or not."""
+        return bool(self.outcomes) or self.validation is not None or self.report is not None
 
     @property
     def ready(self) -> bool:
@@ -95,14 +100,43 @@ class OpenDecision(msgspec.Struct, kw_only=True):
         return Transition.transition(self.steps, reward, gamma, self.successor)
 
 
-class Trajectory(msgspec.Struct):
+class Trajectory(msgspec.Struct, gc=False):
     """A task in progress: its open decisions and what the next state wants to know of the past."""
 
-    open: list[str] = msgspec.field(default_factory=list)
+    open: dict[str, None] = msgspec.field(default_factory=dict)  # trace ids, in order
+    waiting: dict[str, None] = msgspec.field(default_factory=dict)  # those the next decision is the successor of
     decisions: int = 0
     last_at: float = 0.0
     last_action: str | None = None
     last_success: bool | None = None
+
+
+class TaskDump(msgspec.Struct, frozen=True, kw_only=True):
+    """A trajectory at rest. Order counts (it becomes the order of learning), so what is open stands in lists."""
+
+    task: TaskKey
+    open: list[str]
+    waiting: list[str]
+    decisions: int
+    last_at: float
+    last_action: str | None
+    last_success: bool | None
+
+    @classmethod
+    def of(cls, task: TaskKey, t: Trajectory) -> "TaskDump":
+        return cls(
+            task=task,
+            open=list(t.open),
+            waiting=list(t.waiting),
+            decisions=t.decisions,
+            last_at=t.last_at,
+            last_action=t.last_action,
+            last_success=t.last_success,
+        )
+
+    def trajectory(self) -> Trajectory:
+        open_, waiting = dict.fromkeys(self.open), dict.fromkeys(self.waiting)
+        return Trajectory(open_, waiting, self.decisions, self.last_at, self.last_action, self.last_success)
 
 
 class Credit:
@@ -113,36 +147,69 @@ class Credit:
         self.trajectories: dict[TaskKey, Trajectory] = {}
 
     def begin(self, trace: Trace, at: float) -> list[OpenDecision]:
-        """Open a decision; returns the earlier ones of its task to which it gave their successor."""
+        """Open a decision; returns the earlier ones of its task to which it gave their successor.
+
+        One that ends its task by default joins a trajectory only when its feedback says that the task goes on.
+        """
         decision = OpenDecision.of(trace, at)
-        followed = []
-        if (task := decision.task) is not None:
-            trajectory = self.trajectories.setdefault(task, Trajectory())
-            for trace_id in trajectory.open:
-                earlier = self.open[trace_id]
-                waiting = earlier.report is not None or earlier.obeyed_block
-                if earlier.successor is None and (waiting or trace_id == trace.previous_trace_id):
-                    earlier.successor = trace.situation
-                    followed.append(earlier)
-            trajectory.open.append(decision.trace_id)
-            trajectory.decisions += 1
-            trajectory.last_at = at
-            trajectory.last_action = decision.action
+        followed = self._before(decision, trace.previous_trace_id)
+        for earlier in followed:
+            earlier.successor = trace.situation
         self.open[decision.trace_id] = decision
+        if (task := decision.task) is not None and not decision.terminal:
+            self._join(self._touch(task, at), decision)
         return followed
+
+    def _before(self, decision: OpenDecision, named: str | None) -> list[OpenDecision]:
+        """Those of its task that wait for a successor, and the one it names, of whichever task."""
+        before = []
+        if decision.task is not None and (trajectory := self.trajectories.get(decision.task)) is not None:
+            before = [self.open[trace_id] for trace_id in trajectory.waiting]
+            trajectory.waiting.clear()
+        known = None if named is None else self.open.get(named)
+        if known is None or known.successor is not None or any(earlier is known for earlier in before):
+            return before
+        if (known.point, known.namespace) != (decision.point, decision.namespace):
+            return before
+        if known.task in self.trajectories:
+            self.trajectories[known.task].waiting.pop(known.trace_id, None)
+        return [*before, known]
+
+    def _join(self, trajectory: Trajectory, decision: OpenDecision) -> None:
+        trajectory.open[decision.trace_id] = None
+        trajectory.decisions += 1
+        trajectory.last_action = decision.action
+        self.wait_for_successor(decision)
+
+    def wait_for_successor(self, decision: OpenDecision) -> None:
+        """From here on the task's next decision is its successor, if anything was reported or need not be.
+
+        Siblings in flight are never each other's.
+        """
+        if decision.task is None or decision.successor is not None:
+            return
+        if decision.reported or decision.obeyed_block:
+            trajectory = self.trajectories.get(decision.task) or self._touch(decision.task, decision.at)
+            trajectory.open[decision.trace_id] = trajectory.waiting[decision.trace_id] = None
+
+    def _touch(self, task: TaskKey, at: float) -> Trajectory:
+        """The task's trajectory, now the most recently used; they stay in that order for `expired`."""
+        trajectory = self.trajectories.pop(task, None) or Trajectory()
+        trajectory.last_at = at
+        self.trajectories[task] = trajectory
+        return trajectory
 
     def note_outcome(self, decision: OpenDecision, success: bool | None, at: float) -> None:
         """Remember the last outcome of the task for the state of its next decision."""
         if decision.task in self.trajectories:
-            trajectory = self.trajectories[decision.task]
-            trajectory.last_at = at
-            trajectory.last_success = success
+            self._touch(decision.task, at).last_success = success
 
     def close(self, decision: OpenDecision) -> None:
         """The decision is learnt or cancelled; a finished task with nothing open is forgotten."""
         del self.open[decision.trace_id]
         if (task := decision.task) is not None and (trajectory := self.trajectories.get(task)) is not None:
-            trajectory.open.remove(decision.trace_id)
+            trajectory.open.pop(decision.trace_id, None)
+            trajectory.waiting.pop(decision.trace_id, None)
             if decision.ended and not trajectory.open:
                 del self.trajectories[task]
 
@@ -155,12 +222,12 @@ class Credit:
         """The newest open gate decision that rests on the episode."""
         return next((d for d in reversed(self.open.values()) if d.point == "gate" and episode_id in d.cited), None)
 
-    def dump(self) -> tuple[list[OpenDecision], list[tuple[TaskKey, Trajectory]]]:
-        return list(self.open.values()), sorted(self.trajectories.items())
+    def dump(self) -> tuple[list[OpenDecision], list[TaskDump]]:
+        return list(self.open.values()), [TaskDump.of(task, t) for task, t in self.trajectories.items()]
 
     @classmethod
-    def load(cls, decisions: list[OpenDecision], trajectories: list[tuple[TaskKey, Trajectory]]) -> "Credit":
+    def load(cls, decisions: list[OpenDecision], trajectories: list[TaskDump]) -> "Credit":
         credit = cls()
         credit.open = {decision.trace_id: decision for decision in decisions}
-        credit.trajectories = dict(trajectories)
+        credit.trajectories = {dump.task: dump.trajectory() for dump in trajectories}
         return credit

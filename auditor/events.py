@@ -7,7 +7,7 @@ from .rules import Rules
 from .trace import Trace
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
+class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag_field="kind"):
     """Something that happened to a tenant; `at` is in seconds since the epoch."""
 
     tenant: str
@@ -190,7 +190,7 @@ AnyEvent = (
 )
 
 
-class Recorded(msgspec.Struct, frozen=True):
+class Recorded(msgspec.Struct, frozen=True, gc=False):
     """A committed event with its place in the log."""
 
     seq: int

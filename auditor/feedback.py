@@ -9,7 +9,7 @@ Count = Annotated[int, msgspec.Meta(ge=0, le=MAX_EXACT_INT)]
 Amount = Annotated[float, msgspec.Meta(ge=0, le=float(MAX_EXACT_INT))]
 
 
-class Outcome(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Outcome(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """The fields of a report; what is not stated is missing, never assumed.
 
     latency_ms in milliseconds, cost in US dollars. `executed` says whether the agent acted on the

@@ -14,7 +14,7 @@ from strategist import Policy, PolicySnapshot, Update
 from . import promotion
 from .answers import Answer, FeedbackResult, Learned, ValidationResult
 from .cases import Cases
-from .credit import Credit, OpenDecision, TaskKey, Trajectory
+from .credit import Credit, OpenDecision, TaskDump
 from .events import (
     AnyEvent,
     Decided,
@@ -50,7 +50,7 @@ class TenantDump(msgspec.Struct, frozen=True, kw_only=True):
     policies: dict[str, PolicySnapshot]
     counts: dict[str, PointCounts]
     open: list[OpenDecision]
-    trajectories: list[tuple[TaskKey, Trajectory]]
+    trajectories: list[TaskDump]
     cases: list[tuple[str, str, int, int]]
     validations: list[tuple[int, int, int, list[str]]]
     skills: list[Skill]
@@ -86,6 +86,9 @@ class TenantFold:
                 self.credit.drop(point)
             else:
                 self.policies[point].configure(of.policy)
+        for point in self.policies.keys() - rules.points.keys():
+            del self.policies[point], self.counts[point]
+            self.credit.drop(point)
         self.rules = rules
 
     def apply(self, seq: int, event: AnyEvent) -> Applied:
@@ -134,24 +137,32 @@ class TenantFold:
         if decision is None:
             return Applied(FeedbackResult(closed=True, reason=LATE))
         outcome = event.outcome
-        if outcome in decision.outcomes:
+        if outcome in decision.outcomes or outcome in decision.logged:
             return Applied(self._standing(decision, duplicate=True))
         if not outcome.executed:
             return self._cancelled(seq, decision)
-        if decision.report is not None and not outcome.terminal:
-            decision.outcomes.append(outcome)
-            return Applied(self._standing(decision, reason="the decision has its reward; this report is logged"))
-        decision.outcomes.append(outcome)
+        if decision.report is not None:
+            return self._logged(seq, decision, outcome)
+        decision.outcomes += (outcome,)
         decision.ended = decision.terminal if outcome.terminal is None else outcome.terminal
         self._observe_case(decision, outcome)
         self.credit.note_outcome(decision, outcome.success, event.at)
-        if decision.report is None and decision.complete and not (decision.obeyed_block and not decision.ended):
+        if decision.complete and not (decision.obeyed_block and not decision.ended):
             decision.report = self._score(decision)
+        return self._settle(seq, decision)
+
+    def _logged(self, seq: int, decision: OpenDecision, outcome: Outcome) -> Applied:
+        """A report after the reward teaches nothing, but it may say that the task ended."""
+        decision.logged += (outcome,)
+        if not outcome.terminal:
+            return Applied(self._standing(decision, reason="the decision has its reward; this report is logged"))
+        decision.ended = True
         return self._settle(seq, decision)
 
     def _settle(self, seq: int, decision: OpenDecision) -> Applied:
         """Learn the decision if it is ready; say what it waits for otherwise."""
         if not decision.ready:
+            self.credit.wait_for_successor(decision)
             return Applied(self._standing(decision))
         learned = self._learn(seq, decision)
         return Applied(FeedbackResult(updated=learned.update is not None, report=learned.report), (learned,))
@@ -176,11 +187,9 @@ class TenantFold:
         return Applied(FeedbackResult(reason=reason), (learned,))
 
     def _observe_case(self, decision: OpenDecision, outcome: Outcome) -> None:
-        if decision.signature is None or decision.case_counted or outcome.success is None:
-            return
-        if decision.planned_action_ran():
+        """Such an outcome completes the reward, so a decision is counted once."""
+        if decision.signature is not None and outcome.success is not None and decision.planned_action_ran():
             self.cases.observe(decision.namespace, decision.signature, outcome.success)
-            decision.case_counted = True
 
     def _validated(self, seq: int, event: Validated) -> Applied:
         decision = (
@@ -189,7 +198,9 @@ class TenantFold:
             else self.credit.open.get(event.trace_id)
         )
         trace_id = decision.trace_id if decision else event.trace_id
-        counted = self.skills.count(event.episode_id, trace_id, event.success)
+        counted = event.trace_id is None or not self.skills.counted(event.episode_id, event.trace_id)
+        if counted:
+            self.skills.count(event.episode_id, trace_id, event.success)
         skill = promotion.review(self.skills, event.episode_id, seq, self.rules.promotion)
         learned: tuple[Learned, ...] = ()
         updated, reason, report = False, None, None
@@ -228,12 +239,15 @@ class TenantFold:
             decision.ended = decision.ended or decision.terminal
         if decision.ready or decision.task is None:
             return (self._learn(seq, decision),)
+        self.credit.wait_for_successor(decision)
         return ()
 
     def _trajectory_closed(self, seq: int, event: TrajectoryClosed) -> tuple[Learned, ...]:
-        trajectory = self.credit.trajectories.pop((event.point, event.namespace, event.task_id), None)
-        if trajectory is None:
-            return ()
+        task = (event.point, event.namespace, event.task_id)
+        trajectory = self.credit.trajectories.get(task)
+        if trajectory is None or event.at - trajectory.last_at < self.rules.trajectory_ttl_s:
+            return ()  # a decision or report came in just before the closing was written
+        del self.credit.trajectories[task]
         learned = []
         for decision in [self.credit.open[trace_id] for trace_id in trajectory.open]:
             decision.report = decision.report or self._score(decision)
@@ -245,7 +259,7 @@ class TenantFold:
         rules = self._rules(decision)
         if not decision.outcomes and decision.validation is None and not decision.obeyed_block:
             return default_report(decision.point)
-        scenes = [Scene(decision.action, o, decision.validation) for o in decision.outcomes or [Outcome()]]
+        scenes = [Scene(decision.action, o, decision.validation) for o in decision.outcomes or (Outcome(),)]
         return join([score(decision.point, scene, rules.weights) for scene in scenes], rules.join)
 
     def _learn(self, seq: int, decision: OpenDecision) -> Learned:
@@ -300,8 +314,9 @@ class TenantFold:
             if not waiting_for_task and age >= self._rules(decision).window_s:
                 yield WindowClosed(tenant=self.tenant, at=now, trace_id=decision.trace_id)
         for (point, namespace, task_id), trajectory in self.credit.trajectories.items():
-            if now - trajectory.last_at >= self.rules.trajectory_ttl_s:
-                yield TrajectoryClosed(tenant=self.tenant, at=now, point=point, namespace=namespace, task_id=task_id)
+            if now - trajectory.last_at < self.rules.trajectory_ttl_s:
+                break  # the rest was used later
+            yield TrajectoryClosed(tenant=self.tenant, at=now, point=point, namespace=namespace, task_id=task_id)
 
 
 def _ended(seq: int, decision: OpenDecision, update: Update | None = None, reason: str | None = None) -> Learned:

@@ -20,6 +20,7 @@ class Learner:
         self.state = state
         self.failure: Exception | None = None
         self._source, self._sink, self._prefixes = source, sink, prefixes
+        self._done = state.seq  # folded, handed on and answered
         self._answers: OrderedDict[int, Answer] = OrderedDict()
         self._waiting: dict[int, asyncio.Future[Answer]] = {}
         self._observers: list[Callable[[Recorded, Applied], None]] = []
@@ -36,7 +37,7 @@ class Learner:
         """Wait until the event is folded; its answer."""
         if seq in self._answers:
             return self._answers.pop(seq)
-        if seq <= self.state.seq:
+        if seq <= self._done:
             return None
         if self.failure is not None:
             raise self.failure
@@ -66,6 +67,7 @@ class Learner:
         for observer in self._observers:
             observer(recorded, applied)
         self._answer(recorded.seq, applied.answer)
+        self._done = recorded.seq
 
     def _answer(self, seq: int, answer: Answer) -> None:
         future = self._waiting.pop(seq, None)

@@ -45,18 +45,19 @@ class Skills:
     def by_id(self, skill_id: int) -> Skill | None:
         return next((skill for skill in self.by_episode.values() if skill.skill_id == skill_id), None)
 
-    def count(self, episode_id: int, trace_id: str | None, success: bool) -> bool:
-        """Count a validation; False when this trace was counted before."""
+    def counted(self, episode_id: int, trace_id: str) -> bool:
+        """Whether this decision's validation of the episode was counted before."""
+        return trace_id in self.of(episode_id).traces
+
+    def count(self, episode_id: int, trace_id: str | None, success: bool) -> None:
+        """Count a validation, and remember the decision it joined."""
         record = self.validations.setdefault(episode_id, Validations())
         if trace_id is not None:
-            if trace_id in record.traces:
-                return False
             record.traces.add(trace_id)
         if success:
             record.successes += 1
         else:
             record.failures += 1
-        return True
 
     def forget(self, episode_id: int) -> None:
         self.validations.pop(episode_id, None)

@@ -5,7 +5,7 @@ from typing import Self
 import msgspec
 
 from .errors import UnreadableFold
-from .events import Configured, Recorded, Restored
+from .events import AnyEvent, Configured, Recorded, Restored
 from .fold import Applied, TenantDump, TenantFold
 from .rules import Rules
 
@@ -40,20 +40,26 @@ class State:
 
     def apply(self, recorded: Recorded, prefix: bytes | None = None) -> Applied:
         """Fold the next event; a restore brings the encoded prefix it goes back to."""
-        event, self.seq = recorded.event, recorded.seq
+        applied = self._apply(recorded.seq, recorded.event, prefix)
+        self.seq = recorded.seq  # only now: an event whose fold failed is not folded
+        return applied
+
+    def _apply(self, seq: int, event: AnyEvent, prefix: bytes | None) -> Applied:
         match event:
             case Configured():
                 self.rules, self.settings_hash = event.rules, event.settings_hash
                 for fold in self.tenants.values():
                     fold.configure(event.rules)
                 return Applied()
-            case Restored() if prefix is not None:
+            case Restored():
+                if prefix is None:
+                    raise UnreadableFold(f"the restore at {seq} goes back to {event.seq}, which was not handed in")
                 self.tenants[event.tenant] = TenantFold.load(decode_tenant(prefix), self.rules)
                 return Applied()
             case _:
                 fold = self.of(event.tenant)
                 fold.touched = True
-                return fold.apply(recorded.seq, event)
+                return fold.apply(seq, event)
 
     def dump(self) -> bytes:
         """Equal states give equal bytes."""

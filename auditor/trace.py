@@ -11,7 +11,7 @@ LearnOn = Literal["feedback", "complete"]
 BLOCK, PROCEED = "BLOCK", "PROCEED"
 
 
-class Trace(msgspec.Struct, frozen=True, kw_only=True):
+class Trace(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One decision.
 
     facts and text_codes are the featurizer's raw inputs; heads keep the keys, masks, probabilities
@@ -23,7 +23,7 @@ class Trace(msgspec.Struct, frozen=True, kw_only=True):
     task_id: str | None
     previous_trace_id: str | None
     point: str
-    request: dict[str, Any]
+    request: Any  # what was asked, as it was given
     facts: dict[str, Fact]
     text_codes: tuple[str, ...] = ()
     own_facts: dict[str, Fact] = {}

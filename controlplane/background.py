@@ -56,16 +56,18 @@ class Background:
         """Append the ends of windows and trajectories that are due, and wait until they are folded."""
         now = self._clock.now()
         due = [event for fold in self._learner.state.tenants.values() for event in fold.expired(now)]
-        if due:
-            first = await self._journal.append(*due)
-            await self._learner.reached(first + len(due) - 1)
+        for start in range(0, len(due), PAGE):
+            part = due[start : start + PAGE]
+            first = await self._journal.append(*part)
+            await self._learner.reached(first + len(part) - 1)
 
     async def write_recovery(self) -> None:
-        """Write down the learnt state, unless nothing was folded since the last time."""
+        """Write down the learnt state, unless nothing was folded since the last time or a fold failed midway."""
         self._written_at = self._clock.monotonic()
-        if self._learner.version == self._written_seq:
+        if self._learner.failure is not None or self._learner.version == self._written_seq:
             return
         seq, payload = self._learner.version, self._learner.state.dump()
+        await self._journal.flush()  # records of what the file holds as folded must not be lost with a crash
         await asyncio.to_thread(self._recovery.write, payload, seq)
         self._written_seq = seq
 

@@ -59,12 +59,11 @@ def serve(
 ) -> None:
     """Serve the API until interrupted.
 
-    Parameters
-    ----------
-    host: Address to listen on (loopback only until API keys exist).
-    port: Port to listen on; 0 takes a free one.
-    data_dir: Where the journal and the learnt state lie.
-    insecure_local: Read no keys; every caller is the tenant `default`.
+    Args:
+      host: Address to listen on (loopback only until API keys exist).
+      port: Port to listen on; 0 takes a free one.
+      data_dir: Where the journal and the learnt state lie.
+      insecure_local: Read no keys; every caller is the tenant `default`.
     """
     from .serving import serve as run
 
@@ -85,12 +84,11 @@ def demo(
 ) -> None:
     """Play a stream of real shell commands with no gate, the fixed rule, and the learned gate.
 
-    Parameters
-    ----------
-    seed: Seed of the stream; the same seed gives the same tasks.
-    tasks: How many tasks the stream has.
-    keep: Keep the scratch folder and the servers' data, and say where.
-    json: Print JSON for machines.
+    Args:
+      seed: Seed of the stream; the same seed gives the same tasks.
+      tasks: How many tasks the stream has.
+      keep: Keep the scratch folder and the servers' data, and say where.
+      json: Print JSON for machines.
     """
     from .demo.run import play
 
@@ -103,11 +101,10 @@ def decide(
 ) -> None:
     """Ask the gate about a planned action.
 
-    Parameters
-    ----------
-    action: What the agent is about to do.
-    goal: What it is for.
-    task_id: The task it belongs to.
+    Args:
+      action: What the agent is about to do.
+      goal: What it is for.
+      task_id: The task it belongs to.
     """
     answer = _call("POST", "/v1/decisions", {"planned_action": action, "goal": goal, "task_id": task_id}, url)
     _show(answer, json, lambda: _lines(
@@ -133,15 +130,14 @@ def feedback(
 ) -> None:
     """Report what came of a decision.
 
-    Parameters
-    ----------
-    trace_id: The decision's id.
-    success: Whether it worked.
-    latency_ms: How long it took.
-    cost: What it cost, in US dollars.
-    failures: How many failures there were.
-    applied_suggestion: Whether the advice was followed.
-    terminal: Whether the task ends here.
+    Args:
+      trace_id: The decision's id.
+      success: Whether it worked.
+      latency_ms: How long it took.
+      cost: What it cost, in US dollars.
+      failures: How many failures there were.
+      applied_suggestion: Whether the advice was followed.
+      terminal: Whether the task ends here.
     """
     stated = {
         "success": success, "latency_ms": latency_ms, "cost": cost, "failures": failures,
@@ -160,9 +156,8 @@ def feedback(
 def why(trace_id: str, *, url: Url = None, json: Json = False) -> None:
     """Explain a decision in sentences.
 
-    Parameters
-    ----------
-    trace_id: The decision's id.
+    Args:
+      trace_id: The decision's id.
     """
     answer = _call("GET", f"/v1/decisions/{trace_id}/why", None, url)
     _show(answer, json, lambda: _lines(*answer["sentences"]))
@@ -172,9 +167,8 @@ def why(trace_id: str, *, url: Url = None, json: Json = False) -> None:
 def checkpoint_create(name: str = "", *, url: Url = None, json: Json = False) -> None:
     """Keep the learnt state of this moment.
 
-    Parameters
-    ----------
-    name: What to call it.
+    Args:
+      name: What to call it.
     """
     answer = _call("POST", "/v1/checkpoints", {"name": name}, url)
     _show(answer, json, lambda: _lines(f"{answer['checkpoint_id']} holds events up to {answer['seq']}"))
@@ -191,9 +185,8 @@ def checkpoint_list(*, url: Url = None, json: Json = False) -> None:
 def checkpoint_restore(checkpoint_id: str, *, url: Url = None, json: Json = False) -> None:
     """Go back to a checkpoint; what was learnt since is set aside, not deleted.
 
-    Parameters
-    ----------
-    checkpoint_id: As `pointsman checkpoint list` shows it.
+    Args:
+      checkpoint_id: As `pointsman checkpoint list` shows it.
     """
     answer = _call("POST", f"/v1/checkpoints/{checkpoint_id}/restore", None, url)
     _show(answer, json, lambda: _lines(
@@ -205,9 +198,8 @@ def checkpoint_restore(checkpoint_id: str, *, url: Url = None, json: Json = Fals
 def rebuild(*, verify: Annotated[bool, Parameter(negative="")] = False, json: Json = False) -> None:
     """Fold the whole journal again and write a fresh recovery file; stop the server first.
 
-    Parameters
-    ----------
-    verify: Only compare, bit for bit, with what the server wrote down; a running server is no hindrance.
+    Args:
+      verify: Only compare, bit for bit, with what the server wrote down; a running server is no hindrance.
     """
     from .rebuilding import rebuild as run
 
@@ -238,9 +230,8 @@ def config_show(*, json: Json = False) -> None:
 def config_check(*, file: Path | None = None, json: Json = False) -> None:
     """Check the settings without starting anything.
 
-    Parameters
-    ----------
-    file: A settings file; by default pointsman.toml.
+    Args:
+      file: A settings file; by default pointsman.toml.
     """
     loaded = settings.load(file=file)
     _show({"ok": True, "hash": loaded.hash}, json, lambda: _lines(f"The settings are fine (hash {loaded.hash})."))

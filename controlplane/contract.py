@@ -36,7 +36,7 @@ class Candidate(Request, frozen=True, kw_only=True):
         return f"{self.provider}/{self.sku}"
 
 
-class DecisionRequest(Request, frozen=True, kw_only=True):
+class DecisionRequest(Request, frozen=True, kw_only=True, omit_defaults=True):
     """`gate` when planned_action is given, `route` when candidates are, or `point` by name."""
 
     point: Name | None = None

@@ -1,7 +1,17 @@
 """Checkpoints of a tenant's learnt state: create, list, restore. A restore is an event like any other."""
 
 from auditor import Learner
-from auditor.events import Checkpointed, Restored
+from auditor.events import (
+    Checkpointed,
+    Decided,
+    EpisodeDeleted,
+    Reported,
+    Restored,
+    SkillRetired,
+    TrajectoryClosed,
+    Validated,
+    WindowClosed,
+)
 from auditor.fold import TenantDump
 from auditor.state import decode_tenant
 
@@ -10,7 +20,9 @@ from .clock import Clock
 from .contract import CheckpointAnswer, CheckpointRequest, RestoreAnswer
 from .errors import SpecChanged, UnknownCheckpoint
 from .journal import Journal
-from .refold import Prefixes
+from .refold import PAGE, Prefixes
+
+TEACHING = (Decided, Reported, Validated, WindowClosed, TrajectoryClosed, EpisodeDeleted, SkillRetired)
 
 
 class Lifecycle:
@@ -57,6 +69,7 @@ class Lifecycle:
         if not created:
             raise UnknownCheckpoint
         checkpoint = created[-1]
+        unlearnt = await self._learnt_since(tenant, checkpoint.seq)
         self._refuse_other_spec(decode_tenant(await self._prefixes.prefix(tenant, checkpoint.seq)))
         seq = await self._journal.append(
             Restored(tenant=tenant, at=self._clock.now(), checkpoint_id=checkpoint_id, seq=checkpoint.seq)
@@ -66,8 +79,25 @@ class Lifecycle:
             checkpoint_id=checkpoint_id,
             restored_to=checkpoint.seq,
             policy_version=self._learner.version,
-            unlearnt_events=seq - checkpoint.seq - 1,
+            unlearnt_events=unlearnt,
         )
+
+    async def _learnt_since(self, tenant: str, seq: int) -> int:
+        """How many events past `seq` the present state has learnt from; an earlier restore set others aside."""
+        until, count = self._learner.version, 0
+        for mark in reversed(await self._journal.checkpoints(tenant)):
+            if isinstance(mark.event, Restored) and mark.seq <= until:
+                count += await self._taught(tenant, max(seq, mark.seq), until)
+                until = mark.event.seq
+        return count + await self._taught(tenant, seq, until)
+
+    async def _taught(self, tenant: str, after: int, until: int) -> int:
+        """How many events in (after, until] changed what the tenant had learnt."""
+        count = 0
+        while after < until and (page := await self._journal.read(after, PAGE)):
+            count += sum(r.seq <= until and r.event.tenant == tenant and isinstance(r.event, TEACHING) for r in page)
+            after = page[-1].seq
+        return count
 
     def _refuse_other_spec(self, dump: TenantDump) -> None:
         points = self._learner.state.rules.points

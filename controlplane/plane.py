@@ -17,7 +17,7 @@ from .executor.point import Decided, Evidence, Executed, Point
 from .ids import new_id
 from .journal import Journal
 from .settings import Settings
-from .telemetry import OTHER, Metrics
+from .telemetry import OTHER, Counted, Metrics
 
 AnyPoint = Point[Any]
 
@@ -38,10 +38,7 @@ class Plane:
         self._learner, self._journal, self._clock, self._metrics = learner, journal, clock, metrics
         self._settings_hash = settings.hash
         self._rng = random.Random(settings.seed)
-        self._phase = {
-            phase: metrics.decision_latency.labels(phase)
-            for phase in ("recall", "featurize", "choose", "execute", "journal")
-        }
+        self._counters: dict[tuple[str, str, str], Counted] = {}
 
     async def decide(self, tenant: str, request: DecisionRequest) -> DecisionAnswer:
         """Decide, carry it out, write it down, answer."""
@@ -102,7 +99,7 @@ class Plane:
             task_id=request.task_id,
             previous_trace_id=request.previous_trace_id,
             point=point.name,
-            request=given(request),
+            request=request,
             facts=evidence.facts,
             text_codes=evidence.text_codes,
             own_facts=evidence.own_facts,
@@ -118,15 +115,18 @@ class Plane:
             execution=executed.record,
             policy_version=self._learner.version,
             settings_hash=self._settings_hash,
-            spec_hash=point.features.spec.hash,
+            spec_hash=point.features.spec_hash,
         )
 
     def _count(self, trace: Trace, evidence: Evidence, watch: "Watch") -> None:
-        known = trace.point == "gate"
-        provider, action = ("none", trace.action) if known else (OTHER, OTHER)
-        self._metrics.decisions.labels(trace.point, provider, action, trace.heads[0].exploration).inc()
+        key = (trace.point, trace.action if trace.point == "gate" else OTHER, trace.heads[0].exploration)
+        if (counter := self._counters.get(key)) is None:
+            point, action, exploration = key
+            provider = "none" if point == "gate" else OTHER
+            counter = self._counters[key] = self._metrics.decisions.labels(point, provider, action, exploration)
+        counter.inc()
         for phase, ms in watch.phases_ms.items():
-            self._phase[phase].observe(ms / 1000.0)
+            self._metrics.decision_latency.observe(phase, ms / 1000.0)
         for part in evidence.degraded:
             self._metrics.degraded.labels(part).inc()
 
@@ -140,7 +140,7 @@ class Watch:
 
     def lap(self, phase: str) -> None:
         now = self._clock.monotonic()
-        self.phases_ms[phase] = round((now - self._last) * 1000.0, 3)
+        self.phases_ms[phase] = (now - self._last) * 1000.0
         self._last = now
 
 
@@ -154,12 +154,7 @@ def choose(
         if taken and not eligible.actions:
             break
         rule = evidence.rule if not taken else None
+        if taken:
+            state = state.after(taken[-1].head, taken[-1].action)
         taken.append(policy.choose(head, state, eligible, rng, rule))
-        state = state.after(head, taken[-1].action)
     return tuple(taken)
-
-
-def given(request: msgspec.Struct) -> dict[str, Any]:
-    """The fields a caller set, as the trace keeps them."""
-    fields = request.__struct_fields__
-    return {name: value for name in fields if (value := getattr(request, name)) not in (None, "", {}, ())}

@@ -1,6 +1,7 @@
 """One running Pointsman: every part made, handed what it needs, started and stopped in order."""
 
 import asyncio
+import contextlib
 import fcntl
 import os
 from collections.abc import Coroutine
@@ -59,7 +60,7 @@ class Service:
             GatePoint(self.memory, self.embedder, settings.risk_ceiling),
             RoutePoint(self.signals, self.router, self.embedder),
         )
-        self.rules = rules_of(settings, {point.name: point.features.spec.hash for point in points})
+        self.rules = rules_of(settings, {point.name: point.features.spec_hash for point in points})
         self.plane = Plane(points, self.learner, journal, clock, settings, self.metrics)
         self.learning = Learning(self.learner, journal, self.memory, clock, self.metrics)
         self.remembering = Remembering(self.learner, journal, self.memory, self.embedder, clock)
@@ -74,12 +75,17 @@ class Service:
     async def open(cls, settings: Settings, clock: Clock | None = None) -> Self:
         """Open the data folder, catch up with the journal, start the loops; the model loads meanwhile."""
         folder = Path(settings.data_dir)
-        lock = lock_folder(folder)
-        journal = await SqliteJournal.open(connect(folder / JOURNAL_FILE))
-        recovery = RecoveryFiles(folder / RECOVERY_FOLDER)
-        service = cls(settings, journal, recovery.newest() or State(Rules(points={})), recovery, clock or SystemClock())
+        async with contextlib.AsyncExitStack() as failing:
+            lock = lock_folder(folder)
+            failing.callback(os.close, lock)
+            journal = await SqliteJournal.open(connect(folder / JOURNAL_FILE))
+            failing.push_async_callback(journal.close)
+            recovery = RecoveryFiles(folder / RECOVERY_FOLDER)
+            state = recovery.newest() or State(Rules(points={}))
+            service = cls(settings, journal, state, recovery, clock or SystemClock())
+            await service.start()
+            failing.pop_all()
         service._lock = lock
-        await service.start()
         return service
 
     async def start(self) -> None:

@@ -1,28 +1,37 @@
 """Running the application on uvicorn."""
 
+import gc
+import os
+import signal
 import socket
 from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
 
 import uvicorn
 
 from .app import create_app
 from .errors import BadSetting
+from .service import lock_folder
 from .settings import Settings
 from .telemetry import configure_logging
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 GRACE_S = 10
+BACKLOG = 2048
+GC_THRESHOLD = (50_000, 50, 100)  # what piles up here are decisions waiting for feedback, not cycles
 
 
 def serve(settings: Settings, announce: Callable[[str], None]) -> None:
     """Serve until told to stop; `announce` gets the base URL once the port is bound.
 
     Raises:
-      BadSetting: the address is not loopback, or the port is taken.
+      BadSetting: the address is not loopback, the port is taken, or another server uses the data folder.
     """
     if settings.host not in LOOPBACK:
         raise BadSetting(f"POINTSMAN_HOST={settings.host!r}: only loopback is served until API keys exist")
     configure_logging(settings.log_level)
+    os.close(lock_folder(Path(settings.data_dir)))  # a folder in use is refused before an address is announced
     listener = bind(settings.host, settings.port)
     announce(f"http://{settings.host}:{listener.getsockname()[1]}")
     config = uvicorn.Config(
@@ -32,11 +41,22 @@ def serve(settings: Settings, announce: Callable[[str], None]) -> None:
         lifespan="on",
         timeout_graceful_shutdown=GRACE_S,
         server_header=False,
+        proxy_headers=False,
     )
-    server = uvicorn.Server(config)
-    server.run(sockets=[listener])
-    if not server.started:
-        raise BadSetting("the server did not start; the log above says why")
+    gc.set_threshold(*GC_THRESHOLD)
+    server = _Server(config)
+    try:
+        server.run(sockets=[listener])
+    except SystemExit as failed:  # uvicorn's exit code for a failed start means something else on our command line
+        raise BadSetting("the server did not start; the log above says why") from failed
+
+
+class _Server(uvicorn.Server):
+    """Ends with exit code 0 when it was told to end; uvicorn would die of the signal once more."""
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self.force_exit = self.should_exit and sig == signal.SIGINT
+        self.should_exit = True
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -50,6 +70,7 @@ def bind(host: str, port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
+        listener.listen(BACKLOG)  # from here on callers wait instead of being refused while the journal is read
     except OSError as error:
         listener.close()
         raise BadSetting(f"port {port} on {host} cannot be used: {error.strerror}; set POINTSMAN_PORT") from error

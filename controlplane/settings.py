@@ -49,7 +49,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     epsilon: Annotated[Share, _help("Exploration at the start; it decays to a floor of 0.02.")] = 0.1
     gamma: Annotated[Share, _help("Discount of a task's next decision.")] = 0.92
     alpha: Annotated[
-        Annotated[float, Meta(gt=0, le=1)] | None,
+        Annotated[float, Meta(ge=0.0001, le=1)] | None,
         _help("Constant step size; unset: max(0.02, 1/(1 + visits)), which averages and then follows drift."),
     ] = None
     gate_mode: Annotated[Mode, _help("`learning`, `apprentice` (the fixed rule acts) or `frozen` at the gate.")] = (

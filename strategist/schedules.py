@@ -4,6 +4,8 @@ from math import sqrt
 
 import msgspec
 
+SMALLEST = 0.0001  # a cell with a smaller step would remember more samples than its steps are tabulated for
+
 
 class StepSize(msgspec.Struct, frozen=True, kw_only=True):
     """Step of a cell by its visits: constant `alpha`, or max(floor, 1 / (1 + visits) ** omega).
@@ -16,12 +18,12 @@ class StepSize(msgspec.Struct, frozen=True, kw_only=True):
     floor: float = 0.02
 
     def __post_init__(self) -> None:
-        if self.alpha is not None and not 0.0 < self.alpha <= 1.0:
-            raise ValueError(f"alpha must be in (0, 1], not {self.alpha}")
+        if self.alpha is not None and not SMALLEST <= self.alpha <= 1.0:
+            raise ValueError(f"alpha must be in [{SMALLEST:g}, 1], not {self.alpha}")
         if self.omega not in (0.5, 1.0):
             raise ValueError(f"omega must be 0.5 or 1, not {self.omega}")
-        if not 0.0 < self.floor <= 1.0:
-            raise ValueError(f"the step floor must be in (0, 1], not {self.floor}")
+        if not SMALLEST <= self.floor <= 1.0:
+            raise ValueError(f"the step floor must be in [{SMALLEST:g}, 1], not {self.floor}")
 
     def at(self, visits: int) -> float:
         """Step for the update that follows `visits` earlier ones."""
@@ -39,8 +41,8 @@ class StepSize(msgspec.Struct, frozen=True, kw_only=True):
 
     def horizon(self) -> int:
         """Visits after which neither step nor effective visits change."""
-        visits = 1
-        while self.at(visits) > self.at(visits + 1) or self.effective_visits(visits) == visits:
+        visits, memory = 1, self.effective_visits
+        while self.at(visits) > self.at(visits + 1) or memory(visits) < memory(visits + 1):
             visits += 1
         return visits + 1
 
@@ -55,6 +57,8 @@ class EpsilonDecay(msgspec.Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if not 0.0 <= self.start <= 1.0:
             raise ValueError(f"epsilon must be in [0, 1], not {self.start}")
+        if not 0.0 <= self.floor <= 1.0 or self.scale <= 0.0:
+            raise ValueError(f"the floor must be in [0, 1] and the scale above 0, not {self.floor} and {self.scale}")
 
     def at(self, updates: int) -> float:
         return max(min(self.floor, self.start), self.start * sqrt(self.scale / (self.scale + updates)))

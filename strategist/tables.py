@@ -7,11 +7,20 @@ shrinking each level towards its parent, and moves every visited cell towards a 
 
 from collections.abc import Iterator, Mapping, Sequence
 
+import msgspec
+
 from .schedules import StepSize
 from .types import State
 
-Cell = list[float]  # [value, visits, weight]; weight = n / (n + kappa) over effective visits n
 NO_PRIOR: Mapping[str, float] = {}
+
+
+class Cell(msgspec.Struct, gc=False):
+    """One action value; `weight` is n / (n + kappa) over effective visits n."""
+
+    value: float
+    visits: int = 0
+    weight: float = 0.0
 
 
 class QTable:
@@ -30,19 +39,19 @@ class QTable:
         self.last = size - 1
         for row in self.rows.values():
             for cell in row.values():
-                cell[2] = self.weights[min(int(cell[1]), self.last)]
+                cell.weight = self.weights[min(cell.visits, self.last)]
 
     def put(self, key: str, action: str, value: float, visits: int) -> None:
         """Set a cell as it was learnt elsewhere (a snapshot)."""
-        self.rows.setdefault(key, {})[action] = [value, visits, self.weights[min(visits, self.last)]]
+        self.rows.setdefault(key, {})[action] = Cell(value, visits, self.weights[min(visits, self.last)])
 
     def cells(self) -> Iterator[tuple[str, str, float, int]]:
         """(key, action, value, visits), sorted, so that equal tables give equal bytes."""
         for key in sorted(self.rows):
             row = self.rows[key]
             for action in sorted(row):
-                value, visits, _ = row[action]
-                yield key, action, value, int(visits)
+                cell = row[action]
+                yield key, action, cell.value, cell.visits
 
     @property
     def pairs(self) -> int:
@@ -73,12 +82,12 @@ class BackoffTable(QTable):
                 if row is None:
                     break  # a finer key was never visited where a coarser one was not
                 if coarsest:
-                    q, coarsest = [row[a][0] if a in row else p for a, p in zip(actions, start, strict=True)], False
+                    q, coarsest = [row[a].value if a in row else p for a, p in zip(actions, start, strict=True)], False
                     continue
                 for i, action in enumerate(actions):
                     if action in row:
-                        value, _, weight = row[action]
-                        q[i] += weight * (value - q[i])
+                        cell = row[action]
+                        q[i] += cell.weight * (cell.value - q[i])
             for i in size:
                 total[i] += q[i]
         tilings = len(state.chains)
@@ -95,15 +104,14 @@ class BackoffTable(QTable):
                     row = rows[key] = {}
                 cell = row.get(action)
                 if cell is None:
-                    cell = row[action] = [start, 0, 0.0]
-                visits = cell[1]
-                at = visits + head_start
-                cell[0] += steps[at if at < last else last] * (target - cell[0])  # type: ignore[index]
-                cell[1] = visits = visits + 1
-                cell[2] = weights[visits if visits < last else last]  # type: ignore[index]
+                    cell = row[action] = Cell(start)
+                at = cell.visits + head_start
+                cell.value += steps[at if at < last else last] * (target - cell.value)
+                cell.visits = visits = cell.visits + 1
+                cell.weight = weights[visits if visits < last else last]
                 start, head_start = 0.0, 0
 
     def visits(self, state: State, action: str) -> int:
         """Visits of the action in the best-known finest cell of the state."""
         finest = (self.rows.get(chain[-1], {}).get(action) for chain in state.chains)
-        return max((int(cell[1]) for cell in finest if cell), default=0)
+        return max((cell.visits for cell in finest if cell), default=0)

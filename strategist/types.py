@@ -1,7 +1,8 @@
 """The words of a choice: a state, what is eligible in it, what was chosen, and what came of it.
 
 A state is a few *chains*, one per tiling: keys from coarse to fine. Time suffixes follow rlax:
-`_tm1` is before the transition, `_t` after it.
+`_tm1` is before the transition, `_t` after it. None of these can be part of a cycle, so the garbage
+collector need not look at them (`gc=False`): thousands stay alive while decisions wait for feedback.
 """
 
 from typing import Literal, Self
@@ -12,7 +13,7 @@ Chain = tuple[str, ...]
 Exploration = Literal["explore", "exploit", "only", "rule"]
 
 
-class State(msgspec.Struct, frozen=True):
+class State(msgspec.Struct, frozen=True, gc=False):
     """Keys the tables are read and written at; one chain per tiling, coarse to fine."""
 
     chains: tuple[Chain, ...]
@@ -22,7 +23,7 @@ class State(msgspec.Struct, frozen=True):
         return type(self)(tuple(tuple(f"{head}={action}>{key}" for key in chain) for chain in self.chains))
 
 
-class Eligible(msgspec.Struct, frozen=True, kw_only=True):
+class Eligible(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What may be chosen, and for each action that may not, the reason."""
 
     actions: tuple[str, ...]
@@ -35,7 +36,7 @@ class Eligible(msgspec.Struct, frozen=True, kw_only=True):
         return type(self)(actions=tuple(a for a in self.actions if a != action), masked={**self.masked, action: reason})
 
 
-class Situation(msgspec.Struct, frozen=True):
+class Situation(msgspec.Struct, frozen=True, gc=False):
     """Where a head stands: its state, its eligible actions and the rule's action (the prior), if it has a rule."""
 
     state: State
@@ -43,7 +44,7 @@ class Situation(msgspec.Struct, frozen=True):
     rule: str | None = None
 
 
-class HeadChoice(msgspec.Struct, frozen=True, kw_only=True):
+class HeadChoice(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One head's choice with everything needed to recompute it."""
 
     head: str
@@ -68,14 +69,14 @@ class HeadChoice(msgspec.Struct, frozen=True, kw_only=True):
         return self.q_values[self.actions.index(self.action)]
 
 
-class Step(msgspec.Struct, frozen=True):
+class Step(msgspec.Struct, frozen=True, gc=False):
     """One head's part of a decision: the situation and the action taken in it."""
 
     situation: Situation
     action: str
 
 
-class Transition(msgspec.Struct, frozen=True):
+class Transition(msgspec.Struct, frozen=True, gc=False):
     """One decision with its reward and successor. The discount belongs to it: 0 ends a trajectory.
 
     steps holds the heads in the order they chose (verdict, tier); next_situation is the first
@@ -104,7 +105,7 @@ class Transition(msgspec.Struct, frozen=True):
         return cls(steps, reward, discount, successor)
 
 
-class Update(msgspec.Struct, frozen=True, kw_only=True):
+class Update(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What one fold did to the first head's chosen action."""
 
     target: float

@@ -36,6 +36,7 @@ def score(point: str, scene: Scene, weights: dict[str, float]) -> Report:
     for name in sorted(scene.outcome.custom):
         value, weight = clip(scene.outcome.custom[name]), weights.get(f"custom.{name}", 0.0)
         terms.append(Term(f"custom.{name}", value, weight, f"the caller's own {name}"))
+    missing += sorted(name for name in weights if name.startswith("custom.") and name[7:] not in scene.outcome.custom)
     return Report(sum(t.weight * t.value for t in terms), tuple(terms), tuple(missing))
 
 

@@ -35,12 +35,17 @@ class SentenceEmbedder:
             self.name = "all-MiniLM-L6-v2"
         else:
             path, self.name = Path(model), model
+        import transformers
+
+        transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
         from sentence_transformers import SentenceTransformer
 
         self._model = SentenceTransformer(str(path), device="cpu")
         self.dimension = self.embed([""]).shape[1]
 
     def embed(self, texts: Sequence[str]) -> Vectors:
+        if not texts:
+            return np.empty((0, self.dimension), np.float32)
         vectors = self._model.encode(
             list(texts), normalize_embeddings=True, convert_to_numpy=True, show_progress_bar=False
         )

@@ -53,6 +53,8 @@ def reason(evidence: GateEvidence, verdict: str, said: Assessment, *, abstained:
     """One sentence that explains the verdict."""
     if "embedding_loading" in evidence.degraded:
         return "The embedding model is still loading, so memory cannot be searched: this is no judgement."
+    if evidence.vector is None:
+        return "The plan could not be embedded, so memory cannot be searched: this is no judgement."
     if abstained:
         return "Nothing similar is remembered: unknown, not safe."
     known = f"risk {said.risk:.2f} from {said.evidence} remembered outcome(s)"

@@ -145,9 +145,12 @@ class GatePoint(Point[GateEvidence]):
 
 
 def _defensible(evidence: GateEvidence) -> Eligible:
-    """Interventions need evidence against the action; a suggestion needs a fix that was run and worked."""
-    if not evidence.matches and not evidence.own.failures:
-        why = "no similar failure is remembered"
+    """Interventions need evidence against the action; a suggestion needs a fix that was run and worked.
+
+    Without a vector the answer abstains, so nothing but PROCEED can be meant.
+    """
+    if evidence.vector is None or not (evidence.matches or evidence.own.failures):
+        why = "memory cannot be searched" if evidence.vector is None else "no similar failure is remembered"
         return Eligible(actions=(PROCEED,), masked={HINT: why, REWRITE: why, BLOCK: why})
     if evidence.suggestion is None:
         return Eligible(actions=(PROCEED, HINT, BLOCK), masked={REWRITE: "no validated fix is known"})

@@ -80,6 +80,7 @@ class Features:
 
     def __init__(self, spec_file: str, dimension: int = 384) -> None:
         self.spec = FeatureSpec.from_toml((resources.files(__package__) / spec_file).read_text("utf-8"))
+        self.spec_hash = self.spec.hash
         self._featurizer = Featurizer(self.spec)
         self._codebook = Codebook(self.spec.text_bits, dimension)
 

@@ -6,32 +6,50 @@ Cheap tests on the raw bytes clear nearly every body; only a suspicious one is w
 import math
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 from litestar import Request
+from litestar.types import Empty, HTTPRequestEvent
 
 from ..contract import MAX_TEXT, MAX_TRACE
-from ..errors import InvalidRequest, UnsupportedMedia
+from ..errors import InvalidRequest, TooLarge, UnsupportedMedia
 
 MAX_BODY = 256 * 1024
 MAX_DEPTH = 32
 MAX_INT = 2**53
 _SUSPICIOUS = re.compile(rb"\\u0000|\d{16}|\d[eE]")
+# a string never gives back what it took, closed or not: its bytes are looked at once
+_MARKS = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
 _decoder = msgspec.json.Decoder()
 
 
 class AdmittedRequest(Request[Any, Any, Any]):
-    """A request whose JSON was admitted."""
+    """A request whose JSON was admitted. It reads its body itself, and no further than it may."""
+
+    async def body(self) -> bytes:
+        """The body.
+
+        Raises:
+          TooLarge: it is longer than MAX_BODY, whatever its headers say.
+        """
+        if self._body is Empty:
+            read, more = b"", True
+            while more and len(read) <= MAX_BODY:
+                message = cast(HTTPRequestEvent, await self.receive())
+                read, more = read + message.get("body", b""), message.get("more_body", False)
+            if len(read) > MAX_BODY:
+                raise TooLarge
+            self._body = self._connection_state.body = read
+        return self._body
 
     async def json(self) -> Any:
-        state = self._connection_state
+        """The body's value; see `admit`."""
         body = await self.body()
         content_type = next((v for k, v in self.scope["headers"] if k == b"content-type"), b"")
-        if not content_type.startswith(b"application/json"):
+        if content_type.partition(b";")[0].strip().lower() != b"application/json":
             raise UnsupportedMedia
-        self._json = state.json = admit(body)
-        return self._json
+        return admit(body)
 
 
 def admit(body: bytes) -> Any:
@@ -55,7 +73,7 @@ def admit(body: bytes) -> Any:
 def _depth(body: bytes) -> int:
     """Deepest nesting, strings apart."""
     deepest = depth = 0
-    for mark in re.finditer(rb'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', body, re.DOTALL):
+    for mark in _MARKS.finditer(body):
         sign = mark[0]
         if sign in (b"[", b"{"):
             depth += 1

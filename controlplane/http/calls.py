@@ -2,8 +2,8 @@
 
 from typing import Annotated, Any
 
-from litestar import Response
-from litestar.params import Parameter
+from litestar.params import FromPath, JSONBody, PathParameter
+from litestar.response.base import ASGIResponse
 
 from ..contract import (
     CaptureAnswer,
@@ -29,9 +29,10 @@ from ..explanation import Why, explain_trace
 from ..service import Service
 from ..status import PolicyAnswer, describe_points, describe_policy, describe_status, describe_trace, refresh_metrics
 from .admission import AdmittedRequest
+from .encoding import respond
 
 TENANT = "default"  # the one tenant until keys exist; already the first part of every key
-Id = Annotated[int, Parameter(ge=1, le=2**53)]
+Id = Annotated[int, PathParameter(ge=1, le=2**53)]
 
 
 def service(request: AdmittedRequest) -> Service:
@@ -39,12 +40,12 @@ def service(request: AdmittedRequest) -> Service:
     return found
 
 
-async def decide(request: AdmittedRequest, data: DecisionRequest) -> GateAnswer | RouteAnswer:
+async def decide(request: AdmittedRequest, data: JSONBody[DecisionRequest]) -> GateAnswer | RouteAnswer:
     """Decide before an agent acts: pass the gate, or route among candidates."""
     return await service(request).plane.decide(TENANT, data)
 
 
-async def reflect(request: AdmittedRequest, data: ReflectRequest) -> GateAnswer | RouteAnswer:
+async def reflect(request: AdmittedRequest, data: JSONBody[ReflectRequest]) -> GateAnswer | RouteAnswer:
     """The Vritti call: a gate decision."""
     asked = DecisionRequest(
         point="gate",
@@ -57,32 +58,32 @@ async def reflect(request: AdmittedRequest, data: ReflectRequest) -> GateAnswer 
     return await service(request).plane.decide(TENANT, asked)
 
 
-async def trace(request: AdmittedRequest, trace_id: str) -> dict[str, Any]:
+async def trace(request: AdmittedRequest, trace_id: FromPath[str]) -> dict[str, Any]:
     """A decision in full: facts, state, masks, probabilities, values, execution, feedback, reward, update."""
     return describe_trace(await service(request).learning.trace(TENANT, trace_id))
 
 
-async def why(request: AdmittedRequest, trace_id: str) -> Why:
+async def why(request: AdmittedRequest, trace_id: FromPath[str]) -> Why:
     """A decision in sentences."""
     return explain_trace(await service(request).learning.trace(TENANT, trace_id))
 
 
-async def feedback(request: AdmittedRequest, data: FeedbackRequest) -> FeedbackAnswer:
+async def feedback(request: AdmittedRequest, data: JSONBody[FeedbackRequest]) -> FeedbackAnswer:
     """Report what came of a decision."""
     return await service(request).learning.feedback(TENANT, data)
 
 
-async def capture(request: AdmittedRequest, data: CaptureRequest) -> CaptureAnswer:
+async def capture(request: AdmittedRequest, data: JSONBody[CaptureRequest]) -> CaptureAnswer:
     """Remember a failure."""
     return await service(request).remembering.capture(TENANT, data)
 
 
-async def search(request: AdmittedRequest, data: SearchRequest) -> SearchAnswer:
+async def search(request: AdmittedRequest, data: JSONBody[SearchRequest]) -> SearchAnswer:
     """Find similar failures."""
     return await service(request).remembering.search(TENANT, data)
 
 
-async def validate_fix(request: AdmittedRequest, data: ValidateRequest) -> ValidateAnswer:
+async def validate_fix(request: AdmittedRequest, data: JSONBody[ValidateRequest]) -> ValidateAnswer:
     """Say whether an episode's fix worked."""
     return await service(request).learning.validate(TENANT, data)
 
@@ -107,7 +108,9 @@ async def skill(request: AdmittedRequest, skill_id: Id) -> SkillAnswer:
     return service(request).remembering.skill(TENANT, skill_id)
 
 
-async def retire_skill(request: AdmittedRequest, skill_id: Id, data: RetireRequest | None = None) -> SkillAnswer:
+async def retire_skill(
+    request: AdmittedRequest, skill_id: Id, data: JSONBody[RetireRequest | None] = None
+) -> SkillAnswer:
     """Take a skill out of use."""
     return await service(request).remembering.retire(TENANT, skill_id, data or RetireRequest())
 
@@ -117,12 +120,14 @@ async def checkpoints(request: AdmittedRequest) -> list[CheckpointAnswer]:
     return await service(request).lifecycle.listed(TENANT)
 
 
-async def create_checkpoint(request: AdmittedRequest, data: CheckpointRequest | None = None) -> CheckpointAnswer:
+async def create_checkpoint(
+    request: AdmittedRequest, data: JSONBody[CheckpointRequest | None] = None
+) -> CheckpointAnswer:
     """Keep the learnt state of this moment."""
     return await service(request).lifecycle.create(TENANT, data or CheckpointRequest())
 
 
-async def restore_checkpoint(request: AdmittedRequest, checkpoint_id: str) -> RestoreAnswer:
+async def restore_checkpoint(request: AdmittedRequest, checkpoint_id: FromPath[str]) -> RestoreAnswer:
     """Go back to a checkpoint."""
     return await service(request).lifecycle.restore(TENANT, checkpoint_id)
 
@@ -132,7 +137,7 @@ async def points(request: AdmittedRequest) -> list[PolicyAnswer]:
     return describe_points(service(request), TENANT)
 
 
-async def policy(request: AdmittedRequest, point: str) -> PolicyAnswer:
+async def policy(request: AdmittedRequest, point: FromPath[str]) -> PolicyAnswer:
     """One point's policy: mode, settings, weights, feature spec, counts."""
     return describe_policy(service(request), TENANT, point)
 
@@ -142,11 +147,11 @@ async def status(request: AdmittedRequest) -> dict[str, Any]:
     return describe_status(service(request), TENANT)
 
 
-async def healthz(request: AdmittedRequest) -> Response[dict[str, Any]]:
+async def healthz(request: AdmittedRequest) -> ASGIResponse:
     """The Aurora seed's health check."""
     running = service(request)
     body = {"status": "healthy" if running.healthy else "unhealthy", "timestamp": running.clock.now()}
-    return Response(body, status_code=200 if running.healthy else 503)
+    return respond(body, 200 if running.healthy else 503)
 
 
 async def livez() -> dict[str, str]:
@@ -154,7 +159,7 @@ async def livez() -> dict[str, str]:
     return {"status": "alive"}
 
 
-async def readyz(request: AdmittedRequest) -> Response[dict[str, Any]]:
+async def readyz(request: AdmittedRequest) -> ASGIResponse:
     """Model, memory and fold are there."""
     running = service(request)
     embedder = running.embedder.state
@@ -165,7 +170,7 @@ async def readyz(request: AdmittedRequest) -> Response[dict[str, Any]]:
         "learner_lag": running.journal.last_seq - running.learner.version,
         "model_load_s": embedder.load_s,
     }
-    return Response(body, status_code=200 if running.ready else 503)
+    return respond(body, 200 if running.ready else 503)
 
 
 async def startupz(request: AdmittedRequest) -> dict[str, str]:
@@ -173,8 +178,8 @@ async def startupz(request: AdmittedRequest) -> dict[str, str]:
     return {"status": "started", "settings_hash": service(request).settings.hash}
 
 
-async def metrics(request: AdmittedRequest) -> Response[bytes]:
+async def metrics(request: AdmittedRequest) -> ASGIResponse:
     """Prometheus text format."""
     running = service(request)
     refresh_metrics(running, TENANT)
-    return Response(running.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+    return ASGIResponse(body=running.metrics.text(), media_type="text/plain; version=0.0.4")

@@ -95,13 +95,16 @@ def framework(request: Req, error: Exception) -> Response[Problem]:
 
 def _invalid(error: ValidationException) -> InvalidRequest:
     extra = error.extra if isinstance(error.extra, list) else []
-    errors = [
-        {"path": str(item.get("key") or "$"), "detail": str(item.get("message", ""))}
-        for item in extra
-        if isinstance(item, dict)
-    ]
+    errors = [_named(item.get("key", ""), str(item.get("message", ""))) for item in extra if isinstance(item, dict)]
     said = "; ".join(f"{e['path']}: {e['detail']}" for e in errors)
     return InvalidRequest(said or error.detail, errors=errors)
+
+
+def _named(key: str, message: str) -> dict[str, str]:
+    """A field's error; `data` is the framework's word for the body, and a body it misses is its KeyError."""
+    if (key, message) == ("data", "'data'"):
+        return {"path": "$", "detail": "the body is empty; send a JSON object"}
+    return {"path": "$" if key == "data" else key or "$", "detail": message}
 
 
 def unforeseen(request: Req, error: Exception) -> Response[Problem]:

@@ -1,12 +1,15 @@
 """The one routing table: path -> call. The seeds' paths are aliases of ours, hidden from OpenAPI."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_type_hints
 
 from litestar import delete, get, post
 from litestar.handlers import HTTPRouteHandler
+from litestar.openapi import ResponseSpec
+from litestar.response.base import ASGIResponse
 
 from . import calls
+from .encoding import encoded
 
 
 class Route(NamedTuple):
@@ -60,11 +63,18 @@ def handlers() -> list[HTTPRouteHandler]:
     """A handler per route, and a hidden one for its aliases."""
     made = []
     for route in ROUTES:
-        made.append(route.method(route.path, status_code=route.status)(route.call))
-        aliases = [*route.aliases, *_under_api(route)]
-        if aliases:
-            made.append(route.method(aliases, status_code=route.status, include_in_schema=False)(route.call))
+        call, documented = encoded(route.call, route.status), {"responses": _documented(route)}
+        made.append(route.method(route.path, status_code=route.status, **documented)(call))
+        if aliases := [*route.aliases, *_under_api(route)]:
+            made.append(route.method(aliases, status_code=route.status, include_in_schema=False)(call))
     return made
+
+
+def _documented(route: Route) -> dict[int, ResponseSpec] | None:
+    answer = get_type_hints(route.call)["return"]
+    if answer in (type(None), ASGIResponse):
+        return None
+    return {route.status: ResponseSpec(data_container=answer, generate_examples=False, description="The answer.")}
 
 
 def _under_api(route: Route) -> list[str]:

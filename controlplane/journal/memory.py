@@ -30,10 +30,15 @@ class MemoryJournal:
     def record(self, tenant: str, learned: Sequence[Learned]) -> None:
         self._learned.update({(tenant, record.trace_id): record for record in learned})
 
+    async def flush(self) -> None:
+        """Everything is where it will ever be."""
+
     async def erase(self, tenant: str, seq: int) -> None:
         event = decode_event(self._rows[seq - 1])
         if event.tenant == tenant:
-            self._rows[seq - 1] = encode_event(Purged(tenant=tenant, at=event.at))
+            tombstone = Purged(tenant=tenant, at=0.0)
+            self._rows[seq - 1] = encode_event(tombstone)
+            self._tail.replace(Recorded(seq, tombstone))
 
     async def committed(self, after: int) -> Sequence[Recorded]:
         while not (at_hand := self._tail.after(after)):

@@ -21,7 +21,11 @@ class Journal(Protocol):
         ...
 
     def record(self, tenant: str, learned: Sequence[Learned]) -> None:
-        """Keep how decisions ended; written with the next commit, awaited by nobody."""
+        """Keep how decisions ended. Visible at once, written later: a record is derived from the events."""
+        ...
+
+    async def flush(self) -> None:
+        """Write the records that are only visible so far."""
         ...
 
     async def erase(self, tenant: str, seq: int) -> None:

@@ -1,6 +1,7 @@
 """The SQL files: named queries, and the numbered road from one schema to the next."""
 
 import re
+from functools import cache
 from importlib import resources
 
 import aiosqlite
@@ -11,6 +12,13 @@ _FILES = resources.files(__package__) / "schema"
 _NAMED = re.compile(r"-- name: (\w+)\n((?:--[^\n]*\n)*)(.*?;)", re.DOTALL)
 
 QUERIES: dict[str, str] = {match[1]: match[3] for match in _NAMED.finditer((_FILES / "queries.sql").read_text("utf-8"))}
+
+
+@cache
+def many_rows(name: str, rows: int) -> str:
+    """The named INSERT with its VALUES row repeated."""
+    head, row = QUERIES[name].rstrip(";").split("VALUES ")
+    return f"{head}VALUES {', '.join([row.strip()] * rows)};"
 
 
 def migrations() -> list[tuple[int, str]]:

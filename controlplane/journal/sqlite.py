@@ -23,30 +23,32 @@ from auditor.events import AnyEvent, Purged, Recorded
 
 from ..errors import JournalUnavailable, Overloaded, PointsmanError, StorageFull
 from .codec import decode_event, decode_learned, encode_event, encode_learned
-from .queries import QUERIES, migrate
+from .queries import QUERIES, many_rows, migrate
 from .tail import Tail
 
 log = structlog.get_logger()
 Connect = Callable[[], Awaitable[aiosqlite.Connection]]
-GROUP = 256  # most writes in one commit
+GROUP = 256  # events after which a commit takes no more appends
+MOST = 4096  # events one append may hold, so that a group stays under SQLite's limit of bound values
 WAITING = 20_000  # most writes waiting; beyond it requests are refused
+PAGE_BYTES = 16_384  # a group of traces spans fewer pages, so a commit makes fewer system calls
+WAL_PAGES = 256  # 4 MB of log before it is folded into the database
 MEMORY_PRAGMAS = ("PRAGMA busy_timeout = 5000", "PRAGMA temp_store = MEMORY")
 
 
-class _Write(msgspec.Struct):
-    """One request's part of a group: events to append, or a derived or corrective statement."""
+class _Append(msgspec.Struct):
+    """One request's events and the future it waits on."""
 
-    future: asyncio.Future[int] | None
-    events: tuple[AnyEvent, ...] = ()
-    query: str = ""
-    rows: Sequence[tuple[Any, ...]] = ()
+    future: asyncio.Future[int]
+    events: tuple[AnyEvent, ...]
+    payloads: tuple[bytes, ...]
 
 
 def connect(path: Path) -> Connect:
     """A factory of connections to the database file."""
 
     async def open_connection() -> aiosqlite.Connection:
-        connection = await aiosqlite.connect(path)
+        connection = await aiosqlite.connect(path, isolation_level=None, cached_statements=2 * GROUP)
         for pragma in MEMORY_PRAGMAS:
             await connection.execute(pragma)
         return connection
@@ -55,106 +57,164 @@ def connect(path: Path) -> Connect:
 
 
 class SqliteJournal:
-    """Owns one write connection and one read connection; `open` makes it, `close` ends it."""
+    """Owns one write connection and one read connection; `open` makes it, `close` ends it.
+
+    A group of appends is one INSERT of many rows in autocommit mode: one visit to SQLite's thread, one
+    transaction, one fsync. Records of learnt decisions are derived, so they follow in larger groups.
+    """
 
     def __init__(self, writer: aiosqlite.Connection, reader: aiosqlite.Connection, last_seq: int) -> None:
         self.last_seq = last_seq
         self._writer, self._reader = writer, reader
-        self._pending: deque[_Write] = deque()
-        self._unwritten: dict[tuple[str, str], Learned] = {}  # records not committed yet, visible all the same
+        self._pending: deque[_Append] = deque()
+        self._erasures: deque[tuple[asyncio.Future[None], str, int]] = deque()
+        self._unwritten: dict[tuple[str, str], Learned] = {}  # visible before they are written
+        self._flushes: list[asyncio.Future[None]] = []
         self._wake = asyncio.Event()
         self._closing = False
         self._tail = Tail()
-        self._task = asyncio.create_task(self._write_groups(), name="journal-writer")
+        self._task = asyncio.create_task(self._write(), name="journal-writer")
 
     @classmethod
     async def open(cls, connection: Connect) -> Self:
-        """Open, migrate and start the writer task."""
-        writer = await connection()
-        await writer.execute("PRAGMA journal_mode = WAL")
-        await writer.execute("PRAGMA synchronous = FULL")
-        await migrate(writer)
-        reader = await connection()
-        await reader.execute("PRAGMA query_only = ON")
-        await reader.execute("PRAGMA wal_autocheckpoint = 0")
-        [(last_seq,)] = await reader.execute_fetchall(QUERIES["last_seq"])
+        """Open, migrate and start the writer task; a failure leaves no connection (and no thread) behind."""
+        async with contextlib.AsyncExitStack() as failing:
+            writer = await connection()
+            failing.push_async_callback(writer.close)
+            await writer.execute(f"PRAGMA page_size = {PAGE_BYTES}")
+            await writer.execute("PRAGMA journal_mode = WAL")
+            await writer.execute("PRAGMA synchronous = FULL")
+            await writer.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES}")
+            await writer.execute("PRAGMA secure_delete = ON")
+            await migrate(writer)
+            reader = await connection()
+            failing.push_async_callback(reader.close)
+            await reader.execute("PRAGMA query_only = ON")
+            await reader.execute("PRAGMA wal_autocheckpoint = 0")
+            [(last_seq,)] = await reader.execute_fetchall(QUERIES["last_seq"])
+            failing.pop_all()
         return cls(writer, reader, last_seq)
 
     async def append(self, *events: AnyEvent) -> int:
-        return await self._submit(_Write(asyncio.get_running_loop().create_future(), events))
+        if len(self._pending) >= WAITING:
+            raise Overloaded
+        if not 0 < len(events) <= MOST:
+            raise ValueError(f"an append holds 1 to {MOST} events, not {len(events)}")
+        future: asyncio.Future[int] = self._promise()
+        self._pending.append(_Append(future, events, tuple(map(encode_event, events))))
+        self._wake.set()
+        return await future
 
     def record(self, tenant: str, learned: Sequence[Learned]) -> None:
         self._unwritten.update({(tenant, r.trace_id): r for r in learned})
-        rows = [(tenant, r.trace_id, r.seq, encode_learned(r)) for r in learned]
-        self._enqueue(_Write(None, query="record_learned", rows=rows))
+        if len(self._unwritten) >= GROUP:
+            self._wake.set()
 
     async def erase(self, tenant: str, seq: int) -> None:
-        tombstone = encode_event(Purged(tenant=tenant, at=0.0))
-        future = asyncio.get_running_loop().create_future()
-        await self._submit(_Write(future, query="erase_payload", rows=[(tombstone, tenant, seq)]))
+        future: asyncio.Future[None] = self._promise()
+        self._erasures.append((future, tenant, seq))
+        self._wake.set()
+        await future
 
-    async def _submit(self, write: _Write) -> int:
-        if len(self._pending) >= WAITING:
-            raise Overloaded
+    async def flush(self) -> None:
+        if self._unwritten:
+            self._flushes.append(self._promise())
+            self._wake.set()
+            await self._flushes[-1]
+
+    def _promise(self) -> "asyncio.Future[Any]":
         if self._closing or self._task.done():
             raise JournalUnavailable("The journal is closed; the server is shutting down.")
-        self._enqueue(write)
-        assert write.future is not None
-        return await write.future
+        return asyncio.get_running_loop().create_future()
 
-    def _enqueue(self, write: _Write) -> None:
-        self._pending.append(write)
-        self._wake.set()
-
-    async def _write_groups(self) -> None:
-        while True:
+    async def _write(self) -> None:
+        """The one writer; it ends when the journal closes and nobody waits any more."""
+        while not self._closing or self._pending or self._erasures or self._flushes:
             await self._wake.wait()
+            await asyncio.sleep(0)  # let every request that is ready join the group: one hop and one fsync for all
             self._wake.clear()
             while self._pending:
-                group = [self._pending.popleft() for _ in range(min(GROUP, len(self._pending)))]
-                await self._commit(group)
-            if self._closing:
-                return
+                await self._commit(self._next_group())
+            if self._erasures:
+                await self._erase_waiting()
+            if self._unwritten and (len(self._unwritten) >= GROUP or self._flushes or self._closing):
+                await self._write_records()
 
-    async def _commit(self, group: list[_Write]) -> None:
-        seq, rows, recorded, firsts = self.last_seq, [], [], []
-        for write in group:
-            firsts.append(seq + 1)
-            for event in write.events:
-                seq += 1
-                rows.append((seq, event.tenant, event.kind, event.ref, event.at, encode_event(event)))
+    def _next_group(self) -> list[_Append]:
+        group, events = [], 0
+        while self._pending and events < GROUP:
+            group.append(self._pending.popleft())
+            events += len(group[-1].events)
+        return group
+
+    async def _commit(self, group: list[_Append]) -> None:
+        values: list[Any] = []
+        recorded: list[Recorded] = []
+        for append in group:
+            for event, payload in zip(append.events, append.payloads, strict=True):
+                seq = self.last_seq + len(recorded) + 1
+                values += (seq, event.tenant, event.kind, event.ref, event.at, payload)
                 recorded.append(Recorded(seq, event))
         try:
-            if rows:
-                await self._writer.executemany(QUERIES["append_event"], rows)
-            for write in group:
-                if write.query:
-                    await self._writer.executemany(QUERIES[write.query], write.rows)
-            await self._writer.commit()
+            await self._writer.execute(many_rows("append_events", len(recorded)), values)
         except sqlite3.Error as error:
-            await self._refuse(group, error)
+            self._refuse([append.future for append in group], error)
             return
-        self.last_seq = seq
-        for write in group:
-            if write.query == "record_learned":
-                for tenant, trace_id, *_ in write.rows:
-                    self._unwritten.pop((tenant, trace_id), None)
-        for write, first in zip(group, firsts, strict=True):
-            if write.future is not None and not write.future.done():
-                write.future.set_result(first)
-        if recorded:
-            self._tail.extend(recorded)
+        first = self.last_seq + 1
+        self.last_seq = recorded[-1].seq
+        for append in group:
+            if not append.future.done():
+                append.future.set_result(first)
+            first += len(append.events)
+        self._tail.extend(recorded)
 
-    async def _refuse(self, group: list[_Write], error: sqlite3.Error) -> None:
-        """Roll back and tell every request of the group; the next group starts clean."""
-        log.error("journal_commit_failed", error=str(error), writes=len(group))
-        with contextlib.suppress(sqlite3.Error):
-            await self._writer.rollback()
+    async def _erase_waiting(self) -> None:
+        """Overwrite the payloads, then empty the log that still holds them, and only then say so."""
+        batch = [self._erasures.popleft() for _ in range(len(self._erasures))]
+        try:
+            for _, tenant, seq in batch:
+                tombstone = Purged(tenant=tenant, at=0.0)
+                done = await self._writer.execute(QUERIES["erase_payload"], (encode_event(tombstone), tenant, seq))
+                if done.rowcount:
+                    self._tail.replace(Recorded(seq, tombstone))
+            [(busy, *_)] = await self._writer.execute_fetchall("PRAGMA wal_checkpoint(TRUNCATE)")
+        except sqlite3.Error as error:
+            self._refuse([future for future, *_ in batch], error)
+            return
+        if busy:
+            log.warning("erased_content_still_in_log", until="whoever else reads the database is done")
+        for future, *_ in batch:
+            if not future.done():
+                future.set_result(None)
+
+    async def _write_records(self) -> None:
+        """Write the records that wait; what cannot be written now is tried again with the next group."""
+        flushes, self._flushes = self._flushes, []
+        batch = list(self._unwritten.items())
+        rows = [(tenant, r.trace_id, r.seq, encode_learned(r)) for (tenant, _), r in batch]
+        try:
+            for start in range(0, len(rows), GROUP):
+                part = rows[start : start + GROUP]
+                await self._writer.execute(many_rows("record_learned", len(part)), [v for row in part for v in row])
+        except sqlite3.Error as error:
+            log.error("records_not_written", error=str(error), records=len(rows))
+            self._refuse(flushes, error)
+            return
+        for key, record in batch:
+            if self._unwritten.get(key) is record:
+                del self._unwritten[key]
+        for flush in flushes:
+            if not flush.done():
+                flush.set_result(None)
+
+    def _refuse(self, futures: "Sequence[asyncio.Future[Any]]", error: sqlite3.Error) -> None:
+        """Tell every request of the group; the statement took nothing, so the next group starts clean."""
+        log.error("journal_write_failed", error=str(error), writes=len(futures))
         full = "full" in str(error) or getattr(error, "errno", None) == errno.ENOSPC
         refusal: type[PointsmanError] = StorageFull if full else JournalUnavailable
-        for write in group:
-            if write.future is not None and not write.future.done():
-                write.future.set_exception(refusal())
+        for future in futures:
+            if not future.done():
+                future.set_exception(refusal())
 
     async def committed(self, after: int) -> Sequence[Recorded]:
         while not (at_hand := self._tail.after(after)):
@@ -186,6 +246,7 @@ class SqliteJournal:
         return decode_learned(rows[0][0]) if rows else None
 
     async def all_learned(self, until: int) -> list[tuple[str, Learned]]:
+        await self.flush()
         rows = await self._reader.execute_fetchall(QUERIES["all_learned"], (until,))
         return [(tenant, decode_learned(record)) for tenant, record in rows]
 

@@ -19,6 +19,11 @@ class Tail:
         self._events.extend(committed)
         self._bell.set()
 
+    def replace(self, recorded: Recorded) -> None:
+        """Forget an erased event's content."""
+        if self._events and self._events[0].seq <= recorded.seq <= self._events[-1].seq:
+            self._events[recorded.seq - self._events[-1].seq - 1] = recorded
+
     async def wait(self) -> None:
         await self._bell.wait()
 

@@ -12,7 +12,7 @@ from .exact import ExactIndex
 if TYPE_CHECKING:
     from .hnsw import HnswIndex
 
-SWITCH_POINT = 20_000  # vectors; `make bench` measures both sides of it
+SWITCH_POINT = 10_000  # vectors; `make bench` measures both sides of it
 
 
 class VectorIndex:

@@ -2,6 +2,7 @@
 
 from bisect import bisect_right
 from collections.abc import Callable
+from functools import lru_cache
 from math import isfinite, log2
 
 Fact = str | int | float | bool | None
@@ -29,6 +30,7 @@ def rounded(digits: int) -> Bucket:
     '0.7'
     """
 
+    @lru_cache(maxsize=1024, typed=True)
     def bucket(fact: Fact) -> str:
         return MISSING if not _is_number(fact) else f"{round(float(fact), digits) + 0.0:.{digits}f}"  # type: ignore[arg-type]
 
@@ -36,14 +38,14 @@ def rounded(digits: int) -> Bucket:
 
 
 def category(longest: int = 40) -> Bucket:
-    """A short lower-case name.
+    """A short lower-case name; its slashes are replaced, since they separate the features of a key.
 
     >>> category()("US-West")
     'us-west'
     """
 
     def bucket(fact: Fact) -> str:
-        return MISSING if fact is None or fact == "" else str(fact).strip().lower()[:longest]
+        return MISSING if fact is None or fact == "" else str(fact).strip().lower()[:longest].replace("/", "_")
 
     return bucket
 

@@ -6,13 +6,19 @@ from ..types import Chain, State
 from .bins import Bucket, Fact, category, edges, magnitude, rounded
 from .spec import Feature, FeatureSpec, Tiling
 
+MEMO = 50_000  # chains remembered per tiling; beyond it the memo starts again
+
 
 class Featurizer:
-    """Pure and deterministic: the same facts give the same state under the same spec."""
+    """Pure and deterministic: the same facts give the same state under the same spec.
+
+    States with the same buckets share their chains, which saves time here and memory while decisions wait.
+    """
 
     def __init__(self, spec: FeatureSpec) -> None:
         self.spec = spec
         self._buckets = [(name, feature.fact, _bucket(feature)) for name, feature in spec.features.items()]
+        self._tilings = [_Tiling(tiling) for tiling in spec.tilings]
 
     def state(
         self, facts: Mapping[str, Fact], *, text_codes: Sequence[str] = (), own: Mapping[str, Fact] | None = None
@@ -25,20 +31,38 @@ class Featurizer:
           own: the caller's own scalars; each of the first few (by name) gets a tiling.
         """
         buckets = {name: bucket(facts.get(fact)) for name, fact, bucket in self._buckets}
-        chains = [_chain(tiling, buckets) for tiling in self.spec.tilings]
+        chains = [tiling.chain(buckets) for tiling in self._tilings]
         if text_codes:
             root = "/".join(("text", *(buckets[name] for name in self.spec.text_root)))
             chains.append((root, *(f"{root}/{code}" for code in text_codes)))
-        extra = sorted((own or {}).items())[: self.spec.own_tilings]
-        return State((*chains, *((f"own:{name}/", f"own:{name}/{magnitude(fact)}") for name, fact in extra)))
+        for name, fact in sorted((own or {}).items())[: self.spec.own_tilings]:
+            chains += ((f"own:{name}/", f"own:{name}/{magnitude(fact)}"),)
+        return State(tuple(chains))
 
 
-def _chain(tiling: Tiling, buckets: Mapping[str, str]) -> Chain:
-    key, chain = tiling.name, []
-    for level in tiling.levels:
-        key = "/".join((key, *(buckets[feature] for feature in level))) if level else f"{key}/"
-        chain.append(key)
-    return tuple(chain)
+class _Tiling:
+    """One tiling with the chains it has written."""
+
+    def __init__(self, tiling: Tiling) -> None:
+        self._tiling = tiling
+        self._features = tuple(name for level in tiling.levels for name in level)
+        self._memo: dict[tuple[str, ...], Chain] = {}
+
+    def chain(self, buckets: Mapping[str, str]) -> Chain:
+        values = tuple([buckets[name] for name in self._features])
+        chain = self._memo.get(values)
+        if chain is None:
+            if len(self._memo) >= MEMO:
+                self._memo.clear()
+            chain = self._memo[values] = self._write(buckets)
+        return chain
+
+    def _write(self, buckets: Mapping[str, str]) -> Chain:
+        key, chain = self._tiling.name, []
+        for level in self._tiling.levels:
+            key = "/".join((key, *(buckets[feature] for feature in level))) if level else f"{key}/"
+            chain.append(key)
+        return tuple(chain)
 
 
 def _bucket(feature: Feature) -> Bucket:

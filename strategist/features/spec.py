@@ -46,6 +46,12 @@ class FeatureSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     own_tilings: int = 0
 
     def __post_init__(self) -> None:
+        if not self.tilings:
+            raise BadSpec("the feature spec has no tilings; give it at least one")
+        if len({tiling.name for tiling in self.tilings}) < len(self.tilings):
+            raise BadSpec("two tilings share a name; their keys would be the same")
+        for name in sorted(set(self.text_root) - self.features.keys()):
+            raise BadSpec(f"text_root uses feature {name!r}, which [features] does not define")
         for tiling in self.tilings:
             if not tiling.levels:
                 raise BadSpec(f"tiling {tiling.name!r} has no levels; give it at least one")

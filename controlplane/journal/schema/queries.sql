@@ -1,9 +1,9 @@
--- name: append_event
--- One event at its place in the log.
+-- name: append_events
+-- Events at their places in the log; the row is repeated for a group.
 INSERT INTO events (seq, tenant, kind, ref, at, payload) VALUES (?, ?, ?, ?, ?, ?);
 
 -- name: record_learned
--- How a decision ended; folding again overwrites it with the same.
+-- How decisions ended; folding again overwrites with the same. The row is repeated for a group.
 INSERT OR REPLACE INTO learned (tenant, trace_id, seq, record) VALUES (?, ?, ?, ?);
 
 -- name: erase_payload

@@ -1,0 +1,47 @@
+# Pointsman in a container: non-root, read-only root, data on a volume.
+#
+#   docker build -t pointsman .
+#   docker run --rm --network host --read-only --tmpfs /tmp -v pointsman-data:/data pointsman
+#
+# Until API keys exist the server listens on loopback only, so a published port (-p) reaches nothing: run it with
+# --network host, or as a sidecar in the network namespace of the agents it serves.
+
+FROM python:3.11-slim AS build
+RUN apt-get update \
+    && apt-get install --no-install-recommends --yes g++ \
+    && rm -rf /var/lib/apt/lists/*
+WORKDIR /source
+# An index URL for torch alone. On Linux the default may bring gigabytes of GPU libraries: PyTorch's install selector
+# names the index of the CPU build.
+ARG TORCH_INDEX=""
+# hnswlib would otherwise be compiled for the very processor of the machine that builds the image.
+ENV HNSWLIB_NO_NATIVE=1 \
+    PIP_DISABLE_PIP_VERSION_CHECK=1 \
+    PIP_CONSTRAINT=requirements.lock \
+    PIP_BUILD_CONSTRAINT=requirements.lock
+COPY requirements.lock ./
+RUN if [ -n "$TORCH_INDEX" ]; then \
+        pip wheel --no-deps --wheel-dir /wheels --index-url "$TORCH_INDEX" "$(grep -o '^torch==[^ ]*' requirements.lock)"; \
+    fi
+COPY pyproject.toml README.md LICENSE ./
+COPY strategist strategist
+COPY auditor auditor
+COPY controlplane controlplane
+RUN pip wheel --wheel-dir /wheels --find-links /wheels .
+
+FROM python:3.11-slim
+RUN --mount=type=bind,from=build,source=/wheels,target=/wheels \
+    pip install --no-cache-dir --no-index --find-links /wheels pointsman \
+    && groupadd --gid 10001 pointsman \
+    && useradd --uid 10001 --gid 10001 --home-dir /data --no-create-home --shell /usr/sbin/nologin pointsman \
+    && install --directory --owner 10001 --group 10001 --mode 0750 /data
+ENV POINTSMAN_DATA_DIR=/data \
+    HF_HOME=/data/models \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1
+USER 10001:10001
+WORKDIR /data
+VOLUME /data
+HEALTHCHECK --interval=10s --timeout=3s --start-period=30s CMD ["python", "-c", "import os, urllib.request as r; r.urlopen('http://127.0.0.1:' + os.environ.get('POINTSMAN_PORT', '8080') + '/livez', timeout=2)"]
+ENTRYPOINT ["pointsman"]
+CMD ["serve"]

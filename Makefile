@@ -1,0 +1,72 @@
+# Pointsman. `make` or `make help` lists the targets. Variables, all optional:
+#   PYTHON=...       the Python (>= 3.11) that .venv is made with
+#   TORCH_INDEX=...  an index URL for torch alone, to choose its build (see README)
+#   EXTRAS=a,b       optional extras of pyproject.toml, besides the development tools that are always installed
+#   ARGS=...         passed on to the command of run, serve, test and bench
+
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do command -v $$p && break; done)
+BIN := .venv/bin
+LOCK := requirements.lock
+TORCH := $(shell grep -o '^torch==[^ ]*' $(LOCK))
+COMMA := ,
+STAMP := .venv/.installed
+EXTRAS_STAMP := $(if $(EXTRAS),$(STAMP)-$(subst $(COMMA),-,$(EXTRAS)))
+# What is built from source (hnswlib, the project) is built with the locked tools too; pip renamed the variable.
+PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_CONSTRAINT=$(LOCK) PIP_BUILD_CONSTRAINT=$(LOCK) $(BIN)/python -m pip
+
+.DEFAULT_GOAL := help
+.PHONY: help install run serve test lint bench
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+install: $(STAMP) $(EXTRAS_STAMP) ## make .venv with the locked versions; nothing to do when it is there
+
+run: install ## install, then play the demo
+	$(BIN)/pointsman demo $(ARGS)
+
+serve: install ## install, then serve the API until interrupted
+	$(BIN)/pointsman serve $(ARGS)
+
+test: install ## install, then run all tests and doctests
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: install ## style, format, types and spelling
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/codespell
+
+bench: install ## measure speed and size
+	$(BIN)/python -m benchmarks $(ARGS)
+
+# What pip cannot bring is asked for first, before anything is downloaded.
+define check_machine
+@test -n "$(PYTHON)" && $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo \
+	"Pointsman needs Python 3.11 or newer$(if $(PYTHON),; $(PYTHON) is not,). Install it (Debian, Ubuntu: apt install" \
+	"python3.11-venv python3.11-dev; Fedora: dnf install python3.11-devel; macOS: brew install python@3.11)" \
+	"or name one: make install PYTHON=/path/to/python3.11" >&2; exit 1; }
+@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo \
+	"$(PYTHON) cannot make virtual environments. Install them (Debian, Ubuntu: apt install python3-venv)." >&2; exit 1; }
+@command -v $(firstword $(CXX)) >/dev/null || { echo \
+	"Pointsman needs a C++ compiler: hnswlib is built from source. Install one (Debian, Ubuntu: apt install g++;" \
+	"Fedora: dnf install gcc-c++; macOS: xcode-select --install) or name it: make install CXX=clang++" >&2; exit 1; }
+@printf '#include <Python.h>\n#include <vector>\n' | $(CXX) -x c++ -fsyntax-only \
+	-I"$$($(PYTHON) -c 'import sysconfig; print(sysconfig.get_path("include"))')" - || { echo \
+	"$(CXX) cannot compile against $(PYTHON): the headers of C++ or of Python are missing (Debian, Ubuntu:" \
+	"apt install g++ python3-dev; Fedora: dnf install gcc-c++ python3-devel)." >&2; exit 1; }
+endef
+
+# torch first, from its own index if one is named: any build of the locked version satisfies the lock.
+$(STAMP): $(LOCK) pyproject.toml
+	$(check_machine)
+	@echo 'Installing the locked versions into .venv; the first time takes a few minutes.'
+	$(PYTHON) -m venv .venv
+	$(if $(TORCH_INDEX),$(PIP) install --quiet --no-deps --index-url $(TORCH_INDEX) $(TORCH))
+	$(PIP) install --quiet -r $(LOCK)
+	$(PIP) install --quiet --no-deps -e .
+	@touch $@
+
+$(STAMP)-%: $(STAMP)
+	$(PIP) install --quiet -e '.[$(EXTRAS)]'
+	@touch $@

@@ -1,0 +1,43 @@
+"""`make bench`: every figure of the README in one run, as a table or as JSON."""
+
+import argparse
+import json
+import os
+import platform
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from . import serving, startup, storage, strategist
+
+PARTS = {"serving": serving, "strategist": strategist, "startup": startup, "storage": storage}
+
+
+def flat(prefix: str, value: Any) -> list[tuple[str, Any]]:
+    """(dotted name, figure) of everything in a nested result."""
+    if isinstance(value, dict):
+        return [row for key, inner in value.items() for row in flat(f"{prefix}.{key}" if prefix else key, inner)]
+    return [(prefix, value)]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("parts", nargs="*", default=list(PARTS), help=f"some of {', '.join(PARTS)}")
+    arguments = parser.parse_args()
+    found: dict[str, Any] = {"machine": {"cores": os.cpu_count(), "python": platform.python_version()}}
+    for name in arguments.parts:
+        Console(stderr=True).print(f"measuring {name} ...")
+        found[name] = PARTS[name].measure()
+    if arguments.json:
+        print(json.dumps(found, indent=2))
+        return
+    table = Table("figure", "value")
+    for name, value in flat("", found):
+        table.add_row(name, str(value))
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()

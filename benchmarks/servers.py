@@ -1,0 +1,75 @@
+"""Servers under test, each a process of its own on core 0; the load runs on the last core."""
+
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+
+START_S = 60.0
+ECHO = "benchmarks.echo"
+
+
+def pin_load() -> None:
+    """Put this process on the last core, away from the servers."""
+    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+
+
+@contextmanager
+def pointsman(**settings: str) -> Iterator[tuple[int, Path]]:
+    """A Pointsman server with a data folder of its own: (port, folder)."""
+    with tempfile.TemporaryDirectory(prefix="pointsman-bench-") as folder:
+        environment = {"POINTSMAN_DATA_DIR": folder, "POINTSMAN_LOG_LEVEL": "warning", **settings}
+        with _process(["-m", "controlplane", "serve"], environment, "/startupz") as port:
+            yield port, Path(folder)
+
+
+@contextmanager
+def echo() -> Iterator[int]:
+    """A bare litestar application that gives back what it decoded."""
+    with _process(["-m", ECHO], {}, "/livez") as port:
+        yield port
+
+
+@contextmanager
+def _process(arguments: list[str], environment: dict[str, str], probe: str) -> Iterator[int]:
+    port = free_port()
+    child = subprocess.Popen(
+        [sys.executable, *arguments],
+        env={**os.environ, "POINTSMAN_PORT": str(port), **environment},
+        stdout=subprocess.DEVNULL,
+        preexec_fn=lambda: os.sched_setaffinity(0, {0}),
+    )
+    try:
+        wait_for(port, probe, child)
+        yield port
+    finally:
+        child.terminate()
+        child.wait(timeout=30)
+
+
+def wait_for(port: int, path: str, child: "subprocess.Popen[bytes]") -> float:
+    """Seconds until the path answers 200."""
+    begun = time.perf_counter()
+    while time.perf_counter() - begun < START_S:
+        if child.poll() is not None:
+            raise RuntimeError(f"the server ended with code {child.returncode}")
+        try:
+            if httpx.get(f"http://127.0.0.1:{port}{path}", timeout=5).status_code == 200:
+                return time.perf_counter() - begun
+        except httpx.TransportError:
+            pass
+        time.sleep(0.02)
+    raise TimeoutError(f"{path} was not green after {START_S} s")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

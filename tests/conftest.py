@@ -1,0 +1,26 @@
+"""Every test starts without the machine's POINTSMAN_* settings."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+PREFIX = "POINTSMAN_"
+
+
+def _cleared() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as environment:
+        for name in [name for name in os.environ if name.startswith(PREFIX)]:
+            environment.delenv(name)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_settings_for_shared_fixtures() -> Iterator[None]:
+    """Servers that several tests share are started without them too."""
+    yield from _cleared()
+
+
+@pytest.fixture(autouse=True)
+def _no_settings() -> Iterator[None]:
+    yield from _cleared()

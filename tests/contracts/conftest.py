@@ -1,0 +1,203 @@
+"""The twins that must keep the same promises: two journals, two indexes, two embedders."""
+
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from auditor import Learned
+from auditor.events import (
+    AnyEvent,
+    Captured,
+    Checkpointed,
+    Configured,
+    Decided,
+    Episode,
+    EpisodeDeleted,
+    Purged,
+    Reported,
+    Restored,
+    SignatureSeen,
+    SkillRetired,
+    TrajectoryClosed,
+    Validated,
+    WindowClosed,
+)
+from auditor.feedback import Outcome
+from auditor.rewards import DEFAULT_WEIGHTS, Report, Term
+from auditor.rules import PointRules, Rules
+from auditor.trace import Trace
+from controlplane.embedding import Embedder, HashingEmbedder, SentenceEmbedder
+from controlplane.journal import Journal, MemoryJournal, SqliteJournal, connect
+from strategist import HeadChoice, PolicySettings, State, Update
+
+os.environ["HF_HUB_OFFLINE"] = "1"  # read when the library is imported: a test looks nothing up
+
+TENANT, AT = "default", 1_800_000_000.25
+Open = Callable[[Path], Awaitable[Journal]]
+
+
+async def _open_memory(file: Path) -> Journal:
+    return MemoryJournal()
+
+
+async def _open_sqlite(file: Path) -> Journal:
+    return await SqliteJournal.open(connect(file))
+
+
+@pytest.fixture(params=[_open_memory, _open_sqlite], ids=["memory", "sqlite"])
+async def journal(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Journal]:
+    """An empty journal of each kind."""
+    opened = await request.param(tmp_path / "journal.db")
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def on_disk(tmp_path: Path) -> AsyncIterator[Callable[[], Awaitable[SqliteJournal]]]:
+    """Opens the SQLite journal of this test's folder; every call closes what was open before."""
+    opened: list[SqliteJournal] = []
+
+    async def reopen() -> SqliteJournal:
+        while opened:
+            await opened.pop().close()
+        opened.append(await SqliteJournal.open(connect(tmp_path / "journal.db")))
+        return opened[-1]
+
+    yield reopen
+    while opened:
+        await opened.pop().close()
+
+
+@pytest.fixture(scope="session", params=["hashing", "sentence"])
+def embedder(request: pytest.FixtureRequest) -> Embedder:
+    """Each embedder, made once: the sentence model takes seconds to load."""
+    return HashingEmbedder() if request.param == "hashing" else SentenceEmbedder()
+
+
+@pytest.fixture
+def closed() -> Callable[[str], WindowClosed]:
+    """A small event about a trace."""
+    return lambda trace_id: WindowClosed(tenant=TENANT, at=AT, trace_id=trace_id)
+
+
+@pytest.fixture
+def episode() -> Episode:
+    """An episode with every field filled, text in several scripts among it."""
+    return Episode(
+        namespace="team",
+        goal="déployer — 部署 🚂",
+        planned_action="kubectl apply -f deployment.yaml",
+        task_id="task-7",
+        trace_id="tr_1",
+        error_trace="line one\nError: exceeded quota\t\\",
+        error_class="resource_error",
+        tool_chain=("kubectl", "apply"),
+        environment={"cluster": "production", "nodes": 3, "spot": False, "load": 0.25, "note": None},
+        preconditions={"nested": {"list": [1, "two", None]}},
+        resolution="raise the quota",
+        severity=0.9,
+        license="MIT",
+        origin="agents",
+        tags=("a", "b"),
+        custom={"ticket": 2**53},
+        digest="d1",
+        embedder="hashing-384",
+        vector=bytes(range(256)),
+    )
+
+
+@pytest.fixture
+def trace() -> Trace:
+    """A decision with two heads and every field filled."""
+    state = State((("", "a"), ("", "b", "b|c")))
+    verdict = HeadChoice(
+        head="verdict",
+        state=state,
+        actions=("PROCEED", "HINT"),
+        masked={"BLOCK": "no evidence"},
+        probabilities=(0.1, 0.9),
+        q_values=(-0.125, 1 / 3),
+        action="HINT",
+        propensity=0.9,
+        exploration="exploit",
+        draw=0.7,
+        visits=4,
+        rule="HINT",
+    )
+    tier = HeadChoice(
+        head="tier",
+        state=state.after("verdict", "HINT"),
+        actions=("cheap",),
+        masked={},
+        probabilities=(1.0,),
+        q_values=(0.0,),
+        action="cheap",
+        propensity=1.0,
+        exploration="only",
+        draw=0.2,
+        visits=0,
+    )
+    return Trace(
+        trace_id="tr_1",
+        namespace="team",
+        task_id="task-7",
+        previous_trace_id="tr_0",
+        point="gate",
+        request={"goal": "x", "environment": {"cluster": "production"}},
+        facts={"similarity": 0.93, "rule": "HINT", "attempt": 1, "skill": None},
+        text_codes=("m:4:1", "m:6:2"),
+        own_facts={"zone": "z", "spot": True},
+        heads=(verdict, tier),
+        rule="HINT",
+        mode="learning",
+        learn_on="complete",
+        terminal=False,
+        cited=(3, 5),
+        signature="kubectl | kubectl apply",
+        abstained=True,
+        degraded=("signals",),
+        execution={"hints": ["one"], "risk": 0.5},
+        policy_version=41,
+        settings_hash="s1",
+        spec_hash="f1",
+    )
+
+
+@pytest.fixture
+def learned() -> Callable[..., Learned]:
+    """The record of a decision that was learnt at `seq`."""
+
+    def make(trace_id: str, seq: int) -> Learned:
+        report = Report(0.1 + seq, (Term("latency", 1 / 3, 0.4, "quick"),), ("cost",))
+        update = Update(target=0.5, q_before=0.1, td_error=0.4, discount=0.92, truncated=False, visits=seq)
+        return Learned(trace_id=trace_id, point="route", seq=seq, report=report, update=update)
+
+    return make
+
+
+@pytest.fixture
+def one_of_each(trace: Trace, episode: Episode) -> tuple[AnyEvent, ...]:
+    """One event of every kind, no field left at its default where another value is possible."""
+    outcome = Outcome(
+        success=False, latency_ms=42.5, cost=0.12, failures=2, slo_hit=True, applied_suggestion=False,
+        executed=False, overridden=True, terminal=True, custom={"taste": -0.5},
+    )  # fmt: skip
+    gate = PointRules(policy=PolicySettings(), spec_hash="f1", weights=DEFAULT_WEIGHTS["gate"], window_s=12.5)
+    head = {"tenant": TENANT, "at": AT}
+    return (
+        Decided(**head, trace=trace),
+        Reported(**head, trace_id="tr_1", outcome=outcome),
+        Validated(**head, episode_id=4, trace_id=None, success=True, applied_suggestion=False),
+        Captured(**head, episode=episode, duplicate_of=3),
+        SignatureSeen(**head, namespace="team", signature="ls", text="ls", embedder="e", vector=b"\x00\xff"),
+        EpisodeDeleted(**head, episode_id=4),
+        Purged(**head),
+        SkillRetired(**head, skill_id=9, reason="wrong"),
+        WindowClosed(**head, trace_id="tr_1"),
+        TrajectoryClosed(**head, point="gate", namespace="team", task_id="task-7"),
+        Configured(**head, rules=Rules(points={"gate": gate}, trajectory_ttl_s=9.0), settings_hash="s1"),
+        Checkpointed(**head, checkpoint_id="cp_1", name="before", seq=7, size_bytes=99),
+        Restored(**head, checkpoint_id="cp_1", seq=7),
+    )

@@ -1,0 +1,84 @@
+"""Both embedders: unit vectors of a stated size, the same for the same text, alone or in company."""
+
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from controlplane.embedding import Embedder
+from controlplane.embedding.sentence import WEIGHTS_SHA256, shipped_model, verify
+from controlplane.errors import ModelUntrusted
+
+TEXTS = (
+    "Deploy with kubectl apply\nkubectl apply -f deployment.yaml",
+    "git push origin main",
+    "déployer — 部署 🚂",
+    "",
+    "   ",
+    "!!!",
+    "\u202egnirts\u200b",
+    "word " * 1500,
+    "pip install pyyaml",
+)
+
+
+def test_vectors_are_of_unit_length_and_of_the_stated_dimension(embedder: Embedder) -> None:
+    vectors = embedder.embed(TEXTS)
+    assert vectors.shape == (len(TEXTS), embedder.dimension)
+    assert vectors.dtype == np.float32
+    assert np.linalg.norm(vectors, axis=1) == pytest.approx(np.ones(len(TEXTS)), abs=1e-5)
+
+
+def test_the_default_dimension_is_384(embedder: Embedder) -> None:
+    assert embedder.dimension == 384
+
+
+def test_the_same_text_gives_the_same_vector(embedder: Embedder) -> None:
+    assert np.array_equal(embedder.embed(TEXTS), embedder.embed(TEXTS))
+
+
+def test_a_text_in_a_batch_is_embedded_as_if_alone(embedder: Embedder) -> None:
+    together = embedder.embed(TEXTS)
+    alone = np.concatenate([embedder.embed([text]) for text in TEXTS])
+    assert np.abs(together - alone).max() <= 1e-5
+
+
+def test_the_order_of_a_batch_changes_nothing(embedder: Embedder) -> None:
+    assert np.abs(embedder.embed(TEXTS[::-1])[::-1] - embedder.embed(TEXTS)).max() <= 1e-5
+
+
+def test_no_text_is_no_vector(embedder: Embedder) -> None:
+    assert embedder.embed([]).shape == (0, embedder.dimension)
+
+
+def test_similar_texts_are_nearer_than_different_ones(embedder: Embedder) -> None:
+    base, near, far = embedder.embed(["git push origin main", "git push origin feature", "how to bake bread at home"])
+    assert base @ near > base @ far
+
+
+def test_the_name_tells_embedders_apart(embedder: Embedder) -> None:
+    assert embedder.name in {"hashing-384", "all-MiniLM-L6-v2"}
+
+
+def test_the_shipped_weights_are_the_expected_ones() -> None:
+    verify(shipped_model() / "model.safetensors")
+
+
+@pytest.mark.parametrize("place", [0.0, 0.5, 1.0])
+def test_weights_with_one_flipped_bit_are_refused(tmp_path: Path, place: float) -> None:
+    weights = bytearray((shipped_model() / "model.safetensors").read_bytes())
+    weights[int(place * (len(weights) - 1))] ^= 1
+    copy = tmp_path / "model.safetensors"
+    copy.write_bytes(weights)
+    with pytest.raises(ModelUntrusted, match=f"{sha256(weights).hexdigest()}, expected {WEIGHTS_SHA256}"):
+        verify(copy)
+    copy.unlink()
+
+
+def test_weights_that_are_cut_short_are_refused(tmp_path: Path) -> None:
+    copy = tmp_path / "model.safetensors"
+    copy.write_bytes((shipped_model() / "model.safetensors").read_bytes()[:-1])
+    with pytest.raises(ModelUntrusted, match="reinstall the package"):
+        verify(copy)
+    copy.unlink()

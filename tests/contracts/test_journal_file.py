@@ -1,0 +1,68 @@
+"""The SQLite file itself: settings that make an acknowledgement mean something, and erasure that erases."""
+
+import sqlite3
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from auditor.events import Captured, Episode, WindowClosed
+from controlplane.errors import PointsmanError
+from controlplane.journal import SqliteJournal
+from controlplane.journal.queries import migrations
+
+Make = Callable[[str], WindowClosed]
+Reopen = Callable[[], Awaitable[SqliteJournal]]
+SECRET = "the-canary-9f1c"
+
+
+def _bytes_of(folder: Path) -> bytes:
+    """Everything SQLite keeps: the database, its write-ahead log and its index."""
+    return b"".join(path.read_bytes() for path in sorted(folder.glob("journal.db*")))
+
+
+async def test_an_acknowledged_event_is_synced_to_a_write_ahead_log(on_disk: Reopen) -> None:
+    journal = await on_disk()
+    pragmas = {
+        name: [row[0] for row in await journal._writer.execute_fetchall(f"PRAGMA {name}")]
+        for name in ("journal_mode", "synchronous", "user_version")
+    }
+    assert pragmas == {"journal_mode": ["wal"], "synchronous": [2], "user_version": [migrations()[-1][0]]}
+
+
+async def test_a_reader_cannot_write(on_disk: Reopen) -> None:
+    journal = await on_disk()
+    with pytest.raises(sqlite3.OperationalError):
+        await journal._reader.execute("DELETE FROM events")
+
+
+async def test_erased_content_is_gone_from_the_files(
+    on_disk: Reopen, episode: Episode, closed: Make, tmp_path: Path
+) -> None:
+    journal = await on_disk()
+    marked = Episode(goal=SECRET, error_trace=SECRET * 200, resolution=SECRET, digest="d2", vector=b"\x01" * 1536)
+    await journal.append(closed("before"), Captured(tenant="a", at=5.0, episode=marked), closed("after"))
+    assert SECRET.encode() in _bytes_of(tmp_path)
+    await journal.erase("a", 2)
+    assert SECRET.encode() not in _bytes_of(tmp_path), "neither a free page nor the log still holds it"
+    assert [r.seq for r in await journal.read(0, 10)] == [1, 2, 3]
+
+
+async def test_an_old_journal_is_migrated_once_and_keeps_its_events(on_disk: Reopen, closed: Make) -> None:
+    journal = await on_disk()
+    await journal.append(closed("kept"))
+    for _ in range(3):
+        journal = await on_disk()
+    assert [r.event.ref for r in await journal.read(0, 10)] == ["kept"]
+
+
+async def test_a_journal_of_a_newer_version_is_refused_and_left_alone(on_disk: Reopen, tmp_path: Path) -> None:
+    newer = migrations()[-1][0] + 1
+    with sqlite3.connect(tmp_path / "journal.db") as database:
+        database.execute(f"PRAGMA user_version = {newer}")
+    database.close()
+    with pytest.raises(PointsmanError, match=f"schema {newer}"):
+        await on_disk()
+    database = sqlite3.connect(tmp_path / "journal.db")
+    assert database.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,)
+    database.close()

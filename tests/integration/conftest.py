@@ -1,0 +1,191 @@
+"""A real server of ours on a loopback port, in a thread of the test process, and servers for it to depend on."""
+
+import asyncio
+import os
+import threading
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import ExitStack
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+import pytest
+import uvicorn
+
+from controlplane import settings
+from controlplane.app import create_app
+from controlplane.service import Service
+from controlplane.serving import bind
+from controlplane.settings import Settings
+
+os.environ["HF_HUB_OFFLINE"] = "1"  # read when the library is imported: a test looks nothing up
+PATIENCE_S = 30.0
+Json = dict[str, Any]
+
+
+class Running:
+    """A server from start to stop. Its client raises nothing: a test looks at status codes itself."""
+
+    def __init__(self, chosen: Settings) -> None:
+        self.settings = chosen
+        self._app = create_app(chosen)
+        self._listener = bind(chosen.host, 0)
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self._server = uvicorn.Server(uvicorn.Config(self._app, log_config=None, access_log=False, lifespan="on"))
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()))
+        self.client = httpx.Client(base_url=self.url, timeout=PATIENCE_S)
+
+    async def _serve(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        await self._server.serve(sockets=[self._listener])
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        while not self._server.started:
+            assert self._thread.is_alive(), "the server did not start"
+            time.sleep(0.005)
+        self.until(lambda: self.service.memory.live)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Stop in order, once."""
+        self._server.should_exit = True
+        self._thread.join()
+        self.client.close()
+        self._listener.close()
+
+    @property
+    def service(self) -> Service:
+        found: Service = self._app.state.service
+        return found
+
+    def run(self, act: Coroutine[Any, Any, Any]) -> Any:
+        """Let the server's own loop do something."""
+        return asyncio.run_coroutine_threadsafe(act, self._loop).result(PATIENCE_S)
+
+    def until(self, holds: Callable[[], Any]) -> Any:
+        """Poll until something holds; what it gave."""
+        deadline = time.monotonic() + PATIENCE_S
+        while not (found := holds()):
+            assert time.monotonic() < deadline, "it never came true"
+            time.sleep(0.02)
+        return found
+
+    def get(self, path: str, status: int = 200) -> Any:
+        response = self.client.get(path)
+        assert response.status_code == status, response.text
+        return response.json()
+
+    def post(self, path: str, body: Json | None = None, status: int = 200) -> Any:
+        response = self.client.post(path) if body is None else self.client.post(path, json=body)
+        assert response.status_code == status, response.text
+        return response.json()
+
+    def gate(self, **fields: Any) -> Json:
+        return self.post("/v1/decisions", {"planned_action": "make deploy", **fields})
+
+    def route(self, *places: str, **fields: Any) -> Json:
+        """Route among places written as provider/sku."""
+        candidates = [dict(zip(("provider", "sku"), place.split("/"), strict=True)) for place in places]
+        return self.post("/v1/decisions", {"candidates": candidates, **fields})
+
+    def feedback(self, trace_id: str, **outcome: Any) -> Json:
+        return self.post("/v1/feedback", {"trace_id": trace_id, "outcome": outcome})
+
+    def capture(self, **fields: Any) -> Json:
+        return self.post("/v1/capture", {"goal": "ship it", "planned_action": "make deploy", **fields}, 201)
+
+    @property
+    def last_seq(self) -> int:
+        return int(self.get("/status")["journal"]["last_seq"])
+
+    def metric(self, name: str, **labels: str) -> float:
+        """A sample of /metrics; 0 while it was never counted."""
+        wanted = "{" + ",".join(f'{k}="{v}"' for k, v in sorted(labels.items())) + "}" if labels else ""
+        for line in self.client.get("/metrics").text.splitlines():
+            if line.startswith(f"{name}{wanted} "):
+                return float(line.rsplit(" ", 1)[1])
+        return 0.0
+
+
+Serve = Callable[..., Running]
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Serve]:
+    """Starts servers on this test's data folder (or another), each stopped at the end of the test."""
+    with ExitStack() as running:
+
+        def start(**overrides: Any) -> Running:
+            return running.enter_context(Running(chosen(tmp_path / "data", **overrides)))
+
+        yield start
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """One server for a whole file; its tests keep apart by namespace and task."""
+    with Running(chosen(tmp_path_factory.mktemp("data"))) as running:
+        yield running
+
+
+def chosen(folder: Path, **overrides: Any) -> Settings:
+    """Settings of a test: no model, greedy, seeded, nothing read from this machine's environment."""
+    given = {"data_dir": str(folder), "embedder": "hashing", "epsilon": 0.0, "seed": 7, **overrides}
+    return settings.load({}, overrides=given)
+
+
+class Upstream:
+    """A small HTTP server that a test scripts: `answer` gets the request, and its number from 1 on."""
+
+    def __init__(self, answer: Callable[[BaseHTTPRequestHandler, int], None]) -> None:
+        self.asked: list[tuple[str, bytes]] = []
+        self.answered = 0
+        self.release = threading.Event()  # set when the test ends: what hangs lets go
+        upstream = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                upstream.asked.append((f"{self.command} {self.path}", body))
+                answer(self, len(upstream.asked))
+                upstream.answered += 1
+
+            do_POST = do_GET
+
+            def log_message(self, format: str, *args: Any) -> None:
+                """Say nothing."""
+
+        class Quiet(ThreadingHTTPServer):
+            def handle_error(self, request: Any, client_address: Any) -> None:
+                """The other side went away, as a deadline makes it do."""
+
+        self._server = Quiet(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
+        self._thread.start()
+
+    def close(self) -> None:
+        self.release.set()
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+@pytest.fixture
+def upstream() -> Iterator[Callable[..., Upstream]]:
+    """Starts scripted servers."""
+    with ExitStack() as running:
+
+        def start(answer: Callable[[BaseHTTPRequestHandler, int], None]) -> Upstream:
+            made = Upstream(answer)
+            running.callback(made.close)
+            return made
+
+        yield start

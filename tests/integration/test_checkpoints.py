@@ -1,0 +1,137 @@
+"""Checkpoints over HTTP: what was learnt can be kept, and gone back to, and a restore is an event like any other."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Server = Any
+Serve = Callable[..., Any]
+GOOD, BAD = {"latency_ms": 10, "failures": 0}, {"latency_ms": 900, "failures": 3}
+HERE = {"context": {"region": "us"}}
+
+
+def values(server: Server) -> bytes:
+    """The learnt state of the one tenant, as bytes."""
+    dump: bytes = server.service.learner.state.dump_tenant("default")
+    return dump
+
+
+def learn(server: Server, times: int, **outcome: Any) -> None:
+    for _ in range(times):
+        server.feedback(server.route("a/1", "b/2", **HERE)["trace_id"], **outcome)
+
+
+def test_a_checkpoint_is_listed_with_what_it_holds(serve: Serve) -> None:
+    server = serve()
+    learn(server, 3, **GOOD)
+    seq = server.last_seq
+    created = server.post("/v1/checkpoints", {"name": "before the change"}, 201)
+    assert (created["name"], created["seq"]) == ("before the change", seq)
+    assert created["size_bytes"] > 0
+    assert created["checkpoint_id"].startswith("cp_")
+    later = server.post("/v1/checkpoints", None, 201)
+    assert server.get("/v1/checkpoints")[-1] == created or later["checkpoint_id"] == created["checkpoint_id"]
+
+
+def test_a_restore_brings_back_exactly_what_was_learnt(serve: Serve) -> None:
+    server = serve()
+    learn(server, 4, **GOOD)
+    before, answer_before = values(server), server.route("a/1", "b/2", **HERE)
+    server.feedback(answer_before["trace_id"], executed=False)
+    kept, created = values(server), server.post("/v1/checkpoints", {"name": "good"}, 201)
+    assert before != kept, "a decision was counted meanwhile"
+    learn(server, 6, **BAD)
+    assert server.route("a/1", "b/2", **HERE)["score"] != answer_before["score"]
+    restored = server.post(f"/v1/checkpoints/{created['checkpoint_id']}/restore")
+    assert values(server) == kept
+    assert restored["restored_to"] == created["seq"]
+    again = server.route("a/1", "b/2", **HERE)
+    assert (again["action"], again["score"]) == (answer_before["action"], answer_before["score"])
+
+
+def test_a_restore_says_how_many_events_are_no_longer_learnt(serve: Serve) -> None:
+    server = serve()
+    learn(server, 2, **GOOD)
+    created = server.post("/v1/checkpoints", {}, 201)
+    path = f"/v1/checkpoints/{created['checkpoint_id']}/restore"
+    assert server.post(path)["unlearnt_events"] == 0, "nothing happened since"
+    learn(server, 5, **BAD)  # a decision and a report each
+    restored = server.post(path)
+    assert restored["unlearnt_events"] == 10
+    assert restored["policy_version"] == server.last_seq
+    assert server.post(path)["unlearnt_events"] == 0, "they were set aside before"
+    learn(server, 1, **BAD)
+    assert server.post(path)["unlearnt_events"] == 2
+
+
+def test_a_decision_open_at_the_checkpoint_can_be_reported_on_again(serve: Serve) -> None:
+    server = serve()
+    decided = server.route("a/1", **HERE)
+    created = server.post("/v1/checkpoints", {}, 201)
+    first = server.feedback(decided["trace_id"], **GOOD)
+    server.post(f"/v1/checkpoints/{created['checkpoint_id']}/restore")
+    again = server.feedback(decided["trace_id"], **GOOD)
+    assert (again["updated"], again["reward"]) == (True, first["reward"])
+    assert server.get("/status")["model"]["updates"] == 1
+
+
+def test_a_decision_made_after_the_checkpoint_is_no_longer_learnt_from(serve: Serve) -> None:
+    server = serve()
+    created = server.post("/v1/checkpoints", {}, 201)
+    decided = server.route("a/1", **HERE)
+    server.post(f"/v1/checkpoints/{created['checkpoint_id']}/restore")
+    answer = server.feedback(decided["trace_id"], **GOOD)
+    assert answer["updated"] is False
+    assert "restore" in answer["reason"]
+    assert server.get("/status")["model"]["updates"] == 0
+
+
+def test_a_restore_survives_a_restart(serve: Serve) -> None:
+    server = serve()
+    learn(server, 3, **GOOD)
+    created = server.post("/v1/checkpoints", {}, 201)
+    kept = values(server)
+    learn(server, 3, **BAD)
+    server.post(f"/v1/checkpoints/{created['checkpoint_id']}/restore")
+    server.stop()
+    again = serve()
+    assert values(again) == kept
+    assert [c["checkpoint_id"] for c in again.get("/v1/checkpoints")] == [created["checkpoint_id"]]
+
+
+@pytest.mark.parametrize("harm", ["flipped", "cut", "zeroed", "removed", "exchanged"])
+def test_a_damaged_checkpoint_is_folded_again_from_the_journal(serve: Serve, harm: str) -> None:
+    server = serve()
+    learn(server, 2, **BAD)
+    other = server.post("/v1/checkpoints", {"name": "other"}, 201)
+    learn(server, 3, **GOOD)
+    created, kept = server.post("/v1/checkpoints", {"name": "wanted"}, 201), values(server)
+    learn(server, 3, **BAD)
+    folder = Path(server.settings.data_dir) / "checkpoints"
+    file = folder / f"{created['checkpoint_id']}.fold"
+    content = bytearray(file.read_bytes())
+    match harm:
+        case "flipped":
+            content[len(content) // 2] ^= 1
+            file.write_bytes(content)
+        case "cut":
+            file.write_bytes(content[:-1])
+        case "zeroed":
+            file.write_bytes(bytes(len(content)))
+        case "removed":
+            file.unlink()
+        case "exchanged":
+            file.write_bytes((folder / f"{other['checkpoint_id']}.fold").read_bytes())
+    server.post(f"/v1/checkpoints/{created['checkpoint_id']}/restore")
+    assert values(server) == kept
+
+
+@pytest.mark.parametrize("unknown", ["cp_" + "0" * 32, "cp_x", "..", "%2e%2e%2fjournal.db", "cp_%00", "ü"])
+def test_an_unknown_checkpoint_is_not_restored(server: Server, unknown: str) -> None:
+    before = server.last_seq
+    response = server.client.post(f"/v1/checkpoints/{unknown}/restore")
+    assert response.status_code == 404
+    assert response.json()["code"] in ("unknown_checkpoint", "unknown_path")
+    assert server.last_seq == before

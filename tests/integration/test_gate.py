@@ -1,0 +1,124 @@
+"""The gate over HTTP: from an empty memory to every verdict, each with its reasons."""
+
+from typing import Any
+
+Server = Any
+FIX = "set KUBECONFIG first"
+
+
+def plan(name: str, **fields: Any) -> dict[str, Any]:
+    """A plan of its own namespace, so that tests share nothing."""
+    return {"goal": f"roll out {name}", "planned_action": f"kubectl apply -f {name}.yaml", "namespace": name, **fields}
+
+
+def test_an_empty_memory_abstains_with_proceed_and_says_so(server: Server) -> None:
+    answer = server.post("/v1/decisions", plan("empty"))
+    assert answer["action"] == answer["recommendation"] == "PROCEED"
+    assert answer["abstained"] is True
+    assert answer["evidence"] == 0
+    assert answer["novelty"] == 1.0
+    assert 0.0 < answer["risk"] < 1.0, "unknown is not safe"
+    assert answer["reason"] == "Nothing similar is remembered: unknown, not safe."
+    assert answer["propensity"] == 1.0
+    assert answer["reflection"]["status"] == "none"
+    assert answer["degraded"] == []
+    assert answer["explanations"]["exploration"] == "only"
+    assert answer["explanations"]["masked"].keys() == {"HINT", "REWRITE", "BLOCK"}
+    assert set(answer["explanations"]["masked"].values()) == {"no similar failure is remembered"}
+
+
+def test_a_captured_failure_makes_hint_and_block_possible_and_rewrite_not(server: Server) -> None:
+    asked = plan("hinted")
+    server.post("/v1/capture", {**asked, "error_trace": "Error: exceeded quota", "resolution": FIX}, 201)
+    answer = server.post("/v1/decisions", asked)
+    assert answer["action"] == "HINT"
+    assert answer["abstained"] is False
+    assert answer["evidence"] == 1
+    assert answer["explanations"]["masked"] == {"REWRITE": "no validated fix is known"}
+    assert answer["suggested_action"] is None
+    assert any("exceeded quota" in hint for hint in answer["hints"])
+    assert any("not validated" in hint and FIX in hint for hint in answer["hints"])
+    assert answer["reflection"]["root_cause"] == "Error: exceeded quota"
+    assert answer["supporting_episodes"][0]["goal"] == asked["goal"]
+
+
+def test_a_failure_under_the_same_conditions_is_blocked(server: Server) -> None:
+    asked = plan("blocked", environment={"cluster": "production"})
+    server.post("/v1/capture", {**asked, "error_trace": "Error: forbidden"}, 201)
+    assert server.post("/v1/decisions", asked)["action"] == "BLOCK"
+    elsewhere = server.post("/v1/decisions", {**asked, "environment": {"cluster": "staging"}})
+    assert elsewhere["action"] == "HINT", "other conditions, another answer"
+
+
+def test_a_validated_fix_is_suggested(server: Server) -> None:
+    asked = plan("rewritten")
+    captured = server.post("/v1/capture", {**asked, "error_trace": "Error: no context", "resolution": FIX}, 201)
+    before = server.post("/v1/decisions", asked)
+    server.post("/v1/validate_fix", {"episode_id": captured["episode_id"], "outcome": "success"})
+    after = server.post("/v1/decisions", asked)
+    assert (before["action"], after["action"]) == ("HINT", "REWRITE")
+    assert after["suggested_action"] == FIX
+    assert after["explanations"]["masked"] == {}
+    assert after["supporting_episodes"][0]["validations"] == 1
+
+
+def test_a_fix_that_failed_is_never_suggested(server: Server) -> None:
+    asked = plan("failed-fix")
+    captured = server.post("/v1/capture", {**asked, "error_trace": "Error: x", "resolution": "delete it all"}, 201)
+    server.post("/v1/validate_fix", {"episode_id": captured["episode_id"], "outcome": "failure"})
+    answer = server.post("/v1/decisions", asked)
+    assert answer["suggested_action"] is None
+    assert "REWRITE" in answer["explanations"]["masked"]
+
+
+def test_a_namespace_knows_nothing_of_another(server: Server) -> None:
+    asked = plan("mine")
+    server.post("/v1/capture", {**asked, "error_trace": "Error: x"}, 201)
+    assert server.post("/v1/decisions", asked)["abstained"] is False
+    assert server.post("/v1/decisions", {**asked, "namespace": "yours"})["abstained"] is True
+
+
+def test_an_action_that_failed_by_itself_is_evidence_too(server: Server) -> None:
+    asked = plan("own-case")
+    server.feedback(server.post("/v1/decisions", asked)["trace_id"], success=False)
+    answer = server.post("/v1/decisions", asked)
+    assert (answer["evidence"], answer["abstained"]) == (1, False)
+    assert answer["explanations"]["masked"] == {"REWRITE": "no validated fix is known"}
+    assert answer["risk"] > 0.5
+
+
+def test_an_action_that_always_works_is_let_through_with_low_risk(server: Server) -> None:
+    asked = plan("works")
+    risks = []
+    for _ in range(6):
+        answer = server.post("/v1/decisions", asked)
+        assert answer["action"] == "PROCEED"
+        risks.append(answer["risk"])
+        server.feedback(answer["trace_id"], success=True)
+    assert risks[-1] < risks[0]
+    assert risks[-1] < 0.2
+
+
+def test_a_decision_can_be_read_back_whole_and_in_sentences(server: Server) -> None:
+    asked = plan("whole", environment={"cluster": "production"})
+    server.post("/v1/capture", {**asked, "error_trace": "Error: forbidden"}, 201)
+    answer = server.post("/v1/decisions", asked)
+    whole = server.get(f"/v1/decisions/{answer['trace_id']}")
+    assert whole["action"] == answer["action"]
+    assert whole["propensity"] == answer["propensity"]
+    assert whole["policy_version"] == answer["policy_version"]
+    assert whole["request"]["environment"] == {"cluster": "production"}
+    verdict = whole["heads"][0]
+    assert sum(verdict["probabilities"]) == 1.0
+    assert set(verdict["actions"]) | set(verdict["masked"]) == {"PROCEED", "HINT", "REWRITE", "BLOCK"}
+    assert whole["feedback"] == []
+    assert (whole["reward"], whole["update"]) == (None, None)
+    sentences = " ".join(server.get(f"/v1/decisions/{answer['trace_id']}/why")["sentences"])
+    for said in (
+        "Asked at gate",
+        "Took BLOCK",
+        "Masked: REWRITE",
+        "No report has come in yet",
+        "The fixed rule agrees",
+    ):
+        assert said in sentences

@@ -1,0 +1,233 @@
+"""Episodes and skills over HTTP: captured, found, validated, retired, purged."""
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Server = Any
+CANARY = "canary-5d1e77"
+
+
+def captured(server: Server, namespace: str, name: str, **fields: Any) -> int:
+    """Capture a failure of its own text; its id."""
+    body = {"goal": f"build {name}", "planned_action": f"make {name}", "namespace": namespace, **fields}
+    episode_id: int = server.post("/v1/capture", body, 201)["episode_id"]
+    return episode_id
+
+
+def found(server: Server, namespace: str, goal: str, **fields: Any) -> list[int]:
+    """Episodes that a search finds, best first."""
+    body = {"goal": goal, "namespace": namespace, "min_similarity": 0.0, **fields}
+    return [result["episode_id"] for result in server.post("/v1/search", body)["results"]]
+
+
+def validate(server: Server, episode_id: int, outcome: str = "success", **fields: Any) -> dict[str, Any]:
+    answer: dict[str, Any] = server.post("/v1/validate_fix", {"episode_id": episode_id, "outcome": outcome, **fields})
+    return answer
+
+
+def test_an_episode_reads_back_as_it_was_captured(server: Server) -> None:
+    given = {
+        "episode_type": "failure",
+        "goal": "déployer",
+        "planned_action": "kubectl apply",
+        "namespace": "reads",
+        "task_id": "t",
+        "error_trace": "line\nError: exceeded quota",
+        "error_class": "resource_error",
+        "tool_chain": ["kubectl", "apply"],
+        "environment": {"cluster": "p", "n": 3},
+        "preconditions": {"deep": [{"a": None}]},
+        "resolution": "raise it",
+        "severity": 0.9,
+        "license": "MIT",
+        "origin": "ci",
+        "tags": ["x"],
+        "custom": {"k": 1},
+    }
+    answer = server.post("/v1/capture", given, 201)
+    read = server.get(f"/v1/episodes/{answer['episode_id']}")
+    assert {name: read["episode"][name] for name in given} == given
+    assert read["episode"]["root_cause"] == "Error: exceeded quota"
+    assert (read["repeats"], read["validations"], read["skill_id"]) == (0, 0, None)
+    assert "vector" not in read["episode"]
+
+
+def test_the_error_class_is_found_when_it_is_not_given(server: Server) -> None:
+    trace = "Traceback ...\nModuleNotFoundError: No module named 'yaml'"
+    answer = server.capture(goal="classify", namespace="class", error_trace=trace)
+    assert answer["reflection"]["error_class"] == "missing_module"
+    assert answer["reflection"]["root_cause"] == "ModuleNotFoundError: No module named 'yaml'"
+
+
+def test_an_exact_repeat_is_counted_and_not_stored_twice(server: Server) -> None:
+    first = server.capture(goal="again", namespace="again", environment={"a": 1, "b": 2})
+    repeats = [server.capture(goal="again", namespace="again", environment={"b": 2, "a": 1}) for _ in range(3)]
+    assert first["duplicate_of"] is None
+    assert {r["episode_id"] for r in repeats} == {r["duplicate_of"] for r in repeats} == {first["episode_id"]}
+    assert server.get(f"/v1/episodes/{first['episode_id']}")["repeats"] == 3
+    assert found(server, "again", "again", k=50) == [first["episode_id"]]
+    other = server.capture(goal="again", namespace="again", environment={"a": 1})
+    assert other["duplicate_of"] is None, "other circumstances are another episode"
+
+
+def test_a_search_gives_the_most_alike_first_and_at_most_k(server: Server) -> None:
+    ids = {name: captured(server, "alike", name) for name in ("alpha beta", "alpha gamma", "delta epsilon")}
+    assert found(server, "alike", "build alpha beta\nmake alpha beta")[0] == ids["alpha beta"]
+    assert len(found(server, "alike", "build alpha", k=2)) == 2
+    assert found(server, "nobody", "build alpha") == []
+
+
+def test_a_search_says_what_it_filtered_and_why(server: Server) -> None:
+    mit = captured(server, "filter", "one", license="MIT", tags=["fast"])
+    gpl = captured(server, "filter", "two", license="GPL", tags=["fast", "slow"])
+    none = captured(server, "filter", "three")
+    body = {"goal": "build one", "namespace": "filter", "min_similarity": 0.0}
+    answer = server.post("/v1/search", {**body, "filters": {"license": "MIT"}})
+    assert [r["episode_id"] for r in answer["results"]] == [mit]
+    assert answer["filtered"] == {"license": 2}
+    assert set(found(server, "filter", "build", filters={"license": ["MIT", "GPL"]})) == {mit, gpl}
+    assert found(server, "filter", "build", filters={"tags": "slow"}) == [gpl]
+    assert found(server, "filter", "build", filters={"license": None}) == [none]
+    strict = server.post("/v1/search", {**body, "min_similarity": 0.999})
+    assert strict["results"] == []
+    assert strict["filtered"] == {"min_similarity": 3}
+
+
+def test_a_search_explains_its_scores(server: Server) -> None:
+    captured(server, "scores", "one", environment={"cluster": "prod"})
+    for state, fit in (({"cluster": "prod"}, 1.0), ({"cluster": "dev"}, 0.0), ({}, 0.5)):
+        [result] = server.post(
+            "/v1/search",
+            {"goal": "build one", "planned_action": "make one", "namespace": "scores", "current_state": state},
+        )["results"]
+        assert result["scores"]["precondition"] == fit
+        assert result["scores"]["similarity"] == pytest.approx(1.0, abs=1e-3)
+        assert 0.0 <= result["score"] <= 1.0
+
+
+def test_three_validations_promote_a_fix_to_a_skill(server: Server) -> None:
+    episode_id = captured(server, "promote", "one", resolution="do it right")
+    answers = [validate(server, episode_id) for _ in range(3)]
+    assert [a["validations"] for a in answers] == [1, 2, 3]
+    assert [a["promoted_to_skill"] for a in answers] == [False, False, True]
+    assert [a["skill_id"] is None for a in answers] == [True, True, False]
+    skill_id = answers[-1]["skill_id"]
+    skill = server.get(f"/v1/skills/{skill_id}")
+    assert (skill["episode_id"], skill["status"], skill["resolution"]) == (episode_id, "trial", "do it right")
+    assert skill in server.get("/v1/skills")
+    assert server.get(f"/v1/episodes/{episode_id}")["skill_id"] == skill_id
+
+
+def test_a_skill_that_stops_holding_is_retired_and_returns_when_it_holds_again(server: Server) -> None:
+    episode_id = captured(server, "demote", "one", resolution="maybe")
+    skill_id = [validate(server, episode_id) for _ in range(3)][-1]["skill_id"]
+    failed = validate(server, episode_id, "failure")
+    assert (failed["promoted_to_skill"], failed["success_rate"]) == (False, 0.75)
+    assert server.get(f"/v1/skills/{skill_id}")["status"] == "retired"
+    for _ in range(6):
+        again = validate(server, episode_id)
+    assert (again["success_rate"], again["promoted_to_skill"], again["skill_id"]) == (0.9, True, skill_id)
+
+
+def test_a_skill_an_operator_retired_stays_retired(server: Server) -> None:
+    episode_id = captured(server, "retire", "one", resolution="no longer")
+    skill_id = [validate(server, episode_id) for _ in range(3)][-1]["skill_id"]
+    assert server.post(f"/v1/skills/{skill_id}/retire", {"reason": "superseded"})["status"] == "retired"
+    assert validate(server, episode_id)["promoted_to_skill"] is False
+    assert server.get(f"/v1/skills/{skill_id}")["status"] == "retired"
+    assert server.post(f"/v1/skills/{skill_id}/retire")["status"] == "retired", "no body is no reason"
+
+
+def test_a_validation_joins_the_newest_open_decision_that_cited_the_episode(server: Server) -> None:
+    asked = {"goal": "join", "planned_action": "make join", "namespace": "join"}
+    episode_id = server.post("/v1/capture", {**asked, "error_trace": "Error: x", "resolution": "y"}, 201)["episode_id"]
+    older, newer = (server.post("/v1/decisions", asked)["trace_id"] for _ in range(2))
+    answer = validate(server, episode_id)
+    assert (answer["updated"], answer["trace_id"]) == (True, newer)
+    assert answer["reward"] == pytest.approx(0.98)
+    assert server.get(f"/v1/decisions/{older}")["pending"] == "window"
+
+
+def test_a_validation_that_names_its_decision_counts_once(server: Server) -> None:
+    asked = {"goal": "once", "planned_action": "make once", "namespace": "once"}
+    episode_id = server.post("/v1/capture", {**asked, "error_trace": "Error: x", "resolution": "y"}, 201)["episode_id"]
+    trace_id = server.post("/v1/decisions", asked)["trace_id"]
+    first, again = (validate(server, episode_id, trace_id=trace_id) for _ in range(2))
+    assert (first["updated"], first["validations"]) == (True, 1)
+    assert (again["updated"], again["validations"]) == (False, 1)
+    assert "counted before" in again["reason"]
+
+
+def test_a_validation_without_an_open_decision_counts_for_the_episode(server: Server) -> None:
+    answer = validate(server, captured(server, "no-decision", "one"))
+    assert (answer["updated"], answer["validations"], answer["trace_id"]) == (False, 1, None)
+    assert "counts for the episode" in answer["reason"]
+
+
+def test_a_deleted_episode_is_gone_from_every_answer_and_from_the_database(server: Server) -> None:
+    fields = {"error_trace": f"Error: {CANARY}", "resolution": f"remove {CANARY}", "tags": [CANARY]}
+    episode_id = captured(server, "purge", CANARY, **fields)
+    for _ in range(2):
+        captured(server, "purge", CANARY, **fields)  # repeats hold the same text
+    for _ in range(3):
+        validate(server, episode_id)
+    kept = captured(server, "purge", "something else")
+    assert CANARY.encode() in _database(server)
+
+    response = server.client.delete(f"/v1/episodes/{episode_id}")
+    assert (response.status_code, response.content) == (204, b"")
+
+    assert server.get(f"/v1/episodes/{episode_id}", 404)["code"] == "unknown_episode"
+    assert found(server, "purge", f"build {CANARY}", k=50) == [kept]
+    assert (
+        server.post("/v1/decisions", {"goal": f"build {CANARY}", "planned_action": "x", "namespace": "purge"})[
+            "supporting_episodes"
+        ]
+        == []
+    )
+    assert all(skill["episode_id"] != episode_id for skill in server.get("/v1/skills"))
+    assert server.post("/v1/validate_fix", {"episode_id": episode_id, "outcome": "success"}, 404)["code"]
+    assert server.client.delete(f"/v1/episodes/{episode_id}").status_code == 404
+
+
+def test_deleting_leaves_no_byte_of_the_episode_on_disk_and_every_number_in_place(server: Server) -> None:
+    secret = "canary-0b7f42"
+    episode_id = captured(server, "bytes", "quiet", error_trace=f"Error: {secret}\n" * 500, resolution=secret)
+    assert secret.encode() in _database(server)
+    before = server.last_seq
+    assert server.client.delete(f"/v1/episodes/{episode_id}").status_code == 204
+    assert secret.encode() not in _database(server)
+    assert server.last_seq == before + 1
+    with sqlite3.connect(f"file:{_folder(server) / 'journal.db'}?mode=ro", uri=True) as database:
+        seqs = [seq for (seq,) in database.execute("SELECT seq FROM events ORDER BY seq")]
+        kind = database.execute("SELECT kind FROM events WHERE seq = ?", (episode_id,)).fetchone()
+    database.close()
+    assert seqs == list(range(1, before + 2))
+    assert kind == ("purged",)
+
+
+def test_what_was_deleted_can_be_captured_anew(server: Server) -> None:
+    first = captured(server, "anew", "one")
+    assert server.client.delete(f"/v1/episodes/{first}").status_code == 204
+    again = server.post("/v1/capture", {"goal": "build one", "planned_action": "make one", "namespace": "anew"}, 201)
+    assert again["duplicate_of"] is None
+    assert again["episode_id"] != first
+    assert found(server, "anew", "build one") == [again["episode_id"]]
+
+
+def test_a_capture_may_name_the_decision_it_came_from_and_no_other(server: Server) -> None:
+    trace_id = server.gate(namespace="named")["trace_id"]
+    assert server.capture(namespace="named", trace_id=trace_id)["reflection"]["trace_id"] == trace_id
+    body = {"goal": "x", "trace_id": "tr_unknown"}
+    assert server.post("/v1/capture", body, 404)["code"] == "unknown_trace"
+
+
+def _folder(server: Server) -> Path:
+    return Path(server.settings.data_dir)
+
+
+def _database(server: Server) -> bytes:
+    return b"".join(path.read_bytes() for path in sorted(_folder(server).glob("journal.db*")))

@@ -1,0 +1,175 @@
+"""Spec, featurizer and codebook: data in, keys out, the same everywhere."""
+
+import msgspec
+import numpy as np
+import pytest
+
+from strategist import BadSpec
+from strategist.features.codebook import Codebook
+from strategist.features.featurizer import Featurizer
+from strategist.features.spec import FeatureSpec
+
+TOML = """
+point = "route"
+version = 1
+text_bits = [4, 6]
+text_root = ["region"]
+own_tilings = 2
+
+[features]
+region = { fact = "region" }
+latency = { fact = "latency_ms", kind = "edges", bounds = [20, 100] }
+coherence = { fact = "psi_coherence", kind = "rounded", digits = 1 }
+
+[[tilings]]
+name = "place"
+levels = [[], ["region"], ["latency"]]
+
+[[tilings]]
+name = "signals"
+levels = [["coherence", "region"]]
+"""
+FACTS = {"region": "US-West", "latency_ms": 50, "psi_coherence": 0.68}
+
+
+@pytest.fixture
+def featurizer() -> Featurizer:
+    return Featurizer(FeatureSpec.from_toml(TOML))
+
+
+def test_state_has_a_chain_per_tiling_from_coarse_to_fine(featurizer: Featurizer) -> None:
+    assert featurizer.state(FACTS).chains == (
+        ("place/", "place//us-west", "place//us-west/1"),
+        ("signals/0.7/us-west",),
+    )
+
+
+def test_missing_facts_have_keys_of_their_own(featurizer: Featurizer) -> None:
+    assert featurizer.state({}).chains == (("place/", "place//?", "place//?/?"), ("signals/?/?",))
+    known, unknown = featurizer.state({**FACTS, "latency_ms": 0}), featurizer.state({**FACTS, "latency_ms": None})
+    assert known != unknown
+
+
+def test_facts_the_spec_does_not_read_change_nothing(featurizer: Featurizer) -> None:
+    assert featurizer.state({**FACTS, "weather": "fog"}) == featurizer.state(FACTS)
+
+
+def test_same_facts_give_the_same_state_in_any_order_and_any_process(featurizer: Featurizer) -> None:
+    again = Featurizer(FeatureSpec.from_toml(TOML))
+    for facts in (FACTS, dict(reversed(FACTS.items())), FACTS):
+        assert featurizer.state(facts) == again.state(facts)
+
+
+def test_text_codes_make_a_chain_under_the_text_root(featurizer: Featurizer) -> None:
+    chains = featurizer.state(FACTS, text_codes=("hashing:0110", "hashing:011010")).chains
+    assert chains[2] == ("text/us-west", "text/us-west/hashing:0110", "text/us-west/hashing:011010")
+
+
+def test_request_without_text_has_no_text_chain(featurizer: Featurizer) -> None:
+    assert len(featurizer.state(FACTS).chains) == 2
+
+
+def test_callers_own_scalars_get_a_tiling_each_up_to_the_specs_number(featurizer: Featurizer) -> None:
+    """By name, so that the order of a JSON object means nothing."""
+    own = {"tier": "gold", "batch": 300, "zebra": 1}
+    chains = featurizer.state(FACTS, own=own).chains[2:]
+    assert chains == (("own:batch/", "own:batch/+8"), ("own:tier/", "own:tier/gold"))
+    assert featurizer.state(FACTS, own=dict(reversed(own.items()))).chains[2:] == chains
+
+
+def test_values_with_slashes_never_make_the_key_of_another_state(featurizer: Featurizer) -> None:
+    """Region "us/1" alone is not region "us" with latency bucket 1, nor own "a/b" the child of own "a"."""
+    keys = {key for chain in featurizer.state({"region": "us/1"}).chains for key in chain}
+    others = {key for chain in featurizer.state({"region": "us", "latency_ms": 50}).chains for key in chain}
+    assert keys & others == {"place/"}
+    chains = featurizer.state({}, own={"a": "b/", "a/b": ""}).chains[2:]
+    assert len({key for chain in chains for key in chain}) == 4
+
+
+@pytest.mark.parametrize(
+    ("damage", "complaint"),
+    [
+        (("point =", "point"), "cannot be read"),  # no TOML
+        (('name = "place"\n', ""), "cannot be read"),  # a tiling without a name
+        (('kind = "edges"', 'kind = "guess"'), "cannot be read"),
+        (("version = 1", 'version = "one"'), "cannot be read"),
+        (("version = 1", "version = 1\nsurprise = 2"), "surprise"),
+        (("digits = 1", "digits = 1, unit = 2"), "unit"),
+        (('["latency"]', '["latenzy"]'), "latenzy"),
+        (('text_root = ["region"]', 'text_root = ["religion"]'), "religion"),
+        (('levels = [["coherence", "region"]]', "levels = []"), "'signals' has no levels"),
+        (('name = "signals"', 'name = "place"'), "share a name"),
+    ],
+)
+def test_spec_that_contradicts_itself_is_refused_by_name(damage: tuple[str, str], complaint: str) -> None:
+    assert damage[0] in TOML
+    with pytest.raises(BadSpec, match=complaint):
+        FeatureSpec.from_toml(TOML.replace(*damage))
+
+
+def test_spec_without_tilings_is_refused() -> None:
+    with pytest.raises(BadSpec, match="no tilings"):
+        FeatureSpec(point="p", version=1, features={}, tilings=())
+
+
+def test_hash_is_stable_over_layout_and_process() -> None:
+    """Pinned: a hash that moves by itself would throw away every learnt table."""
+    spec = FeatureSpec.from_toml(TOML)
+    comments = "# a comment\n" + TOML.replace("[20, 100]", "[ 20.0, 100 ]")
+    assert spec.hash == FeatureSpec.from_toml(comments).hash == "e2f4b9a0939df7fc"
+    assert msgspec.convert(msgspec.to_builtins(spec), FeatureSpec).hash == spec.hash
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ("[20, 100]", "[20, 101]"),
+        ("digits = 1", "digits = 2"),
+        ("version = 1", "version = 2"),
+        ("text_bits = [4, 6]", "text_bits = [4, 8]"),
+        ('[[], ["region"], ["latency"]]', '[[], ["latency"], ["region"]]'),
+        ("own_tilings = 2", "own_tilings = 3"),
+    ],
+)
+def test_hash_changes_with_anything_that_changes_a_key(change: tuple[str, str]) -> None:
+    assert FeatureSpec.from_toml(TOML.replace(*change)).hash != FeatureSpec.from_toml(TOML).hash
+
+
+def vector(seed: int, dimension: int = 64) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal(dimension).astype(np.float32)
+
+
+def test_longer_code_refines_the_shorter_one() -> None:
+    short, long = Codebook((4, 8), 64).codes(vector(1))
+    assert (len(short), len(long)) == (4, 8)
+    assert long.startswith(short)
+
+
+def test_codes_are_the_same_in_every_process() -> None:
+    """Pinned: the book is frozen by its seed; other codes would lead to cells of other texts."""
+    wave = np.sin(np.arange(64)).astype(np.float32)
+    assert Codebook((4, 8), 64).codes(wave) == ("0111", "01111011")
+    assert Codebook((8,), 64, seed=1).codes(vector(1)) != Codebook((8,), 64, seed=2).codes(vector(1))
+
+
+def test_codes_depend_on_direction_not_on_length() -> None:
+    book = Codebook((8,), 64)
+    assert book.codes(vector(2)) == book.codes(np.float32(7.5) * vector(2))
+
+
+def test_similar_texts_share_most_bits_and_opposite_ones_none() -> None:
+    """SimHash: the share of equal bits is 1 - angle / pi (Charikar 2002)."""
+    book = Codebook((256,), 64)
+
+    def shared(a: np.ndarray, b: np.ndarray) -> float:
+        return float(np.mean([x == y for x, y in zip(book.codes(a)[0], book.codes(b)[0], strict=True)]))
+
+    one, other = vector(3), vector(4)
+    near = (one + 0.3 * other).astype(np.float32)
+    for a, b in ((one, near), (one, other), (one, -one)):
+        angle = np.arccos(np.clip(a @ b / np.linalg.norm(a) / np.linalg.norm(b), -1, 1))
+        assert shared(a, b) == pytest.approx(1 - angle / np.pi, abs=0.1)
+
+
+def test_book_of_a_point_without_text_gives_no_codes() -> None:
+    assert Codebook((), 64).codes(vector(1)) == ()
