@@ -29,10 +29,10 @@ class Learning:
     async def feedback(self, tenant: str, request: FeedbackRequest) -> FeedbackAnswer:
         """Journal a report, fold it, say what it changed."""
         await self._known_trace(tenant, request.trace_id)
-        self._metrics.feedback.labels(_outcome_label(request.outcome)).inc()
         seq = await self._journal.append(
             Reported(tenant=tenant, at=self._clock.now(), trace_id=request.trace_id, outcome=request.outcome)
         )
+        self._metrics.feedback.labels(_outcome_label(request.outcome)).inc()
         result = await self._learner.reached(seq)
         if not isinstance(result, FeedbackResult) or result.closed:
             result = await self._afterwards(tenant, request, seq)
@@ -61,7 +61,7 @@ class Learning:
             duplicate=result.duplicate,
             pending=result.pending,
             reason=result.reason,
-            reward=None if result.report is None else result.report.total,
+            reward=None if result.report is None else round(result.report.total, 6),
             explanation=None if result.report is None else explain(result.report),
             q_updates=self.q_updates(tenant),
             policy_version=self._learner.version,
@@ -92,7 +92,7 @@ class Learning:
             updated=result.updated,
             reason=result.reason,
             trace_id=result.trace_id,
-            reward=None if result.report is None else result.report.total,
+            reward=None if result.report is None else round(result.report.total, 6),
             validations=result.validations,
             success_rate=round(result.success_rate, 4),
             promoted_to_skill=result.promoted_to_skill,
@@ -143,7 +143,7 @@ def explain(report: Report) -> RewardExplanation:
         else:
             components[f"{term.name}_score"] = round(term.value, 4)
     return RewardExplanation(
-        total_reward=report.total,
+        total_reward=round(report.total, 6),
         components=components,
         terms=report.terms,
         missing=report.missing,

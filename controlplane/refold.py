@@ -105,7 +105,7 @@ async def verify(journal: Journal, recovery: RecoveryFiles, progress: Progress =
             differences.append(f"the record of {record.trace_id} differs")
     return Verdict(
         seq=live.seq,
-        events=journal.last_seq,
+        events=live.seq,
         identical=not differences,
         differences=differences,
         recovery_file=recovery.files()[0].name if recovery.files() else None,

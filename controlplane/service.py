@@ -35,6 +35,7 @@ from .router import Router
 from .settings import Settings
 from .signals import Signals
 from .telemetry import Metrics
+from .upstream import Upstream
 
 log = structlog.get_logger()
 JOURNAL_FILE, RECOVERY_FOLDER, CHECKPOINT_FOLDER, LOCK_FILE = "journal.db", "recovery", "checkpoints", "lock"
@@ -53,9 +54,9 @@ class Service:
         checkpoints = CheckpointFiles(Path(settings.data_dir) / CHECKPOINT_FOLDER)
         self.prefixes = Prefixes(journal, checkpoints)
         self.learner = Learner(state, journal, journal, self.prefixes)
-        deadline_s = settings.upstream_deadline_s
-        self.signals = Signals(settings.psi_url, self.http, clock, ttl_s=settings.cache_ttl_s, deadline_s=deadline_s)
-        self.router = Router(settings.router_url, self.http, deadline_s=deadline_s)
+        upstream = Upstream(self.http, deadline_s=settings.upstream_deadline_s)
+        self.signals = Signals(settings.psi_url, upstream, clock, self.metrics, ttl_s=settings.cache_ttl_s)
+        self.router = Router(settings.router_url, upstream, self.metrics)
         points = (
             GatePoint(self.memory, self.embedder, settings.risk_ceiling),
             RoutePoint(self.signals, self.router, self.embedder),

@@ -50,7 +50,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     gamma: Annotated[Share, _help("Discount of a task's next decision.")] = 0.92
     alpha: Annotated[
         Annotated[float, Meta(ge=0.0001, le=1)] | None,
-        _help("Constant step size; unset: max(0.02, 1/(1 + visits)), which averages and then follows drift."),
+        _help(
+            "Constant step size, 0.0001 to 1; unset: max(0.02, 1/(1 + visits)), which averages and then follows drift."
+        ),
     ] = None
     gate_mode: Annotated[Mode, _help("`learning`, `apprentice` (the fixed rule acts) or `frozen` at the gate.")] = (
         "learning"

@@ -141,10 +141,6 @@ def refresh_metrics(service: Service, tenant: str) -> None:
     for point, policy in fold.policies.items():
         metrics.epsilon.labels(point).set(policy.epsilon)
         metrics.q_table_size.labels(point).set(policy.table.pairs)
-    metrics.signal_hits.set(service.signals.counts.hits)
-    metrics.signal_misses.set(service.signals.counts.misses)
-    metrics.signal_errors.set(service.signals.counts.errors)
-    metrics.router_errors.set(service.router.errors)
     metrics.traces.set(len(fold.credit.open))
     metrics.learner_lag.set(_lag(service))
 

@@ -4,7 +4,7 @@ Pure: no I/O, no clock, no global random numbers, no logging. Imports numpy, msg
 standard library only.
 """
 
-from .errors import BadSnapshot, BadSpec, NoEligibleAction, SpecMismatch, StrategistError
+from .errors import BadSpec, NoEligibleAction, SpecMismatch, StrategistError
 from .policy import Mode, Policy, PolicySettings
 from .schedules import EpsilonDecay, StepSize
 from .snapshot import PolicySnapshot
@@ -13,7 +13,6 @@ from .types import Eligible, HeadChoice, Situation, State, Step, Transition, Upd
 
 __all__ = [
     "BackoffTable",
-    "BadSnapshot",
     "BadSpec",
     "Eligible",
     "EpsilonDecay",

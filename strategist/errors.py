@@ -3,7 +3,6 @@
 StrategistError
 +-- NoEligibleAction     nothing is left to choose from
 +-- SpecMismatch         learnt values belong to another feature spec
-+-- BadSnapshot          learnt values cannot be read
 +-- BadSpec              a feature spec contradicts itself
 """
 
@@ -21,10 +20,6 @@ class NoEligibleAction(StrategistError):
 
 class SpecMismatch(StrategistError):
     """These learnt values were made for another feature spec; start a fresh table or replay the journal."""
-
-
-class BadSnapshot(StrategistError):
-    """These learnt values are damaged or of an unknown format."""
 
 
 class BadSpec(StrategistError):

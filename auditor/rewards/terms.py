@@ -82,7 +82,9 @@ def friction(scene: Scene) -> Judged:
 
 
 def false_block(scene: Scene) -> Judged:
-    if scene.action != BLOCK or not scene.outcome.overridden or scene.outcome.success is None:
+    if scene.action != BLOCK or not scene.outcome.overridden:
+        return 0.0, "no block was overridden"
+    if scene.outcome.success is None:
         return None
     return (-0.5, "blocked, run anyway, and it succeeded") if scene.outcome.success else (0.0, "the block was right")
 

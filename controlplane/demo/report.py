@@ -94,8 +94,8 @@ def _against(ours: int, theirs: int) -> str:
 def show(report: Report, console: Console) -> None:
     """The table, then the sentence."""
     table = Table("gate", title=f"{report.tasks} tasks of real commands, seed {report.seed}")
-    for column in ("wasted", "solved", "false blocks", "by exploration", "steps", "answer p50", "p99"):
-        table.add_column(column, justify="right")
+    for column in ("wasted", "solved", "false\nblocks", "explored", "steps", "answer\np50", "answer\np99"):
+        table.add_column(column, justify="right", no_wrap=True)
     for figures in report.runs:
         table.add_row(*_row(figures, report.tasks))
     console.print(table)

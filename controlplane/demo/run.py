@@ -107,16 +107,17 @@ def _scratch(*, keep: bool, aside: Console) -> Iterator[Path]:
 
 @contextmanager
 def _ended_by_signal() -> Iterator[None]:
-    """A termination ends the demo as an interrupt does: servers and scratch folder are cleared away."""
+    """A termination, or a terminal that closes, ends the demo as an interrupt does: everything is cleared away."""
 
     def end(number: int, _: FrameType | None) -> None:
         raise SystemExit(128 + number)
 
-    before = signal.signal(signal.SIGTERM, end)
+    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGHUP)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _progress(console: Console) -> Progress:

@@ -18,7 +18,6 @@ from strategist.features.spec import FeatureSpec
 SURFACE = {
     "strategist": [
         "BackoffTable",
-        "BadSnapshot",
         "BadSpec",
         "Eligible",
         "EpsilonDecay",

@@ -23,6 +23,15 @@ def test_report_after_the_window_is_logged_not_learnt(story: Story) -> None:
     assert story.policy("route").updates == 1
 
 
+def test_decision_of_a_task_nobody_reported_on_is_followed_after_its_window(story: Story) -> None:
+    """Default reward 0 and the task's next decision: 0 + 0.9 * 0.5 = 0.45."""
+    story.policy().table.put("t2", "HINT", 0.5, visits=1)
+    story.decide("t1", task="job")
+    assert story.end_window("t1").learned == ()
+    assert story.decide("t2", task="job") == ("t1",)
+    assert story.value("t1", "PROCEED") == pytest.approx(0.45, rel=1e-12)
+
+
 def test_window_scores_advice_by_what_was_reported(story: Story) -> None:
     """A success whose taking nobody stated: 1 - 0.02, then the task's next decision is awaited."""
     story.decide("t1", "HINT", task="job")

@@ -1,0 +1,68 @@
+"""Asking a service outside: one deadline for the whole exchange, a bounded answer, and no cancellation.
+
+httpx bounds each read, so a server that drips a byte at a time would never be late; and a request that is
+cancelled can leave its place in the connection pool taken for ever. So an exchange runs in a task of its
+own, ends by itself, and whoever asked stops waiting for it when the time is up.
+"""
+
+import asyncio
+from typing import Literal, TypeVar
+
+import httpx
+import msgspec
+
+T = TypeVar("T")
+MAX_ANSWER = 64 * 1024
+JSON = {"Content-Type": "application/json"}
+
+
+class UpstreamFailed(Exception):
+    """The service gave no usable answer in time."""
+
+
+class Upstream:
+    """One outside service."""
+
+    def __init__(self, http: httpx.AsyncClient, *, deadline_s: float) -> None:
+        self._http, self._deadline_s = http, deadline_s
+        self._exchanges: set[asyncio.Task[bytes]] = set()  # the loop itself keeps tasks only weakly
+
+    async def ask(self, method: Literal["GET", "POST"], url: str, answer: type[T], body: bytes | None = None) -> T:
+        """The service's answer, decoded.
+
+        Raises:
+          UpstreamFailed: there was none within the deadline, or it is not what was asked for.
+        """
+        content = await self._content(method, url, body)
+        try:
+            return msgspec.json.decode(content, type=answer)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            raise UpstreamFailed(f"the answer is no {answer.__name__}: {error}") from error
+
+    async def _content(self, method: str, url: str, body: bytes | None) -> bytes:
+        exchange = asyncio.create_task(self._exchange(method, url, body), name="upstream")
+        self._exchanges.add(exchange)
+        exchange.add_done_callback(self._ended)
+        await asyncio.wait({exchange}, timeout=self._deadline_s)
+        if not exchange.done():
+            raise UpstreamFailed(f"no whole answer within {self._deadline_s:g} s")
+        return exchange.result()
+
+    def _ended(self, exchange: "asyncio.Task[bytes]") -> None:
+        self._exchanges.discard(exchange)
+        if not exchange.cancelled():
+            exchange.exception()  # whoever waited was told; nobody waiting any more is no reason to warn
+
+    async def _exchange(self, method: str, url: str, body: bytes | None) -> bytes:
+        loop = asyncio.get_running_loop()
+        ends, answer = loop.time() + self._deadline_s, b""
+        try:
+            async with self._http.stream(method, url, content=body, headers=JSON, timeout=self._deadline_s) as response:
+                response.raise_for_status()
+                async for part in response.aiter_bytes():
+                    answer += part
+                    if len(answer) > MAX_ANSWER or loop.time() > ends:
+                        raise UpstreamFailed("the answer is too long, or too long in coming")
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise UpstreamFailed(f"{type(error).__name__}: {error}") from error
+        return answer
