@@ -2,7 +2,6 @@
 
 import asyncio
 
-import numpy as np
 import structlog
 
 from auditor import Learner
@@ -95,8 +94,9 @@ class Background:
         batch, self._memory.stale = self._memory.stale[:PAGE], self._memory.stale[PAGE:]
         vectors = await self._embedder.embed_many([stale.text for stale in batch])
         for stale, vector in zip(batch, vectors, strict=True):
-            vector = np.asarray(vector, np.float32)
-            if stale.is_episode and stale.key in stale.space.episodes:
+            if vector is None:
+                log.error("memory_not_findable", seq=stale.key, reason="its text cannot be embedded")
+            elif stale.is_episode and stale.key in stale.space.episodes:
                 stale.space.index_episode(stale.key, vector)
             elif not stale.is_episode:
                 stale.space.index_signature(stale.key, vector)

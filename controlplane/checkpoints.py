@@ -75,14 +75,19 @@ class RecoveryFiles:
             old.unlink(missing_ok=True)
         return path
 
-    def newest(self) -> State | None:
-        """The newest state that verifies; damaged files are named and passed over."""
+    def newest(self, last_seq: int) -> State | None:
+        """The newest state that verifies and is not ahead of the journal; others are named and passed over."""
         for path in self.files():
             try:
-                return State.load(unseal(path.read_bytes()))
+                state = State.load(unseal(path.read_bytes()))
             except UnreadableFold as error:
                 self.damaged.append(path.name)
                 log.error("recovery_file_damaged", file=path.name, error=str(error))
+            else:
+                if state.seq <= last_seq:
+                    return state
+                self.damaged.append(path.name)
+                log.error("recovery_file_ahead", file=path.name, seq=state.seq, last_seq=last_seq)
         return None
 
 

@@ -11,6 +11,7 @@ import httpx
 import msgspec
 from cyclopts import Parameter
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
 
@@ -45,7 +46,7 @@ def main() -> None:
     try:
         app()
     except (Failed, PointsmanError) as error:
-        Console(stderr=True).print(f"[red]pointsman:[/red] {error}", highlight=False, soft_wrap=True)
+        Console(stderr=True).print(f"[red]pointsman:[/red] {escape(str(error))}", highlight=False, soft_wrap=True)
         sys.exit(error.code if isinstance(error, Failed) else REFUSED)
 
 
@@ -108,7 +109,7 @@ def decide(
     """
     answer = _call("POST", "/v1/decisions", {"planned_action": action, "goal": goal, "task_id": task_id}, url)
     _show(answer, json, lambda: _lines(
-        f"[bold]{answer['action']}[/bold]  {answer['reason']}",
+        f"{answer['action']}  {answer['reason']}",
         *answer["hints"],
         *([f"instead: {answer['suggested_action']}"] if answer["suggested_action"] else []),
         f"trace {answer['trace_id']} · risk {answer['risk']} · evidence {answer['evidence']}",
@@ -264,7 +265,8 @@ def _show(answer: Any, as_json: bool, human: Callable[[], None]) -> None:
 
 
 def _lines(*lines: str) -> None:
-    out = Console(highlight=False, soft_wrap=True)
+    """Plain text: remembered commands hold brackets that are no markup."""
+    out = Console(highlight=False, soft_wrap=True, markup=False)
     for line in lines:
         out.print(line)
 
@@ -272,5 +274,5 @@ def _lines(*lines: str) -> None:
 def _table(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> None:
     table = Table(*columns)
     for row in rows:
-        table.add_row(*(str(row[column]) for column in columns))
+        table.add_row(*(escape(str(row[column])) for column in columns))
     Console().print(table)

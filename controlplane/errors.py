@@ -18,6 +18,7 @@ PointsmanError
 +-- InternalError           500
 +-- BadSetting              (command line) a setting is unknown or has a bad value
 +-- ModelUntrusted          (start) the embedding model's weights are not the expected ones
++-- CannotPlay              (command line, in demo/world.py) the demo lacks a program, or its server failed
 """
 
 

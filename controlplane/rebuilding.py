@@ -1,5 +1,7 @@
 """`pointsman rebuild`: the whole journal folded again, to replace the recovery files or to check them."""
 
+import contextlib
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -31,19 +33,21 @@ async def rebuild(settings: Settings, *, verify: bool, progress: Callable[[int, 
     folder = Path(settings.data_dir)
     if not (folder / JOURNAL_FILE).exists():
         raise PointsmanError(f"there is no journal in {folder}; set POINTSMAN_DATA_DIR")
-    if not verify:
-        lock_folder(folder)
-    journal = await SqliteJournal.open(connect(folder / JOURNAL_FILE))
-    try:
+    async with contextlib.AsyncExitStack() as held:
+        if not verify:
+            held.callback(os.close, lock_folder(folder))
+        journal = await SqliteJournal.open(connect(folder / JOURNAL_FILE))
+        held.push_async_callback(journal.close)
         recovery = RecoveryFiles(folder / RECOVERY_FOLDER)
         total = journal.last_seq
         if verify:
             return await _verified(journal, recovery, lambda seq: progress(seq, total))
         refolded = await again.refold(journal, total, lambda seq: progress(seq, total))
+        for (tenant, _), record in refolded.learned.items():
+            journal.record(tenant, [record])
+        await journal.flush()
         recovery.write(refolded.state.dump(), refolded.state.seq)
         return RebuildReport(events=total, seq=refolded.state.seq, verdict="a fresh recovery file is written")
-    finally:
-        await journal.close()
 
 
 async def _verified(journal: SqliteJournal, recovery: RecoveryFiles, progress: Callable[[int], None]) -> RebuildReport:

@@ -93,16 +93,14 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
 async def verify(journal: Journal, recovery: RecoveryFiles, progress: Progress = lambda seq: None) -> Verdict:
     """Fold the whole journal again and compare, byte for byte, with what the server wrote down."""
-    live = recovery.newest()
+    live = recovery.newest(journal.last_seq)
     if live is None:
         raise PointsmanError("there is no recovery file to compare with; start the server once and stop it")
     refolded = await refold(journal, live.seq, progress)
     differences = []
     if refolded.state.dump() != live.dump():
         differences += _tenants_that_differ(refolded.state, live)
-    for tenant, record in await journal.all_learned(live.seq):
-        if refolded.learned.get((tenant, record.trace_id)) != record:
-            differences.append(f"the record of {record.trace_id} differs")
+    differences += _records_that_differ(refolded.learned, await journal.all_learned(journal.last_seq), live.seq)
     return Verdict(
         seq=live.seq,
         events=live.seq,
@@ -110,6 +108,18 @@ async def verify(journal: Journal, recovery: RecoveryFiles, progress: Progress =
         differences=differences,
         recovery_file=recovery.files()[0].name if recovery.files() else None,
     )
+
+
+def _records_that_differ(
+    ours: dict[tuple[str, str], Learned], kept: list[tuple[str, Learned]], until: int
+) -> list[str]:
+    """Records up to `until` that differ, are missing, or should not be there; a later one replaced an earlier."""
+    theirs = {(tenant, record.trace_id): record for tenant, record in kept}
+    return [
+        f"the record of {key[1]} differs"
+        for key in sorted(ours.keys() | theirs.keys())
+        if (key not in theirs or theirs[key].seq <= until) and ours.get(key) != theirs.get(key)
+    ]
 
 
 def _tenants_that_differ(ours: State, live: State) -> list[str]:

@@ -82,7 +82,7 @@ class Service:
             journal = await SqliteJournal.open(connect(folder / JOURNAL_FILE))
             failing.push_async_callback(journal.close)
             recovery = RecoveryFiles(folder / RECOVERY_FOLDER)
-            state = recovery.newest() or State(Rules(points={}))
+            state = recovery.newest(journal.last_seq) or State(Rules(points={}))
             service = cls(settings, journal, state, recovery, clock or SystemClock())
             await service.start()
             failing.pop_all()

@@ -23,7 +23,7 @@ GC_THRESHOLD = (50_000, 50, 100)  # what piles up here are decisions waiting for
 
 
 def serve(settings: Settings, announce: Callable[[str], None]) -> None:
-    """Serve until told to stop; `announce` gets the base URL once the port is bound.
+    """Serve until told to stop; `announce` gets the base URL once requests are answered.
 
     Raises:
       BadSetting: the address is not loopback, the port is taken, or another server uses the data folder.
@@ -33,7 +33,6 @@ def serve(settings: Settings, announce: Callable[[str], None]) -> None:
     configure_logging(settings.log_level)
     os.close(lock_folder(Path(settings.data_dir)))  # a folder in use is refused before an address is announced
     listener = bind(settings.host, settings.port)
-    announce(f"http://{settings.host}:{listener.getsockname()[1]}")
     config = uvicorn.Config(
         create_app(settings),
         log_config=None,
@@ -44,7 +43,7 @@ def serve(settings: Settings, announce: Callable[[str], None]) -> None:
         proxy_headers=False,
     )
     gc.set_threshold(*GC_THRESHOLD)
-    server = _Server(config)
+    server = _Server(config, lambda: announce(f"http://{settings.host}:{listener.getsockname()[1]}"))
     try:
         server.run(sockets=[listener])
     except SystemExit as failed:  # uvicorn's exit code for a failed start means something else on our command line
@@ -52,7 +51,15 @@ def serve(settings: Settings, announce: Callable[[str], None]) -> None:
 
 
 class _Server(uvicorn.Server):
-    """Ends with exit code 0 when it was told to end; uvicorn would die of the signal once more."""
+    """Says when it has started; ends with exit code 0 when it was told to (uvicorn would die of the signal again)."""
+
+    def __init__(self, config: uvicorn.Config, announce: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._announce = announce
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets=sockets)
+        self._announce()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         self.force_exit = self.should_exit and sig == signal.SIGINT
@@ -66,7 +73,8 @@ def bind(host: str, port: int) -> socket.socket:
       BadSetting: the port is taken or not allowed.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    # named TCP, or asyncio leaves its connections with Nagle's delay: 40 ms an answer
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))

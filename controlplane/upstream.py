@@ -13,7 +13,7 @@ import msgspec
 
 T = TypeVar("T")
 MAX_ANSWER = 64 * 1024
-JSON = {"Content-Type": "application/json"}
+HEADERS = {"Content-Type": "application/json", "Accept-Encoding": "identity"}  # nothing to inflate
 
 
 class UpstreamFailed(Exception):
@@ -46,6 +46,8 @@ class Upstream:
         await asyncio.wait({exchange}, timeout=self._deadline_s)
         if not exchange.done():
             raise UpstreamFailed(f"no whole answer within {self._deadline_s:g} s")
+        if (error := exchange.exception()) is not None:  # of whatever kind: the client, its transport, the address
+            raise UpstreamFailed(f"{type(error).__name__}: {error}") from error
         return exchange.result()
 
     def _ended(self, exchange: "asyncio.Task[bytes]") -> None:
@@ -56,13 +58,10 @@ class Upstream:
     async def _exchange(self, method: str, url: str, body: bytes | None) -> bytes:
         loop = asyncio.get_running_loop()
         ends, answer = loop.time() + self._deadline_s, b""
-        try:
-            async with self._http.stream(method, url, content=body, headers=JSON, timeout=self._deadline_s) as response:
-                response.raise_for_status()
-                async for part in response.aiter_bytes():
-                    answer += part
-                    if len(answer) > MAX_ANSWER or loop.time() > ends:
-                        raise UpstreamFailed("the answer is too long, or too long in coming")
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise UpstreamFailed(f"{type(error).__name__}: {error}") from error
+        async with self._http.stream(method, url, content=body, headers=HEADERS, timeout=self._deadline_s) as response:
+            response.raise_for_status()
+            async for part in response.aiter_raw():
+                answer += part
+                if len(answer) > MAX_ANSWER or loop.time() > ends:
+                    raise UpstreamFailed("the answer is too long, or too long in coming")
         return answer

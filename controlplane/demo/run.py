@@ -37,7 +37,7 @@ def play(*, seed: int, tasks: int, keep: bool, as_json: bool) -> None:
     """
     if not 1 <= tasks <= MAX_TASKS:
         raise CannotPlay(f"--tasks takes 1 to {MAX_TASKS}, not {tasks}")
-    aside = Console(stderr=True, highlight=False, soft_wrap=True)
+    aside = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
     with _ended_by_signal(), _scratch(keep=keep, aside=aside) as scratch:
         report = Demo(seed, stream(seed, tasks), scratch, aside).play()
     if as_json:

@@ -14,7 +14,7 @@ import structlog
 from cachetools import LRUCache
 
 from .hashing import HashingEmbedder
-from .port import Embedder, EmbeddingUnavailable, Vector, Vectors
+from .port import Embedder, EmbeddingUnavailable, Vector
 
 log = structlog.get_logger()
 BATCH = 64
@@ -92,20 +92,32 @@ class BatchingEmbedder:
                 self._batch = asyncio.create_task(self._run_batches(self._embedder), name="embedding")
         return await asyncio.shield(future)
 
-    async def embed_many(self, texts: Sequence[str]) -> list[Vector]:
-        return list(await asyncio.gather(*(self.embed(text) for text in texts)))
+    async def embed_many(self, texts: Sequence[str]) -> list[Vector | None]:
+        """Vectors of many texts; None for one that cannot be embedded."""
+
+        async def vector(text: str) -> Vector | None:
+            try:
+                return await self.embed(text)
+            except EmbeddingUnavailable:
+                return None
+
+        return list(await asyncio.gather(*(vector(text) for text in texts)))
 
     async def _run_batches(self, embedder: Embedder) -> None:
-        loop = asyncio.get_running_loop()
         while self._waiting:
             texts = list(self._waiting)[:BATCH]
-            try:
-                vectors: Vectors | None = await loop.run_in_executor(self._thread, embedder.embed, texts)
-            except Exception as error:  # whatever a model library raises belongs to these texts only
-                log.error("embedding_failed", texts=len(texts), error=f"{type(error).__name__}: {error}")
-                vectors = None
-            for i, text in enumerate(texts):
-                self._resolve(text, None if vectors is None else vectors[i])
+            for text, vector in zip(texts, await self._vectors(embedder, texts), strict=True):
+                self._resolve(text, vector)
+
+    async def _vectors(self, embedder: Embedder, texts: list[str]) -> list[Vector | None]:
+        """A vector per text; a text the model fails on gets none and spoils no other."""
+        try:
+            return list(await asyncio.get_running_loop().run_in_executor(self._thread, embedder.embed, texts))
+        except Exception as error:  # whatever a model library raises belongs to one of these texts
+            if len(texts) > 1:
+                return [vector for text in texts for vector in await self._vectors(embedder, [text])]
+            log.error("embedding_failed", length=len(texts[0]), error=f"{type(error).__name__}: {error}")
+            return [None]
 
     def _resolve(self, text: str, vector: Vector | None) -> None:
         future = self._waiting.pop(text)

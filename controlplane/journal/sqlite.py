@@ -237,18 +237,18 @@ class SqliteJournal:
 
     async def _select(self, query: str, parameters: tuple[Any, ...]) -> list[Recorded]:
         rows = await self._reader.execute_fetchall(QUERIES[query], parameters)
-        return [Recorded(seq, decode_event(payload)) for seq, payload in rows]
+        return [Recorded(seq, _event(seq, payload)) for seq, payload in rows]
 
     async def learned(self, tenant: str, trace_id: str) -> Learned | None:
         if (unwritten := self._unwritten.get((tenant, trace_id))) is not None:
             return unwritten
         rows = list(await self._reader.execute_fetchall(QUERIES["learned"], (tenant, trace_id)))
-        return decode_learned(rows[0][0]) if rows else None
+        return _record(rows[0][0]) if rows else None
 
     async def all_learned(self, until: int) -> list[tuple[str, Learned]]:
         await self.flush()
         rows = await self._reader.execute_fetchall(QUERIES["all_learned"], (until,))
-        return [(tenant, decode_learned(record)) for tenant, record in rows]
+        return [(tenant, _record(record)) for tenant, record in rows]
 
     async def close(self) -> None:
         self._closing = True
@@ -256,3 +256,17 @@ class SqliteJournal:
         await self._task
         await self._writer.close()
         await self._reader.close()
+
+
+def _record(payload: bytes) -> Learned:
+    try:
+        return decode_learned(payload)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise PointsmanError(f"a record of what was learnt is damaged ({error}); `pointsman rebuild`") from error
+
+
+def _event(seq: int, payload: bytes) -> AnyEvent:
+    try:
+        return decode_event(payload)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise PointsmanError(f"event {seq} of the journal is damaged ({error}); go back to a copy of it") from error

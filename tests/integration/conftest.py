@@ -54,10 +54,10 @@ class Running:
         self.stop()
 
     def stop(self) -> None:
-        """Stop in order, once."""
+        """Stop in order, once. The client's connections are closed first: a server that stops waits for them."""
+        self.client.close()
         self._server.should_exit = True
         self._thread.join()
-        self.client.close()
         self._listener.close()
 
     @property

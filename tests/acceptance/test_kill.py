@@ -1,0 +1,139 @@
+"""Twenty kills under load over one data folder: what was acknowledged is there, once, and learnt."""
+
+import asyncio
+import json
+import random
+import signal
+import sqlite3
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+
+SEED = 20_261_120
+KILLS, WORKERS = 20, 16
+FAST = {"POINTSMAN_RECOVERY_INTERVAL_S": "0.1", "POINTSMAN_EPSILON": "0.3"}
+
+
+class Ledger:
+    """What the client was told, and what it never heard of again."""
+
+    def __init__(self) -> None:
+        self.decided: list[str] = []
+        self.acknowledged: dict[str, dict[str, Any]] = {}  # trace -> the outcome that was reported
+        self.unheard: dict[str, dict[str, Any]] = {}  # reported, and the server died before it answered
+
+
+def requests(rng: random.Random, worker: int) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    """A worker's decisions, each with the outcome it will report: routes, gates alone, and gates of tasks."""
+    for n in range(10_000):
+        match rng.randrange(3):
+            case 0:
+                asked: dict[str, Any] = {"planned_action": f"make target{rng.randrange(20)}"}
+            case 1:
+                asked = {"planned_action": "make test", "task_id": f"task {worker}.{n // 5}"}
+            case _:
+                places = [{"provider": p, "sku": "s"} for p in ("a", "b", "c")]
+                asked = {"candidates": places, "context": {"region": f"r{rng.randrange(5)}"}}
+        yield asked, {"success": rng.random() < 0.6, "latency_ms": float(rng.randrange(400)), "cost": 0.1}
+
+
+async def load(url: str, ledger: Ledger, rng: random.Random, enough: int, kill: Callable[[], None]) -> None:
+    """Sixteen clients at once, until the server is killed some moment after so many acknowledgements."""
+    reached = asyncio.Event()
+    goal = len(ledger.acknowledged) + enough
+
+    async def work(client: httpx.AsyncClient, worker: int) -> None:
+        for asked, outcome in requests(random.Random(rng.random()), worker):
+            try:
+                trace_id = (await client.post("/v1/decisions", json=asked)).json()["trace_id"]
+                ledger.decided.append(trace_id)
+                ledger.unheard[trace_id] = outcome
+                answer = await client.post("/v1/feedback", json={"trace_id": trace_id, "outcome": outcome})
+            except httpx.TransportError:
+                return  # the server is dead
+            assert answer.status_code == 200, answer.text
+            ledger.acknowledged[trace_id] = ledger.unheard.pop(trace_id)
+            if len(ledger.acknowledged) >= goal:
+                reached.set()
+
+    async def killer() -> None:
+        await reached.wait()
+        await asyncio.sleep(rng.random() * 0.03)
+        kill()
+
+    limits = httpx.Limits(max_connections=WORKERS)
+    async with httpx.AsyncClient(base_url=url, timeout=60, limits=limits) as client:
+        await asyncio.gather(killer(), *(work(client, worker) for worker in range(WORKERS)))
+
+
+async def check(url: str, ledger: Ledger, since: int) -> None:
+    """After a restart: what was acknowledged in the last round is there once, and learnt or about to be."""
+    async with httpx.AsyncClient(base_url=url, timeout=60) as client:
+        for trace_id in ledger.decided[since:]:
+            response = await client.get(f"/v1/decisions/{trace_id}")
+            assert response.status_code == 200, "an answered decision is on disk"
+            if trace_id in ledger.acknowledged:
+                whole = response.json()
+                [reported] = whole["feedback"]
+                outcome = ledger.acknowledged[trace_id]
+                assert {name: reported["outcome"][name] for name in outcome} == outcome
+                assert (whole["update"] is None) == (whole["pending"] is not None)
+                assert whole["pending"] in (None, "next_decision", "window")
+        assert (await client.get("/status")).json()["recovery"]["damaged"] == []
+
+
+async def report_again(url: str, ledger: Ledger) -> None:
+    """A client that never heard an answer asks again, as it should; it may have been heard before."""
+    async with httpx.AsyncClient(base_url=url, timeout=60) as client:
+        for trace_id, outcome in list(ledger.unheard.items()):
+            answer = (await client.post("/v1/feedback", json={"trace_id": trace_id, "outcome": outcome})).json()
+            assert answer["updated"] or answer["duplicate"] or answer["pending"], answer
+            del ledger.unheard[trace_id]
+
+
+@pytest.fixture
+def ledger() -> Ledger:
+    return Ledger()
+
+
+def test_nothing_acknowledged_is_lost_when_the_server_is_killed_twenty_times_under_load(
+    start: Any, cli: Any, ledger: Ledger, tmp_path: Path
+) -> None:
+    print(f"seed {SEED}")
+    rng = random.Random(SEED)
+    server = start(**FAST)
+    for _ in range(KILLS):
+        since = len(ledger.decided)
+        asyncio.run(load(server.url, ledger, rng, rng.randrange(40, 220), server.process.kill))
+        assert server.wait() == -signal.SIGKILL
+        server = start(**FAST)
+        asyncio.run(check(server.url, ledger, since))
+        asyncio.run(report_again(server.url, ledger))
+    updates = server.get("/status")["model"]["updates"]
+    opened = server.get("/status")["open_decisions"]
+    assert server.end() == 0
+
+    with sqlite3.connect(tmp_path / "data" / "journal.db") as database:
+        assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        seqs = [seq for (seq,) in database.execute("SELECT seq FROM events ORDER BY seq")]
+        decided = Counter(ref for (ref,) in database.execute("SELECT ref FROM events WHERE kind = 'decision'"))
+        reports = Counter(ref for (ref,) in database.execute("SELECT ref FROM events WHERE kind = 'feedback'"))
+        records = {t: msgspec.json.decode(r) for t, r in database.execute("SELECT trace_id, record FROM learned")}
+    database.close()
+    assert seqs == list(range(1, len(seqs) + 1)), "no gap and no repeat"
+    assert len(ledger.acknowledged) > KILLS * 40
+    assert all(decided[trace_id] == 1 for trace_id in ledger.decided)
+    assert all(reports[trace_id] == 1 for trace_id in ledger.acknowledged), "each acknowledged report exactly once"
+    assert sum(record["update"] is not None for record in records.values()) == updates
+    assert sum(decided.values()) == len(records) + opened, "every decision is learnt or waits"
+
+    verified = cli("rebuild", "--verify", "--json")
+    assert verified.returncode == 0, verified.stderr
+    report = json.loads(verified.stdout)
+    assert report["verdict"].startswith("bit-identical to recovery-")
+    assert (report["seq"], report["differences"]) == (len(seqs), [])
