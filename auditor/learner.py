@@ -23,6 +23,7 @@ class Learner:
         self._done = state.seq  # folded, handed on and answered
         self._answers: OrderedDict[int, Answer] = OrderedDict()
         self._waiting: dict[int, asyncio.Future[Answer]] = {}
+        self._passing: list[tuple[int, asyncio.Future[None]]] = []
         self._observers: list[Callable[[Recorded, Applied], None]] = []
 
     @property
@@ -44,6 +45,16 @@ class Learner:
         future = self._waiting.setdefault(seq, asyncio.get_running_loop().create_future())
         return await asyncio.shield(future)
 
+    async def passed(self, seq: int) -> None:
+        """Wait until the event is folded; its answer stays with whoever sent it."""
+        if seq <= self._done:
+            return
+        if self.failure is not None:
+            raise self.failure
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._passing.append((seq, future))
+        await future
+
     async def run(self) -> None:
         """Fold for ever. A fold that fails is a defect: it stops the learner, and everybody who waits hears of it."""
         try:
@@ -55,6 +66,9 @@ class Learner:
             for future in self._waiting.values():
                 if not future.done():
                     future.set_exception(error)
+            for _, passing in self._passing:
+                if not passing.done():
+                    passing.set_exception(error)
             raise
 
     async def _fold(self, recorded: Recorded) -> None:
@@ -68,6 +82,14 @@ class Learner:
             observer(recorded, applied)
         self._answer(recorded.seq, applied.answer)
         self._done = recorded.seq
+        if self._passing:
+            self._let_pass(recorded.seq)
+
+    def _let_pass(self, seq: int) -> None:
+        for at, future in self._passing:
+            if at <= seq and not future.done():
+                future.set_result(None)
+        self._passing = [(at, future) for at, future in self._passing if at > seq]
 
     def _answer(self, seq: int, answer: Answer) -> None:
         future = self._waiting.pop(seq, None)

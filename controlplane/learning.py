@@ -15,6 +15,7 @@ from .contract import (
 )
 from .errors import UnknownEpisode, UnknownTrace
 from .journal import Journal
+from .lineage import holds
 from .memory.store import MemoryStore
 from .telemetry import Metrics
 
@@ -46,7 +47,7 @@ class Learning:
 
     async def _afterwards(self, tenant: str, request: FeedbackRequest, seq: int) -> FeedbackResult:
         """A report on a decision that is over: its first answer again if it is a repeat, else why it is late."""
-        learned = await self._journal.learned(tenant, request.trace_id)
+        learned = await self._learned(tenant, request.trace_id)
         if learned is None:
             return FeedbackResult(reason="the decision was unlearnt by a restore; this report is logged, not learnt")
         earlier = [r for r in await self._journal.about(tenant, request.trace_id, "feedback") if r.seq < seq]
@@ -109,9 +110,14 @@ class Learning:
         if not decided:
             raise UnknownTrace
         feedback = await self._journal.about(tenant, trace_id, "feedback")
-        return WholeTrace(
-            decided[0], feedback, await self._journal.learned(tenant, trace_id), self._pending(tenant, trace_id)
-        )
+        return WholeTrace(decided[0], feedback, await self._learned(tenant, trace_id), self._pending(tenant, trace_id))
+
+    async def _learned(self, tenant: str, trace_id: str) -> Learned | None:
+        """How a decision ended, unless a restore set that aside."""
+        learned = await self._journal.learned(tenant, trace_id)
+        if learned is None or not holds(await self._journal.checkpoints(tenant), self._learner.version, learned.seq):
+            return None
+        return learned
 
     def _pending(self, tenant: str, trace_id: str) -> str | None:
         decision = self._learner.state.of(tenant).credit.open.get(trace_id)

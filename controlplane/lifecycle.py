@@ -20,6 +20,7 @@ from .clock import Clock
 from .contract import CheckpointAnswer, CheckpointRequest, RestoreAnswer
 from .errors import SpecChanged, UnknownCheckpoint
 from .journal import Journal
+from .lineage import stretches
 from .refold import PAGE, Prefixes
 
 TEACHING = (Decided, Reported, Validated, WindowClosed, TrajectoryClosed, EpisodeDeleted, SkillRetired)
@@ -35,7 +36,8 @@ class Lifecycle:
         self._prefixes, self._clock = prefixes, clock
 
     async def create(self, tenant: str, request: CheckpointRequest) -> CheckpointAnswer:
-        """Keep the learnt state of this moment under a name."""
+        """Keep the learnt state of this moment under a name: everything that was answered before is in it."""
+        await self._learner.passed(self._journal.last_seq)
         seq = self._learner.version
         payload = self._learner.state.dump_tenant(tenant)
         event = Checkpointed(
@@ -84,12 +86,9 @@ class Lifecycle:
 
     async def _learnt_since(self, tenant: str, seq: int) -> int:
         """How many events past `seq` the present state has learnt from; an earlier restore set others aside."""
-        until, count = self._learner.version, 0
-        for mark in reversed(await self._journal.checkpoints(tenant)):
-            if isinstance(mark.event, Restored) and mark.seq <= until:
-                count += await self._taught(tenant, max(seq, mark.seq), until)
-                until = mark.event.seq
-        return count + await self._taught(tenant, seq, until)
+        marks = await self._journal.checkpoints(tenant)
+        folded = stretches(marks, self._learner.version)
+        return sum([await self._taught(tenant, max(seq, after), until) for after, until in folded])
 
     async def _taught(self, tenant: str, after: int, until: int) -> int:
         """How many events in (after, until] changed what the tenant had learnt."""

@@ -27,6 +27,7 @@ from .executor.advice import skill_answer
 from .executor.evidence import recall_matches
 from .journal import Journal
 from .llm.local import classify, clean, root_cause
+from .memory.actions import normalise
 from .memory.ranking import Match
 from .memory.store import EpisodeRecord, MemoryStore, episode_text, plan_text
 
@@ -172,7 +173,8 @@ def _episode(request: CaptureRequest) -> Episode:
         name: getattr(request, name) for name in request.__struct_fields__ if name in Episode.__struct_fields__
     }
     fields.update(error_trace=trace, error_class=request.error_class or classify(trace))
-    what = [fields[n] for n in ("namespace", "goal", "planned_action", "error_trace", "resolution", "tool_chain")]
+    what = [fields[name] for name in ("namespace", "goal", "planned_action", "resolution", "tool_chain")]
+    what.append(normalise(trace))  # paths and numbers change from run to run; the failure is the same
     where = [fields["environment"], fields["preconditions"]]
     digest = blake2b(msgspec.json.encode([what, where], order="sorted"), digest_size=16).hexdigest()
     return Episode(**fields, digest=digest)

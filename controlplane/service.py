@@ -131,9 +131,14 @@ class Service:
         for task in self._tasks[1:]:
             task.cancel()
         await asyncio.gather(*self._tasks[1:], return_exceptions=True)
-        if self.healthy:
-            await self._caught_up()
-            await self.background.write_recovery()
+        try:
+            if self.healthy:
+                await self._caught_up()
+                await self.background.write_recovery()
+        finally:  # a recovery file that cannot be written must not leave threads that keep the process alive
+            await self._let_go()
+
+    async def _let_go(self) -> None:
         self._tasks[0].cancel()
         await asyncio.gather(self._tasks[0], return_exceptions=True)
         await self.journal.close()

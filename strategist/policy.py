@@ -23,7 +23,7 @@ class PolicySettings(msgspec.Struct, frozen=True, kw_only=True):
     step: StepSize = StepSize()
     epsilon: EpsilonDecay = EpsilonDecay()
     kappa: float = 10.0  # pseudo-visits by which a cell is shrunk towards its parent
-    prior_value: float = 0.3  # where the rule's action starts
+    prior_value: float = 0.8  # where the rule's action starts
     prior_visits: int = 3  # how many visits that start is worth
     apprentice_share: float = 0.05  # total probability of everything the rule did not choose
 

@@ -1,7 +1,5 @@
 """What the gate says beyond its verdict: the reflection, hints, the suggested command, and what it rests on."""
 
-from collections.abc import Sequence
-
 from auditor.fold import TenantFold
 
 from ..contract import Reflection, SkillAnswer, SupportingEpisode
@@ -10,7 +8,7 @@ from ..llm.local import root_cause
 from ..memory.ranking import Match
 from ..memory.store import EpisodeRecord
 from .evidence import Assessment, GateEvidence
-from .rule import PROCEED, REWRITE
+from .rule import PROCEED, REWRITE, Thresholds
 
 CITED = 3
 
@@ -19,7 +17,7 @@ def reflect(evidence: GateEvidence) -> Reflection:
     """The local reflector's answer: the best match's cause, and the best known resolution."""
     if not evidence.matches:
         return Reflection()
-    resolved = evidence.suggestion or next((m for m in evidence.matches if m.record.episode.resolution), None)
+    resolved = _resolved(evidence)
     cause = next((c for m in evidence.matches if (c := root_cause(m.record.episode.error_trace))), "")
     return Reflection(
         id=new_id("rf"),
@@ -27,6 +25,19 @@ def reflect(evidence: GateEvidence) -> Reflection:
         root_cause=cause or evidence.matches[0].record.episode.error_class,
         resolution=resolved.record.episode.resolution if resolved else None,
     )
+
+
+def _resolved(evidence: GateEvidence) -> Match | None:
+    """The best known resolution that fits: the proven one, else one noted under conditions not contradicted."""
+    fit = Thresholds().rewrite_precondition
+    noted = (m for m in evidence.matches if m.record.episode.resolution and m.precondition >= fit)
+    return evidence.suggestion or next(noted, None)
+
+
+def cited(evidence: GateEvidence) -> list[Match]:
+    """The matches an answer rests on: the best few, and always the one whose resolution it quotes."""
+    best, resolved = evidence.matches[:CITED], _resolved(evidence)
+    return best if resolved is None or resolved in best else [*best[: CITED - 1], resolved]
 
 
 def hints(evidence: GateEvidence, reflection: Reflection) -> list[str]:
@@ -66,8 +77,8 @@ def reason(evidence: GateEvidence, verdict: str, said: Assessment, *, abstained:
     return f"{verdict} at {known}; nearest failure: {best.goal[:120]!r} ({best.error_class})."
 
 
-def supporting(matches: Sequence[Match], fold: TenantFold) -> list[SupportingEpisode]:
-    return [_supporting(match, fold) for match in matches[:CITED]]
+def supporting(evidence: GateEvidence) -> list[SupportingEpisode]:
+    return [_supporting(match, evidence.fold) for match in cited(evidence)]
 
 
 def _supporting(match: Match, fold: TenantFold) -> SupportingEpisode:
@@ -96,7 +107,7 @@ def skill_answer(record: EpisodeRecord, fold: TenantFold) -> SkillAnswer:
         goal=record.episode.goal,
         resolution=record.episode.resolution,
         error_class=record.episode.error_class,
-        preconditions={**record.episode.environment, **record.episode.preconditions},
+        preconditions=record.conditions,
         validations=validations.total,
         success_rate=round(validations.success_rate, 4),
     )

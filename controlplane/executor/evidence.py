@@ -10,7 +10,7 @@ from strategist.features.bins import Fact
 
 from ..contract import DecisionRequest
 from ..embedding import Vector
-from ..memory.actions import family_of, is_destructive, signature, tool_of
+from ..memory.actions import family_of, is_destructive, normalise, signature, tool_of
 from ..memory.preconditions import match
 from ..memory.ranking import Match, recency, worth
 from ..memory.store import EpisodeRecord, Space
@@ -40,6 +40,7 @@ class GateEvidence(Evidence, kw_only=True):
     """Everything the gate's masks, risk and advice rest on."""
 
     fold: TenantFold
+    planned: str
     text: str
     vector: Vector | None
     matches: list[Match]  # similar failures above the retrieval threshold, best first
@@ -71,7 +72,7 @@ def _match(
     return Match(
         record=record,
         similarity=max(0.0, min(1.0, similarity)),
-        precondition=match({**record.episode.environment, **record.episode.preconditions}, current),
+        precondition=match(record.conditions, current),
         recency=recency(now - record.at),
         worth=worth(validations.successes, validations.failures),
     )
@@ -88,9 +89,11 @@ def gather(
     own = fold.cases.of(request.namespace, own_signature)
     everything = [] if vector is None else recall_matches(space, fold, vector, request.environment, now, NEIGHBOURS)
     near = [] if vector is None else _near_cases(space, fold, request.namespace, own_signature, vector)
-    matches = [m for m in everything if m.similarity >= at.hint]
+    matches = [m for m in everything if m.similarity >= at.hint and _speaks_against(m, request, planned)]
     skills = [m for m in matches if _is_skill(fold, m.record.episode_id)]
-    suggestion = next((m for m in matches if _proven(fold, m.record)), None)
+    suggestion = next(
+        (m for m in matches if m.precondition >= at.rewrite_precondition and _proven(fold, m.record)), None
+    )
     nearest = max([m.similarity for m in everything] + [c.similarity for c in near], default=0.0)
     closest = max(matches, key=lambda m: (m.similarity, m.precondition), default=None)
     rule = verdict(
@@ -113,6 +116,7 @@ def gather(
         rule=rule,
         signature=own_signature,
         fold=fold,
+        planned=planned,
         text=text,
         vector=vector,
         matches=matches,
@@ -124,6 +128,20 @@ def gather(
         new_signature=own_signature not in space.signatures,
         suggestion=suggestion,
     )
+
+
+def _speaks_against(match: Match, request: DecisionRequest, planned: str) -> bool:
+    """A failure says nothing against its own fix, nor against another command its own task tries next."""
+    episode = match.record.episode
+    if same_command(planned, episode.planned_action):
+        return True
+    if episode.resolution and same_command(planned, episode.resolution):
+        return False
+    return request.task_id is None or episode.task_id != request.task_id
+
+
+def same_command(one: str, other: str) -> bool:
+    return normalise(one) == normalise(other)
 
 
 def _near_cases(space: Space, fold: TenantFold, namespace: str, own: str, vector: Vector) -> list[NearCase]:

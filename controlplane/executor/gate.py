@@ -16,9 +16,10 @@ from ..embedding import BatchingEmbedder, EmbeddingUnavailable, Vector
 from ..memory.store import MemoryStore, plan_text
 from . import advice
 from .evidence import GateEvidence, gather
+from .masks import defensible, with_evidence
 from .point import Decided, Executed, Features, Point
 from .risk import assess
-from .rule import BLOCK, HINT, PROCEED, REWRITE, VERDICTS
+from .rule import PROCEED, VERDICTS
 
 TIERS = ("cached", "cheap", "premium")
 
@@ -56,7 +57,8 @@ class GatePoint(Point[GateEvidence]):
     ) -> Eligible:
         if head == "tier":
             return _no_tier(taken[0].action)
-        allowed = _defensible(evidence)
+        rule_acts = policy.settings.mode == "apprentice"
+        allowed = with_evidence(evidence) if rule_acts else defensible(evidence)
         situation = Situation(state, allowed.actions, evidence.rule)
         evidence.said = assess(evidence, policy, situation)
         if evidence.said.risk <= self._risk_ceiling:
@@ -71,7 +73,7 @@ class GatePoint(Point[GateEvidence]):
         abstained = evidence.vector is None or said.evidence == 0
         intervenes = verdict != PROCEED
         reflection = advice.reflect(evidence) if intervenes else Reflection()
-        cited = evidence.matches[: advice.CITED] if intervenes else []
+        cited = advice.cited(evidence) if intervenes else []
         record: dict[str, Any] = {
             "reason": advice.reason(evidence, verdict, said, abstained=abstained),
             "hints": advice.hints(evidence, reflection) if intervenes else [],
@@ -129,7 +131,7 @@ class GatePoint(Point[GateEvidence]):
             hints=record["hints"],
             suggested_action=record["suggested_action"],
             reflection=record["reflection"],
-            supporting_episodes=advice.supporting(evidence.matches, evidence.fold) if intervenes else [],
+            supporting_episodes=advice.supporting(evidence) if intervenes else [],
             skills=[advice.skill_answer(m.record, evidence.fold) for m in evidence.skills] if intervenes else [],
             explanations=Explanations(
                 q_value=verdict.q_value,
@@ -142,19 +144,6 @@ class GatePoint(Point[GateEvidence]):
             ),
             degraded=evidence.degraded,
         )
-
-
-def _defensible(evidence: GateEvidence) -> Eligible:
-    """Interventions need evidence against the action; a suggestion needs a fix that was run and worked.
-
-    Without a vector the answer abstains, so nothing but PROCEED can be meant.
-    """
-    if evidence.vector is None or not (evidence.matches or evidence.own.failures):
-        why = "memory cannot be searched" if evidence.vector is None else "no similar failure is remembered"
-        return Eligible(actions=(PROCEED,), masked={HINT: why, REWRITE: why, BLOCK: why})
-    if evidence.suggestion is None:
-        return Eligible(actions=(PROCEED, HINT, BLOCK), masked={REWRITE: "no validated fix is known"})
-    return Eligible(actions=VERDICTS)
 
 
 def _no_tier(verdict: str) -> Eligible:

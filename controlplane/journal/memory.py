@@ -6,6 +6,7 @@ from auditor.answers import Learned
 from auditor.events import AnyEvent, Purged, Recorded
 
 from .codec import decode_event, encode_event
+from .port import check_size
 from .tail import Tail
 
 MEMORY_KINDS = ("capture", "signature", "episode_deleted")
@@ -21,6 +22,7 @@ class MemoryJournal:
         self._tail = Tail()
 
     async def append(self, *events: AnyEvent) -> int:
+        check_size(events)
         first = self.last_seq + 1
         self._rows.extend(encode_event(event) for event in events)
         self.last_seq += len(events)

@@ -6,6 +6,14 @@ from typing import Protocol
 from auditor.answers import Learned
 from auditor.events import AnyEvent, Recorded
 
+MOST = 4096  # events one append may hold, so that a group stays under SQLite's limit of bound values
+
+
+def check_size(events: Sequence[AnyEvent]) -> None:
+    """Raises ValueError for an append of nothing, or of too much."""
+    if not 0 < len(events) <= MOST:
+        raise ValueError(f"an append holds 1 to {MOST} events, not {len(events)}")
+
 
 class Journal(Protocol):
     """An append-only event log with a server sequence number. Reading never blocks writing."""

@@ -23,13 +23,13 @@ from auditor.events import AnyEvent, Purged, Recorded
 
 from ..errors import JournalUnavailable, Overloaded, PointsmanError, StorageFull
 from .codec import decode_event, decode_learned, encode_event, encode_learned
+from .port import check_size
 from .queries import QUERIES, many_rows, migrate
 from .tail import Tail
 
 log = structlog.get_logger()
 Connect = Callable[[], Awaitable[aiosqlite.Connection]]
 GROUP = 256  # events after which a commit takes no more appends
-MOST = 4096  # events one append may hold, so that a group stays under SQLite's limit of bound values
 WAITING = 20_000  # most writes waiting; beyond it requests are refused
 PAGE_BYTES = 16_384  # a group of traces spans fewer pages, so a commit makes fewer system calls
 WAL_PAGES = 256  # 4 MB of log before it is folded into the database
@@ -98,8 +98,7 @@ class SqliteJournal:
     async def append(self, *events: AnyEvent) -> int:
         if len(self._pending) >= WAITING:
             raise Overloaded
-        if not 0 < len(events) <= MOST:
-            raise ValueError(f"an append holds 1 to {MOST} events, not {len(events)}")
+        check_size(events)
         future: asyncio.Future[int] = self._promise()
         self._pending.append(_Append(future, events, tuple(map(encode_event, events))))
         self._wake.set()

@@ -10,6 +10,7 @@ from importlib import resources
 ANSI = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f\u200b-\u200f\u202a-\u202e\u2066-\u2069]")
 UNKNOWN = "unknown"
 MAX_CAUSE = 300
+MAX_LINE = 500  # what is read of a line: patterns must not be led through a whole trace without a line break
 
 CLASSES = {
     name: re.compile("|".join(patterns), re.IGNORECASE)
@@ -35,7 +36,7 @@ def classify(error_trace: str) -> str:
     >>> classify("Traceback ...\\nModuleNotFoundError: No module named 'yaml'")
     'missing_module'
     """
-    lines = [line.strip() for line in clean(error_trace).splitlines() if line.strip()]
+    lines = _lines(error_trace)
     for line in reversed(lines):
         for name, pattern in CLASSES.items():
             if pattern.search(line):
@@ -45,6 +46,10 @@ def classify(error_trace: str) -> str:
 
 def root_cause(error_trace: str) -> str:
     """The line that says what went wrong: the last speaking one, else the last one; '' for no trace."""
-    lines = [line.strip() for line in clean(error_trace).splitlines() if line.strip()]
+    lines = _lines(error_trace)
     speaking = [line for line in lines if _SPEAKING.search(line)]
     return (speaking or lines or [""])[-1][:MAX_CAUSE]
+
+
+def _lines(error_trace: str) -> list[str]:
+    return [line.strip()[:MAX_LINE] for line in clean(error_trace).splitlines() if line.strip()]

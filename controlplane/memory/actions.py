@@ -10,9 +10,10 @@ from collections.abc import Mapping
 
 DESTRUCTIVE = re.compile(
     r"(^|[\s;&|])(rm|rmdir|dd|mkfs|shred|truncate|drop|delete|destroy|purge|kill|killall|prune|wipe|format)\b"
-    r"|--force\b|--hard\b|\s-[a-z]*f\b.*\bpush\b|\bpush\b.*\s-f\b",
+    r"|--force\b|--hard\b",
     re.IGNORECASE,
 )
+_PUSH, _FORCED = re.compile(r"\bpush\b", re.IGNORECASE), re.compile(r"\s-[a-z]*f\b", re.IGNORECASE)
 FAMILIES = {
     "version control": {"git", "hg", "svn", "jj"},
     "package manager": {"pip", "pip3", "npm", "pnpm", "yarn", "apt", "apt-get", "cargo", "brew", "uv", "poetry", "gem"},
@@ -78,7 +79,9 @@ def family_of(tool: str) -> str:
 
 def is_destructive(command: str) -> bool:
     """Whether the command removes or overwrites what it names."""
-    return DESTRUCTIVE.search(command) is not None
+    if DESTRUCTIVE.search(command):
+        return True
+    return any(_PUSH.search(line) and _FORCED.search(line) for line in command.splitlines())
 
 
 def normalise(text: str) -> str:

@@ -22,6 +22,11 @@ class EpisodeRecord(msgspec.Struct):
     episode: Episode
     repeats: int = 0
 
+    @property
+    def conditions(self) -> dict[str, object]:
+        """Under which it happened."""
+        return {**self.episode.environment, **self.episode.preconditions}
+
 
 class SignatureRecord(msgspec.Struct, frozen=True):
     """An action signature with the text it is found by."""

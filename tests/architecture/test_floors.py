@@ -11,7 +11,7 @@ MAY_IMPORT = {"strategist": PURE | {"numpy", "msgspec"}, "auditor": PURE | {"num
 # siblings meet only through protocols.
 ORDER: tuple[set[str], ...] = (
     {"errors", "clock", "ids", "telemetry", "contract"},  # ground: imported by anyone
-    {"settings", "upstream"},
+    {"settings", "upstream", "lineage"},
     {"embedding", "llm", "journal", "checkpoints", "signals", "router", "demo"},  # the demo is a client: HTTP only
     {"memory"},  # searches by the vectors the embedders' port defines
     {"executor"},  # decision points

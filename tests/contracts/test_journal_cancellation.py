@@ -2,7 +2,10 @@
 
 import asyncio
 import random
+import sqlite3
 from collections.abc import Awaitable, Callable
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -115,7 +118,7 @@ async def test_closing_commits_what_came_while_records_were_being_written(
 
 
 async def test_a_flush_covers_every_record_made_before_it(
-    on_disk: Reopen, learned: Callable[..., Learned], tmp_path: object
+    on_disk: Reopen, learned: Callable[..., Learned], tmp_path: Path
 ) -> None:
     journal = await on_disk()
     for pause in range(12):
@@ -125,10 +128,9 @@ async def test_a_flush_covers_every_record_made_before_it(
             await asyncio.sleep(0)
         journal.record("default", [learned(f"late{pause}", 2)])
         await journal.flush()
-        rows = await journal._reader.execute_fetchall(
-            "SELECT count(*) FROM learned WHERE trace_id = ?", (f"late{pause}",)
-        )
-        assert list(rows) == [(1,)], "the record was on disk when the flush returned"
+        with closing(sqlite3.connect(tmp_path / "journal.db")) as database:
+            kept = database.execute("SELECT count(*) FROM learned WHERE trace_id = ?", (f"late{pause}",)).fetchone()
+        assert kept == (1,), "the record was on disk when the flush returned"
         await early
 
 

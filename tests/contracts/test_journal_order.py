@@ -8,6 +8,7 @@ import pytest
 
 from auditor.events import WindowClosed
 from controlplane.journal import Journal
+from controlplane.journal.port import MOST
 from controlplane.journal.tail import KEPT
 
 Make = Callable[[str], WindowClosed]
@@ -50,6 +51,15 @@ async def test_what_is_acknowledged_can_be_read_at_once(journal: Journal, closed
         seq = await journal.append(closed(f"t{i}"))
         assert journal.last_seq >= seq
         assert [r.event.ref for r in await journal.read(seq - 1, 1)] == [f"t{i}"]
+
+
+async def test_an_append_holds_something_and_not_too_much(journal: Journal, closed: Make) -> None:
+    for wrong in (0, MOST + 1):
+        with pytest.raises(ValueError, match=f"not {wrong}"):
+            await journal.append(*(closed("x") for _ in range(wrong)))
+    assert journal.last_seq == 0
+    assert await journal.append(*(closed("x") for _ in range(MOST))) == 1
+    assert journal.last_seq == MOST
 
 
 async def test_committed_waits_until_there_is_something(journal: Journal, closed: Make) -> None:

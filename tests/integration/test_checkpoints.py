@@ -13,7 +13,8 @@ HERE = {"context": {"region": "us"}}
 
 
 def values(server: Server) -> bytes:
-    """The learnt state of the one tenant, as bytes."""
+    """The learnt state of the one tenant, as bytes, once everything that was answered is in it."""
+    server.until(lambda: server.get("/status")["journal"]["learner_lag"] == 0)
     dump: bytes = server.service.learner.state.dump_tenant("default")
     return dump
 
@@ -77,6 +78,16 @@ def test_a_decision_open_at_the_checkpoint_can_be_reported_on_again(serve: Serve
     assert server.get("/status")["model"]["updates"] == 1
 
 
+def test_a_checkpoint_holds_every_decision_that_was_answered_before_it(serve: Serve) -> None:
+    server = serve()
+    for _ in range(10):
+        traces = [server.route("a/1", "b/2", **HERE)["trace_id"] for _ in range(3)]
+        created = server.post("/v1/checkpoints", {}, 201)
+        server.post(f"/v1/checkpoints/{created['checkpoint_id']}/restore")
+        for trace_id in traces:
+            assert server.feedback(trace_id, **GOOD)["updated"] is True
+
+
 def test_a_decision_made_after_the_checkpoint_is_no_longer_learnt_from(serve: Serve) -> None:
     server = serve()
     created = server.post("/v1/checkpoints", {}, 201)
@@ -86,6 +97,25 @@ def test_a_decision_made_after_the_checkpoint_is_no_longer_learnt_from(serve: Se
     assert answer["updated"] is False
     assert "restore" in answer["reason"]
     assert server.get("/status")["model"]["updates"] == 0
+
+
+def test_what_was_learnt_after_the_checkpoint_is_shown_as_unlearnt(serve: Serve) -> None:
+    server = serve()
+    early = server.post("/v1/checkpoints", {"name": "early"}, 201)["checkpoint_id"]
+    decided = server.route("a/1", **HERE)["trace_id"]
+    server.feedback(decided, **GOOD)
+    late = server.post("/v1/checkpoints", {"name": "late"}, 201)["checkpoint_id"]
+    assert server.get(f"/v1/decisions/{decided}")["update"] is not None
+
+    server.post(f"/v1/checkpoints/{early}/restore")
+    assert server.get(f"/v1/decisions/{decided}")["update"] is None
+    again = server.feedback(decided, **GOOD)
+    assert (again["updated"], again["duplicate"]) == (False, False)
+    assert "unlearnt by a restore" in again["reason"]
+
+    server.post(f"/v1/checkpoints/{late}/restore")
+    assert server.get(f"/v1/decisions/{decided}")["update"] is not None
+    assert server.feedback(decided, **GOOD)["duplicate"] is True
 
 
 def test_a_restore_survives_a_restart(serve: Serve) -> None:

@@ -28,6 +28,8 @@ def live(server: Any, times: int = 12) -> None:
 
 
 def learnt(server: Any) -> bytes:
+    """The learnt state, once everything that was answered is in it."""
+    server.until(lambda: server.get("/status")["journal"]["learner_lag"] == 0)
     dump: bytes = server.service.learner.state.dump()
     return dump
 

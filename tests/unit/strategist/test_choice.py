@@ -108,9 +108,9 @@ def test_apprentice_whose_rule_is_masked_falls_back_on_the_table() -> None:
 
 
 def test_rules_action_has_a_head_start_where_nothing_is_known() -> None:
-    """The fixed rule is the prior: 0.3 for its action, 0 for the rest."""
+    """The fixed rule is the prior: 0.8 for its action, 0 for the rest."""
     chosen = choose(policy(values={}), ("PROCEED", "HINT"), rule="HINT")
-    assert chosen.q_values == (0.0, 0.3)
+    assert chosen.q_values == (0.0, 0.8)
     assert chosen.action == "HINT"
 
 

@@ -73,8 +73,8 @@ def test_maximum_runs_over_the_next_decisions_logged_eligible_set() -> None:
 
 
 def test_next_state_nobody_knows_is_worth_the_rules_head_start() -> None:
-    """1 + 0.9 * 0.3 = 1.27 where a rule speaks, 1 where none does."""
-    for rule, expected in (("left", 1.27), (None, 1.0)):
+    """1 + 0.9 * 0.8 = 1.72 where a rule speaks, 1 where none does."""
+    for rule, expected in (("left", 1.72), (None, 1.0)):
         successor = Situation(state("unknown"), ("left", "right"), rule)
         update = Policy(PolicySettings()).fold(Transition.transition(step("s", "left"), 1.0, GAMMA, successor))
         assert update.target == pytest.approx(expected, rel=1e-12)
