@@ -16,7 +16,7 @@ from . import servers
 from .load import closed_loop, open_loop, request_bytes
 
 REGIONS = ("us-west", "us-east", "eu-west", "eu-north", "ap-south")
-ROUNDS, REQUESTS, WARM_UP, CONNECTIONS = 3, 12_000, 2_000, 32
+ROUNDS, REQUESTS, WARM_UP, CONNECTIONS = 9, 8_000, 2_000, 32
 RATE, SECONDS = 1000.0, 15.0
 
 

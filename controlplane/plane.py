@@ -55,10 +55,9 @@ class Plane:
         executed = await point.execute(evidence, request, heads)
         watch.lap("execute")
         trace = self._trace(point, request, evidence, policy, heads, executed)
-        await self._journal.append(
-            DecidedEvent(tenant=tenant, at=self._clock.now(), trace=trace),
-            *(msgspec.structs.replace(event, at=self._clock.now()) for event in executed.events),
-        )
+        at = self._clock.now()
+        beside = [msgspec.structs.replace(event, at=at) for event in executed.events]
+        await self._journal.append(DecidedEvent(tenant=tenant, at=at, trace=trace), *beside)
         watch.lap("journal")
         self._count(trace, evidence, watch)
         decided = Decided(
@@ -125,8 +124,7 @@ class Plane:
             provider = "none" if point == "gate" else OTHER
             counter = self._counters[key] = self._metrics.decisions.labels(point, provider, action, exploration)
         counter.inc()
-        for phase, ms in watch.phases_ms.items():
-            self._metrics.decision_latency.observe(phase, ms / 1000.0)
+        self._metrics.decision_latency.observe(watch.phases_ms)
         for part in evidence.degraded:
             self._metrics.degraded.labels(part).inc()
 

@@ -43,6 +43,7 @@ def serve(settings: Settings, announce: Callable[[str], None]) -> None:
         proxy_headers=False,
     )
     gc.set_threshold(*GC_THRESHOLD)
+    gc.freeze()  # what is there by now stays for good
     server = _Server(config, lambda: announce(f"http://{settings.host}:{listener.getsockname()[1]}"))
     try:
         server.run(sockets=[listener])

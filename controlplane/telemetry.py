@@ -3,7 +3,7 @@
 import logging
 import sys
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import accumulate
 
 import structlog
@@ -24,13 +24,16 @@ class PhaseLatencies(Collector):
         self._counts: dict[str, list[int]] = {}  # per phase, one more than there are bounds
         self._sums: dict[str, float] = {}
 
-    def observe(self, phase: str, seconds: float) -> None:
-        counts = self._counts.get(phase)
-        if counts is None:
-            counts = self._counts[phase] = [0] * (len(LATENCY_BUCKETS) + 1)
-            self._sums[phase] = 0.0
-        counts[bisect_left(LATENCY_BUCKETS, seconds)] += 1
-        self._sums[phase] += seconds
+    def observe(self, phases_ms: Mapping[str, float]) -> None:
+        """Count one decision's phases."""
+        for phase, ms in phases_ms.items():
+            counts = self._counts.get(phase)
+            if counts is None:
+                counts = self._counts[phase] = [0] * (len(LATENCY_BUCKETS) + 1)
+                self._sums[phase] = 0.0
+            seconds = ms / 1000.0
+            counts[bisect_left(LATENCY_BUCKETS, seconds)] += 1
+            self._sums[phase] += seconds
 
     def collect(self) -> Iterator[HistogramMetricFamily]:
         """The histogram in Prometheus's cumulative form."""

@@ -113,5 +113,9 @@ class BackoffTable(QTable):
 
     def visits(self, state: State, action: str) -> int:
         """Visits of the action in the best-known finest cell of the state."""
-        finest = (self.rows.get(chain[-1], {}).get(action) for chain in state.chains)
-        return max((cell.visits for cell in finest if cell), default=0)
+        best = 0
+        for chain in state.chains:
+            row = self.rows.get(chain[-1])
+            if row is not None and action in row:
+                best = max(best, row[action].visits)
+        return best

@@ -18,7 +18,8 @@ from ..errors import InvalidRequest, TooLarge, UnsupportedMedia
 MAX_BODY = 256 * 1024
 MAX_DEPTH = 32
 MAX_INT = 2**53
-_SUSPICIOUS = re.compile(rb"\\u0000|\d{16}|\d[eE]")
+_NUL = rb"\u0000"
+_LONG_NUMBER = re.compile(rb"[0-9](?:[eE]|[0-9]{15})")  # starts with one class, which the engine finds fast
 # a string never gives back what it took, closed or not: its bytes are looked at once
 _MARKS = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
 _decoder = msgspec.json.Decoder()
@@ -64,7 +65,7 @@ def admit(body: bytes) -> Any:
         value = _decoder.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise InvalidRequest(f"the body is not valid JSON: {error}") from error
-    if len(body) > MAX_TEXT or _SUSPICIOUS.search(body):
+    if len(body) > MAX_TEXT or _NUL in body or _LONG_NUMBER.search(body):
         for path, wrong in _out_of_bounds(value, "$"):
             raise InvalidRequest(f"{path}: {wrong}", errors=[{"path": path, "detail": wrong}])
     return value

@@ -99,7 +99,7 @@ def test_request_forbids_fields_it_does_not_know_at_any_depth(request_type: type
     [
         (DecisionRequest, b'{"planed_action": "ls"}'),
         (DecisionRequest, b'{"candidates": [{"provider": "a", "sku": "b", "price": 1}]}'),
-        (contract.FeedbackRequest, b'{"trace_id": "t", "outcome": {"succes": true}}'),
+        (contract.FeedbackRequest, b'{"trace_id": "t", "outcome": {"won": true}}'),
         (FeatureSpec, b'{"point": "p", "version": 1, "features": {}, "tilings": [], "extra": 1}'),
         (settings.Settings, b'{"prot": 1}'),
     ],
