@@ -99,7 +99,7 @@ def gather(
     rule = verdict(
         closest.similarity if closest else 0.0,
         closest.precondition if closest else 0.0,
-        max((m.similarity for m in skills), default=0.0),
+        max((m.similarity for m in skills if m.precondition >= at.rewrite_precondition), default=0.0),
         suggestion=suggestion is not None,
         at=at,
     )
