@@ -109,7 +109,7 @@ def decide(
     """
     answer = _call("POST", "/v1/decisions", {"planned_action": action, "goal": goal, "task_id": task_id}, url)
     _show(answer, json, lambda: _lines(
-        f"{answer['action']}  {answer['reason']}",
+        answer["reason"] if answer["reason"].startswith(answer["action"]) else f"{answer['action']}  {answer['reason']}",
         *answer["hints"],
         *([f"instead: {answer['suggested_action']}"] if answer["suggested_action"] else []),
         f"trace {answer['trace_id']} · risk {answer['risk']} · evidence {answer['evidence']}",
