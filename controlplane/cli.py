@@ -108,8 +108,9 @@ def decide(
       task_id: The task it belongs to.
     """
     answer = _call("POST", "/v1/decisions", {"planned_action": action, "goal": goal, "task_id": task_id}, url)
+    verdict, reason = answer["action"], answer["reason"]
     _show(answer, json, lambda: _lines(
-        answer["reason"] if answer["reason"].startswith(answer["action"]) else f"{answer['action']}  {answer['reason']}",
+        reason if reason.startswith(verdict) else f"{verdict}  {reason}",
         *answer["hints"],
         *([f"instead: {answer['suggested_action']}"] if answer["suggested_action"] else []),
         f"trace {answer['trace_id']} · risk {answer['risk']} · evidence {answer['evidence']}",
