@@ -198,13 +198,16 @@ class TenantFold:
             else self.credit.open.get(event.trace_id)
         )
         trace_id = decision.trace_id if decision else event.trace_id
-        counted = event.trace_id is None or not self.skills.counted(event.episode_id, event.trace_id)
+        repeat = event.trace_id is not None and self.skills.counted(event.episode_id, event.trace_id)
+        counted = event.applied_suggestion and not repeat
         if counted:
             self.skills.count(event.episode_id, trace_id, event.success)
         skill = promotion.review(self.skills, event.episode_id, seq, self.rules.promotion)
         learned: tuple[Learned, ...] = ()
         updated, reason, report = False, None, None
-        if not counted:
+        if not event.applied_suggestion:
+            reason = "the suggestion was not applied, so this says nothing about the fix"
+        elif repeat:
             reason = "this decision's validation was counted before"
         elif decision is None:
             reason = "no open decision rests on this episode; the validation counts for the episode"

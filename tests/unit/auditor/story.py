@@ -132,7 +132,9 @@ class Story:
         assert isinstance(result, FeedbackResult)
         return result
 
-    def validate(self, episode_id: int, success: bool = True, trace_id: str | None = None) -> ValidationResult:
+    def validate(
+        self, episode_id: int, success: bool = True, trace_id: str | None = None, *, applied: bool = True
+    ) -> ValidationResult:
         result = self.tell(
             Validated(
                 tenant=self.tenant,
@@ -140,7 +142,7 @@ class Story:
                 episode_id=episode_id,
                 trace_id=trace_id,
                 success=success,
-                applied_suggestion=True,
+                applied_suggestion=applied,
             )
         ).answer
         assert isinstance(result, ValidationResult)

@@ -84,6 +84,14 @@ def test_validation_that_joined_a_decision_is_that_traces_one(story: Story) -> N
     assert story.validate(EPISODE, trace_id="t1").validations == 1
 
 
+def test_validation_of_a_fix_that_was_not_applied_says_nothing_about_it(story: Story) -> None:
+    for _ in range(3):
+        answer = story.validate(7, applied=False)
+    assert (answer.updated, answer.validations, answer.promoted_to_skill) == (False, 0, False)
+    assert answer.reason is not None
+    assert "not applied" in answer.reason
+
+
 def test_without_a_trace_every_call_counts(story) -> None:
     """As in the Vritti seed: three calls of an old client promote, though one decision is open all the while."""
     story.decide("t1", "HINT", task="job", cited=(EPISODE,))
