@@ -9,6 +9,7 @@ import msgspec
 
 from strategist import Situation, Step, Transition
 
+from .cases import as_advised
 from .feedback import Outcome
 from .rewards import Report
 from .trace import BLOCK, PROCEED, LearnOn, Trace
@@ -29,6 +30,8 @@ class OpenDecision(msgspec.Struct, kw_only=True, gc=False):
     terminal: bool
     cited: tuple[int, ...]
     signature: str | None
+    conditions: tuple[str, ...] = ()
+    advised: str | None = None
     outcomes: tuple[Outcome, ...] = ()
     logged: tuple[Outcome, ...] = ()  # came after the reward; they teach nothing
     validation: bool | None = None
@@ -49,6 +52,8 @@ class OpenDecision(msgspec.Struct, kw_only=True, gc=False):
             terminal=trace.terminal,
             cited=trace.cited,
             signature=trace.signature,
+            conditions=trace.conditions,
+            advised=trace.advised,
         )
 
     @property
@@ -85,10 +90,13 @@ class OpenDecision(msgspec.Struct, kw_only=True, gc=False):
     def ready(self) -> bool:
         return self.report is not None and (self.ended or self.successor is not None)
 
-    def planned_action_ran(self) -> bool:
-        """Whether the last outcome is that of the action as it was planned, without the advice."""
+    @property
+    def ran(self) -> tuple[str | None, tuple[str, ...]]:
+        """(signature, conditions) of what the last outcome is about: the plan, the advice, or None: nobody said."""
         last = self.outcomes[-1]
-        return self.action == PROCEED or last.overridden or last.applied_suggestion is False
+        if self.action == PROCEED or last.overridden or last.applied_suggestion is False:
+            return self.signature, self.conditions
+        return self.advised if last.applied_suggestion else None, as_advised(self.conditions)
 
     def transition(self, gamma: float) -> Transition:
         """The transition of a scored decision; one closed without successor is truncated."""

@@ -13,7 +13,7 @@ from strategist import Policy, PolicySnapshot, Update
 
 from . import promotion
 from .answers import Answer, FeedbackResult, Learned, ValidationResult
-from .cases import Cases
+from .cases import Cases, CasesDump
 from .credit import Credit, OpenDecision, TaskDump
 from .events import (
     AnyEvent,
@@ -51,7 +51,7 @@ class TenantDump(msgspec.Struct, frozen=True, kw_only=True):
     counts: dict[str, PointCounts]
     open: list[OpenDecision]
     trajectories: list[TaskDump]
-    cases: list[tuple[str, str, int, int]]
+    cases: CasesDump
     validations: list[tuple[int, int, int, list[str]]]
     skills: list[Skill]
 
@@ -188,8 +188,9 @@ class TenantFold:
 
     def _observe_case(self, decision: OpenDecision, outcome: Outcome) -> None:
         """Such an outcome completes the reward, so a decision is counted once."""
-        if decision.signature is not None and outcome.success is not None and decision.planned_action_ran():
-            self.cases.observe(decision.namespace, decision.signature, outcome.success)
+        signature, conditions = decision.ran
+        if signature is not None and outcome.success is not None:
+            self.cases.observe(decision.namespace, signature, conditions, outcome.success)
 
     def _validated(self, seq: int, event: Validated) -> Applied:
         decision = (

@@ -32,6 +32,9 @@ class Validations(msgspec.Struct):
         return self.successes / self.total if self.total else 0.0
 
 
+NONE = Validations()  # of an episode nobody spoke about; never written to
+
+
 class Skills:
     """All validations and skills of a tenant."""
 
@@ -40,7 +43,7 @@ class Skills:
         self.by_episode: dict[int, Skill] = {}
 
     def of(self, episode_id: int) -> Validations:
-        return self.validations.get(episode_id, Validations())
+        return self.validations.get(episode_id, NONE)
 
     def by_id(self, skill_id: int) -> Skill | None:
         return next((skill for skill in self.by_episode.values() if skill.skill_id == skill_id), None)

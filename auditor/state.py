@@ -9,7 +9,7 @@ from .events import AnyEvent, Configured, Recorded, Restored
 from .fold import Applied, TenantDump, TenantFold
 from .rules import Rules
 
-FORMAT = 1
+FORMAT = 2
 
 
 class StateDump(msgspec.Struct, frozen=True, kw_only=True):

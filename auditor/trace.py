@@ -34,6 +34,8 @@ class Trace(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     terminal: bool  # whether the task ends here unless the feedback says otherwise
     cited: tuple[int, ...] = ()  # episodes the answer rests on
     signature: str | None = None  # of the action as planned, for the cases
+    conditions: tuple[str, ...] = ()  # `key=value`, under which it is to run
+    advised: str | None = None  # signature of the command the answer offers instead
     abstained: bool = False
     degraded: tuple[str, ...] = ()
     execution: dict[str, Any]

@@ -109,6 +109,8 @@ class Plane:
             terminal=point.name != "gate" or request.task_id is None,
             cited=executed.cited,
             signature=evidence.signature,
+            conditions=evidence.conditions,
+            advised=executed.advised,
             abstained=executed.abstained,
             degraded=evidence.degraded,
             execution=executed.record,
@@ -151,8 +153,8 @@ def choose(
         eligible = point.eligible(head, evidence, policy, state, taken)
         if taken and not eligible.actions:
             break
-        rule = evidence.rule if not taken else None
+        prior = evidence.prior if not taken else None
         if taken:
             state = state.after(taken[-1].head, taken[-1].action)
-        taken.append(policy.choose(head, state, eligible, rng, rule))
+        taken.append(policy.choose(head, state, eligible, rng, prior))
     return tuple(taken)

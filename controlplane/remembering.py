@@ -54,8 +54,7 @@ class Remembering:
           UnknownTrace: it names a decision this tenant does not have.
           EmbedderLoading: the model is not there yet.
         """
-        if request.trace_id is not None and not await self._journal.about(tenant, request.trace_id, "decision"):
-            raise UnknownTrace
+        await self._known_trace(tenant, request.trace_id)
         episode = _episode(request)
         space = self._memory.space(tenant, request.namespace)
         duplicate_of = space.by_digest.get(episode.digest)
@@ -76,6 +75,12 @@ class Remembering:
                 root_cause=root_cause(episode.error_trace),
             ),
         )
+
+    async def _known_trace(self, tenant: str, trace_id: str | None) -> None:
+        if trace_id is None or trace_id in self._fold(tenant).credit.open:
+            return
+        if not await self._journal.about(tenant, trace_id, "decision"):
+            raise UnknownTrace
 
     async def _with_vector(self, episode: Episode) -> Episode:
         try:
@@ -203,6 +208,6 @@ def _result(match: Match) -> SearchResult:
 def _shown(record: EpisodeRecord) -> dict[str, Any]:
     """The episode as it was captured, without its vector."""
     shown: dict[str, Any] = msgspec.to_builtins(record.episode)
-    shown["root_cause"] = root_cause(record.episode.error_trace)
+    shown["root_cause"] = record.cause
     del shown["vector"], shown["digest"]
     return shown

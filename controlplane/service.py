@@ -58,7 +58,7 @@ class Service:
         self.signals = Signals(settings.psi_url, upstream, clock, self.metrics, ttl_s=settings.cache_ttl_s)
         self.router = Router(settings.router_url, upstream, self.metrics)
         points = (
-            GatePoint(self.memory, self.embedder, settings.risk_ceiling),
+            GatePoint(self.memory, self.embedder, settings),
             RoutePoint(self.signals, self.router, self.embedder),
         )
         self.rules = rules_of(settings, {point.name: point.features.spec_hash for point in points})

@@ -20,6 +20,7 @@ from .errors import BadSetting
 
 PREFIX = "POINTSMAN_"
 Share = Annotated[float, Meta(ge=0, le=1)]
+Threshold = Annotated[float, Meta(ge=0, le=2)]
 Seconds = Annotated[float, Meta(gt=0, le=10**9)]
 
 
@@ -60,6 +61,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     route_mode: Annotated[Mode, _help("The same for routing; there is no rule to be an apprentice of.")] = "learning"
     apprentice_share: Annotated[Share, _help("Probability an apprentice spreads over the other actions.")] = 0.05
     risk_ceiling: Annotated[Share, _help("Above this risk, verdicts laxer than the preferred one are not drawn.")] = 0.8
+    rule_skill: Annotated[Threshold, _help("The fixed rule: similarity of a skill for REWRITE; above 1, never.")] = 0.85
+    rule_block: Annotated[Threshold, _help("The fixed rule: similarity of a failure for BLOCK; above 1, never.")] = 0.90
+    rule_block_precondition: Annotated[Share, _help("The fixed rule: fit of that failure's conditions for BLOCK.")] = (
+        0.70
+    )
+    rule_rewrite: Annotated[
+        Threshold, _help("The fixed rule: similarity of a failure with a validated fix for REWRITE; above 1, never.")
+    ] = 0.80
+    rule_rewrite_precondition: Annotated[
+        Share, _help("The fixed rule: fit of that failure's conditions for REWRITE.")
+    ] = 0.50
+    rule_hint: Annotated[Threshold, _help("The fixed rule: similarity of a failure for HINT; above 1, never.")] = 0.70
     route_window_s: Annotated[Seconds, _help("How long a routing decision waits for feedback.")] = 600.0
     gate_window_s: Annotated[Seconds, _help("How long a gate decision waits for feedback.")] = 1800.0
     trajectory_ttl_s: Annotated[Seconds, _help("How long a task waits for its next decision.")] = 1800.0

@@ -4,11 +4,11 @@ from auditor.fold import TenantFold
 
 from ..contract import Reflection, SkillAnswer, SupportingEpisode
 from ..ids import new_id
-from ..llm.local import root_cause
 from ..memory.ranking import Match
 from ..memory.store import EpisodeRecord
 from .evidence import Assessment, GateEvidence
-from .rule import PROCEED, REWRITE, Thresholds
+from .recalled import signature_of
+from .rule import PROCEED, REWRITE
 
 CITED = 3
 
@@ -18,7 +18,7 @@ def reflect(evidence: GateEvidence) -> Reflection:
     if not evidence.matches:
         return Reflection()
     resolved = _resolved(evidence)
-    cause = next((c for m in evidence.matches if (c := root_cause(m.record.episode.error_trace))), "")
+    cause = next((m.record.cause for m in evidence.matches if m.record.cause), "")
     return Reflection(
         id=new_id("rf"),
         status="ready",
@@ -28,10 +28,9 @@ def reflect(evidence: GateEvidence) -> Reflection:
 
 
 def _resolved(evidence: GateEvidence) -> Match | None:
-    """The best known resolution that fits: the proven one, else one noted under conditions not contradicted."""
-    fit = Thresholds().rewrite_precondition
-    noted = (m for m in evidence.matches if m.record.episode.resolution and m.precondition >= fit)
-    return evidence.suggestion or next(noted, None)
+    """The match whose resolution is quoted: the best one, if it is at least as likely to work as the plan."""
+    best = evidence.fixes[0] if evidence.fixes else None
+    return best.match if best and best.chance >= 1.0 - evidence.said.risk else None
 
 
 def cited(evidence: GateEvidence) -> list[Match]:
@@ -57,7 +56,12 @@ def hints(evidence: GateEvidence, reflection: Reflection) -> list[str]:
 def suggested(evidence: GateEvidence, verdict: str) -> str | None:
     if verdict != REWRITE or evidence.suggestion is None:
         return None
-    return evidence.suggestion.record.episode.resolution
+    return evidence.suggestion.command
+
+
+def advised(reflection: Reflection) -> str | None:
+    """Signature of the command that is offered instead."""
+    return signature_of(reflection.resolution) if reflection.resolution else None
 
 
 def reason(evidence: GateEvidence, verdict: str, said: Assessment, *, abstained: bool) -> str:
@@ -90,7 +94,7 @@ def _supporting(match: Match, fold: TenantFold) -> SupportingEpisode:
         goal=episode.goal,
         planned_action=episode.planned_action,
         error_class=episode.error_class,
-        root_cause=root_cause(episode.error_trace),
+        root_cause=match.record.cause,
         resolution=episode.resolution,
         validations=validations.total,
         success_rate=round(validations.success_rate, 4),

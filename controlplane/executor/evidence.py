@@ -1,39 +1,45 @@
-"""What the gate knows about a planned action: similar failures, cases of both outcomes, and the risk they add up to."""
+"""What the gate knows about a planned action: similar failures, outcomes of both kinds, and fixes that held."""
 
 from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from auditor.cases import CaseCount
+from auditor.cases import FRESH, RETRY, CaseRecord, as_advised, probability
 from auditor.fold import TenantFold
 from strategist.features.bins import Fact
 
 from ..contract import DecisionRequest
 from ..embedding import Vector
-from ..memory.actions import family_of, is_destructive, normalise, signature, tool_of
+from ..memory.actions import conditions_of, family_of, is_destructive, signature, tool_of
 from ..memory.preconditions import match
 from ..memory.ranking import Match, recency, worth
 from ..memory.store import EpisodeRecord, Space
 from .point import Evidence
-from .rule import Thresholds, verdict
+from .recalled import NEIGHBOURS, RETRIEVAL, NearCase, Recalled, near_cases, recall_outcomes, signature_of
+from .rule import BLOCK, Thresholds, verdict
 
-NEIGHBOURS = 10
+EVEN = 0.5
 ENVIRONMENT_KEYS = ("environment", "env", "cluster", "stage", "target")
 
 
 class Assessment(msgspec.Struct, frozen=True):
-    """risk and novelty in [0, 1]; evidence counts remembered outcomes."""
+    """Three numbers of every answer. Unknown is not safe: without evidence the risk is the tenant's rate of failure."""
 
-    risk: float
-    evidence: int
-    novelty: float
+    risk: float  # in (0, 1): of failing as planned
+    evidence: int  # remembered outcomes
+    novelty: float  # in [0, 1]
 
 
-class NearCase(msgspec.Struct, frozen=True):
-    """Outcomes of a similar action."""
+class Fix(msgspec.Struct, frozen=True):
+    """A remembered resolution, and how likely it is to work under the present conditions."""
 
-    similarity: float
-    count: CaseCount
+    match: Match
+    chance: float
+    proven: bool  # it was run as a fix, and worked more often than not
+
+    @property
+    def command(self) -> str:
+        return self.match.record.episode.resolution
 
 
 class GateEvidence(Evidence, kw_only=True):
@@ -43,15 +49,15 @@ class GateEvidence(Evidence, kw_only=True):
     planned: str
     text: str
     vector: Vector | None
-    matches: list[Match]  # similar failures above the retrieval threshold, best first
+    matches: list[Match]  # similar failures, best first
     skills: list[Match]  # those of them whose fix is a skill
-    own: CaseCount
+    own: CaseRecord
     near: list[NearCase]
-    base_rate: float  # share of failures among all cases of the tenant
-    nearest: float  # similarity of the most similar memory of any kind
+    recalled: Recalled
     new_signature: bool
-    suggestion: Match | None  # the best match whose resolution was validated by an executed success
-    said: Assessment = Assessment(0.5, 0, 1.0)  # what it all adds up to, once the state is known
+    fixes: list[Fix]  # the proven first, the likeliest first
+    suggestion: Fix | None  # the likeliest proven one, if it is likelier to work than not
+    said: Assessment
 
 
 def recall_matches(
@@ -79,22 +85,27 @@ def _match(
 
 
 def gather(
-    space: Space, fold: TenantFold, request: DecisionRequest, vector: Vector | None, text: str, now: float
+    space: Space,
+    fold: TenantFold,
+    request: DecisionRequest,
+    vector: Vector | None,
+    text: str,
+    now: float,
+    at: Thresholds,
 ) -> GateEvidence:
-    """Recall for one planned action; without a vector only its own cases are known."""
-    at = Thresholds()
+    """Recall for one planned action; without a vector only its own record is known."""
     planned = request.planned_action or ""
     tool = tool_of(planned, request.tool)
-    own_signature = signature(tool, planned, request.environment)
+    task = _task_facts(fold, request)
+    own_signature, conditions = signature(tool, planned), (*conditions_of(request.environment), _turn(task))
     own = fold.cases.of(request.namespace, own_signature)
     everything = [] if vector is None else recall_matches(space, fold, vector, request.environment, now, NEIGHBOURS)
-    near = [] if vector is None else _near_cases(space, fold, request.namespace, own_signature, vector)
-    matches = [m for m in everything if m.similarity >= at.hint and _speaks_against(m, request, planned)]
+    near = [] if vector is None else near_cases(space, fold, request.namespace, own_signature, vector, everything)
+    matches = [m for m in everything if m.similarity >= RETRIEVAL and _speaks_against(m, request, planned)]
     skills = [m for m in matches if _is_skill(fold, m.record.episode_id)]
-    suggestion = next(
-        (m for m in matches if m.precondition >= at.rewrite_precondition and _proven(fold, m.record)), None
-    )
-    nearest = max([m.similarity for m in everything] + [c.similarity for c in near], default=0.0)
+    recalled = recall_outcomes(fold, request.namespace, conditions, own, near, matches)
+    fixes = _fixes(fold, request.namespace, conditions, matches)
+    suggestion = fixes[0] if fixes and fixes[0].proven and fixes[0].chance >= EVEN else None
     closest = max(matches, key=lambda m: (m.similarity, m.precondition), default=None)
     rule = verdict(
         closest.similarity if closest else 0.0,
@@ -103,18 +114,20 @@ def gather(
         suggestion=suggestion is not None,
         at=at,
     )
+    nearest = max([m.similarity for m in everything] + [c.similarity for c in near], default=0.0)
     return GateEvidence(
         facts={
             "rule": rule,
-            **_match_facts(matches, closest, fold),
-            **_case_facts(own, near),
+            **_match_facts(matches, closest),
+            **_case_facts(own, recalled),
             **_action_facts(tool, planned, request.environment),
-            **_task_facts(fold, request),
+            **task,
             "skill": "yes" if skills else "no",
-            "suggestion": "yes" if suggestion else "no",
+            "fix": fixes[0].chance if fixes else None,
         },
         rule=rule,
         signature=own_signature,
+        conditions=conditions,
         fold=fold,
         planned=planned,
         text=text,
@@ -123,10 +136,15 @@ def gather(
         skills=skills,
         own=own,
         near=near,
-        base_rate=fold.cases.failure_share,
-        nearest=1.0 if own.total else nearest,
+        recalled=recalled,
         new_signature=own_signature not in space.signatures,
+        fixes=fixes,
         suggestion=suggestion,
+        said=Assessment(
+            risk=recalled.failing,
+            evidence=own.total + sum(c.record.total for c in near) + sum(1 + m.record.repeats for m in matches),
+            novelty=0.0 if own.total else 1.0 - min(1.0, nearest),
+        ),
     )
 
 
@@ -141,18 +159,7 @@ def _speaks_against(match: Match, request: DecisionRequest, planned: str) -> boo
 
 
 def same_command(one: str, other: str) -> bool:
-    return normalise(one) == normalise(other)
-
-
-def _near_cases(space: Space, fold: TenantFold, namespace: str, own: str, vector: Vector) -> list[NearCase]:
-    if space.signature_index is None:
-        return []
-    found = [
-        (similarity, space.signature_of[key].signature)
-        for key, similarity in space.signature_index.search(vector, NEIGHBOURS)
-    ]
-    near = [NearCase(sim, fold.cases.of(namespace, sig)) for sim, sig in found if sig != own]
-    return [case for case in near if case.count.total and case.similarity >= Thresholds().hint]
+    return signature_of(one) == signature_of(other)
 
 
 def _is_skill(fold: TenantFold, episode_id: int) -> bool:
@@ -160,34 +167,48 @@ def _is_skill(fold: TenantFold, episode_id: int) -> bool:
     return skill is not None and skill.status == "trial"
 
 
-def _proven(fold: TenantFold, record: EpisodeRecord) -> bool:
-    """A command is suggested only when it was run as a fix and worked, more often than not."""
-    validations = fold.skills.of(record.episode_id)
-    return bool(record.episode.resolution) and validations.successes > validations.failures
+def _fixes(fold: TenantFold, namespace: str, conditions: Sequence[str], matches: Sequence[Match]) -> list[Fix]:
+    """What is known to have helped, the proven first, the likeliest to work here first."""
+    found, chances, advised = [], dict[str, float | None](), as_advised(conditions)
+    for known in matches:
+        if command := known.record.episode.resolution:
+            if command not in chances:
+                chances[command] = _chance(fold, namespace, advised, command)
+            chance, validations = chances[command], fold.skills.of(known.record.episode_id)
+            proven = validations.successes > validations.failures
+            found.append(Fix(known, known.worth if chance is None else chance, proven))
+    return sorted(found, key=lambda fix: (-fix.proven, -fix.chance * fix.match.similarity))
 
 
-def _match_facts(matches: Sequence[Match], closest: Match | None, fold: TenantFold) -> dict[str, Fact]:
+def _chance(fold: TenantFold, namespace: str, conditions: Sequence[str], command: str) -> float | None:
+    """How likely a resolution is to work here, by every run of that command; None when it was never reported on."""
+    record = fold.cases.of(namespace, signature_of(command))
+    return 1.0 - probability(fold.cases.speaking(((1.0, record),), conditions, EVEN)) if record.total else None
+
+
+def _turn(task: Mapping[str, Fact]) -> str:
+    """Where in its task the action stands, as a condition: what is tried after a failure fares otherwise."""
+    return RETRY if task["last_outcome"] == "failure" or task["last_verdict"] == BLOCK else FRESH
+
+
+def _match_facts(matches: Sequence[Match], closest: Match | None) -> dict[str, Fact]:
     if closest is None:
-        return {"similarity": None, "precondition": None, "error_class": None, "support": 0, "fix_rate": None}
-    validations = fold.skills.of(closest.record.episode_id)
+        return {"similarity": None, "precondition": None, "error_class": None, "support": 0}
     return {
         "similarity": closest.similarity,
         "precondition": max(m.precondition for m in matches if m.similarity >= closest.similarity - 0.02),
         "error_class": closest.record.episode.error_class,
         "support": sum(1 + m.record.repeats for m in matches),
-        "fix_rate": validations.success_rate if validations.total else None,
     }
 
 
-def _case_facts(own: CaseCount, near: Sequence[NearCase]) -> dict[str, Fact]:
-    weight = sum(case.similarity * case.count.total for case in near)
-    failed = sum(case.similarity * case.count.failures for case in near)
+def _case_facts(own: CaseRecord, recalled: Recalled) -> dict[str, Fact]:
     return {
         "case_successes": own.successes,
         "case_failures": own.failures,
         "case_count": own.total,
-        "case_failure_share": own.failures / own.total if own.total else None,
-        "near_failure_share": failed / weight if weight else None,
+        "likely": recalled.failing if recalled.weight else None,
+        "weight": recalled.weight,
     }
 
 

@@ -14,12 +14,12 @@ from strategist import Eligible, HeadChoice, Policy, Situation, State
 from ..contract import DecisionRequest, Explanations, GateAnswer, Reflection
 from ..embedding import BatchingEmbedder, EmbeddingUnavailable, Vector
 from ..memory.store import MemoryStore, plan_text
+from ..settings import Settings
 from . import advice
 from .evidence import GateEvidence, gather
 from .masks import defensible, with_evidence
 from .point import Decided, Executed, Features, Point
-from .risk import assess
-from .rule import PROCEED, VERDICTS
+from .rule import PROCEED, VERDICTS, Thresholds
 
 TIERS = ("cached", "cheap", "premium")
 
@@ -30,15 +30,16 @@ class GatePoint(Point[GateEvidence]):
     name = "gate"
     heads = ("verdict", "tier")
 
-    def __init__(self, memory: MemoryStore, embedder: BatchingEmbedder, risk_ceiling: float) -> None:
+    def __init__(self, memory: MemoryStore, embedder: BatchingEmbedder, settings: Settings) -> None:
         self.features = Features("gate.toml")
-        self._memory, self._embedder, self._risk_ceiling = memory, embedder, risk_ceiling
+        self._memory, self._embedder = memory, embedder
+        self._risk_ceiling, self._rule = settings.risk_ceiling, Thresholds.of(settings)
 
     async def recall(self, fold: TenantFold, request: DecisionRequest, now: float) -> GateEvidence:
         text = plan_text(request.goal or "", request.planned_action or "")
         vector, degraded = await self._embed(text)
         space = self._memory.space(fold.tenant, request.namespace)
-        found = gather(space, fold, request, vector, text, now)
+        found = gather(space, fold, request, vector, text, now, self._rule)
         if vector is not None:
             found.text_codes = self.features.codes(vector, self._embedder.name)
         found.degraded = degraded
@@ -59,8 +60,8 @@ class GatePoint(Point[GateEvidence]):
             return _no_tier(taken[0].action)
         rule_acts = policy.settings.mode == "apprentice"
         allowed = with_evidence(evidence) if rule_acts else defensible(evidence)
-        situation = Situation(state, allowed.actions, evidence.rule)
-        evidence.said = assess(evidence, policy, situation)
+        evidence.prior = _as_far_as_allowed(evidence.rule, allowed)
+        situation = Situation(state, allowed.actions, evidence.prior)
         if evidence.said.risk <= self._risk_ceiling:
             return allowed
         preferred = VERDICTS.index(policy.preferred(situation))
@@ -90,6 +91,7 @@ class GatePoint(Point[GateEvidence]):
         return Executed(
             record=record,
             cited=tuple(m.record.episode_id for m in cited),
+            advised=advice.advised(reflection),
             events=self._first_sighting(evidence, request),
             abstained=abstained,
         )
@@ -144,6 +146,12 @@ class GatePoint(Point[GateEvidence]):
             ),
             degraded=evidence.degraded,
         )
+
+
+def _as_far_as_allowed(rule: str | None, allowed: Eligible) -> str:
+    """The rule's verdict, or the strictest laxer one that is not masked."""
+    strict_enough = VERDICTS[: VERDICTS.index(rule or PROCEED) + 1]
+    return next((verdict for verdict in reversed(strict_enough) if verdict in allowed.actions), allowed.actions[0])
 
 
 def _no_tier(verdict: str) -> Eligible:

@@ -1,14 +1,18 @@
 """Which verdicts can be defended: masks are not preferences, they are what no draw may ever do.
 
-An intervention needs evidence against the action. A REWRITE needs a fix that was run and worked; REWRITE and
-BLOCK need a failure that happened under conditions like the present ones; BLOCK needs a failure of this very
-command. As apprentice the fixed rule is the one to be judged, so only the first two bind it.
+An intervention needs evidence against the action, a REWRITE a fix that was run and worked. REWRITE and BLOCK take
+the plan out of the agent's hands: it must be twice as likely to fail as to work, and BLOCK needs a failure of this
+very command. As apprentice the fixed rule is the one to be judged, so only the first two bind it.
 """
 
 from strategist import Eligible
 
 from .evidence import GateEvidence, same_command
-from .rule import BLOCK, HINT, PROCEED, REWRITE, VERDICTS, Thresholds
+from .rule import BLOCK, HINT, PROCEED, REWRITE, VERDICTS
+
+TAKEN_OVER = 2 / 3  # risk from which on the plan may be taken out of the agent's hands
+
+FITS = 0.7  # fit of a skill's conditions
 
 
 def with_evidence(evidence: GateEvidence) -> Eligible:
@@ -17,31 +21,30 @@ def with_evidence(evidence: GateEvidence) -> Eligible:
         why = "memory cannot be searched" if evidence.vector is None else "no similar failure is remembered"
         return Eligible(actions=(PROCEED,), masked={HINT: why, REWRITE: why, BLOCK: why})
     allowed = Eligible(actions=VERDICTS)
-    return allowed if evidence.suggestion else allowed.without(REWRITE, "no validated fix is known")
+    if evidence.suggestion:
+        return allowed
+    unlikely = evidence.fixes and evidence.fixes[0].proven
+    return allowed.without(REWRITE, f"no validated fix is {'likely to work here' if unlikely else 'known'}")
 
 
 def defensible(evidence: GateEvidence) -> Eligible:
     """What the evidence is good enough for."""
     allowed = with_evidence(evidence)
-    if not _holds_now(evidence):
-        for strict in (REWRITE, BLOCK):
-            allowed = allowed.without(strict, "no remembered failure happened under conditions like these")
+    if evidence.said.risk < TAKEN_OVER:
+        why = f"risk {evidence.said.risk:.2f} is below {TAKEN_OVER:.2f}: the plan stays the agent's"
+        allowed = (
+            allowed.without(BLOCK, why) if _skill_fits(evidence) else allowed.without(REWRITE, why).without(BLOCK, why)
+        )
     if not evidence.own.failures and not _very_command_failed(evidence):
         allowed = allowed.without(BLOCK, "no failure of this very command is remembered")
     return allowed
 
 
+def _skill_fits(evidence: GateEvidence) -> bool:
+    """Whether a skill mends this very command where nothing contradicts it, and the command never worked."""
+    mending = (m for m in evidence.skills if same_command(evidence.planned, m.record.episode.planned_action))
+    return not evidence.own.successes and any(m.precondition >= FITS or not m.record.conditions for m in mending)
+
+
 def _very_command_failed(evidence: GateEvidence) -> bool:
     return any(same_command(evidence.planned, match.record.episode.planned_action) for match in evidence.matches)
-
-
-def _holds_now(evidence: GateEvidence) -> bool:
-    """Whether what is remembered against the action happened under conditions like the present ones.
-
-    The action's own record in these very conditions decides where there is one; a failure that recorded
-    no conditions counts anywhere.
-    """
-    if evidence.own.total:
-        return evidence.own.failures >= evidence.own.successes
-    fit = Thresholds().block_precondition
-    return any(match.precondition >= fit or not match.record.conditions for match in evidence.matches)

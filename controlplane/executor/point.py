@@ -26,8 +26,10 @@ class Evidence(msgspec.Struct, kw_only=True):
     facts: dict[str, Fact]
     text_codes: tuple[str, ...] = ()
     own_facts: dict[str, Fact] = {}
-    rule: str | None = None
+    rule: str | None = None  # what the point's fixed rule would do
+    prior: str | None = None  # the action it gives a head start: the rule's, or what the masks leave of it
     signature: str | None = None
+    conditions: tuple[str, ...] = ()
     degraded: tuple[str, ...] = ()
 
 
@@ -36,6 +38,7 @@ class Executed(msgspec.Struct, kw_only=True):
 
     record: dict[str, Any]
     cited: tuple[int, ...] = ()
+    advised: str | None = None
     events: tuple[AnyEvent, ...] = ()
     abstained: bool = False
 

@@ -1,6 +1,10 @@
 """The gate's fixed rule: the one to beat (from the Vritti system), and the prior of the learned gate."""
 
+from typing import Self
+
 import msgspec
+
+from ..settings import Settings
 
 PROCEED, HINT, REWRITE, BLOCK = VERDICTS = ("PROCEED", "HINT", "REWRITE", "BLOCK")  # lax to strict
 
@@ -8,12 +12,17 @@ PROCEED, HINT, REWRITE, BLOCK = VERDICTS = ("PROCEED", "HINT", "REWRITE", "BLOCK
 class Thresholds(msgspec.Struct, frozen=True, kw_only=True):
     """Similarities and precondition fits at which the rule steps in."""
 
-    skill: float = 0.85
-    block: float = 0.90
-    block_precondition: float = 0.70
-    rewrite: float = 0.80
-    rewrite_precondition: float = 0.50
-    hint: float = 0.70
+    skill: float
+    block: float
+    block_precondition: float
+    rewrite: float
+    rewrite_precondition: float
+    hint: float
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """What the operator set."""
+        return cls(**{name: getattr(settings, f"rule_{name}") for name in cls.__struct_fields__})
 
 
 def verdict(
@@ -21,7 +30,7 @@ def verdict(
 ) -> str:
     """What the rule does about the nearest failure and the nearest skill.
 
-    >>> verdict(0.93, 0.8, 0.0, suggestion=True, at=Thresholds())
+    >>> verdict(0.93, 0.8, 0.0, suggestion=True, at=Thresholds.of(Settings()))
     'BLOCK'
     """
     if skill_similarity >= at.skill:

@@ -11,6 +11,7 @@ import numpy as np
 from auditor.events import Captured, Episode, EpisodeDeleted, Recorded, SignatureSeen
 
 from ..embedding import Vector
+from ..llm.local import root_cause
 from .vectors import VectorIndex
 
 
@@ -21,11 +22,22 @@ class EpisodeRecord(msgspec.Struct):
     at: float
     episode: Episode
     repeats: int = 0
+    _cause: str | None = None
+    _conditions: dict[str, object] | None = None
+
+    @property
+    def cause(self) -> str:
+        """The line of its trace that says what went wrong; read once."""
+        if self._cause is None:
+            self._cause = root_cause(self.episode.error_trace)
+        return self._cause
 
     @property
     def conditions(self) -> dict[str, object]:
         """Under which it happened."""
-        return {**self.episode.environment, **self.episode.preconditions}
+        if self._conditions is None:
+            self._conditions = {**self.episode.environment, **self.episode.preconditions}
+        return self._conditions
 
 
 class SignatureRecord(msgspec.Struct, frozen=True):

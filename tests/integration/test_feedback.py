@@ -145,7 +145,8 @@ def test_advice_waits_until_it_is_said_whether_it_was_followed(server: Server) -
 def test_an_obeyed_block_needs_no_report(server: Server) -> None:
     asked = {"goal": "wall", "planned_action": "rm -rf build", "namespace": "wall", "task_id": "wall",
              "environment": {"cluster": "p"}}  # fmt: skip
-    server.post("/v1/capture", {**asked, "error_trace": "Error: x"}, 201)
+    for _ in range(3):
+        server.post("/v1/capture", {**asked, "error_trace": "Error: x"}, 201)
     blocked = server.post("/v1/decisions", asked)
     assert blocked["action"] == "BLOCK"
     server.post("/v1/decisions", {**asked, "planned_action": "ls"})
@@ -157,7 +158,8 @@ def test_an_obeyed_block_needs_no_report(server: Server) -> None:
 def test_a_block_that_was_wrong_is_told_by_overriding_it(server: Server) -> None:
     asked = {"goal": "false wall", "planned_action": "rm -rf dist", "namespace": "false-wall",
              "environment": {"cluster": "p"}}  # fmt: skip
-    server.post("/v1/capture", {**asked, "error_trace": "Error: x"}, 201)
+    for _ in range(3):
+        server.post("/v1/capture", {**asked, "error_trace": "Error: x"}, 201)
     blocked = server.post("/v1/decisions", asked)
     assert blocked["action"] == "BLOCK"
     answer = server.feedback(blocked["trace_id"], success=True, overridden=True)

@@ -182,7 +182,7 @@ def test_a_changed_and_resealed_recovery_file_is_found(serve: Serve, part: str) 
         case "updates":
             fold.policies["gate"].updates += 1
         case "cases":
-            fold.cases.observe("", "made up", True)
+            fold.cases.observe("", "made up", (), True)
         case "validations":
             fold.skills.count(2, None, True)
         case "open":

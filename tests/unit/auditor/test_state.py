@@ -97,6 +97,8 @@ class Writer:
             tiers=("cheap", "premium") if action == "REWRITE" else (),
             cited=(rng.randrange(3),),
             signature=rng.choice((None, "pytest", "git push")),
+            conditions=(f"ci={rng.randrange(2)}", rng.choice(("@turn=fresh", "@turn=retry"))),
+            advised=rng.choice((None, "make", "git push")),
             rule=rng.choice((None, "HINT")),
             previous_trace_id=rng.choice([None, *self._traces[tenant][-3:]]),
         )

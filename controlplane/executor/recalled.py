@@ -1,0 +1,96 @@
+"""What past outcomes say of a planned action: its own record, those of similar actions, and captured failures."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import msgspec
+
+from auditor.cases import CaseRecord, probability
+from auditor.events import Episode
+from auditor.fold import TenantFold
+
+from ..embedding import Vector
+from ..memory.actions import signature, tool_of
+from ..memory.ranking import Match
+from ..memory.store import Space
+
+NEIGHBOURS = 10
+RETRIEVAL = 0.60  # similarity under which a memory is not about the same thing
+SHARPNESS = 1  # another action's outcome counts by its similarity to this power
+SHRINKAGE = 1.5  # outcomes that the tenant's rate of failure counts for
+
+
+class NearCase(msgspec.Struct, frozen=True):
+    """Outcomes of a similar action."""
+
+    similarity: float
+    record: CaseRecord
+
+
+class Recalled(msgspec.Struct, frozen=True):
+    """How likely the action is to fail as planned.
+
+    weight: how many outcomes speak about it; speaking: log odds that each condition adds, "" for the action itself.
+    """
+
+    failing: float
+    weight: float
+    speaking: dict[str, float]
+
+
+@lru_cache(20_000)
+def signature_of(command: str) -> str:
+    """What an action is known by when nobody named its tool."""
+    return signature(tool_of(command), command)
+
+
+def near_cases(
+    space: Space, fold: TenantFold, namespace: str, own: str, vector: Vector, known: Sequence[Match]
+) -> list[NearCase]:
+    """Outcomes of the actions most similar to a text, its own excepted.
+
+    A fix reads much like the plan it mends and ends the other way: neither is a case for the other.
+    """
+    if space.signature_index is None:
+        return []
+    other = {own, *_other_side(own, [m.record.episode for m in known])}
+    found = space.signature_index.search(vector, NEIGHBOURS)
+    seen = ((similarity, space.signature_of[key].signature) for key, similarity in found if similarity >= RETRIEVAL)
+    near = [NearCase(similarity, fold.cases.of(namespace, sig)) for similarity, sig in seen if sig not in other]
+    return [case for case in near if case.record.total]
+
+
+def _other_side(own: str, episodes: Sequence[Episode]) -> set[str]:
+    """Signatures of the fixes of an action that needs one; of what it mends for an action that is a fix."""
+    fixes = {signature_of(e.resolution) for e in episodes if e.resolution}
+    return {signature_of(e.planned_action) for e in episodes} - fixes if own in fixes else fixes
+
+
+def recall_outcomes(
+    fold: TenantFold,
+    namespace: str,
+    conditions: Sequence[str],
+    own: CaseRecord,
+    near: Sequence[NearCase],
+    matches: Sequence[Match],
+) -> Recalled:
+    """All outcomes that speak about an action together, each counted by how similar its action is."""
+    base = fold.cases.base_rate(conditions)
+    turn = conditions[-1]
+    pool = [(1.0, own), *((case.similarity**SHARPNESS * case.record.share(turn), case.record) for case in near)]
+    speaking = fold.cases.speaking(pool, conditions, base)
+    seen = sum(weight * record.total for weight, record in pool)
+    told = sum(_told(m) for m in matches if not _counted(fold, namespace, m))
+    failing = probability(speaking) * seen + told + base * SHRINKAGE
+    return Recalled(failing / (seen + told + SHRINKAGE), seen + told, speaking)
+
+
+def _told(match: Match) -> float:
+    """What a captured failure that was not reported counts: each capture by its fit; without conditions, anywhere."""
+    fit = match.precondition if match.record.conditions else 1.0
+    return match.similarity**SHARPNESS * fit * (1 + match.record.repeats)
+
+
+def _counted(fold: TenantFold, namespace: str, match: Match) -> bool:
+    """Whether a captured failure is in its action's record already, because it was reported too."""
+    return bool(fold.cases.of(namespace, signature_of(match.record.episode.planned_action)).failures)
