@@ -1,14 +1,14 @@
 """The scripted agent: it asks, obeys, runs the command for real, reports, remembers, and tries again.
 
-Obeying means: PROCEED runs the command; HINT follows the quoted fix half of the time (a seeded coin)
-and else runs the command; REWRITE runs the suggestion; BLOCK runs nothing and looks for another way.
+Obeying means: PROCEED runs the command; HINT follows the quoted fix as often as a seeded coin says and else
+runs the command; REWRITE runs the suggestion; BLOCK runs nothing and looks for another way, which costs a step.
 A fix that already failed in this task is not tried twice: the agent goes on with its own plan then.
 """
 
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, Protocol, Self
 
 import msgspec
 
@@ -16,7 +16,6 @@ from .gate import Answer, Gate, Question
 from .stream import Task, family_of
 from .world import Ran, World
 
-FOLLOW = 0.5
 MAX_DECISIONS = 4  # per task; then the agent gives up
 HINT, REWRITE, BLOCK = "HINT", "REWRITE", "BLOCK"
 WITHHOLDING = (REWRITE, BLOCK)  # a heeded HINT is the agent's own choice: nothing was held back
@@ -57,22 +56,61 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     answer: Answer
 
 
-class Errand:
-    """One task being worked on."""
+class Ground(Protocol):
+    """A task's folder, as its agent deals with it."""
 
-    def __init__(self, place: int, task: Task, world: World, gate: Gate, seed: int) -> None:
-        self._place, self._task, self._world, self._gate = place, task, world, gate
-        self._coin = Random(f"follow {seed} {task.task_id}")
+    def look(self) -> dict[str, str]:
+        """What is seen before acting."""
+        ...
+
+    def ways(self) -> list[str]:
+        """What the agent's own troubleshooting finds, as things stand."""
+        ...
+
+    def run(self, command: str) -> Ran: ...
+
+    def copy(self) -> Self:
+        """The same folder elsewhere, to see what would have been."""
+        ...
+
+
+class Scratch:
+    """The ground of a task in a world of its own."""
+
+    def __init__(self, task: Task, world: World) -> None:
+        self._task, self._world = task, world
+        self._copies = 0
+
+    def look(self) -> dict[str, str]:
+        return self._world.probe(family_of(self._task).probe)
+
+    def ways(self) -> list[str]:
+        return family_of(self._task).ways(self._world.cwd, self._task.command)
+
+    def run(self, command: str) -> Ran:
+        return self._world.run(command, self._task.check)
+
+    def copy(self) -> "Scratch":
+        self._copies += 1
+        root = self._world.root
+        return Scratch(self._task, self._world.copy(root.with_name(f"{root.name}-copy-{self._copies}")))
+
+
+class Errand:
+    """One task being worked on. Hints are followed with probability `follow`; the coin is the same with every gate."""
+
+    def __init__(self, place: int, task: Task, ground: Ground, gate: Gate, *, seed: int, follow: float) -> None:
+        self._place, self._task, self._ground, self._gate = place, task, ground, gate
+        self._coin, self._follow = Random(f"follow {seed} {task.task_id}"), follow
         self._plans = self._own_plans()
         self._plan: str | None = next(self._plans)
         self._failures: list[Failure] = []
         self._tried: set[str] = set()
-        self._copies = 0
 
     def _own_plans(self) -> Iterator[str]:
         """The command as planned, then what the agent's own troubleshooting finds."""
         yield self._task.command
-        yield from family_of(self._task).ways(self._world.cwd, self._task.command)
+        yield from self._ground.ways()
 
     def run(self) -> list[Step]:
         """Work until the goal is reached, nothing is left to try, or patience ends."""
@@ -82,13 +120,13 @@ class Errand:
         return steps
 
     def _step(self, plan: str, *, last: bool) -> Step:
-        seen = self._world.probe(family_of(self._task).probe)
+        seen = self._ground.look()
         answer = self._gate.ask(
             Question(task_id=self._task.task_id, goal=self._task.goal, planned_action=plan, environment=seen)
         )
         command = self._obey(answer, plan)
-        copy = self._copy() if command != plan and answer.verdict in WITHHOLDING else None
-        ran = None if command is None else self._world.run(command, self._task.check)
+        copy = self._ground.copy() if command != plan and answer.verdict in WITHHOLDING else None
+        ran = None if command is None else self._ground.run(command)
         self._go_on(plan, command, ran)
         self._tell(answer, plan, command, ran, last=last)
         if ran is not None and command is not None:
@@ -104,7 +142,7 @@ class Errand:
             ran=command,
             exit_code=None if ran is None else ran.exit_code,
             worked=ran is not None and ran.worked,
-            withheld_would_work=None if copy is None else copy.run(plan, self._task.check).worked,
+            withheld_would_work=None if copy is None else copy.run(plan).worked,
         )
 
     def _obey(self, answer: Answer, plan: str) -> str | None:
@@ -112,13 +150,8 @@ class Errand:
         if answer.verdict == BLOCK:
             return None
         advised = answer.advice.command if answer.advice else None
-        heeds = answer.verdict == REWRITE or (answer.verdict == HINT and self._coin.random() < FOLLOW)
+        heeds = answer.verdict == REWRITE or (answer.verdict == HINT and self._coin.random() < self._follow)
         return advised if heeds and advised and advised not in self._tried else plan
-
-    def _copy(self) -> World:
-        self._copies += 1
-        root = self._world.root
-        return self._world.copy(root.with_name(f"{root.name}-copy-{self._copies}"))
 
     def _go_on(self, plan: str, command: str | None, ran: Ran | None) -> None:
         """A plan that failed or was blocked is done with; one set aside for advice is still there."""
@@ -171,7 +204,7 @@ def _applied(answer: Answer, command: str | None) -> bool:
     return answer.verdict in (HINT, REWRITE) and answer.advice is not None and command == answer.advice.command
 
 
-def work(place: int, task: Task, *, folder: Path, tools: Path, gate: Gate, seed: int) -> list[Step]:
+def work(place: int, task: Task, *, folder: Path, tools: Path, gate: Gate, seed: int, follow: float) -> list[Step]:
     """Build the task's folder and see the task through."""
-    world = World.build(folder / task.task_id, task.scene, tools)
-    return Errand(place, task, world, gate, seed).run()
+    with World.build(folder / task.task_id, task.scene, tools) as world:
+        return Errand(place, task, Scratch(task, world), gate, seed=seed, follow=follow).run()

@@ -77,28 +77,28 @@ class HttpGate:
 
     def ask(self, question: Question) -> Answer:
         begun = time.perf_counter()
-        said = self._call("POST", "/v1/decisions", msgspec.to_builtins(question))
+        said = self.call("POST", "/v1/decisions", msgspec.to_builtins(question))
         self.latencies_ms.append((time.perf_counter() - begun) * 1000.0)
         return Answer(verdict=said["action"], trace_id=said["trace_id"], advice=_advice(said), said=said)
 
     def report(self, answer: Answer, outcome: dict[str, Any]) -> None:
-        self._call("POST", "/v1/feedback", {"trace_id": answer.trace_id, "outcome": outcome})
+        self.call("POST", "/v1/feedback", {"trace_id": answer.trace_id, "outcome": outcome})
 
     def capture(self, answer: Answer, failure: dict[str, Any]) -> int | None:
-        return int(self._call("POST", "/v1/capture", {**failure, "trace_id": answer.trace_id})["episode_id"])
+        return int(self.call("POST", "/v1/capture", {**failure, "trace_id": answer.trace_id})["episode_id"])
 
     def validate(self, episode_id: int, answer: Answer, *, worked: bool) -> None:
         outcome = "success" if worked else "failure"
         body = {"episode_id": episode_id, "trace_id": answer.trace_id, "outcome": outcome}
-        self._call("POST", "/v1/validate_fix", body)
+        self.call("POST", "/v1/validate_fix", body)
 
     def explored(self) -> int:
         """Interventions that came from exploration, as the server counts them."""
-        return int(self._call("GET", "/status")["points"]["gate"]["interventions_by_exploration"])
+        return int(self.call("GET", "/status")["points"]["gate"]["interventions_by_exploration"])
 
     def embedder(self) -> dict[str, Any]:
         """Which embedder answers, and whether it stands in for another."""
-        return dict(self._call("GET", "/status")["embedder"])
+        return dict(self.call("GET", "/status")["embedder"])
 
     def __enter__(self) -> Self:
         return self
@@ -106,7 +106,7 @@ class HttpGate:
     def __exit__(self, *_: object) -> None:
         self._client.close()
 
-    def _call(self, method: str, path: str, body: object = None) -> Any:
+    def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         """One call.
 
         Raises:

@@ -1,15 +1,20 @@
-"""The figures of a run, as JSON for machines, a table and one sentence for people."""
+"""The figures of a run, as JSON for machines; as a table, a small chart and sentences for people."""
 
+import math
 import statistics
 from collections.abc import Sequence
 
 import msgspec
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from .agent import FOLLOW, Step
+from .agent import Step
 
+NONE, FIXED, FIXED_TUNED, LEARNED = "none", "fixed", "fixed_tuned", "learned"
+SPOKEN = {NONE: "no gate", FIXED: "the fixed rule", FIXED_TUNED: "the fixed rule at its best thresholds"}
 TENTHS = 10
+HEIGHTS, PLAIN_HEIGHTS = " ▁▂▃▄▅▆▇█", " .:-=+*#@"
 
 
 class Latency(msgspec.Struct, frozen=True):
@@ -41,7 +46,13 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def of(
-        cls, gate: str, played: Sequence[Sequence[Step]], *, explored: int, latencies_ms: Sequence[float]
+        cls,
+        gate: str,
+        played: Sequence[Sequence[Step]],
+        *,
+        follow: float,
+        explored: int,
+        latencies_ms: Sequence[float],
     ) -> "Figures":
         """Count what happened, task by task."""
         by_tenth = [0] * TENTHS
@@ -53,7 +64,7 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
             solved=sum(steps[-1].worked for steps in played),
             false_blocks=sum(step.false_block for steps in played for step in steps),
             exploration_interventions=explored,
-            follow=FOLLOW,
+            follow=follow,
             steps=sum(len(steps) for steps in played),
             latency_ms=Latency.of(latencies_ms),
             wasted_by_tenth=by_tenth,
@@ -71,35 +82,67 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         return next(figures for figures in self.runs if figures.gate == gate)
 
     @property
-    def sentence(self) -> str:
+    def sentences(self) -> list[str]:
         """What the figures say, whichever way they point."""
-        none, fixed, learned = (self.run(gate) for gate in ("none", "fixed", "learned"))
-        return (
-            f"Over {self.tasks} tasks the learned gate wasted {learned.wasted} steps: "
-            f"{_against(learned.wasted, none.wasted)} no gate ({none.wasted}) and "
-            f"{_against(learned.wasted, fixed.wasted)} the fixed rule ({fixed.wasted}); "
-            f"it solved {learned.solved} tasks, against {none.solved} and {fixed.solved}."
-        )
+        learned, others = self.run(LEARNED), [self.run(gate) for gate in SPOKEN]
+        wasted = [f"{_share(learned.wasted, run.wasted)} {SPOKEN[run.gate]} ({run.wasted})" for run in others]
+        solved = [f"{_difference(learned.solved, run.solved)} {SPOKEN[run.gate]}" for run in others]
+        return [
+            f"Over {self.tasks} tasks the learned gate wasted {learned.wasted} steps: {_listed(wasted)}.",
+            f"It solved {learned.solved} tasks: {_listed(solved)}.",
+            "These are the figures of one stream; another seed gives others.",
+        ]
 
 
-def _against(ours: int, theirs: int) -> str:
+def _share(ours: int, theirs: int) -> str:
+    if theirs == 0 or ours == theirs:
+        return _difference(ours, theirs)
+    return f"{abs(theirs - ours) / theirs:.0%} {'fewer' if ours < theirs else 'more'} than"
+
+
+def _difference(ours: int, theirs: int) -> str:
     if ours == theirs:
         return "as many as"
-    if theirs == 0:
-        return f"{ours} more than"
-    share = abs(theirs - ours) / theirs
-    return f"{share:.0%} {'fewer' if ours < theirs else 'more'} than"
+    return f"{abs(theirs - ours)} {'fewer' if ours < theirs else 'more'} than"
+
+
+def _listed(parts: Sequence[str]) -> str:
+    return f"{', '.join(parts[:-1])} and {parts[-1]}"
 
 
 def show(report: Report, console: Console) -> None:
-    """The table, then the sentence."""
-    table = Table("gate", title=f"{report.tasks} tasks of real commands, seed {report.seed}")
+    """The table, the chart, then the sentences."""
+    follow = f"a hint is followed with probability {report.runs[0].follow:g}"
+    console.print(f"{report.tasks} tasks of real commands, seed {report.seed}; {follow}", highlight=False)
+    console.print(_table(report))
+    console.print("wasted steps per tenth of the stream")
+    for line in chart(report.runs, PLAIN_HEIGHTS if console.options.ascii_only else HEIGHTS):
+        console.print(line, highlight=False)
+    console.print()
+    for sentence in report.sentences:
+        console.print(sentence, highlight=False)
+
+
+def _table(report: Report) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
+    table.add_column("gate", no_wrap=True)
     for column in ("wasted", "solved", "false\nblocks", "explored", "steps", "answer\np50", "answer\np99"):
         table.add_column(column, justify="right", no_wrap=True)
     for figures in report.runs:
         table.add_row(*_row(figures, report.tasks))
-    console.print(table)
-    console.print(report.sentence, soft_wrap=True, highlight=False)
+    return table
+
+
+def chart(runs: Sequence[Figures], heights: str) -> list[str]:
+    """One line per gate: a bar and a number per tenth, all bars to one scale."""
+    most = max(1, *(wasted for run in runs for wasted in run.wasted_by_tenth))
+    wide = len(str(most))
+    lines = []
+    for run in runs:
+        bars = [heights[math.ceil(wasted / most * (len(heights) - 1))] * 2 for wasted in run.wasted_by_tenth]
+        cells = [f"{bar}{wasted:>{wide + 1}}" for bar, wasted in zip(bars, run.wasted_by_tenth, strict=True)]
+        lines.append(f"  {run.gate:<11} {' '.join(cells)}")
+    return lines
 
 
 def _row(figures: Figures, tasks: int) -> tuple[str, ...]:

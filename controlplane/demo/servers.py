@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from threading import Event
 from typing import Self
 
 import httpx
@@ -21,6 +22,10 @@ END_S = 15.0
 POLL_S = 0.05
 TAIL_LINES = 12
 _ANNOUNCED = re.compile(r" at (http://\S+)")
+
+
+class Ended(Exception):
+    """The demo was ended while this was going on."""
 
 
 class Server:
@@ -40,11 +45,12 @@ class Server:
                 start_new_session=True,  # an interrupt is ours to pass on, once
             )
 
-    def wait(self) -> str:
+    def wait(self, over: Event) -> str:
         """The server's address, once it is ready to answer.
 
         Raises:
           CannotPlay: it ended, or it takes too long; the end of its log is quoted.
+          Ended: all was over before.
         """
         until = time.monotonic() + START_S
         while time.monotonic() < until:
@@ -53,7 +59,8 @@ class Server:
                 return url
             if self._process.poll() is not None:
                 raise self.failure(f"a server ended with code {self._process.returncode} before it was ready")
-            time.sleep(POLL_S)
+            if over.wait(POLL_S):
+                raise Ended
         raise self.failure(f"a server was not ready after {START_S:g} s")
 
     def _url(self) -> str | None:
@@ -70,15 +77,19 @@ class Server:
             "POINTSMAN_EMBEDDER=hashing plays without the embedding model."
         )
 
-    def close(self) -> None:
-        """Ask it to end, so that it writes its recovery file; make it end if it does not."""
+    def end(self) -> None:
+        """Ask it to end, so that it writes its recovery file."""
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)
-            try:
-                self._process.wait(END_S)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-        self._process.wait()
+
+    def close(self) -> None:
+        """End it, and make it end if it does not."""
+        self.end()
+        try:
+            self._process.wait(END_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
 
     def __enter__(self) -> Self:
         return self
@@ -88,11 +99,19 @@ class Server:
 
 
 def _environment(settings: dict[str, str]) -> dict[str, str]:
-    """The caller's environment without its Pointsman settings, and with ours."""
+    """The caller's environment without its Pointsman settings, and with ours.
+
+    Several servers share the machine: one thread each embeds, unless the caller says how many.
+    """
     kept = {PREFIX + name for name in KEPT}
     inherited = {k: v for k, v in os.environ.items() if not k.startswith(PREFIX) or k in kept}
     path = os.pathsep.join(part for part in (str(PACKAGES), inherited.get("PYTHONPATH", "")) if part)
-    return {**inherited, "PYTHONPATH": path, **{PREFIX + name: value for name, value in settings.items()}}
+    return {
+        "OMP_NUM_THREADS": "1",
+        **inherited,
+        "PYTHONPATH": path,
+        **{PREFIX + name: value for name, value in settings.items()},
+    }
 
 
 def _ready(url: str) -> bool:

@@ -1,10 +1,14 @@
 """The stream: which tasks come in which order, from one seed. How they end is not in it."""
 
+from collections.abc import Iterator
 from random import Random
 
 import msgspec
 
-from .families import FAMILIES, Family, Job, Scene
+from .families import FAMILIES, Aside, Family, Scene
+
+HOSTS = ("birch", "cedar", "rowan", "willow")
+CI_SHARE, ASIDE_SHARE = 1 / 3, 1 / 2
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):
@@ -19,24 +23,40 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def stream(seed: int, tasks: int) -> list[Task]:
-    """The seeded stream; phrasings marked late are drawn in its second half only."""
+    """The seeded stream: all families as often, jobs and scenes drawn by chance; late phrasings in the second half."""
     rng = Random(f"stream {seed}")
-    return [_draw(rng, number, late=2 * number >= tasks) for number in range(tasks)]
+    families = _dealt(rng)
+    return [_draw(rng, next(families), number, late=2 * number >= tasks) for number in range(tasks)]
 
 
-def _draw(rng: Random, number: int, *, late: bool) -> Task:
-    family: Family = rng.choice(FAMILIES)
-    job: Job = rng.choice(family.jobs)
+def _dealt(rng: Random) -> Iterator[Family]:
+    """All families in a shuffled order, then all again in another."""
+    while True:
+        yield from rng.sample(FAMILIES, len(FAMILIES))
+
+
+def _draw(rng: Random, family: Family, number: int, *, late: bool) -> Task:
+    job = rng.choice(family.jobs)
     phrase = rng.choice([phrase for phrase in job.phrases if late or not phrase.late])
-    weights = [weight for weight, _ in job.scenes]
-    _, scene = rng.choices(job.scenes, weights)[0]
+    [(_, scene)] = rng.choices(job.scenes, [weight for weight, _ in job.scenes])
     return Task(
         task_id=f"task-{number + 1:03}",
         family=family.name,
         goal=phrase.goal,
         command=phrase.command,
-        scene=scene,
+        scene=_surrounded(rng, scene, family.aside),
         check=job.check,
+    )
+
+
+def _surrounded(rng: Random, scene: Scene, aside: Aside) -> Scene:
+    """The scene with what decides nothing: where the agent's shell says it runs, and what lies around."""
+    told = {"HOSTNAME": rng.choice(HOSTS)} | ({"CI": "true"} if rng.random() < CI_SHARE else {})
+    besides = aside if rng.random() < ASIDE_SHARE else Aside()
+    return msgspec.structs.replace(
+        scene,
+        files=scene.files | {f"{scene.cwd}/{name}": text for name, text in besides.files.items()},
+        variables=told | besides.variables | scene.variables,
     )
 
 

@@ -7,11 +7,11 @@ machine's name, so that the machine does not decide.
 
 from pathlib import Path
 
-from .family import Family, Job, Phrase, Scene
+from .family import Aside, Family, Job, Phrase, Scene
 
-PROBE = """
-printf 'cwd=%s\\n' "$(basename "$PWD")"
+FACTS = """
 printf 'git_email=%s\\n' "$(git config user.email)"
+printf 'pager=%s\\n' "${GIT_PAGER-}"
 printf 'upstream=%s\\n' "$(git rev-parse --abbrev-ref '@{u}' 2>/dev/null)"
 """
 
@@ -45,22 +45,26 @@ def _scene(rest: str, *, config: str = GITCONFIG, variables: dict[str, str] | No
 
 def _commit_scenes() -> tuple[tuple[int, Scene], ...]:
     """Identity in the repository, in the shell, or nowhere; the branch was published or not, which does not matter."""
-    scenes = []
-    for published in ("", PUBLISHED):
-        scenes.append((5, _scene(published + EDITED)))
-        scenes.append((4, _scene(published + EDITED + IDENTITY)))
-        scenes.append((1, _scene(published + EDITED, variables=SIGNATURE)))
-    return tuple(scenes)
+    return (
+        (5, _scene(EDITED)),
+        (5, _scene(PUBLISHED + EDITED)),
+        (4, _scene(EDITED + IDENTITY)),
+        (4, _scene(PUBLISHED + EDITED + IDENTITY)),
+        (1, _scene(EDITED, variables=SIGNATURE)),
+        (1, _scene(PUBLISHED + EDITED, variables=SIGNATURE)),
+    )
 
 
 def _push_scenes() -> tuple[tuple[int, Scene], ...]:
     """Upstream set, unset, or unset with a git told to set it; the identity is there or not, which does not matter."""
-    scenes = []
-    for identity in ("", IDENTITY):
-        scenes.append((5, _scene(identity + COMMITTED)))
-        scenes.append((4, _scene(identity + PUBLISHED + COMMITTED)))
-        scenes.append((1, _scene(identity + COMMITTED, config=PUSHING_NEW)))
-    return tuple(scenes)
+    return (
+        (5, _scene(COMMITTED)),
+        (5, _scene(IDENTITY + COMMITTED)),
+        (4, _scene(PUBLISHED + COMMITTED)),
+        (4, _scene(IDENTITY + PUBLISHED + COMMITTED)),
+        (1, _scene(COMMITTED, config=PUSHING_NEW)),
+        (1, _scene(IDENTITY + COMMITTED, config=PUSHING_NEW)),
+    )
 
 
 def ways(here: Path, command: str) -> list[str]:
@@ -75,7 +79,8 @@ def ways(here: Path, command: str) -> list[str]:
 
 GIT = Family(
     name="git without identity or upstream",
-    probe=PROBE,
+    facts=FACTS,
+    aside=Aside(variables={"GIT_PAGER": "cat"}),
     ways=ways,
     jobs=(
         Job(

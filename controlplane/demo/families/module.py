@@ -3,11 +3,11 @@
 import re
 from pathlib import Path
 
-from .family import Family, Job, Phrase, Scene
+from .family import Aside, Family, Job, Phrase, Scene
 
-PROBE = """
-printf 'cwd=%s\\n' "$(basename "$PWD")"
+FACTS = """
 printf 'pythonpath=%s\\n' "${PYTHONPATH-}"
+printf 'locale=%s\\n' "${LANGUAGE-}"
 """
 
 TABULAR = """
@@ -15,13 +15,13 @@ def table(rows):
     return "\\n".join(f"{name:<12}{amount:>8.2f}" for name, amount in rows)
 """
 REPORT = """
-import pathlib
+import os
 
 from tabular import table
 
-rows = [line.split(",") for line in pathlib.Path("sales.csv").read_text().split()]
-pathlib.Path("out").mkdir(exist_ok=True)
-pathlib.Path("out/report.txt").write_text(table((name, float(amount)) for name, amount in rows))
+rows = [line.split(",") for line in open("sales.csv")]
+os.makedirs("out", exist_ok=True)
+open("out/report.txt", "w").write(table((name, float(amount)) for name, amount in rows))
 """
 TAX_RULES = """
 RATES = {"books": 0.07, "tools": 0.19}
@@ -31,30 +31,35 @@ def gross(kind, net):
     return round(net * (1 + RATES[kind]), 2)
 """
 INVOICES = """
-import json
-import pathlib
-
 import tax_rules
 
 wrong = []
-for invoice in json.loads(pathlib.Path("invoices.json").read_text()):
-    if tax_rules.gross(invoice["kind"], invoice["net"]) != invoice["gross"]:
-        wrong.append(invoice["number"])
-pathlib.Path("checked.json").write_text(json.dumps({"wrong": wrong}))
+for invoice in open("invoices.txt"):
+    number, kind, net, gross = invoice.split()
+    if tax_rules.gross(kind, float(net)) != float(gross):
+        wrong.append(number)
+open("checked.txt", "w").write(f"wrong: {wrong}\\n")
 """
-INVOICE_DATA = '[{"number": 17, "kind": "books", "net": 100.0, "gross": 107.0}]\n'
+INVOICE_DATA = "17 books 100.0 107.0\n"
 
 
-def _scenes(root: str, files: dict[str, str], module: str, source: str) -> tuple[tuple[int, Scene], ...]:
-    """The module in vendor/ or beside the script; PYTHONPATH unset, pointing there, or pointing elsewhere."""
-    here = {f"{root}/{path}": text for path, text in files.items()}
-    vendored = {**here, f"{root}/vendor/{module}.py": source, f"{root}/lib/README": "Shared scripts go here.\n"}
-    beside = {**here, f"{root}/{module}.py": source}
+def _scenes(
+    root: str, files: dict[str, str], usual: str, other: str, module: dict[str, str]
+) -> tuple[tuple[int, Scene], ...]:
+    """The module in the usual folder, in the other one, or beside the script; PYTHONPATH unset, or naming the usual."""
+
+    def scene(home: str, variables: dict[str, str]) -> Scene:
+        kept = {f"{folder}/README": "Shared scripts go here.\n" for folder in (usual, other)}
+        own = {**files, **kept, **{f"{home}/{name}": text for name, text in module.items()}}
+        return Scene(cwd=root, files={f"{root}/{path}": text for path, text in own.items()}, variables=variables)
+
+    told = {"PYTHONPATH": usual}
     return (
-        (4, Scene(cwd=root, files=vendored)),
-        (4, Scene(cwd=root, files=vendored, variables={"PYTHONPATH": "vendor"})),
-        (1, Scene(cwd=root, files=vendored, variables={"PYTHONPATH": "lib"})),
-        (1, Scene(cwd=root, files=beside)),
+        (7, scene(usual, {})),
+        (9, scene(usual, told)),
+        (2, scene(other, {})),
+        (1, scene(other, told)),
+        (1, scene(".", {})),
     )
 
 
@@ -71,7 +76,8 @@ def ways(here: Path, command: str) -> list[str]:
 
 MODULE = Family(
     name="missing module",
-    probe=PROBE,
+    facts=FACTS,
+    aside=Aside(variables={"LANGUAGE": "en"}),
     ways=ways,
     jobs=(
         Job(
@@ -85,8 +91,9 @@ MODULE = Family(
             scenes=_scenes(
                 "storefront",
                 {"report.py": REPORT, "sales.csv": "books,120.5\ntools,80\n"},
-                "tabular",
-                TABULAR,
+                "vendor",
+                "lib",
+                {"tabular.py": TABULAR},
             ),
             check="test -s storefront/out/report.txt",
         ),
@@ -98,9 +105,13 @@ MODULE = Family(
                 Phrase("Make sure last month's invoices carry the right tax", "python invoices.py", late=True),
             ),
             scenes=_scenes(
-                "bookkeeping", {"invoices.py": INVOICES, "invoices.json": INVOICE_DATA}, "tax_rules", TAX_RULES
+                "bookkeeping",
+                {"invoices.py": INVOICES, "invoices.txt": INVOICE_DATA},
+                "lib",
+                "shared",
+                {"tax_rules.py": TAX_RULES},
             ),
-            check="test -s bookkeeping/checked.json",
+            check="test -s bookkeeping/checked.txt",
         ),
     ),
 )

@@ -3,10 +3,10 @@
 import re
 from pathlib import Path
 
-from .family import Family, Job, Phrase, Scene
+from .family import Aside, Family, Job, Phrase, Scene
 
-PROBE = """
-printf 'cwd=%s\\n' "$(basename "$PWD")"
+FACTS = """
+printf 'license=%s\\n' "$(ls LICENSE 2>/dev/null)"
 """
 
 MAKEFILE = """check: rates.txt
@@ -49,7 +49,8 @@ def ways(here: Path, command: str) -> list[str]:
 
 WORKDIR = Family(
     name="wrong working directory",
-    probe=PROBE,
+    facts=FACTS,
+    aside=Aside(files={"LICENSE": "As is.\n"}),
     ways=ways,
     jobs=(
         Job(
