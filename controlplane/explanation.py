@@ -1,10 +1,16 @@
 """A decision in sentences, for whoever asks why."""
 
+from typing import Any
+
 import msgspec
 
+from auditor import Trace
 from strategist import HeadChoice
 
 from .learning import WholeTrace
+
+SHOWN = 3  # memories and conditions that are named
+FELT = 0.05  # log odds under which a condition is not worth naming
 
 
 class Why(msgspec.Struct, frozen=True, kw_only=True):
@@ -19,12 +25,10 @@ def explain_trace(whole: WholeTrace) -> Why:
     trace = whole.trace
     asked = trace.request.get("planned_action") or trace.request.get("goal") or "a candidate"
     sentences = [f"Asked at {trace.point}: {str(asked)[:200]!r}."]
-    sentences += [_known(whole)] if trace.point == "gate" else []
+    sentences += _known(whole) if trace.point == "gate" else []
     for head in trace.heads:
         sentences += _chose(head)
-    if trace.rule is not None:
-        same = "agrees" if trace.rule == trace.action else f"would have said {trace.rule}"
-        sentences.append(f"The fixed rule {same}.")
+    sentences += [_rule(trace)] if trace.rule is not None else []
     sentences += [f"Answered without {part}." for part in trace.degraded]
     sentences.append(
         f"Policy version {trace.policy_version}, feature spec {trace.spec_hash}, settings {trace.settings_hash}."
@@ -32,17 +36,39 @@ def explain_trace(whole: WholeTrace) -> Why:
     return Why(trace_id=trace.trace_id, sentences=sentences + _afterwards(whole))
 
 
-def _known(whole: WholeTrace) -> str:
-    done = whole.trace.execution
+def _known(whole: WholeTrace) -> list[str]:
+    """The risk taken apart, and the memories it rests on."""
+    done, facts = whole.trace.execution, whole.trace.facts
     if whole.trace.abstained:
-        return str(done.get("reason"))
-    neighbours = done.get("neighbours") or []
-    nearest = ", ".join(f"episode {n['episode_id']} ({n['similarity']:.2f})" for n in neighbours[:3])
-    cases = f"{whole.trace.facts.get('case_failures')} of {whole.trace.facts.get('case_count')}"
-    return (
+        return [str(done.get("reason"))]
+    cases = f"{facts.get('case_failures')} of {facts.get('case_count')}"
+    known = (
         f"Known: {done.get('evidence')} outcome(s), risk {done.get('risk'):.2f}, novelty {done.get('novelty'):.2f}; "
-        f"similar failures: {nearest or 'none'}; this very action failed {cases} times."
+        f"this very action failed {cases} times."
     )
+    neighbours = (done.get("neighbours") or [])[:SHOWN]
+    return [known, *_speaking(done.get("speaking") or {}), *(_memory(whole, near) for near in neighbours)]
+
+
+def _speaking(speaking: dict[str, float]) -> list[str]:
+    """Which conditions made failing likelier or less likely, the strongest first."""
+    felt = [(c, odds) for c, odds in speaking.items() if c and abs(odds) >= FELT]
+    felt.sort(key=lambda item: -abs(item[1]))
+    said = ", ".join(f"{condition} {odds:+.2f}" for condition, odds in felt[:SHOWN])
+    return [f"Conditions that speak for failing (+) or against it (-), in log odds: {said}."] if said else []
+
+
+def _memory(whole: WholeTrace, near: dict[str, Any]) -> str:
+    """One similar failure: what failed, how well its conditions fit, and what mended it."""
+    where = (
+        f"Episode {near['episode_id']} (similarity {near['similarity']:.2f}, conditions fit {near['precondition']:.2f})"
+    )
+    record = whole.remembered.get(near["episode_id"])
+    if record is None:
+        return f"{where} was deleted since."
+    failed = record.episode.planned_action or record.episode.goal
+    mended = f"; noted as the fix: {record.episode.resolution[:200]!r}" if record.episode.resolution else ""
+    return f"{where}: {failed[:200]!r} failed ({record.episode.error_class}){mended}."
 
 
 def _chose(head: HeadChoice) -> list[str]:
@@ -56,9 +82,26 @@ def _chose(head: HeadChoice) -> list[str]:
         "only": "as the only one eligible",
         "rule": "because the fixed rule acts here",
     }[head.exploration]
+    cell = (
+        f"the finest cell that knows it is {head.cell} with {head.visits} visit(s)"
+        if head.cell
+        else "no cell knows it yet"
+    )
     masked = "; ".join(f"{action}: {why}" for action, why in sorted(head.masked.items()))
-    lines = [f"{head.head}: {worth}.", f"Took {head.action} {how}; its finest cell has {head.visits} visit(s)."]
+    lines = [f"{head.head}: {worth}.", f"Took {head.action} {how}; {cell}."]
     return [*lines, f"Masked: {masked}."] if masked else lines
+
+
+def _rule(trace: Trace) -> str:
+    """What the fixed rule would have done, and by which figures."""
+    similarity, fit = trace.facts.get("similarity"), trace.facts.get("precondition")
+    seen = (
+        "no similar failure"
+        if similarity is None
+        else f"nearest failure {similarity:.2f}, its conditions fit {fit:.2f}"
+    )
+    same = "agrees" if trace.rule == trace.action else f"would have said {trace.rule}"
+    return f"The fixed rule {same} ({seen})."
 
 
 def _afterwards(whole: WholeTrace) -> list[str]:

@@ -16,7 +16,7 @@ from .contract import (
 from .errors import UnknownEpisode, UnknownTrace
 from .journal import Journal
 from .lineage import holds
-from .memory.store import MemoryStore
+from .memory.store import EpisodeRecord, MemoryStore
 from .telemetry import Metrics
 
 
@@ -110,7 +110,11 @@ class Learning:
         if not decided:
             raise UnknownTrace
         feedback = await self._journal.about(tenant, trace_id, "feedback")
-        return WholeTrace(decided[0], feedback, await self._learned(tenant, trace_id), self._pending(tenant, trace_id))
+        whole = WholeTrace(decided[0], feedback, await self._learned(tenant, trace_id), self._pending(tenant, trace_id))
+        for neighbour in whole.trace.execution.get("neighbours") or ():
+            episode_id = neighbour["episode_id"]
+            whole.remembered[episode_id] = self._memory.episode(tenant, episode_id)
+        return whole
 
     async def _learned(self, tenant: str, trace_id: str) -> Learned | None:
         """How a decision ended, unless a restore set that aside."""
@@ -136,6 +140,7 @@ class WholeTrace:
         self.seq, self.at, self.trace = decided.seq, decided.event.at, decided.event.trace
         self.feedback = [r.event for r in feedback if isinstance(r.event, Reported)]
         self.learned, self.pending = learned, pending
+        self.remembered: dict[int, EpisodeRecord | None] = {}  # what it rested on; None: deleted since
 
 
 def explain(report: Report) -> RewardExplanation:

@@ -79,6 +79,7 @@ class Policy:
         index, explored = sample(mixture, draw)
         probabilities = mixture.probabilities()
         kind: Exploration = "only" if len(actions) == 1 else "explore" if explored else named
+        cell, visits = self.table.known(state, actions[index])
         return HeadChoice(
             head=head,
             state=state,
@@ -90,7 +91,8 @@ class Policy:
             propensity=probabilities[index],
             exploration=kind,
             draw=draw,
-            visits=self.table.visits(state, actions[index]),
+            cell=cell,
+            visits=visits,
             rule=rule,
         )
 
@@ -127,7 +129,7 @@ class Policy:
             td_error=target - before,
             discount=transition.discount,
             truncated=transition.truncated,
-            visits=self.table.visits(situation.state, step.action),
+            visits=self.table.known(situation.state, step.action)[1],
         )
 
     def _head_start(self, action: str, prior: Mapping[str, float]) -> int:

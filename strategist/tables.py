@@ -111,11 +111,14 @@ class BackoffTable(QTable):
                 cell.weight = weights[visits if visits < last else last]
                 start, head_start = 0.0, 0
 
-    def visits(self, state: State, action: str) -> int:
-        """Visits of the action in the best-known finest cell of the state."""
-        best = 0
+    def known(self, state: State, action: str) -> tuple[str, int]:
+        """(key, visits) of the finest cell in which the action is known; ("", 0) where it is not."""
+        finest, best = -1, ("", 0)
         for chain in state.chains:
-            row = self.rows.get(chain[-1])
-            if row is not None and action in row:
-                best = max(best, row[action].visits)
+            for level in range(len(chain) - 1, -1, -1):
+                row = self.rows.get(chain[level])
+                if row is not None and action in row:
+                    if (level, row[action].visits) > (finest, best[1]):
+                        finest, best = level, (chain[level], row[action].visits)
+                    break
         return best

@@ -57,7 +57,8 @@ class HeadChoice(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     propensity: float
     exploration: Exploration
     draw: float  # the uniform number the choice was made with
-    visits: int  # of the chosen action in the best-known finest cell
+    visits: int  # of the chosen action in the finest cell that knows it
+    cell: str = ""  # that cell's key
     rule: str | None = None
 
     @property

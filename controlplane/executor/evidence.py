@@ -52,7 +52,6 @@ class GateEvidence(Evidence, kw_only=True):
     matches: list[Match]  # similar failures, best first
     skills: list[Match]  # those of them whose fix is a skill
     own: CaseRecord
-    near: list[NearCase]
     recalled: Recalled
     new_signature: bool
     fixes: list[Fix]  # the proven first, the likeliest first
@@ -107,13 +106,7 @@ def gather(
     fixes = _fixes(fold, request.namespace, conditions, matches)
     suggestion = fixes[0] if fixes and fixes[0].proven and fixes[0].chance >= EVEN else None
     closest = max(matches, key=lambda m: (m.similarity, m.precondition), default=None)
-    rule = verdict(
-        closest.similarity if closest else 0.0,
-        closest.precondition if closest else 0.0,
-        max((m.similarity for m in skills if m.precondition >= at.rewrite_precondition), default=0.0),
-        suggestion=suggestion is not None,
-        at=at,
-    )
+    rule = _rule(closest, skills, at, suggestion=suggestion is not None)
     nearest = max([m.similarity for m in everything] + [c.similarity for c in near], default=0.0)
     return GateEvidence(
         facts={
@@ -135,16 +128,33 @@ def gather(
         matches=matches,
         skills=skills,
         own=own,
-        near=near,
         recalled=recalled,
         new_signature=own_signature not in space.signatures,
         fixes=fixes,
         suggestion=suggestion,
-        said=Assessment(
-            risk=recalled.failing,
-            evidence=own.total + sum(c.record.total for c in near) + sum(1 + m.record.repeats for m in matches),
-            novelty=0.0 if own.total else 1.0 - min(1.0, nearest),
-        ),
+        said=_assess(own, near, matches, recalled, nearest),
+    )
+
+
+def _rule(closest: Match | None, skills: Sequence[Match], at: Thresholds, *, suggestion: bool) -> str:
+    """The fixed rule's verdict on the nearest failure and the nearest skill."""
+    return verdict(
+        closest.similarity if closest else 0.0,
+        closest.precondition if closest else 0.0,
+        max((m.similarity for m in skills if m.precondition >= at.rewrite_precondition), default=0.0),
+        suggestion=suggestion,
+        at=at,
+    )
+
+
+def _assess(
+    own: CaseRecord, near: Sequence[NearCase], matches: Sequence[Match], recalled: Recalled, nearest: float
+) -> Assessment:
+    told = sum(1 + m.record.repeats for m in matches)
+    return Assessment(
+        risk=recalled.failing,
+        evidence=own.total + sum(case.record.total for case in near) + told,
+        novelty=0.0 if own.total else 1.0 - min(1.0, nearest),
     )
 
 

@@ -83,6 +83,7 @@ class GatePoint(Point[GateEvidence]):
             "risk": said.risk,
             "evidence": said.evidence,
             "novelty": said.novelty,
+            "speaking": evidence.recalled.speaking,
             "neighbours": [
                 {"episode_id": m.record.episode_id, "similarity": m.similarity, "precondition": m.precondition}
                 for m in evidence.matches

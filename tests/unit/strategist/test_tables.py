@@ -91,7 +91,7 @@ def test_prior_is_worth_its_pseudo_visits() -> None:
     assert isclose(values.read(chain("s"), ("a",))[0], -0.025, rel_tol=1e-12)
     values.move(chain("s"), "a", -1.0, prior=0.3, prior_visits=3)
     assert isclose(values.read(chain("s"), ("a",))[0], -0.22, rel_tol=1e-12)
-    assert values.visits(chain("s"), "a") == 2  # pseudo-visits are no experience
+    assert values.known(chain("s"), "a")[1] == 2  # pseudo-visits are no experience
 
 
 def test_prior_starts_the_coarsest_cells_only() -> None:
@@ -180,8 +180,14 @@ def test_visits_are_those_of_the_best_known_finest_cell() -> None:
     values.put("x", "a", 0.0, visits=50)
     values.put("x/f", "a", 0.0, visits=3)
     values.put("y/f", "a", 0.0, visits=8)
-    assert values.visits(State((("x", "x/f"), ("y", "y/f"))), "a") == 8
-    assert values.visits(State((("x", "x/f"), ("y", "y/f"))), "b") == 0
+    assert values.known(State((("x", "x/f"), ("y", "y/f"))), "a") == ("y/f", 8)
+    assert values.known(State((("x", "x/f"), ("y", "y/f"))), "b") == ("", 0)
+
+
+def test_finest_known_cell_is_found_where_finer_ones_are_unknown() -> None:
+    values = table()
+    values.move(State((("x", "x/f", "x/f/g"), ("y",))), "a", 1.0)
+    assert values.known(State((("x", "x/f", "x/f/other"), ("y",))), "a") == ("x/f", 1)
 
 
 def test_new_step_rule_weighs_old_cells_by_the_new_memory() -> None:
