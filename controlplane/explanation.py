@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 
 from auditor import Trace
+from auditor.cases import OF_THE_TASK
 from strategist import HeadChoice
 
 from .learning import WholeTrace
@@ -54,7 +55,7 @@ def _speaking(speaking: dict[str, float]) -> list[str]:
     """Which conditions made failing likelier or less likely, the strongest first."""
     felt = [(c, odds) for c, odds in speaking.items() if c and abs(odds) >= FELT]
     felt.sort(key=lambda item: -abs(item[1]))
-    said = ", ".join(f"{condition} {odds:+.2f}" for condition, odds in felt[:SHOWN])
+    said = ", ".join(f"{condition.removeprefix(OF_THE_TASK)} {odds:+.2f}" for condition, odds in felt[:SHOWN])
     return [f"Conditions that speak for failing (+) or against it (-), in log odds: {said}."] if said else []
 
 
