@@ -69,6 +69,15 @@ def wait_for(port: int, path: str, child: "subprocess.Popen[bytes]") -> float:
     raise TimeoutError(f"{path} was not green after {START_S} s")
 
 
+def wait_for_ready(client: httpx.Client) -> None:
+    """Wait until the model and memory are loaded."""
+    until = time.perf_counter() + START_S
+    while client.get("/readyz").status_code != 200:
+        if time.perf_counter() > until:
+            raise TimeoutError(f"/readyz was not green after {START_S} s")
+        time.sleep(0.05)
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

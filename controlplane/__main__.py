@@ -1,5 +1,23 @@
-"""`python -m controlplane` is `pointsman`."""
+"""`pointsman`, and `python -m controlplane`, which is the same.
 
-from controlplane.cli import main
+An agent waits for `pointsman hook` at every call, so it is served before the command line is even loaded.
+"""
 
-main()
+import os
+import sys
+
+
+def main() -> None:
+    """Run the command line, or answer one event of an agent."""
+    if sys.argv[1:] == ["hook"] and not os.isatty(0):
+        from .hook.run import run
+
+        run()
+    else:
+        from .cli import main as command_line
+
+        command_line()
+
+
+if __name__ == "__main__":
+    main()

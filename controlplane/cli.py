@@ -4,7 +4,7 @@ import asyncio
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import cyclopts
 import httpx
@@ -19,8 +19,12 @@ from . import __version__, settings
 from .errors import PointsmanError
 from .settings import Settings
 
+if TYPE_CHECKING:
+    from .hook.registration import Change
+
 REFUSED, UNREACHABLE = 1, 3
 TIMEOUT_S = 30.0
+Flag = Annotated[bool, Parameter(negative="")]
 Json = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON for machines.")]
 Url = Annotated[str | None, Parameter(help="The server's address; by default what the settings say.")]
 
@@ -29,8 +33,10 @@ app = cyclopts.App(
 )
 checkpoint = cyclopts.App(name="checkpoint", help="Keep, list and restore what was learnt.")
 config = cyclopts.App(name="config", help="Show and check the settings.")
+hook = cyclopts.App(name="hook", help="Stand between a coding agent and its commands: install, uninstall.")
 app.command(checkpoint)
 app.command(config)
+app.command(hook)
 
 
 class Failed(Exception):
@@ -56,7 +62,7 @@ def serve(
     host: str | None = None,
     port: int | None = None,
     data_dir: str | None = None,
-    insecure_local: Annotated[bool, Parameter(negative="")] = False,
+    insecure_local: Flag = False,
 ) -> None:
     """Serve the API until interrupted.
 
@@ -79,21 +85,23 @@ def serve(
 def demo(
     *,
     seed: int = 1,
-    tasks: int = 60,
-    keep: Annotated[bool, Parameter(negative="")] = False,
+    tasks: int = 600,
+    follow: float = 0.5,
+    keep: Flag = False,
     json: Json = False,
 ) -> None:
-    """Play a stream of real shell commands with no gate, the fixed rule, and the learned gate.
+    """Play a stream of real shell commands with no gate, the fixed rule, the rule at its best, and the learned gate.
 
     Args:
       seed: Seed of the stream; the same seed gives the same tasks.
       tasks: How many tasks the stream has.
+      follow: Probability with which the agent follows a HINT, 0 to 1.
       keep: Keep the scratch folder and the servers' data, and say where.
       json: Print JSON for machines.
     """
     from .demo.run import play
 
-    play(seed=seed, tasks=tasks, keep=keep, as_json=json)
+    play(seed=seed, tasks=tasks, follow=follow, keep=keep, as_json=json)
 
 
 @app.command
@@ -197,7 +205,7 @@ def checkpoint_restore(checkpoint_id: str, *, url: Url = None, json: Json = Fals
 
 
 @app.command
-def rebuild(*, verify: Annotated[bool, Parameter(negative="")] = False, json: Json = False) -> None:
+def rebuild(*, verify: Flag = False, json: Json = False) -> None:
     """Fold the whole journal again and write a fresh recovery file; stop the server first.
 
     Args:
@@ -237,6 +245,57 @@ def config_check(*, file: Path | None = None, json: Json = False) -> None:
     """
     loaded = settings.load(file=file)
     _show({"ok": True, "hash": loaded.hash}, json, lambda: _lines(f"The settings are fine (hash {loaded.hash})."))
+
+
+@hook.default
+def hook_event() -> None:
+    """Answer one event of an agent, told as JSON on standard input. Agents run this; people run `install`."""
+    if sys.stdin.isatty():
+        app.help_print(["hook"])
+    else:
+        from .hook.run import run
+
+        run()
+
+
+@hook.command(name="install")
+def hook_install(*, file: Path | None = None, user: Flag = False, project: Flag = False, json: Json = False) -> None:
+    """Register the hook in the agent's settings: this project's on this machine (.claude/settings.local.json).
+
+    Args:
+      file: In another settings file of this shape.
+      user: For all of your projects (~/.claude/settings.json).
+      project: For all who share this project's settings (.claude/settings.json).
+    """
+    from .hook.registration import install
+
+    _register(install, file, user=user, project=project, as_json=json)
+
+
+@hook.command(name="uninstall")
+def hook_uninstall(*, file: Path | None = None, user: Flag = False, project: Flag = False, json: Json = False) -> None:
+    """Take the hook out of the agent's settings, and nothing else.
+
+    Args:
+      file: Out of another settings file of this shape.
+      user: Out of ~/.claude/settings.json.
+      project: Out of .claude/settings.json.
+    """
+    from .hook.registration import uninstall
+
+    _register(uninstall, file, user=user, project=project, as_json=json)
+
+
+def _register(
+    change: Callable[[Path], "Change"], file: Path | None, *, user: bool, project: bool, as_json: bool
+) -> None:
+    from .hook.registration import NotWritten, settings_path
+
+    try:
+        done = change(settings_path(file, user=user, project=project))
+    except NotWritten as error:
+        raise Failed(f"{error}. Nothing was changed.") from error
+    _show(done._asdict(), as_json, lambda: _lines(done.said))
 
 
 def _call(method: str, path: str, body: dict[str, Any] | None, url: str | None) -> Any:

@@ -175,18 +175,18 @@ class Errand:
         self._gate.report(answer, outcome)
 
     def _remember(self, answer: Answer, plan: str, command: str, ran: Ran, seen: dict[str, str]) -> None:
-        """Capture a failure; say whether advice held; once solved by own troubleshooting, keep what solved it."""
-        advice = answer.advice
-        if advice and advice.episode_id is not None and _applied(answer, command):
-            self._gate.validate(advice.episode_id, answer, worked=ran.worked)
+        """Capture a failure; say whether advice held; once solved, keep what solved it, with the first failure."""
+        advised = answer.advice.episode_id if answer.advice and _applied(answer, command) else None
+        if advised is not None:
+            self._gate.validate(advised, answer, worked=ran.worked)
         if not ran.worked:
             failure = Failure(command=command, error=ran.trace, environment=seen, answer=answer)
             self._failures.append(failure)
             self._gate.capture(answer, self._described(failure))
-        elif self._failures and command == plan:
+        elif self._failures:
             failure = self._failures[0]
             episode_id = self._gate.capture(failure.answer, {**self._described(failure), "resolution": command})
-            if episode_id is not None:
+            if episode_id is not None and advised is None:
                 self._gate.validate(episode_id, answer, worked=True)
 
     def _described(self, failure: Failure) -> dict[str, Any]:

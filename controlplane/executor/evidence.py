@@ -100,7 +100,8 @@ def gather(
     own = fold.cases.of(request.namespace, own_signature)
     everything = [] if vector is None else recall_matches(space, fold, vector, request.environment, now, NEIGHBOURS)
     near = [] if vector is None else near_cases(space, fold, request.namespace, own_signature, vector, everything)
-    matches = [m for m in everything if m.similarity >= RETRIEVAL and _speaks_against(m, request, planned)]
+    mended = {m.record.episode.planned_action for m in everything if _is_fix_of(planned, m)}
+    matches = [m for m in everything if m.similarity >= RETRIEVAL and _speaks_against(m, request, mended)]
     skills = [m for m in matches if _is_skill(fold, m.record.episode_id)]
     recalled = recall_outcomes(fold, request.namespace, conditions, own, near, matches)
     fixes = _fixes(fold, request.namespace, conditions, matches)
@@ -158,12 +159,17 @@ def _assess(
     )
 
 
-def _speaks_against(match: Match, request: DecisionRequest, planned: str) -> bool:
-    """A failure says nothing against its own fix, nor against another command its own task tries next."""
+def _is_fix_of(planned: str, match: Match) -> bool:
+    resolution = match.record.episode.resolution
+    return bool(resolution) and same_command(planned, resolution)
+
+
+def _speaks_against(match: Match, request: DecisionRequest, mended: set[str]) -> bool:
+    """A failure says nothing against what mended it once, nor against another command its own task tries next."""
     episode = match.record.episode
-    if same_command(planned, episode.planned_action):
+    if same_command(request.planned_action or "", episode.planned_action):
         return True
-    if episode.resolution and same_command(planned, episode.resolution):
+    if episode.planned_action in mended:
         return False
     return request.task_id is None or episode.task_id != request.task_id
 

@@ -7,16 +7,29 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
+from benchmarks import tuning
+from benchmarks.demo import Difference
+from benchmarks.remembered import Cases, RememberedGround
+from benchmarks.tuning import GRID, SEEDS, meaning
+from controlplane import settings
+from controlplane.demo.agent import Errand, Step, work
+from controlplane.demo.gate import Advice, Answer, NoGate, Question
+from controlplane.demo.report import Figures, Latency, Report, show
+from controlplane.demo.run import TUNED
 from controlplane.demo.stream import Task, stream
 from controlplane.demo.world import NEEDED, World, lay_out_tools
 from controlplane.service import lock_folder
 
-SEED, TASKS = 7, 12
+SEED, TASKS, FOLLOW = 7, 12, 0.25
+ASKED = ("fixed", "fixed_tuned", "learned")
 FIGURES = {
     "gate", "wasted", "solved", "false_blocks", "exploration_interventions", "follow", "steps", "latency_ms",
     "wasted_by_tenth",
@@ -50,7 +63,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         "MAKEFLAGS": "-n",
     }
     done = subprocess.run(
-        [*COMMAND, "--json", "--seed", str(SEED), "--tasks", str(TASKS)],
+        [*COMMAND, "--json", "--seed", str(SEED), "--tasks", str(TASKS), "--follow", str(FOLLOW)],
         env=environment(scratch, **machine),
         cwd=scratch,
         capture_output=True,
@@ -76,18 +89,18 @@ def tried(task: Task, folder: Path, tools: Path) -> bool:
 def test_demo_prints_the_contract_and_nothing_else(report: dict[str, Any]) -> None:
     assert set(report) == {"seed", "tasks", "runs"}
     assert (report["seed"], report["tasks"]) == (SEED, TASKS)
-    assert [run["gate"] for run in report["runs"]] == ["none", "fixed", "learned"]
+    assert [run["gate"] for run in report["runs"]] == ["none", *ASKED]
     for run in report["runs"]:
         assert set(run) == FIGURES
         assert set(run["latency_ms"]) == {"p50", "p99"}
-        assert run["follow"] == 0.5
+        assert run["follow"] == FOLLOW
 
 
 def test_demo_plays_every_task_with_every_gate(report: dict[str, Any]) -> None:
     for run in report["runs"]:
         assert run["solved"] <= TASKS <= run["steps"]
     assert run_of(report, "none")["latency_ms"] == {"p50": None, "p99": None}
-    for gate in ("fixed", "learned"):
+    for gate in ASKED:
         latency_ms = run_of(report, gate)["latency_ms"]
         assert 0.0 < latency_ms["p50"] <= latency_ms["p99"]
 
@@ -124,11 +137,19 @@ def test_demo_says_what_is_missing(tmp_path: Path) -> None:
     assert done.stdout == ""
 
 
-def test_demo_shows_why_a_server_did_not_start(tmp_path: Path) -> None:
-    """The servers fall over a package of the same name that stands in their way."""
+def test_demo_refuses_a_share_that_is_none(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [*COMMAND, "--follow", "1.5"], env=environment(tmp_path), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "--follow takes a probability, 0 to 1, not 1.5" in done.stderr
+
+
+def test_demo_ends_with_the_first_error_and_shows_it(tmp_path: Path) -> None:
+    """The servers fall over a package of the same name that stands in their way; no run is played to its end."""
     (tmp_path / "litestar.py").write_text("raise RuntimeError('not today')\n")
     done = subprocess.run(
-        [*COMMAND, "--tasks", "1"],
+        [*COMMAND, "--tasks", "10000"],
         env=environment(tmp_path, PYTHONPATH=os.pathsep.join((str(ROOT), str(tmp_path)))),
         capture_output=True,
         text=True,
@@ -149,7 +170,7 @@ def test_demo_ends_its_servers_when_it_is_interrupted(tmp_path: Path, sent: sign
         text=True,
     )
     try:
-        serving = wait_for_servers(tmp_path)
+        serving = wait_for_two_players(tmp_path)
         demo.send_signal(sent)
         output, said = demo.communicate(timeout=60)
     finally:
@@ -161,12 +182,135 @@ def test_demo_ends_its_servers_when_it_is_interrupted(tmp_path: Path, sent: sign
         os.close(lock_folder(data))  # refused while a server still holds it
 
 
-def wait_for_servers(scratch: Path) -> list[Path]:
-    """The data folders of both servers, once both hold theirs."""
+def wait_for_two_players(scratch: Path) -> list[Path]:
+    """The data folders of all servers, once two runs are being played."""
     until = time.monotonic() + 60
     while time.monotonic() < until:
         found = sorted(scratch.glob("pointsman-demo-*/*/data/journal.db"))
-        if len(found) == 2:
+        playing = list(scratch.glob("pointsman-demo-*/*/steps.jsonl"))
+        if (len(found), len(playing)) == (len(ASKED), 2):
             return [path.parent for path in found]
         time.sleep(0.05)
-    raise AssertionError("the servers did not start")
+    raise AssertionError("two runs were not played at once")
+
+
+class Hinting(NoGate):
+    """Has the same advice about everything."""
+
+    def __init__(self, command: str) -> None:
+        self._command = command
+
+    def ask(self, question: Question) -> Answer:
+        return Answer(verdict="HINT", advice=Advice(self._command, None))
+
+
+@pytest.mark.parametrize(("follow", "least", "most"), [(0.0, 0, 0), (0.5, 5, 15), (1.0, 20, 20)])
+def test_agent_follows_hints_as_often_as_it_is_told(
+    tmp_path: Path, tools: Path, follow: float, least: int, most: int
+) -> None:
+    tasks = stream(SEED, 20)
+    first = [
+        work(0, task, folder=tmp_path, tools=tools, gate=Hinting("exit 3"), seed=SEED, follow=follow)[0]
+        for task in tasks
+    ]
+    assert all(step.ran == "exit 3" or step.ran == task.command for step, task in zip(first, tasks, strict=True))
+    assert least <= sum(step.ran == "exit 3" for step in first) <= most
+
+
+def figures(gate: str, by_tenth: list[int], solved: int) -> Figures:
+    return Figures(
+        gate=gate,
+        wasted=sum(by_tenth),
+        solved=solved,
+        false_blocks=0,
+        exploration_interventions=0,
+        follow=0.5,
+        steps=500,
+        latency_ms=Latency(),
+        wasted_by_tenth=by_tenth,
+    )
+
+
+RUNS = [
+    figures("none", [16, 8, 8, 8, 8, 8, 8, 8, 8, 0], 400),
+    figures("fixed", [10] * 10, 390),
+    figures("fixed_tuned", [5] * 10, 400),
+    figures("learned", [6] * 10, 399),
+]
+
+
+def test_report_says_so_where_the_learned_gate_does_not_win() -> None:
+    wasted, solved, _ = Report(seed=1, tasks=400, runs=RUNS).sentences
+    assert wasted == (
+        "Over 400 tasks the learned gate wasted 60 steps: 25% fewer than no gate (80), "
+        "40% fewer than the fixed rule (100) and 20% more than the fixed rule at its best thresholds (50)."
+    )
+    assert solved == (
+        "It solved 399 tasks: 1 fewer than no gate, 9 more than the fixed rule "
+        "and 1 fewer than the fixed rule at its best thresholds."
+    )
+
+
+def test_report_fits_a_plain_terminal_and_draws_one_bar_row_per_gate() -> None:
+    printed = StringIO()
+    show(Report(seed=1, tasks=400, runs=RUNS), Console(file=printed, width=80, color_system=None))
+    lines = printed.getvalue().splitlines()
+    assert max(map(len, lines)) <= 80
+    assert "  none        ██ 16 ▄▄  8 ▄▄  8 ▄▄  8 ▄▄  8 ▄▄  8 ▄▄  8 ▄▄  8 ▄▄  8     0" in lines
+    assert "  learned     ▃▃  6 ▃▃  6 ▃▃  6 ▃▃  6 ▃▃  6 ▃▃  6 ▃▃  6 ▃▃  6 ▃▃  6 ▃▃  6" in lines
+    assert "…" not in printed.getvalue(), "nothing is cut off"
+
+
+@pytest.fixture
+def tuned() -> dict[str, Any]:
+    return tomllib.loads(TUNED.read_text("utf-8"))
+
+
+def test_tuned_rule_is_the_best_of_what_was_tried_on_the_grid(tuned: dict[str, Any]) -> None:
+    tried, grid = tuned["search"]["tried"], tuned["search"]["grid"]
+    assert all(trial[name] in values for trial in tried for name, values in grid.items())
+    (found,) = (trial for trial in tried if {name: trial[name] for name in grid} == tuned["thresholds"])
+    assert (found["wasted"], -found["solved"]) == min((trial["wasted"], -trial["solved"]) for trial in tried)
+
+
+def test_tuned_rule_was_left_only_when_no_single_threshold_made_it_better(tuned: dict[str, Any]) -> None:
+    tried = {meaning({name: trial[name] for name in GRID}) for trial in tuned["search"]["tried"]}
+    beside = [tuned["thresholds"] | {name: value} for name, values in GRID.items() for value in values]
+    assert [at for at in beside if meaning(at) not in tried] == []
+
+
+def test_tuned_rule_is_what_the_search_of_today_would_look_for(tuned: dict[str, Any]) -> None:
+    search = tuned["search"]
+    assert search["grid"] == {name: list(values) for name, values in GRID.items()}
+    assert (search["seeds"], search["tasks"], search["follow"]) == (list(SEEDS), tuning.TASKS, tuning.FOLLOW)
+    thresholds = {f"rule_{name}": value for name, value in tuned["thresholds"].items()}
+    assert {row.name for row in settings.table() if row.name.startswith("rule_")} == thresholds.keys()
+    assert settings.load({}, overrides=thresholds).rule_hint == tuned["thresholds"]["hint"]
+
+
+def test_remembered_ground_ends_as_the_real_one_and_runs_a_case_once(tmp_path: Path, tools: Path) -> None:
+    """Tuning rests on it."""
+    cases = Cases(tmp_path / "cases")
+
+    def remembered(place: int, task: Task) -> list[Step]:
+        return Errand(place, task, RememberedGround(task, cases), NoGate(), seed=SEED, follow=FOLLOW).run()
+
+    tasks = [task for task in stream(SEED, TASKS) if not task.scene.ports]
+    folder = tmp_path / "real"
+    folder.mkdir()
+    real = [
+        work(place, task, folder=folder, tools=tools, gate=NoGate(), seed=SEED, follow=FOLLOW)
+        for place, task in enumerate(tasks)
+    ]
+    assert [remembered(place, task) for place, task in enumerate(tasks)] == real
+    known = len(cases)
+    assert [remembered(place, task) for place, task in enumerate(tasks)] == real
+    assert len(cases) == known
+
+
+def test_comparison_takes_the_mean_of_pairs_and_a_student_interval() -> None:
+    """By hand: mean -2, standard deviation 1, half width 4.303 / sqrt(3)."""
+    difference = Difference.of([-1, -2, -3])
+    assert difference.mean == -2
+    assert (difference.low, difference.high) == pytest.approx((-4.484, 0.484), abs=1e-3)
+    assert Difference.of([4]) == Difference(4, None, None)

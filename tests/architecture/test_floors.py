@@ -12,7 +12,7 @@ MAY_IMPORT = {"strategist": PURE | {"numpy", "msgspec"}, "auditor": PURE | {"num
 ORDER: tuple[set[str], ...] = (
     {"errors", "clock", "ids", "telemetry", "contract"},  # ground: imported by anyone
     {"settings", "upstream", "lineage"},
-    {"embedding", "llm", "journal", "checkpoints", "signals", "router", "demo"},  # the demo is a client: HTTP only
+    {"embedding", "llm", "journal", "checkpoints", "signals", "router", "demo", "hook"},  # demo, hook: clients
     {"memory"},  # searches by the vectors the embedders' port defines
     {"executor"},  # decision points
     {"plane", "learning", "remembering", "refold", "background"},  # the two loops, and what keeps them
@@ -75,12 +75,13 @@ def test_no_import_cycle_anywhere() -> None:
         visit(name, ())
 
 
-def test_demo_is_a_client_like_any_other() -> None:
-    """It may know how settings are written and how errors look, nothing of the server's inside."""
-    for module in of("controlplane"):
-        if room_of(module.name) == "demo":
-            assert {room_of(name) for name in module.imports} <= {None, "demo", "settings", "errors"}
-            assert not module.roots & {"auditor", "strategist"}, module.where
+def test_demo_and_hook_are_clients_like_any_other() -> None:
+    """The demo may know how settings are written and how errors look; the hook nothing but HTTP."""
+    for client, known in (("demo", {"settings", "errors"}), ("hook", set[str]())):
+        for module in of("controlplane"):
+            if room_of(module.name) == client:
+                assert {room_of(name) for name in module.imports} <= {None, client, *known}, module.where
+                assert not module.roots & {"auditor", "strategist"}, module.where
 
 
 def test_parser_sees_every_kind_of_import() -> None:

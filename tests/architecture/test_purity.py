@@ -74,9 +74,13 @@ def test_lower_floors_rebind_nothing_outside_their_objects() -> None:
 
 
 def test_clock_and_dice_of_the_control_plane_are_where_they_can_be_replaced() -> None:
-    """One clock, one maker of identifiers, one generator of exploration; the demo is its own program."""
+    """One clock, one maker of identifiers, one generator of exploration; demo and hook are programs of their own."""
     sources = ("time", "random", "datetime", "secrets", "uuid")
-    served = [module for module in of("controlplane") if not module.name.startswith("controlplane.demo")]
+    served = [
+        module
+        for module in of("controlplane")
+        if not module.name.startswith(("controlplane.demo", "controlplane.hook"))
+    ]
     assert {source: {m.name for m in served if source in m.roots} for source in sources} == {
         "time": {"controlplane.clock", "controlplane.ids"},
         "random": {"controlplane.plane"},
@@ -99,4 +103,6 @@ def test_environment_is_read_in_one_place() -> None:
         "controlplane.embedding.sentence",  # tells the model library to stay offline
         "controlplane.demo.servers",  # starts servers with the caller's environment
         "controlplane.demo.world",  # runs real commands with the caller's PATH
+        "controlplane.hook.run",  # a program of its own, started by an agent
+        "controlplane.hook.registration",  # where an agent keeps its settings
     }

@@ -8,8 +8,8 @@ import pytest
 
 from auditor.events import Captured, Episode, WindowClosed
 from controlplane.errors import PointsmanError
-from controlplane.journal import SqliteJournal
-from controlplane.journal.queries import migrations
+from controlplane.journal import SqliteJournal, encode_event
+from controlplane.journal.queries import QUERIES, migrations
 
 Make = Callable[[str], WindowClosed]
 Reopen = Callable[[], Awaitable[SqliteJournal]]
@@ -48,12 +48,29 @@ async def test_erased_content_is_gone_from_the_files(
     assert [r.seq for r in await journal.read(0, 10)] == [1, 2, 3]
 
 
-async def test_an_old_journal_is_migrated_once_and_keeps_its_events(on_disk: Reopen, closed: Make) -> None:
-    journal = await on_disk()
-    await journal.append(closed("kept"))
+@pytest.mark.parametrize("version", [number for number, _ in migrations()])
+async def test_an_old_journal_is_migrated_once_and_keeps_its_events(
+    on_disk: Reopen, closed: Make, tmp_path: Path, version: int
+) -> None:
+    database = sqlite3.connect(tmp_path / "journal.db")
+    for number, sql in migrations()[:version]:
+        database.executescript(f"{sql}\nPRAGMA user_version = {number};")
+    with database:
+        database.execute(
+            QUERIES["append_events"], (1, "default", "window_closed", "kept", 1.0, encode_event(closed("kept")))
+        )
+    database.close()
     for _ in range(3):
         journal = await on_disk()
-    assert [r.event.ref for r in await journal.read(0, 10)] == ["kept"]
+        assert await journal.append(closed("new")) == journal.last_seq
+    assert [r.event.ref for r in await journal.read(0, 10)] == ["kept", "new", "new", "new"]
+
+
+@pytest.mark.parametrize("query", [name for name, sql in QUERIES.items() if not sql.startswith("INSERT")])
+async def test_no_question_but_a_rebuilds_reads_a_whole_table(on_disk: Reopen, query: str) -> None:
+    journal, sql = await on_disk(), QUERIES[query]
+    steps = await journal._reader.execute_fetchall(f"EXPLAIN QUERY PLAN {sql}", [1] * sql.count("?"))
+    assert all(step[-1].startswith("SEARCH ") for step in steps) != (query == "all_learned")
 
 
 async def test_a_journal_of_a_newer_version_is_refused_and_left_alone(on_disk: Reopen, tmp_path: Path) -> None:

@@ -1,0 +1,107 @@
+"""HTTP to the server over one kept connection: the few lines an event needs, without the weight of a library.
+
+Nothing here has a time limit of its own: one alarm ends the whole event (`run.py`).
+"""
+
+import json
+import os
+import socket
+from collections.abc import Mapping
+
+from .event import Json, text
+
+HOST, PORT = "127.0.0.1", 8080
+LOOPBACK = (HOST, "::1", "localhost")
+SETTINGS = "pointsman.toml"
+MAX_LINE, MAX_HEADERS, MAX_BODY = 8192, 100, 4 * 1024 * 1024
+
+
+class Away(Exception):
+    """Nobody answers."""
+
+
+class Refused(Exception):
+    """The server answered, but not with what was asked for."""
+
+
+def address(environ: Mapping[str, str]) -> tuple[str, int]:
+    """Where the server listens: POINTSMAN_HOST and POINTSMAN_PORT, else the settings file here, else the defaults.
+
+    Raises:
+      ValueError: the port is no number, or the host is not this machine. Commands are told to no other.
+    """
+    chosen: Json = {"host": HOST, "port": PORT}
+    if os.path.exists(SETTINGS):
+        import tomllib  # costs milliseconds, and mostly there is no file
+
+        with open(SETTINGS, "rb") as file:
+            chosen |= tomllib.load(file)
+    host = environ.get("POINTSMAN_HOST") or str(chosen["host"])
+    port = int(environ.get("POINTSMAN_PORT") or str(chosen["port"]))
+    if host not in LOOPBACK:
+        raise ValueError(f"{host} is not this machine; the server listens on loopback only")
+    return host, port
+
+
+class Client:
+    """Asks one server, one request after the other."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._host, self._port = host, port
+        self._connection: socket.socket | None = None
+
+    def get(self, path: str) -> Json:
+        return self._ask("GET", path, b"")
+
+    def post(self, path: str, body: Json) -> Json:
+        return self._ask("POST", path, json.dumps(body).encode())
+
+    def _ask(self, method: str, path: str, body: bytes) -> Json:
+        """One answer.
+
+        Raises:
+          Away: nobody is there, or the connection broke.
+          Refused: the answer is a problem document.
+          ValueError: it is no answer of ours.
+        """
+        head = (
+            f"{method} {path} HTTP/1.1\r\nHost: {self._host}:{self._port}\r\n"
+            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        )
+        try:
+            status, said = self._exchange(head.encode() + body)
+        except OSError as error:
+            why = error.strerror or error
+            raise Away(f"no server answers at {self._host}:{self._port} ({why}); going on without") from error
+        if status >= 400:
+            raise Refused(f"{method} {path} was refused with {status} {text(said, 'code')}: {text(said, 'detail')}")
+        return said
+
+    def _exchange(self, request: bytes) -> tuple[int, Json]:
+        if self._connection is None:
+            self._connection = socket.create_connection((self._host, self._port))
+            self._answers = self._connection.makefile("rb")
+        self._connection.sendall(request)
+        return self._read()
+
+    def _read(self) -> tuple[int, Json]:
+        version, _, rest = self._line().partition(" ")
+        if not version.startswith("HTTP/1."):
+            raise ValueError("what answers does not speak HTTP")
+        length = 0
+        for _ in range(MAX_HEADERS):
+            name, _, value = self._line().partition(":")
+            if not name:
+                break
+            if name.lower() == "content-length":
+                length = int(value)
+        said = json.loads(self._answers.read(min(length, MAX_BODY)))
+        if not isinstance(said, dict):
+            raise ValueError("what answers is no Pointsman")
+        return int(rest.split(" ")[0]), said
+
+    def _line(self) -> str:
+        line = self._answers.readline(MAX_LINE)
+        if not line:
+            raise ConnectionResetError("the server closed the connection")
+        return line.decode("latin-1").rstrip("\r\n")
