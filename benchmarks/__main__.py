@@ -4,14 +4,25 @@ import argparse
 import json
 import os
 import platform
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from . import serving, startup, storage, strategist
+from . import gate, hook, nearest, reflector, serving, startup, storage, strategist
 
-PARTS = {"serving": serving, "strategist": strategist, "startup": startup, "storage": storage}
+PARTS = {
+    "serving": serving.measure,
+    "gate": gate.measure,
+    "hook": hook.measure,
+    "strategist": strategist.measure,
+    "startup": startup.measure,
+    "storage": storage.measure,
+    "nearest": nearest.measure,
+}
+READING = {"nearest": nearest.measure, "reflector": reflector.measure}  # parts that measure more where there is --data
 
 
 def flat(prefix: str, value: Any) -> list[tuple[str, Any]]:
@@ -24,12 +35,14 @@ def flat(prefix: str, value: Any) -> list[tuple[str, Any]]:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.add_argument("parts", nargs="*", default=list(PARTS), help=f"some of {', '.join(PARTS)}")
+    parser.add_argument("--data", type=Path, help="the folder of real data sets: for reflector, and more of nearest")
+    parser.add_argument("parts", nargs="*", default=list(PARTS), help=f"some of {', '.join(PARTS)}, reflector")
     arguments = parser.parse_args()
+    parts = {**PARTS, **{name: partial(measure, arguments.data) for name, measure in READING.items()}}
     found: dict[str, Any] = {"machine": {"cores": os.cpu_count(), "python": platform.python_version()}}
     for name in arguments.parts:
         Console(stderr=True).print(f"measuring {name} ...")
-        found[name] = PARTS[name].measure()
+        found[name] = parts[name]()
     if arguments.json:
         print(json.dumps(found, indent=2))
         return
