@@ -36,7 +36,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--data", type=Path, help="the folder of real data sets: for reflector, and more of nearest")
-    parser.add_argument("parts", nargs="*", default=list(PARTS), help=f"some of {', '.join(PARTS)}, reflector")
+    known = f"some of {', '.join(PARTS)}, nearest; reflector only by name"
+    parser.add_argument("parts", nargs="*", default=[*PARTS, "nearest"], help=known)
     arguments = parser.parse_args()
     parts = {**PARTS, **{name: partial(measure, arguments.data) for name, measure in READING.items()}}
     found: dict[str, Any] = {"machine": {"cores": os.cpu_count(), "python": platform.python_version()}}

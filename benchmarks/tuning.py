@@ -135,7 +135,9 @@ def meaning(at: Thresholds) -> Meaning:
 
 def search(trials: Trials, progress: Progress) -> Trial:
     """From the shipped thresholds: each in turn to its best value, until a whole round changes none."""
+    line = progress.add_task("as shipped", total=1)
     (best,), begun = trials.of([SHIPPED]), None
+    progress.advance(line)
     while begun != best:
         begun, line = best, progress.add_task(f"from {best.wasted} wasted", total=ROUND)
         for name, values in GRID.items():

@@ -30,6 +30,7 @@ from .world import CannotPlay, lay_out_tools
 TUNED = Path(__file__).with_name("tuned.toml")
 MAX_TASKS = 10_000
 AT_ONCE = 2
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # the first too: in the background a shell has it ignored
 STEPS_FILE = "steps.jsonl"
 
 
@@ -180,12 +181,12 @@ def _scratch(*, keep: bool, aside: Console) -> Iterator[Path]:
 
 @contextmanager
 def _ended_by_signal() -> Iterator[None]:
-    """A termination, or a terminal that closes, ends the demo as an interrupt does: everything is cleared away."""
+    """An interrupt, a termination or a terminal that closes ends the demo, and everything is cleared away."""
 
     def end(number: int, _: FrameType | None) -> None:
         raise SystemExit(128 + number)
 
-    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGHUP)}
+    before = {number: signal.signal(number, end) for number in ENDING}
     try:
         yield
     finally:

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..embedding import Vector
 
-EF_CONSTRUCTION, M, EF = 100, 16, 64
+EF_CONSTRUCTION, M, EF = 200, 16, 96
 
 
 class HnswIndex:

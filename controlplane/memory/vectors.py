@@ -12,7 +12,7 @@ from .exact import ExactIndex
 if TYPE_CHECKING:
     from .hnsw import HnswIndex
 
-SWITCH_POINT = 2_000  # vectors: from here on three searches save what one addition costs; `make bench` measures both
+SWITCH_POINT = 3_000  # vectors: from here on three searches save what one addition costs; `make bench` measures both
 
 
 class VectorIndex:
