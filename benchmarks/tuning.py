@@ -18,7 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from controlplane.demo.agent import Errand, work
 from controlplane.demo.gate import HttpGate
 from controlplane.demo.report import FIXED_TUNED, Figures
-from controlplane.demo.run import AT_ONCE, TUNED, fixed_rule
+from controlplane.demo.run import AT_ONCE, TUNED, ended_by_signal, fixed_rule
 from controlplane.demo.servers import Ended, Server
 from controlplane.demo.stream import stream
 from controlplane.demo.world import lay_out_tools
@@ -152,9 +152,10 @@ def tune() -> Trial:
     """Search, and write down what was found and how."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     console = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
-    with tempfile.TemporaryDirectory(prefix="pointsman-tuning-") as folder, Progress(*columns, console=console) as bar:
+    with ended_by_signal(), tempfile.TemporaryDirectory(prefix="pointsman-tuning-") as folder:
         trials = Trials(Path(folder))
-        best = search(trials, bar)
+        with Progress(*columns, console=console) as progress:
+            best = search(trials, progress)
     TUNED.write_text(written(best, trials.best_first), "utf-8")
     return best
 

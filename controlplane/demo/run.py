@@ -58,7 +58,7 @@ def experiment(*, seed: int, tasks: int, follow: float, keep: bool, aside: Conso
         raise CannotPlay(f"--tasks takes 1 to {MAX_TASKS}, not {tasks}")
     if not 0.0 <= follow <= 1.0:
         raise CannotPlay(f"--follow takes a probability, 0 to 1, not {follow:g}")
-    with _ended_by_signal(), _scratch(keep=keep, aside=aside) as scratch:
+    with ended_by_signal(), _scratch(keep=keep, aside=aside) as scratch:
         return Demo(seed, stream(seed, tasks), follow, scratch, aside).play()
 
 
@@ -180,7 +180,7 @@ def _scratch(*, keep: bool, aside: Console) -> Iterator[Path]:
 
 
 @contextmanager
-def _ended_by_signal() -> Iterator[None]:
+def ended_by_signal() -> Iterator[None]:
     """An interrupt, a termination or a terminal that closes ends the demo, and everything is cleared away."""
 
     def end(number: int, _: FrameType | None) -> None:
