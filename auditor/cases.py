@@ -136,13 +136,18 @@ def log_odds(pool: Pool, conditions: Sequence[str], prior: float) -> dict[str, f
     The prior counts as one imagined outcome. A condition that was never seen says nothing; one as frequent
     among failures as among successes adds 0.
     """
-    failures = sum(weight * record.failures for weight, record in pool)
-    successes = sum(weight * record.successes for weight, record in pool)
+    failures = successes = 0.0
+    for weight, record in pool:
+        failures += weight * record.failures
+        successes += weight * record.successes
     found = {PLAIN: log((failures + prior) / (successes + 1.0 - prior))}
     for condition in conditions:
-        seen = [(w, count) for w, record in pool if (count := record.conditions.get(condition)) is not None]
-        if seen:
-            failed, worked = sum(w * c.failures for w, c in seen), sum(w * c.successes for w, c in seen)
+        failed = worked = 0.0
+        for weight, record in pool:
+            if (count := record.conditions.get(condition)) is not None:
+                failed += weight * count.failures
+                worked += weight * count.successes
+        if failed or worked:
             expected = IMAGINED * (failed + worked + 0.5) / (failures + successes + 1.0)
             odds = (failed + expected) / (failures + IMAGINED) * (successes + IMAGINED) / (worked + expected)
             found[condition] = log(odds)

@@ -38,8 +38,10 @@ class SentenceEmbedder:
         import transformers
 
         transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+        import torch
         from sentence_transformers import SentenceTransformer
 
+        torch.set_num_threads(1)  # more wait for each other in a loop: for one short text, up to eight times the CPU
         self._model = SentenceTransformer(str(path), device="cpu")
         self.dimension = self.embed([""]).shape[1]
 

@@ -7,6 +7,11 @@ import numpy as np
 from ..embedding import Vector
 
 
+def nearest_first(found: tuple[int, float]) -> tuple[float, int]:
+    """Sorts (id, similarity): the most similar first, equal ones by id."""
+    return -found[1], found[0]
+
+
 class ExactIndex:
     """Unit vectors by id; cosine similarity is their inner product."""
 
@@ -33,16 +38,17 @@ class ExactIndex:
             self._ids[row], self._vectors[row] = self._ids[last], self._vectors[last]
             self._row[int(self._ids[row])] = row
 
-    def search(self, vector: Vector, k: int) -> list[tuple[int, float]]:
-        """Up to k (id, similarity), the most similar first; equal ones by id."""
-        n = len(self._row)
-        if n == 0 or k <= 0:
+    def search(self, vector: Vector, k: int, *, after: int = 0) -> list[tuple[int, float]]:
+        """Up to k (id, similarity), the most similar first, equal ones by id; without the first so many rows."""
+        n = len(self._row) - after
+        if n <= 0 or k <= 0:
             return []
+        ids, vectors = self._ids[after : after + n], self._vectors[after : after + n]
         # row by row: a matrix product is spread over threads, which wait for cores that others are using
-        similarity = np.vecdot(self._vectors[:n], vector)  # [N]
+        similarity = np.vecdot(vectors, vector)  # [N]
         nearest: Sequence[int] = range(n) if k >= n else np.argpartition(-similarity, k - 1)[:k].tolist()
-        found = [(int(self._ids[i]), float(similarity[i])) for i in nearest]
-        return sorted(found, key=lambda pair: (-pair[1], pair[0]))
+        found = [(int(ids[i]), float(similarity[i])) for i in nearest]
+        return sorted(found, key=nearest_first)
 
     def get(self, key: int) -> Vector | None:
         row = self._row.get(key)

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..embedding import Vector
 
-EF_CONSTRUCTION, M, EF = 200, 16, 96
+EF_CONSTRUCTION, M, EF = 200, 16, 64
 
 
 class HnswIndex:

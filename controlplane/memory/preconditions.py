@@ -1,6 +1,7 @@
 """How well the conditions under which something happened fit the present ones."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 UNKNOWN = 0.5  # a condition the caller says nothing about neither fits nor contradicts
 
@@ -12,15 +13,20 @@ def match(conditions: Mapping[str, object], current: Mapping[str, object]) -> fl
     """
     if not conditions:
         return UNKNOWN
-    return sum(_fit(value, current[key]) if key in current else UNKNOWN for key, value in conditions.items()) / len(
-        conditions
-    )
+    fit = 0.0
+    for key, expected in conditions.items():
+        if key not in current:
+            fit += UNKNOWN
+        elif expected == (actual := current[key]):
+            fit += 1.0
+        elif isinstance(expected, str) and not isinstance(actual, bool):
+            fit += _shared(expected, str(actual))
+    return fit / len(conditions)
 
 
-def _fit(expected: object, actual: object) -> float:
-    if isinstance(expected, bool) or isinstance(actual, bool) or not isinstance(expected, str):
-        return 1.0 if expected == actual else 0.0
-    mine, theirs = expected.strip().lower(), str(actual).strip().lower()
+@lru_cache(20_000)
+def _shared(expected: str, actual: str) -> float:
+    mine, theirs = expected.strip().lower(), actual.strip().lower()
     if mine == theirs:
         return 1.0
     ours, others = set(mine.split()), set(theirs.split())

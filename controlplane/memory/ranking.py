@@ -5,7 +5,6 @@ import msgspec
 from .store import EpisodeRecord
 
 HALF_LIFE_DAYS = 30.0
-WEIGHTS = {"similarity": 0.7, "precondition": 0.15, "recency": 0.05, "worth": 0.1}
 DAY_S = 86_400.0
 
 
@@ -20,7 +19,7 @@ class Match(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def score(self) -> float:
-        return sum(weight * self.scores[name] for name, weight in WEIGHTS.items())
+        return 0.7 * self.similarity + 0.15 * self.precondition + 0.05 * self.recency + 0.1 * self.worth
 
     @property
     def scores(self) -> dict[str, float]:

