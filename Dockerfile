@@ -1,10 +1,9 @@
 # Pointsman in a container: non-root, read-only root, data on a volume.
 #
 #   docker build -t pointsman .
-#   docker run --rm --network host --read-only --tmpfs /tmp -v pointsman-data:/data pointsman
+#   docker run --rm -p 127.0.0.1:8080:8080 --read-only --tmpfs /tmp -v pointsman-data:/data pointsman
 #
-# Until API keys exist the server listens on loopback only, so a published port (-p) reaches nothing: run it with
-# --network host, or as a sidecar in the network namespace of the agents it serves.
+# The first start prints an operator's key and a tenant's, once.
 
 FROM python:3.11-slim AS build
 RUN apt-get update \
@@ -36,6 +35,7 @@ RUN --mount=type=bind,from=build,source=/wheels,target=/wheels \
     && useradd --uid 10001 --gid 10001 --home-dir /data --no-create-home --shell /usr/sbin/nologin pointsman \
     && install --directory --owner 10001 --group 10001 --mode 0750 /data
 ENV POINTSMAN_DATA_DIR=/data \
+    POINTSMAN_HOST=0.0.0.0 \
     HF_HOME=/data/models \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1

@@ -1,5 +1,7 @@
 """The journal's events. Whatever changes a fold is one of these; nothing else does."""
 
+from typing import Literal
+
 import msgspec
 
 from .feedback import Outcome
@@ -173,6 +175,41 @@ class Restored(Event, frozen=True, kw_only=True, tag="restored"):
         return self.checkpoint_id
 
 
+class TenantSet(Event, frozen=True, kw_only=True, tag="tenant_set"):
+    """An operator made a tenant, or changed it; `by` is the operator's key, "" for the server itself."""
+
+    tier: str
+    by: str
+
+
+class KeyIssued(Event, frozen=True, kw_only=True, tag="key_issued"):
+    """A key was made (an operator's own belongs to no tenant); of its secret a keyed hash is kept."""
+
+    key_id: str
+    key_kind: Literal["tenant", "admin"]
+    name: str
+    scopes: tuple[str, ...]
+    digest: bytes
+    ends_at: float | None
+    by: str
+
+    @property
+    def ref(self) -> str:
+        return self.key_id
+
+
+class KeyEnds(Event, frozen=True, kw_only=True, tag="key_ends"):
+    """A key was revoked, or replaced by another that overlaps with it until `ends_at`."""
+
+    key_id: str
+    ends_at: float
+    by: str
+
+    @property
+    def ref(self) -> str:
+        return self.key_id
+
+
 AnyEvent = (
     Decided
     | Reported
@@ -187,6 +224,9 @@ AnyEvent = (
     | Configured
     | Checkpointed
     | Restored
+    | TenantSet
+    | KeyIssued
+    | KeyEnds
 )
 
 

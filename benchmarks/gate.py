@@ -24,6 +24,7 @@ from controlplane.embedding.port import Vectors
 from controlplane.journal import decode_event
 
 from . import servers
+from .access import HEADERS
 from .agents import Team, question
 from .load import Result, closed_loop, open_loop, request_bytes
 from .nearest import by_size
@@ -151,7 +152,7 @@ def measure() -> dict[str, Any]:
     with (
         servers.echo() as echo_port,
         servers.pointsman() as (port, folder),
-        httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client,
+        httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=HEADERS, timeout=30) as client,
     ):
         found = {
             "memory": fill(port, client, known),

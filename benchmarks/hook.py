@@ -19,6 +19,7 @@ from typing import Any
 import httpx
 
 from . import servers
+from .access import HEADERS, TENANT
 
 ROUNDS, WARM_UP, REMEMBERED = 150, 10, 300
 HOOK = [str(Path(sys.executable).with_name("pointsman")), "hook"]
@@ -36,6 +37,7 @@ class Kind:
 
     def run(self, number: int, state: str) -> None:
         environment = {**os.environ, "POINTSMAN_PORT": str(self._port), "XDG_STATE_HOME": state}
+        environment["POINTSMAN_API_KEY"] = TENANT.text
         told = self._told(number).encode()
         begun = time.perf_counter()
         done = subprocess.run(self._command, input=told, env=environment, capture_output=True, check=True)
@@ -63,7 +65,7 @@ def event(name: str, plan: Callable[[int], str], **fields: Any) -> Callable[[int
 
 def remember(port: int) -> None:
     """Failures for the gate to search, and time for the model to load."""
-    with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=HEADERS, timeout=30) as client:
         servers.wait_for_ready(client)
         for i in range(REMEMBERED):
             failure = {"goal": "Build the target", "planned_action": f"make part-{i}", "error_trace": f"{ERROR} {i}"}

@@ -11,6 +11,8 @@ from typing import NamedTuple, cast
 
 import uvloop
 
+from .access import TENANT
+
 STALL_S = 30.0
 
 
@@ -31,7 +33,8 @@ class Result(NamedTuple):
 
 def request_bytes(path: str, body: bytes) -> bytes:
     head = (
-        f"POST {path} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        f"POST {path} HTTP/1.1\r\nHost: bench\r\nX-API-Key: {TENANT.text}\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     )
     return head.encode() + body
 

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import httpx
 
+from .access import admit
+
 START_S = 60.0
 ECHO = "benchmarks.echo"
 
@@ -25,6 +27,7 @@ def pin_load() -> None:
 def pointsman(**settings: str) -> Iterator[tuple[int, Path]]:
     """A Pointsman server with a data folder of its own: (port, folder)."""
     with tempfile.TemporaryDirectory(prefix="pointsman-bench-") as folder:
+        admit(Path(folder))
         environment = {"POINTSMAN_DATA_DIR": folder, "POINTSMAN_LOG_LEVEL": "warning", **settings}
         with _process(["-m", "controlplane", "serve"], environment, "/startupz") as port:
             yield port, Path(folder)

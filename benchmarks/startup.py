@@ -6,10 +6,12 @@ import subprocess
 import sys
 import tempfile
 import time
+from pathlib import Path
 from typing import Any
 
 import httpx
 
+from .access import HEADERS, admit
 from .servers import START_S, free_port
 
 RUNS = 3
@@ -20,6 +22,7 @@ def one_start() -> dict[str, float]:
     """Seconds until each of the three, with the shipped model and an empty data folder."""
     port, seen = free_port(), dict[str, float]()
     with tempfile.TemporaryDirectory(prefix="pointsman-bench-") as folder:
+        admit(Path(folder))
         begun = time.perf_counter()
         child = subprocess.Popen(
             [sys.executable, "-m", "controlplane", "serve"],
@@ -28,7 +31,7 @@ def one_start() -> dict[str, float]:
             stderr=subprocess.DEVNULL,
         )
         try:
-            with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=10) as client:
+            with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=HEADERS, timeout=10) as client:
                 while "readyz_s" not in seen and time.perf_counter() - begun < START_S:
                     look(client, seen, begun)
                     time.sleep(0.02)

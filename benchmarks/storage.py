@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 
 from . import servers
+from .access import HEADERS
 
 EPISODES, DECISIONS = 2000, 4000
 TRACE = "Traceback (most recent call last):\n" + "\n".join(
@@ -29,7 +30,7 @@ def disk() -> dict[str, Any]:
     rng = random.Random(1)
     with servers.pointsman(POINTSMAN_EMBEDDER="hashing") as (port, folder):
         base = f"http://127.0.0.1:{port}"
-        with httpx.Client(base_url=base, timeout=30) as client:
+        with httpx.Client(base_url=base, headers=HEADERS, timeout=30) as client:
             servers.wait_for_ready(client)
             capture(client, rng, 50)
             before = bytes_on_disk(folder)

@@ -78,7 +78,7 @@ class Background:
             for recorded in page:
                 self._memory.take(recorded)
         self._memory.go_live()
-        log.info("memory_loaded", **self._memory.counts)
+        log.info("memory_loaded", **self._memory.counts())
 
     async def _keep_indexes(self) -> None:
         if not self._memory.live:

@@ -5,8 +5,11 @@ PointsmanError
 |   +-- TooLarge            413
 |   +-- UnsupportedMedia    415
 |   +-- Unprocessable       422  well-formed, but it cannot be meant
++-- Unauthorized            401
++-- Forbidden               403
 +-- NotFound                404
 |   +-- UnknownTrace / UnknownEpisode / UnknownSkill / UnknownCheckpoint / UnknownPoint / UnknownPath
+|   +-- UnknownTenant / UnknownKey
 +-- MethodNotAllowed        405
 +-- Conflict                409
 |   +-- SpecChanged         409
@@ -62,6 +65,18 @@ class Unprocessable(InvalidRequest):
     code, status = "unprocessable", 422
 
 
+class Unauthorized(PointsmanError):
+    """The key is not known here; check it against the one you were given, or ask an operator for one."""
+
+    code, status = "unauthorized", 401
+
+
+class Forbidden(PointsmanError):
+    """The key is known, but it may not do this; ask an operator for one with the scope."""
+
+    code, status = "forbidden", 403
+
+
 class NotFound(PointsmanError):
     """There is no such thing here."""
 
@@ -96,6 +111,18 @@ class UnknownPoint(NotFound):
     """No decision point has this name; GET /v1/points lists them."""
 
     code = "unknown_point"
+
+
+class UnknownTenant(NotFound):
+    """No tenant has this name; GET /v1/admin/tenants lists them."""
+
+    code = "unknown_tenant"
+
+
+class UnknownKey(NotFound):
+    """No key has this id; GET /v1/admin/keys lists them."""
+
+    code = "unknown_key"
 
 
 class UnknownPath(NotFound):

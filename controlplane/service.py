@@ -17,6 +17,7 @@ from auditor.fold import Applied
 from auditor.rewards import DEFAULT_WEIGHTS
 from strategist import EpsilonDecay, Mode, PolicySettings, StepSize
 
+from .administration import Administration, FirstKeys
 from .background import Background
 from .checkpoints import CheckpointFiles, RecoveryFiles
 from .clock import Clock, SystemClock
@@ -35,17 +36,29 @@ from .router import Router
 from .settings import Settings
 from .signals import Signals
 from .telemetry import Metrics
+from .tenants import Registry, load_pepper
 from .upstream import Upstream
 
 log = structlog.get_logger()
+PAGE = 1000  # events read at once
 JOURNAL_FILE, RECOVERY_FOLDER, CHECKPOINT_FOLDER, LOCK_FILE = "journal.db", "recovery", "checkpoints", "lock"
 
 
 class Service:
     """Holds the parts. `open` starts everything that must be there before the first request."""
 
-    def __init__(self, settings: Settings, journal: Journal, state: State, recovery: RecoveryFiles, clock: Clock):
+    def __init__(
+        self,
+        settings: Settings,
+        journal: Journal,
+        state: State,
+        recovery: RecoveryFiles,
+        registry: Registry,
+        clock: Clock,
+    ) -> None:
         self.settings, self.journal, self.clock, self.recovery = settings, journal, clock, recovery
+        self.registry = registry
+        self.first_keys: FirstKeys | None = None  # until they were shown
         self.started_at = clock.monotonic()
         self.metrics = Metrics()
         self.http = httpx.AsyncClient(follow_redirects=False)
@@ -65,6 +78,7 @@ class Service:
         self.plane = Plane(points, self.learner, journal, clock, settings, self.metrics)
         self.learning = Learning(self.learner, journal, self.memory, clock, self.metrics)
         self.remembering = Remembering(self.learner, journal, self.memory, self.embedder, clock)
+        self.administration = Administration(registry, journal, self.learner, clock)
         self.lifecycle = Lifecycle(self.learner, journal, checkpoints, self.prefixes, clock)
         self.background = Background(
             self.learner, journal, self.memory, self.embedder, recovery, clock, settings.recovery_interval_s
@@ -83,7 +97,8 @@ class Service:
             failing.push_async_callback(journal.close)
             recovery = RecoveryFiles(folder / RECOVERY_FOLDER)
             state = recovery.newest(journal.last_seq) or State(Rules(points={}))
-            service = cls(settings, journal, state, recovery, clock or SystemClock())
+            registry = await load_registry(journal, folder)
+            service = cls(settings, journal, state, recovery, registry, clock or SystemClock())
             await service.start()
             failing.pop_all()
         service._lock = lock
@@ -96,6 +111,8 @@ class Service:
         if self.learner.state.rules != self.rules:
             event = Configured(tenant="", at=self.clock.now(), rules=self.rules, settings_hash=self.settings.hash)
             await self.learner.reached(await self.journal.append(event))
+        if not self.settings.insecure_local:
+            self.first_keys = await self.administration.first_keys()
         self._run(self.embedder.load(lambda: make_embedder(self.settings.embedder)), "embedder")
         self._run(self.background.load_memory(), "memory")
         self._run(self.background.run(), "background")
@@ -111,6 +128,7 @@ class Service:
 
     def _observe(self, recorded: Recorded, applied: Applied) -> None:
         self.memory.observe(recorded)
+        self.registry.observe(recorded)
         for learned in applied.learned:
             if learned.update is not None and learned.report is not None:
                 self.metrics.q_updates.inc()
@@ -146,6 +164,21 @@ class Service:
         self.embedder.close()
         if self._lock is not None:
             os.close(self._lock)
+
+
+async def load_registry(journal: Journal, folder: Path) -> Registry:
+    """Tenants and keys as the journal has them.
+
+    Raises:
+      BadSetting: the pepper that the keys rest on is missing.
+    """
+    acts: list[Recorded] = []
+    while page := await journal.read_access(acts[-1].seq if acts else 0, PAGE):
+        acts += page
+    registry = Registry(load_pepper(folder, needed=bool(acts)))
+    for act in acts:
+        registry.observe(act)
+    return registry
 
 
 def lock_folder(folder: Path) -> int:

@@ -9,32 +9,38 @@ from pathlib import Path
 from types import FrameType
 
 import uvicorn
+from litestar import Litestar
 
+from .administration import FirstKeys
 from .app import create_app
 from .errors import BadSetting
-from .service import lock_folder
+from .service import Service, lock_folder
 from .settings import Settings
 from .telemetry import configure_logging
 
+Announce = Callable[[str, FirstKeys | None], None]
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 GRACE_S = 10
 BACKLOG = 2048
 GC_THRESHOLD = (50_000, 50, 100)  # what piles up here are decisions waiting for feedback, not cycles
 
 
-def serve(settings: Settings, announce: Callable[[str], None]) -> None:
-    """Serve until told to stop; `announce` gets the base URL once requests are answered.
+def serve(settings: Settings, announce: Announce) -> None:
+    """Serve until told to stop; `announce` gets the base URL and the first keys once requests are answered.
 
     Raises:
-      BadSetting: the address is not loopback, the port is taken, or another server uses the data folder.
+      BadSetting: the address is not loopback though no keys are read, the port is taken, or another server uses the
+        data folder.
     """
-    if settings.host not in LOOPBACK:
-        raise BadSetting(f"POINTSMAN_HOST={settings.host!r}: only loopback is served until API keys exist")
+    if settings.insecure_local and settings.host not in LOOPBACK:
+        raise BadSetting(f"POINTSMAN_HOST={settings.host!r}: without keys (--insecure-local) only loopback is served")
     configure_logging(settings.log_level)
+    os.umask(0o077)  # what is remembered is the owner's alone
     os.close(lock_folder(Path(settings.data_dir)))  # a folder in use is refused before an address is announced
     listener = bind(settings.host, settings.port)
+    app = create_app(settings)
     config = uvicorn.Config(
-        create_app(settings),
+        app,
         log_config=None,
         access_log=False,
         lifespan="on",
@@ -44,11 +50,19 @@ def serve(settings: Settings, announce: Callable[[str], None]) -> None:
     )
     gc.set_threshold(*GC_THRESHOLD)
     gc.freeze()  # what is there by now stays for good
-    server = _Server(config, lambda: announce(f"http://{settings.host}:{listener.getsockname()[1]}"))
+    url = f"http://{settings.host}:{listener.getsockname()[1]}"
+    server = _Server(config, lambda: announce(url, _shown_once(app)))
     try:
         server.run(sockets=[listener])
     except SystemExit as failed:  # uvicorn's exit code for a failed start means something else on our command line
         raise BadSetting("the server did not start; the log above says why") from failed
+
+
+def _shown_once(app: Litestar) -> FirstKeys | None:
+    """The keys that this start made; from here on nobody has them but who was shown them."""
+    service: Service = app.state.service
+    keys, service.first_keys = service.first_keys, None
+    return keys
 
 
 class _Server(uvicorn.Server):

@@ -32,7 +32,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """All settings. Each is `POINTSMAN_<NAME>` in the environment and `<name>` in pointsman.toml."""
 
     data_dir: Annotated[str, _help("Where the journal, recovery files and checkpoints lie.")] = "./data"
-    host: Annotated[str, _help("Address to listen on; only loopback until API keys exist.")] = "127.0.0.1"
+    host: Annotated[str, _help("Address to listen on; with insecure_local only loopback.")] = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535), _help("Port to listen on.")] = 8080
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], _help("Least severe log lines that are written.")
@@ -79,6 +79,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     recovery_interval_s: Annotated[Seconds, _help("Time between two recovery files.")] = 60.0
     seed: Annotated[int | None, _help("Seed of exploration; unset: from the operating system.")] = None
     insecure_local: Annotated[bool, _help("Read no API keys; every caller is the tenant `default`.")] = False
+    api_key: Annotated[str | None, _help("The key that commands and the hook send; the server does not read it.")] = (
+        None
+    )
+    admin_api_key: Annotated[str | None, _help("The key that `pointsman keys` and `tenants` send.")] = None
+
+    def shown(self) -> dict[str, Any]:
+        """Every setting by name, without what must not be read over a shoulder."""
+        values: dict[str, Any] = msgspec.to_builtins(self)
+        return {name: HIDDEN if name in SECRET and value else value for name, value in values.items()}
+
+    def __repr__(self) -> str:
+        return f"<Settings {self.shown()}>"
 
     @property
     def hash(self) -> str:
@@ -87,7 +99,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         return blake2b(msgspec.json.encode(shaping, order="sorted"), digest_size=8).hexdigest()
 
 
-_PLACES = {"data_dir", "host", "port", "log_level", "seed", "recovery_interval_s", "insecure_local"}
+SECRET = {"api_key", "admin_api_key"}
+HIDDEN = "(hidden)"
+_PLACES = {"data_dir", "host", "port", "log_level", "seed", "recovery_interval_s", "insecure_local"} | SECRET
 
 
 class Described(msgspec.Struct, frozen=True):
@@ -135,7 +149,8 @@ def _convert(values: dict[str, Any]) -> Settings:
         try:
             msgspec.convert({name: value}, Settings, strict=False)
         except msgspec.ValidationError as error:
-            raise BadSetting(f"{PREFIX}{name.upper()}={value!r}: {error}") from error
+            shown = HIDDEN if name in SECRET else repr(value)
+            raise BadSetting(f"{PREFIX}{name.upper()}={shown}: {error}") from error
     return msgspec.convert(values, Settings, strict=False)
 
 

@@ -14,6 +14,8 @@ from .errors import UnknownPoint
 from .learning import WholeTrace, explain
 from .service import Service
 
+KEYLESS = "none are read (--insecure-local): every caller is the tenant `default`, and only loopback is listened on"
+
 
 class PolicyAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """One decision point: how it acts, how it learns, and how often it did."""
@@ -71,9 +73,9 @@ def describe_status(service: Service, tenant: str) -> dict[str, Any]:
             "damaged": service.recovery.damaged,
         },
         "embedder": service.embedder.state,
-        "memory": service.memory.counts,
+        "memory": service.memory.counts(fold.tenant),
         "open_decisions": len(fold.credit.open),
-        "keys": "none are read: every caller is the tenant `default`, and only loopback is listened on",
+        "keys": KEYLESS if service.settings.insecure_local else "every call needs one",
         "versions": {
             "pointsman": __version__,
             "sqlite": sqlite3.sqlite_version,
@@ -87,7 +89,7 @@ def _model(service: Service, fold: TenantFold) -> dict[str, Any]:
     policies = list(fold.policies.values())
     route = fold.policies["route"]
     return {
-        "episodes": service.memory.counts["episodes"],
+        "episodes": service.memory.counts(fold.tenant)["episodes"],
         "updates": sum(p.updates for p in policies),
         "epsilon": route.epsilon,
         "alpha": service.settings.alpha,
@@ -135,13 +137,14 @@ def _lag(service: Service) -> int:
     return service.journal.last_seq - service.learner.version
 
 
-def refresh_metrics(service: Service, tenant: str) -> None:
-    """Set the gauges that follow from state to what they are now."""
-    fold, metrics = service.learner.state.of(tenant), service.metrics
-    for point, policy in fold.policies.items():
-        metrics.epsilon.labels(point).set(policy.epsilon)
-        metrics.q_table_size.labels(point).set(policy.table.pairs)
-    metrics.traces.set(len(fold.credit.open))
+def refresh_metrics(service: Service) -> None:
+    """Set the gauges that follow from state to what they are now, over all tenants."""
+    folds, metrics = list(service.learner.state.tenants.values()), service.metrics
+    for point in service.plane.points:
+        policies = [fold.policies[point] for fold in folds]
+        metrics.epsilon.labels(point).set(max((policy.epsilon for policy in policies), default=0.0))
+        metrics.q_table_size.labels(point).set(sum(policy.table.pairs for policy in policies))
+    metrics.traces.set(sum(len(fold.credit.open) for fold in folds))
     metrics.learner_lag.set(_lag(service))
 
 

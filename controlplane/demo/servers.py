@@ -36,7 +36,17 @@ class Server:
         folder.mkdir(parents=True)
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "controlplane", "serve", "--port", "0", "--data-dir", str(self.data)],
+                [
+                    sys.executable,
+                    "-m",
+                    "controlplane",
+                    "serve",
+                    "--insecure-local",
+                    "--port",
+                    "0",
+                    "--data-dir",
+                    str(self.data),
+                ],
                 cwd=folder,
                 env=_environment(settings),
                 stdin=subprocess.DEVNULL,

@@ -24,13 +24,13 @@ class Refused(Exception):
     """The server answered, but not with what was asked for."""
 
 
-def address(environ: Mapping[str, str]) -> tuple[str, int]:
-    """Where the server listens: POINTSMAN_HOST and POINTSMAN_PORT, else the settings file here, else the defaults.
+def server(environ: Mapping[str, str]) -> tuple[str, int, str]:
+    """Where the server listens and the key it wants: POINTSMAN_HOST, _PORT and _API_KEY, else the settings file here.
 
     Raises:
       ValueError: the port is no number, or the host is not this machine. Commands are told to no other.
     """
-    chosen: Json = {"host": HOST, "port": PORT}
+    chosen: Json = {"host": HOST, "port": PORT, "api_key": ""}
     if os.path.exists(SETTINGS):
         import tomllib  # costs milliseconds, and mostly there is no file
 
@@ -40,14 +40,14 @@ def address(environ: Mapping[str, str]) -> tuple[str, int]:
     port = int(environ.get("POINTSMAN_PORT") or str(chosen["port"]))
     if host not in LOOPBACK:
         raise ValueError(f"{host} is not this machine; the server listens on loopback only")
-    return host, port
+    return host, port, environ.get("POINTSMAN_API_KEY") or str(chosen["api_key"])
 
 
 class Client:
     """Asks one server, one request after the other."""
 
-    def __init__(self, host: str, port: int) -> None:
-        self._host, self._port = host, port
+    def __init__(self, host: str, port: int, key: str = "") -> None:
+        self._host, self._port, self._key = host, port, key
         self._connection: socket.socket | None = None
 
     def get(self, path: str) -> Json:
@@ -65,7 +65,7 @@ class Client:
           ValueError: it is no answer of ours.
         """
         head = (
-            f"{method} {path} HTTP/1.1\r\nHost: {self._host}:{self._port}\r\n"
+            f"{method} {path} HTTP/1.1\r\nHost: {self._host}:{self._port}\r\nX-API-Key: {self._key}\r\n"
             f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
         )
         try:

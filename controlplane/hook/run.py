@@ -9,7 +9,7 @@ import signal
 import sys
 import time
 
-from .client import Away, Client, Refused, address
+from .client import Away, Client, Refused, server
 from .event import AFTER, AFTER_FAILURE, BEFORE, END, Event, Json
 from .session import Session, home
 
@@ -51,7 +51,7 @@ def _handle(event: Event) -> Json | None:
     """Ask or report; an event nobody asked for is none of ours."""
     if event.name not in (BEFORE, AFTER, AFTER_FAILURE, END):
         return None
-    client, root = Client(*address(os.environ)), home(os.environ)
+    client, root = Client(*server(os.environ)), home(os.environ)
     if event.name == BEFORE:
         from .asking import ask
 

@@ -31,7 +31,6 @@ from ..status import PolicyAnswer, describe_points, describe_policy, describe_st
 from .admission import AdmittedRequest
 from .encoding import respond
 
-TENANT = "default"  # the one tenant until keys exist; already the first part of every key
 Id = Annotated[int, PathParameter(ge=1, le=2**53)]
 
 
@@ -42,7 +41,7 @@ def service(request: AdmittedRequest) -> Service:
 
 async def decide(request: AdmittedRequest, data: JSONBody[DecisionRequest]) -> GateAnswer | RouteAnswer:
     """Decide before an agent acts: pass the gate, or route among candidates."""
-    return await service(request).plane.decide(TENANT, data)
+    return await service(request).plane.decide(request.caller.tenant, data)
 
 
 async def reflect(request: AdmittedRequest, data: JSONBody[ReflectRequest]) -> GateAnswer | RouteAnswer:
@@ -55,96 +54,96 @@ async def reflect(request: AdmittedRequest, data: JSONBody[ReflectRequest]) -> G
         namespace=data.namespace,
         task_id=data.task_id,
     )
-    return await service(request).plane.decide(TENANT, asked)
+    return await service(request).plane.decide(request.caller.tenant, asked)
 
 
 async def trace(request: AdmittedRequest, trace_id: FromPath[str]) -> dict[str, Any]:
     """A decision in full: facts, state, masks, probabilities, values, execution, feedback, reward, update."""
-    return describe_trace(await service(request).learning.trace(TENANT, trace_id))
+    return describe_trace(await service(request).learning.trace(request.caller.tenant, trace_id))
 
 
 async def why(request: AdmittedRequest, trace_id: FromPath[str]) -> Why:
     """A decision in sentences."""
-    return explain_trace(await service(request).learning.trace(TENANT, trace_id))
+    return explain_trace(await service(request).learning.trace(request.caller.tenant, trace_id))
 
 
 async def feedback(request: AdmittedRequest, data: JSONBody[FeedbackRequest]) -> FeedbackAnswer:
     """Report what came of a decision."""
-    return await service(request).learning.feedback(TENANT, data)
+    return await service(request).learning.feedback(request.caller.tenant, data)
 
 
 async def capture(request: AdmittedRequest, data: JSONBody[CaptureRequest]) -> CaptureAnswer:
     """Remember a failure."""
-    return await service(request).remembering.capture(TENANT, data)
+    return await service(request).remembering.capture(request.caller.tenant, data)
 
 
 async def search(request: AdmittedRequest, data: JSONBody[SearchRequest]) -> SearchAnswer:
     """Find similar failures."""
-    return await service(request).remembering.search(TENANT, data)
+    return await service(request).remembering.search(request.caller.tenant, data)
 
 
 async def validate_fix(request: AdmittedRequest, data: JSONBody[ValidateRequest]) -> ValidateAnswer:
     """Say whether an episode's fix worked."""
-    return await service(request).learning.validate(TENANT, data)
+    return await service(request).learning.validate(request.caller.tenant, data)
 
 
 async def episode(request: AdmittedRequest, episode_id: Id) -> EpisodeAnswer:
     """Read an episode."""
-    return service(request).remembering.episode(TENANT, episode_id)
+    return service(request).remembering.episode(request.caller.tenant, episode_id)
 
 
 async def delete_episode(request: AdmittedRequest, episode_id: Id) -> None:
     """Purge an episode: its content is overwritten, its number stays."""
-    await service(request).remembering.delete(TENANT, episode_id)
+    await service(request).remembering.delete(request.caller.tenant, episode_id)
 
 
 async def skills(request: AdmittedRequest) -> list[SkillAnswer]:
     """All skills."""
-    return service(request).remembering.skills(TENANT)
+    return service(request).remembering.skills(request.caller.tenant)
 
 
 async def skill(request: AdmittedRequest, skill_id: Id) -> SkillAnswer:
     """One skill."""
-    return service(request).remembering.skill(TENANT, skill_id)
+    return service(request).remembering.skill(request.caller.tenant, skill_id)
 
 
 async def retire_skill(
     request: AdmittedRequest, skill_id: Id, data: JSONBody[RetireRequest | None] = None
 ) -> SkillAnswer:
     """Take a skill out of use."""
-    return await service(request).remembering.retire(TENANT, skill_id, data or RetireRequest())
+    return await service(request).remembering.retire(request.caller.tenant, skill_id, data or RetireRequest())
 
 
 async def checkpoints(request: AdmittedRequest) -> list[CheckpointAnswer]:
     """All checkpoints, newest first."""
-    return await service(request).lifecycle.listed(TENANT)
+    return await service(request).lifecycle.listed(request.caller.tenant)
 
 
 async def create_checkpoint(
     request: AdmittedRequest, data: JSONBody[CheckpointRequest | None] = None
 ) -> CheckpointAnswer:
     """Keep the learnt state of this moment."""
-    return await service(request).lifecycle.create(TENANT, data or CheckpointRequest())
+    return await service(request).lifecycle.create(request.caller.tenant, data or CheckpointRequest())
 
 
 async def restore_checkpoint(request: AdmittedRequest, checkpoint_id: FromPath[str]) -> RestoreAnswer:
     """Go back to a checkpoint."""
-    return await service(request).lifecycle.restore(TENANT, checkpoint_id)
+    return await service(request).lifecycle.restore(request.caller.tenant, checkpoint_id)
 
 
 async def points(request: AdmittedRequest) -> list[PolicyAnswer]:
     """Every decision point with its policy."""
-    return describe_points(service(request), TENANT)
+    return describe_points(service(request), request.caller.tenant)
 
 
 async def policy(request: AdmittedRequest, point: FromPath[str]) -> PolicyAnswer:
     """One point's policy: mode, settings, weights, feature spec, counts."""
-    return describe_policy(service(request), TENANT, point)
+    return describe_policy(service(request), request.caller.tenant, point)
 
 
 async def status(request: AdmittedRequest) -> dict[str, Any]:
     """What an operator wants to know at a glance."""
-    return describe_status(service(request), TENANT)
+    return describe_status(service(request), request.caller.tenant)
 
 
 async def healthz(request: AdmittedRequest) -> ASGIResponse:
@@ -181,5 +180,5 @@ async def startupz(request: AdmittedRequest) -> dict[str, str]:
 async def metrics(request: AdmittedRequest) -> ASGIResponse:
     """Prometheus text format."""
     running = service(request)
-    refresh_metrics(running, TENANT)
+    refresh_metrics(running)
     return ASGIResponse(body=running.metrics.text(), media_type="text/plain; version=0.0.4")

@@ -20,6 +20,7 @@ from ..errors import (
     PointsmanError,
     StorageFull,
     TooLarge,
+    Unauthorized,
     Unavailable,
     UnknownPath,
 )
@@ -51,6 +52,8 @@ def respond(request: Req, error: PointsmanError, headers: dict[str, str] | None 
     headers = dict(headers or {})
     if isinstance(error, Unavailable | StorageFull):
         headers["Retry-After"] = RETRY_AFTER_S
+    if isinstance(error, Unauthorized):
+        headers["WWW-Authenticate"] = "X-API-Key"
     problem = Problem(
         type=TYPE + error.code,
         title=title,

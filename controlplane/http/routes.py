@@ -8,54 +8,53 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.openapi import ResponseSpec
 from litestar.response.base import ASGIResponse
 
-from . import calls
+from . import admin, calls
+from .access import Guard, Needs
 from .encoding import encoded
 
 
 class Route(NamedTuple):
-    """One call: the decorator that makes its handler, its path, the function, its status and other names."""
+    """One call: the decorator that makes its handler, its path, the function, who may call it, its status, aliases."""
 
     method: Callable[..., Any]
     path: str
     call: Callable[..., Any]
+    needs: Needs
     status: int = 200
     aliases: Sequence[str] = ()
 
 
 ROUTES: tuple[Route, ...] = (
-    Route(post, "/v1/decisions", calls.decide, aliases=("/decisions",)),
-    Route(get, "/v1/decisions/{trace_id:str}", calls.trace),
-    Route(get, "/v1/decisions/{trace_id:str}/why", calls.why),
-    Route(post, "/v1/feedback", calls.feedback, aliases=("/feedback",)),
-    Route(post, "/v1/capture", calls.capture, 201),
-    Route(post, "/v1/reflect", calls.reflect),
-    Route(post, "/v1/search", calls.search),
-    Route(post, "/v1/validate_fix", calls.validate_fix),
-    Route(get, "/v1/episodes/{episode_id:int}", calls.episode),
-    Route(
-        delete,
-        "/v1/episodes/{episode_id:int}",
-        calls.delete_episode,
-        204,
-    ),
-    Route(get, "/v1/skills", calls.skills),
-    Route(get, "/v1/skills/{skill_id:int}", calls.skill),
-    Route(post, "/v1/skills/{skill_id:int}/retire", calls.retire_skill),
-    Route(get, "/v1/checkpoints", calls.checkpoints),
-    Route(post, "/v1/checkpoints", calls.create_checkpoint, 201),
-    Route(
-        post,
-        "/v1/checkpoints/{checkpoint_id:str}/restore",
-        calls.restore_checkpoint,
-    ),
-    Route(get, "/v1/points", calls.points),
-    Route(get, "/v1/points/{point:str}/policy", calls.policy),
-    Route(get, "/status", calls.status),
-    Route(get, "/healthz", calls.healthz),
-    Route(get, "/livez", calls.livez),
-    Route(get, "/readyz", calls.readyz),
-    Route(get, "/startupz", calls.startupz),
-    Route(get, "/metrics", calls.metrics),
+    Route(post, "/v1/decisions", calls.decide, "decide", aliases=("/decisions",)),
+    Route(get, "/v1/decisions/{trace_id:str}", calls.trace, "read"),
+    Route(get, "/v1/decisions/{trace_id:str}/why", calls.why, "read"),
+    Route(post, "/v1/feedback", calls.feedback, "feedback", aliases=("/feedback",)),
+    Route(post, "/v1/capture", calls.capture, "capture", 201),
+    Route(post, "/v1/reflect", calls.reflect, "decide"),
+    Route(post, "/v1/search", calls.search, "read"),
+    Route(post, "/v1/validate_fix", calls.validate_fix, "feedback"),
+    Route(get, "/v1/episodes/{episode_id:int}", calls.episode, "read"),
+    Route(delete, "/v1/episodes/{episode_id:int}", calls.delete_episode, "admin", 204),
+    Route(get, "/v1/skills", calls.skills, "read"),
+    Route(get, "/v1/skills/{skill_id:int}", calls.skill, "read"),
+    Route(post, "/v1/skills/{skill_id:int}/retire", calls.retire_skill, "admin"),
+    Route(get, "/v1/checkpoints", calls.checkpoints, "read"),
+    Route(post, "/v1/checkpoints", calls.create_checkpoint, "admin", 201),
+    Route(post, "/v1/checkpoints/{checkpoint_id:str}/restore", calls.restore_checkpoint, "admin"),
+    Route(get, "/v1/points", calls.points, "read"),
+    Route(get, "/v1/points/{point:str}/policy", calls.policy, "read"),
+    Route(get, "/status", calls.status, "read"),
+    Route(get, "/v1/admin/tenants", admin.tenants, "operator"),
+    Route(post, "/v1/admin/tenants", admin.set_tenant, "operator"),
+    Route(get, "/v1/admin/keys", admin.keys, "operator"),
+    Route(post, "/v1/admin/keys", admin.issue_key, "operator", 201),
+    Route(post, "/v1/admin/keys/{key_id:str}/rotate", admin.rotate_key, "operator", 201),
+    Route(delete, "/v1/admin/keys/{key_id:str}", admin.revoke_key, "operator", 204),
+    Route(get, "/metrics", calls.metrics, "operator"),
+    Route(get, "/healthz", calls.healthz, "nobody"),
+    Route(get, "/livez", calls.livez, "nobody"),
+    Route(get, "/readyz", calls.readyz, "nobody"),
+    Route(get, "/startupz", calls.startupz, "nobody"),
 )
 
 
@@ -64,9 +63,10 @@ def handlers() -> list[HTTPRouteHandler]:
     made = []
     for route in ROUTES:
         call, documented = encoded(route.call, route.status), {"responses": _documented(route)}
-        made.append(route.method(route.path, status_code=route.status, **documented)(call))
+        how = {"status_code": route.status, "guards": [] if route.needs == "nobody" else [Guard(route.needs)]}
+        made.append(route.method(route.path, **how, **documented)(call))
         if aliases := [*route.aliases, *_under_api(route)]:
-            made.append(route.method(aliases, status_code=route.status, include_in_schema=False)(call))
+            made.append(route.method(aliases, **how, include_in_schema=False)(call))
     return made
 
 

@@ -10,6 +10,7 @@ from .port import check_size
 from .tail import Tail
 
 MEMORY_KINDS = ("capture", "signature", "episode_deleted")
+ACCESS_KINDS = ("tenant_set", "key_issued", "key_ends")
 
 
 class MemoryJournal:
@@ -53,8 +54,14 @@ class MemoryJournal:
         return [Recorded(after + 1 + i, decode_event(row)) for i, row in enumerate(self._rows[after : after + limit])]
 
     async def read_memory(self, after: int, limit: int) -> list[Recorded]:
+        return await self._of(MEMORY_KINDS, after, limit)
+
+    async def read_access(self, after: int, limit: int) -> list[Recorded]:
+        return await self._of(ACCESS_KINDS, after, limit)
+
+    async def _of(self, kinds: Sequence[str], after: int, limit: int) -> list[Recorded]:
         everything = await self.read(after, self.last_seq)
-        return [recorded for recorded in everything if recorded.event.kind in MEMORY_KINDS][:limit]
+        return [recorded for recorded in everything if recorded.event.kind in kinds][:limit]
 
     async def about(self, tenant: str, ref: str, kind: str) -> list[Recorded]:
         return [

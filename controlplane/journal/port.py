@@ -52,6 +52,10 @@ class Journal(Protocol):
         """The same, of the kinds that memory is made of."""
         ...
 
+    async def read_access(self, after: int, limit: int) -> list[Recorded]:
+        """The same, of the operators' acts about tenants and keys."""
+        ...
+
     async def about(self, tenant: str, ref: str, kind: str) -> list[Recorded]:
         """All events of a kind about one thing, in order."""
         ...

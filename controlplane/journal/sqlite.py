@@ -228,6 +228,9 @@ class SqliteJournal:
     async def read_memory(self, after: int, limit: int) -> list[Recorded]:
         return await self._select("read_memory", (after, limit))
 
+    async def read_access(self, after: int, limit: int) -> list[Recorded]:
+        return await self._select("read_access", (after, limit))
+
     async def about(self, tenant: str, ref: str, kind: str) -> list[Recorded]:
         return await self._select("about", (tenant, ref, kind))
 

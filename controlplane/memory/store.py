@@ -162,12 +162,13 @@ class MemoryStore:
         if space.episode_index is not None:
             space.episode_index.remove(event.episode_id)
 
-    @property
-    def counts(self) -> dict[str, int]:
+    def counts(self, tenant: str | None = None) -> dict[str, int]:
+        """Of one tenant, or of all."""
+        spaces = [space for (owner, _), space in self._spaces.items() if tenant in (owner, None)]
         return {
-            "episodes": sum(len(space.episodes) for space in self._spaces.values()),
-            "signatures": sum(len(space.signatures) for space in self._spaces.values()),
-            "stale_vectors": len(self.stale),
+            "episodes": sum(len(space.episodes) for space in spaces),
+            "signatures": sum(len(space.signatures) for space in spaces),
+            "stale_vectors": sum(stale.space in spaces for stale in self.stale),
         }
 
 

@@ -30,7 +30,7 @@ class Process:
         self.folder = folder
         self._errors = (folder.parent / f"{folder.name}.stderr").open("a+")
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "controlplane", "serve", "--port", "0"],
+            [sys.executable, "-m", "controlplane", "serve", "--port", "0", "--insecure-local"],
             stdout=subprocess.PIPE,
             stderr=self._errors,
             text=True,

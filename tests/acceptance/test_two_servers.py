@@ -41,7 +41,7 @@ def test_a_port_that_is_taken_is_refused_with_what_to_do(cli: Cli) -> None:
     assert "set POINTSMAN_PORT" in refused.stderr
 
 
-def test_only_loopback_is_listened_on_until_there_are_keys(cli: Cli) -> None:
-    refused = cli("serve", "--host", "0.0.0.0", "--port", "0")
+def test_only_loopback_is_listened_on_without_keys(cli: Cli) -> None:
+    refused = cli("serve", "--host", "0.0.0.0", "--port", "0", "--insecure-local")
     assert refused.returncode == 1
     assert "only loopback" in refused.stderr

@@ -12,10 +12,27 @@ MAY_IMPORT = {"strategist": PURE | {"numpy", "msgspec"}, "auditor": PURE | {"num
 ORDER: tuple[set[str], ...] = (
     {"errors", "clock", "ids", "telemetry", "contract"},  # ground: imported by anyone
     {"settings", "upstream", "lineage"},
-    {"embedding", "llm", "journal", "checkpoints", "signals", "router", "demo", "hook"},  # demo, hook: clients
+    {
+        "embedding",
+        "llm",
+        "journal",
+        "checkpoints",
+        "signals",
+        "router",
+        "tenants",
+        "demo",
+        "hook",
+    },  # demo, hook: clients
     {"memory"},  # searches by the vectors the embedders' port defines
     {"executor"},  # decision points
-    {"plane", "learning", "remembering", "refold", "background"},  # the two loops, and what keeps them
+    {
+        "plane",
+        "learning",
+        "remembering",
+        "administration",
+        "refold",
+        "background",
+    },  # the two loops, and what keeps them
     {"lifecycle", "explanation"},
     {"service"},  # makes every part and hands it what it needs
     {"status", "rebuilding"},  # look at a whole service

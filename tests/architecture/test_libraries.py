@@ -19,6 +19,9 @@ WHERE: dict[str, dict[str, str]] = {
     },
     "litestar": {
         "controlplane.app": "puts the application together",
+        "controlplane.serving": "hands it to the server",
+        "controlplane.http.access": "guards are functions of a connection",
+        "controlplane.http.admin": "handlers are functions of a request",
         "controlplane.http.admission": "bounds what comes in",
         "controlplane.http.calls": "handlers are functions of a request",
         "controlplane.http.encoding": "answers as bytes",
@@ -29,12 +32,18 @@ WHERE: dict[str, dict[str, str]] = {
     "httpx": {
         "controlplane.service": "owns the one client of the server",
         "controlplane.upstream": "asks the signal source and the downstream router with it",
-        "controlplane.cli": "commands that talk to a running server",
+        "controlplane.cli.client": "commands that talk to a running server",
         "controlplane.demo.gate": "the demo's agent asks over HTTP like anybody",
         "controlplane.demo.servers": "waits for the demo's servers to be up",
     },
     "prometheus_client": {"controlplane.telemetry": "all metrics"},
-    "cyclopts": {"controlplane.cli": "the command line"},
+    "cyclopts": {
+        "controlplane.cli.program": "the program",
+        "controlplane.cli.access": "its groups of commands",
+        "controlplane.cli.decisions": "the same",
+        "controlplane.cli.hooks": "the same",
+        "controlplane.cli.server": "the same",
+    },
     "cachetools": {
         "controlplane.embedding.batching": "vectors by text",
         "controlplane.memory.vectors": "what was found, by vector",

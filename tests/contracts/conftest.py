@@ -15,11 +15,14 @@ from auditor.events import (
     Decided,
     Episode,
     EpisodeDeleted,
+    KeyEnds,
+    KeyIssued,
     Purged,
     Reported,
     Restored,
     SignatureSeen,
     SkillRetired,
+    TenantSet,
     TrajectoryClosed,
     Validated,
     WindowClosed,
@@ -200,4 +203,9 @@ def one_of_each(trace: Trace, episode: Episode) -> tuple[AnyEvent, ...]:
         Configured(**head, rules=Rules(points={"gate": gate}, trajectory_ttl_s=9.0), settings_hash="s1"),
         Checkpointed(**head, checkpoint_id="cp_1", name="before", seq=7, size_bytes=99),
         Restored(**head, checkpoint_id="cp_1", seq=7),
+        TenantSet(**head, tier="pro", by="k1"),
+        KeyIssued(
+            **head, key_id="k2", key_kind="tenant", name="ci", scopes=("read",), digest=b"\x01", ends_at=9.5, by="k1"
+        ),
+        KeyEnds(**head, key_id="k2", ends_at=8.5, by="k1"),
     )

@@ -26,7 +26,8 @@ Make = Callable[[str], WindowClosed]
 Ended = Callable[..., Learned]
 KINDS = {
     "decision", "feedback", "validation", "capture", "signature", "episode_deleted", "purged", "skill_retired",
-    "window_closed", "trajectory_closed", "configured", "checkpoint", "restored",
+    "window_closed", "trajectory_closed", "configured", "checkpoint", "restored", "tenant_set", "key_issued",
+    "key_ends",
 }  # fmt: skip
 
 
@@ -82,6 +83,15 @@ async def test_read_memory_gives_what_memory_is_made_of_and_nothing_else(
     assert [r.event.kind for r in following] == ["episode_deleted", "capture"]
     assert isinstance(following[1].event, Captured)
     assert isinstance(first[1].event, SignatureSeen)
+
+
+async def test_read_access_finds_the_operators_acts_and_nothing_else(
+    journal: Journal, one_of_each: tuple[AnyEvent, ...]
+) -> None:
+    await journal.append(*one_of_each, *one_of_each)
+    acts = await journal.read_access(0, 100)
+    assert [r.event.kind for r in acts] == ["tenant_set", "key_issued", "key_ends"] * 2
+    assert await journal.read_access(acts[1].seq, 1) == acts[2:3]
 
 
 async def test_checkpoints_lists_a_tenants_checkpoints_and_restores(journal: Journal) -> None:

@@ -33,10 +33,10 @@ def pages() -> dict[str, str]:
 @pytest.fixture
 def server(readme: str, tmp_path: Path) -> Iterator[str]:
     """The server the README starts, on a free port, with an embedder that needs no loading; its URL."""
-    seeds = re.findall(r"POINTSMAN_SEED=(\d+) make serve", readme)
+    seeds = re.findall(r"POINTSMAN_SEED=(\d+) make serve ARGS=--insecure-local", readme)
     assert len(seeds) == 1, "the README starts one server, with a seed"
     environment = {**os.environ, "POINTSMAN_SEED": seeds[0], "POINTSMAN_EMBEDDER": "hashing", "POINTSMAN_PORT": "0"}
-    command = [sys.executable, "-m", "controlplane", "serve", "--data-dir", str(tmp_path / "data")]
+    command = [sys.executable, "-m", "controlplane", "serve", "--insecure-local", "--data-dir", str(tmp_path / "data")]
     with (tmp_path / "log").open("w") as log:
         process = subprocess.Popen(
             command, env=environment, stdout=subprocess.PIPE, stderr=log, text=True, cwd=tmp_path

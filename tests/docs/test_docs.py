@@ -205,5 +205,15 @@ def anchors(page: str) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
+@pytest.mark.parametrize("page", ["docs/security.md"])
+def test_every_promise_names_tests_that_exist(pages: Pages, root: Path, page: str) -> None:
+    """By function, or by file."""
+    sources = "".join(file.read_text("utf-8") for file in (root / "tests").rglob("test_*.py"))
+    functions, files = (set(re.findall(p, pages[page])) for p in (r"`(test_\w+)`", r"`(tests/[\w/]+\.py)`"))
+    assert functions
+    assert [name for name in functions if f"def {name}(" not in sources] == []
+    assert [name for name in files if not (root / name).exists()] == []
+
+
 def test_every_page_is_linked_from_the_readme(pages: Pages) -> None:
     assert [name for name in pages if name != "README.md" and f"({name})" not in pages["README.md"]] == []

@@ -136,8 +136,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 
 def chosen(folder: Path, **overrides: Any) -> Settings:
-    """Settings of a test: no model, greedy, seeded, nothing read from this machine's environment."""
-    given = {"data_dir": str(folder), "embedder": "hashing", "epsilon": 0.0, "seed": 7, **overrides}
+    """Settings of a test: no keys, no model, greedy, seeded, nothing read from this machine's environment."""
+    plain = {"insecure_local": True, "embedder": "hashing", "epsilon": 0.0, "seed": 7}
+    given = {"data_dir": str(folder), **plain, **overrides}
     return settings.load({}, overrides=given)
 
 

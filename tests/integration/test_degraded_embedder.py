@@ -100,9 +100,9 @@ async def _found_with_another_embedder(service: Service, goals: list[str]) -> li
     await embedder.load(lambda: Fussy("fussy-384"))
     background = Background(service.learner, service.journal, memory, embedder, service.recovery, service.clock, 60.0)
     await background.load_memory()
-    assert memory.counts == {"episodes": 3, "signatures": 1, "stale_vectors": 4}
+    assert memory.counts() == {"episodes": 3, "signatures": 1, "stale_vectors": 4}
     await background.tick()
-    assert memory.counts["stale_vectors"] == 0
+    assert memory.counts()["stale_vectors"] == 0
     space = memory.space("default", "")
     assert len(space.episode_index) == 2, "all but the one that cannot be embedded"
     assert len(space.signature_index) == 1

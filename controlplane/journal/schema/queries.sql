@@ -23,6 +23,11 @@ SELECT seq, payload FROM events WHERE seq > ? ORDER BY seq LIMIT ?;
 SELECT seq, payload FROM events
 WHERE kind IN ('capture', 'signature', 'episode_deleted') AND seq > ? ORDER BY seq LIMIT ?;
 
+-- name: read_access
+-- All operators' acts about tenants and keys.
+SELECT seq, payload FROM events
+WHERE kind IN ('tenant_set', 'key_issued', 'key_ends') AND seq > ? ORDER BY seq LIMIT ?;
+
 -- name: about
 -- All events of one kind about one thing of a tenant; `ref <> ''` lets SQLite use the index, which holds no others.
 SELECT seq, payload FROM events WHERE tenant = ? AND ref = ? AND kind = ? AND ref <> '' ORDER BY seq;

@@ -1,0 +1,148 @@
+"""The operators' calls: make tenants and keys, replace and revoke them. Every act is an event with who did it."""
+
+from typing import NamedTuple
+
+import msgspec
+
+from auditor import Learner
+from auditor.events import AnyEvent, KeyEnds, KeyIssued, TenantSet
+
+from .clock import Clock
+from .contract import KeyAnswer, KeyRequest, NewKeyAnswer, RotateRequest, TenantAnswer, TenantRequest
+from .errors import Conflict, UnknownKey, UnknownTenant, Unprocessable
+from .journal import Journal
+from .tenants import DEFAULT, EVERY_SCOPE, OPERATOR, Key, KeyKind, KeyRecord, Registry, TenantRecord, new_key
+
+SERVER = ""  # who did what no operator asked for
+
+
+class FirstKeys(NamedTuple):
+    """What the very first start makes, in the clear, to be shown once."""
+
+    admin: str
+    tenant: str
+
+    def __repr__(self) -> str:
+        return "<FirstKeys>"
+
+
+class Administration:
+    """Changes who may call. What it answers holds for the next request already."""
+
+    def __init__(self, registry: Registry, journal: Journal, learner: Learner, clock: Clock) -> None:
+        self._registry = registry
+        self._journal, self._learner, self._clock = journal, learner, clock
+
+    async def first_keys(self) -> FirstKeys | None:
+        """An operator's key, and one of the tenant `default`; None when there is an operator's key already."""
+        if any(record.kind == "admin" for record in self._registry.keys.values()):
+            return None
+        admin, tenant = new_key("admin"), new_key("tenant")
+        made = self._event(tenant, DEFAULT, "first key", EVERY_SCOPE, None, SERVER)
+        await self._append(
+            TenantSet(tenant=DEFAULT, at=self._clock.now(), tier="local", by=SERVER),
+            made,
+            self._event(admin, OPERATOR, "first key", frozenset(), None, SERVER),
+        )
+        return FirstKeys(admin.text, tenant.text)
+
+    def tenants(self) -> list[TenantAnswer]:
+        return [self._tenant(record) for record in self._registry.tenants.values()]
+
+    async def set_tenant(self, by: str, request: TenantRequest) -> TenantAnswer:
+        """Make a tenant, or give it another tier."""
+        await self._append(TenantSet(tenant=request.tenant, at=self._clock.now(), tier=request.tier, by=by))
+        return self._tenant(self._registry.tenants[request.tenant])
+
+    def keys(self) -> list[KeyAnswer]:
+        return [self._key(record) for record in self._registry.keys.values()]
+
+    async def issue(self, by: str, request: KeyRequest) -> NewKeyAnswer:
+        """Make a key; its text is in this answer and nowhere else.
+
+        Raises:
+          UnknownTenant: there is no such tenant.
+          Unprocessable: an operator's key has no scopes.
+        """
+        kind: KeyKind = "admin" if request.tenant is None else "tenant"
+        if request.tenant is not None and request.tenant not in self._registry.tenants:
+            raise UnknownTenant
+        if kind == "admin" and request.scopes is not None:
+            raise Unprocessable("an admin key has no scopes; leave them out, or name a tenant")
+        scopes = frozenset() if kind == "admin" else EVERY_SCOPE if request.scopes is None else request.scopes
+        ends_at = None if request.expires_in_s is None else self._clock.now() + request.expires_in_s
+        return await self._issued(kind, request.tenant or OPERATOR, request.name, scopes, ends_at, by)
+
+    async def rotate(self, by: str, key_id: str, request: RotateRequest) -> NewKeyAnswer:
+        """Replace a key by one that may do the same; both work until the overlap is over.
+
+        Raises:
+          UnknownKey: there is no such key, or it has ended.
+        """
+        old, now = self._active(key_id), self._clock.now()
+        ends_at = min(now + request.overlap_s, old.ends_at or float("inf"))
+        made = await self._issued(old.kind, old.tenant, old.name, old.scopes, old.ends_at, by)
+        await self._append(KeyEnds(tenant=old.tenant, at=now, key_id=key_id, ends_at=ends_at, by=by))
+        return made
+
+    async def revoke(self, by: str, key_id: str) -> None:
+        """End a key now.
+
+        Raises:
+          UnknownKey: there is no such key, or it has ended.
+          Conflict: it is the last admin key.
+        """
+        old, now = self._active(key_id), self._clock.now()
+        if old.kind == "admin" and sum(r.kind == "admin" and r.active(now) for r in self._registry.keys.values()) == 1:
+            raise Conflict("this is the last admin key; make another before you revoke it")
+        await self._append(KeyEnds(tenant=old.tenant, at=now, key_id=key_id, ends_at=now, by=by))
+
+    def _active(self, key_id: str) -> KeyRecord:
+        record = self._registry.keys.get(key_id)
+        if record is None or not record.active(self._clock.now()):
+            raise UnknownKey
+        return record
+
+    async def _issued(
+        self, kind: KeyKind, tenant: str, name: str, scopes: frozenset[str], ends_at: float | None, by: str
+    ) -> NewKeyAnswer:
+        key = new_key(kind)
+        await self._append(self._event(key, tenant, name, scopes, ends_at, by))
+        return NewKeyAnswer(**msgspec.structs.asdict(self._key(self._registry.keys[key.key_id])), key=key.text)
+
+    def _event(
+        self, key: Key, tenant: str, name: str, scopes: frozenset[str], ends_at: float | None, by: str
+    ) -> KeyIssued:
+        return KeyIssued(
+            tenant=tenant,
+            at=self._clock.now(),
+            key_id=key.key_id,
+            key_kind=key.kind,
+            name=name,
+            scopes=tuple(sorted(scopes)),
+            digest=self._registry.digest(key),
+            ends_at=ends_at,
+            by=by,
+        )
+
+    async def _append(self, *events: AnyEvent) -> None:
+        """Journal the act and wait until the registry has it."""
+        first = await self._journal.append(*events)
+        await self._learner.reached(first + len(events) - 1)
+
+    def _tenant(self, record: TenantRecord) -> TenantAnswer:
+        now = self._clock.now()
+        active = sum(key.active(now) for key in self._registry.of(record.tenant))
+        return TenantAnswer(tenant=record.tenant, tier=record.tier, created_at=record.created_at, active_keys=active)
+
+    def _key(self, record: KeyRecord) -> KeyAnswer:
+        return KeyAnswer(
+            key_id=record.key_id,
+            kind=record.kind,
+            tenant=record.tenant or None,
+            name=record.name,
+            scopes=tuple(sorted(record.scopes)),
+            created_at=record.created_at,
+            ends_at=record.ends_at,
+            active=record.active(self._clock.now()),
+        )

@@ -1,0 +1,54 @@
+"""One request to a running server, with the key the settings hold."""
+
+from typing import Any
+
+import httpx
+
+from .. import settings
+from ..settings import Settings
+from .program import UNREACHABLE, Failed
+
+TIMEOUT_S = 30.0
+
+
+def call(method: str, path: str, body: dict[str, Any] | None, url: str | None) -> Any:
+    """A tenant's request; an error answer becomes a message."""
+    chosen = settings.load()
+    return _ask(chosen, method, path, body, url, {"X-API-Key": chosen.api_key or ""})
+
+
+def operate(method: str, path: str, body: dict[str, Any] | None, url: str | None) -> Any:
+    """An operator's request."""
+    chosen = settings.load()
+    return _ask(chosen, method, path, body, url, {"X-Admin-API-Key": chosen.admin_api_key or ""})
+
+
+def _ask(
+    chosen: Settings, method: str, path: str, body: dict[str, Any] | None, url: str | None, headers: dict[str, str]
+) -> Any:
+    base = url or address(chosen)
+    try:
+        response = httpx.request(method, f"{base}{path}", json=body, headers=headers, timeout=TIMEOUT_S)
+        answer = response.json() if response.content else None
+    except httpx.HTTPError as error:
+        raise Failed(
+            f"no server answers at {base} ({type(error).__name__}); start one with `pointsman serve`", UNREACHABLE
+        ) from error
+    except ValueError as error:
+        raise Failed(f"what answers at {base} is no Pointsman; check POINTSMAN_HOST and POINTSMAN_PORT") from error
+    if response.is_error:
+        raise Failed(_told(answer, headers))
+    return answer
+
+
+def _told(answer: Any, headers: dict[str, str]) -> str:
+    """Why the server refused; a key that was never set is named by its setting."""
+    if answer.get("code") == "unauthorized" and not any(headers.values()):
+        setting = "POINTSMAN_ADMIN_API_KEY" if "X-Admin-API-Key" in headers else "POINTSMAN_API_KEY"
+        return f"the server wants a key: set {setting} to the one that its first start showed, or that you were given"
+    return str(answer.get("detail", answer))
+
+
+def address(current: Settings) -> str:
+    host = f"[{current.host}]" if ":" in current.host else current.host
+    return f"http://{host}:{current.port}"

@@ -1,0 +1,38 @@
+"""The program: its name, its groups of commands, and how every command ends."""
+
+import sys
+from typing import Annotated
+
+import cyclopts
+from cyclopts import Parameter
+from rich.console import Console
+from rich.markup import escape
+
+from .. import __version__
+from ..errors import PointsmanError
+
+REFUSED, UNREACHABLE = 1, 3
+Flag = Annotated[bool, Parameter(negative="")]
+Json = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON for machines.")]
+Url = Annotated[str | None, Parameter(help="The server's address; by default what the settings say.")]
+
+app = cyclopts.App(
+    name="pointsman", version=__version__, help="A reinforcement-learning routing control plane for AI agents."
+)
+
+
+class Failed(Exception):
+    """The command cannot go on; the message says why and what to do."""
+
+    def __init__(self, message: str, code: int = REFUSED) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def main() -> None:
+    """Run the command line."""
+    try:
+        app()
+    except (Failed, PointsmanError) as error:
+        Console(stderr=True).print(f"[red]pointsman:[/red] {escape(str(error))}", highlight=False, soft_wrap=True)
+        sys.exit(error.code if isinstance(error, Failed) else REFUSED)

@@ -1,0 +1,107 @@
+"""Commands about the server of this machine: serve, fold the journal again, look at the settings."""
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cyclopts
+import msgspec
+from rich.console import Console
+from rich.progress import Progress
+
+from .. import __version__, settings
+from ..settings import Settings
+from .output import lines, show, table
+from .program import Failed, Flag, Json, app
+
+if TYPE_CHECKING:
+    from ..administration import FirstKeys
+
+config = cyclopts.App(name="config", help="Show and check the settings.")
+app.command(config)
+
+
+@app.command
+def serve(
+    *,
+    host: str | None = None,
+    port: int | None = None,
+    data_dir: str | None = None,
+    insecure_local: Flag = False,
+) -> None:
+    """Serve the API until interrupted.
+
+    Args:
+      host: Address to listen on.
+      port: Port to listen on; 0 takes a free one.
+      data_dir: Where the journal and the learnt state lie.
+      insecure_local: Read no keys; every caller is the tenant `default`.
+    """
+    from ..serving import serve as run
+
+    chosen = settings.load(
+        overrides={"host": host, "port": port, "data_dir": data_dir, "insecure_local": insecure_local or None}
+    )
+    run(chosen, lambda url, keys: _announce(chosen, url, keys))
+
+
+def _announce(chosen: Settings, url: str, keys: "FirstKeys | None") -> None:
+    lines(f"Pointsman {__version__} at {url}", f"data in {chosen.data_dir}", f"docs at {url}/docs")
+    if chosen.insecure_local:
+        lines("no keys are read: whoever reaches this address may do anything")
+    if keys:
+        lines(
+            "",
+            "Two keys were made. They are shown this once; keep them:",
+            f"  an operator's, for /v1/admin   {keys.admin}",
+            f"  the tenant default's           {keys.tenant}",
+            "",
+            "Commands and the hook send POINTSMAN_API_KEY. Try it:",
+            "",
+            f"export POINTSMAN_API_KEY={keys.tenant}",
+            f"curl -sS {url}/v1/decisions -H \"X-API-Key: $POINTSMAN_API_KEY\" -H 'Content-Type: application/json' \\",
+            """  -d '{"goal": "Push my work to the server", "planned_action": "git push"}'""",
+        )
+
+
+@app.command
+def rebuild(*, verify: Flag = False, json: Json = False) -> None:
+    """Fold the whole journal again and write a fresh recovery file; stop the server first.
+
+    Args:
+      verify: Only compare, bit for bit, with what the server wrote down; a running server is no hindrance.
+    """
+    from ..rebuilding import rebuild as run
+
+    with Progress(console=Console(stderr=True), transient=True, disable=json) as progress:
+        bar = progress.add_task("folding", total=None)
+        report = asyncio.run(
+            run(settings.load(), verify=verify, progress=lambda n, of: progress.update(bar, completed=n, total=of))
+        )
+    shown = msgspec.to_builtins(report)
+    show(
+        shown,
+        json,
+        lambda: lines(f"{report.events} events folded to {report.seq}: {report.verdict}", *report.differences),
+    )
+    if report.differences:
+        raise Failed("the journal folds to something else than the server wrote down; keep both and report it")
+
+
+@config.command(name="show")
+def config_show(*, json: Json = False) -> None:
+    """Show every setting, its value and what it does."""
+    now = settings.load().shown()
+    rows = [{"setting": d.env, "value": now[d.name], "default": d.default, "help": d.help} for d in settings.table()]
+    show(rows, json, lambda: table(rows, ("setting", "value", "help")))
+
+
+@config.command(name="check")
+def config_check(*, file: Path | None = None, json: Json = False) -> None:
+    """Check the settings without starting anything.
+
+    Args:
+      file: A settings file; by default pointsman.toml.
+    """
+    loaded = settings.load(file=file)
+    show({"ok": True, "hash": loaded.hash}, json, lambda: lines(f"The settings are fine (hash {loaded.hash})."))

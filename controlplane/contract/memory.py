@@ -1,0 +1,116 @@
+"""Remembering: failures captured and found again, fixes validated, skills."""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from .wire import MAX_TRACE, Answer, Filled, FreeMap, Id, Name, Request, Text
+
+
+class CaptureRequest(Request, frozen=True, kw_only=True):
+    """A failure to remember."""
+
+    goal: Filled
+    episode_type: Literal["failure"] = "failure"
+    namespace: Name = ""
+    planned_action: Text = ""
+    task_id: Name | None = None
+    trace_id: Name | None = None
+    error_trace: Annotated[str, Meta(max_length=MAX_TRACE)] = ""
+    error_class: Name | None = None
+    tool_chain: Annotated[tuple[Name, ...], Meta(max_length=64)] = ()
+    environment: FreeMap = {}
+    preconditions: FreeMap = {}
+    resolution: Text = ""
+    severity: Annotated[float, Meta(ge=0, le=1)] = 0.4
+    license: Name | None = None
+    origin: Name = "agents"
+    tags: Annotated[tuple[Name, ...], Meta(max_length=64)] = ()
+    custom: FreeMap = {}
+
+
+class SearchRequest(Request, frozen=True, kw_only=True):
+    """Episodes like this goal."""
+
+    goal: Filled
+    planned_action: Text = ""
+    namespace: Name = ""
+    current_state: FreeMap = {}
+    k: Annotated[int, Meta(ge=1, le=100)] = 5
+    min_similarity: Annotated[float, Meta(ge=-1, le=1)] = 0.6
+    filters: FreeMap = {}
+
+
+class ValidateRequest(Request, frozen=True, kw_only=True):
+    """Whether an episode's fix worked."""
+
+    episode_id: Id
+    trace_id: Name | None = None
+    outcome: Literal["success", "failure"]
+    applied_suggestion: bool = True
+
+
+class RetireRequest(Request, frozen=True, kw_only=True):
+    """Why a skill is retired."""
+
+    reason: Text = ""
+
+
+class CapturedReflection(Answer, frozen=True, kw_only=True):
+    """What was understood of a capture so far."""
+
+    status: Literal["ready", "pending", "none"]
+    tier: str | None
+    trace_id: str | None
+    error_class: str
+    root_cause: str
+
+
+class CaptureAnswer(Answer, frozen=True, kw_only=True):
+    """Where the failure is remembered."""
+
+    episode_id: int
+    duplicate_of: int | None
+    reflection: CapturedReflection
+
+
+class ValidateAnswer(Answer, frozen=True, kw_only=True):
+    """What the validation changed."""
+
+    updated: bool
+    reason: str | None
+    trace_id: str | None
+    reward: float | None
+    validations: int
+    success_rate: float
+    promoted_to_skill: bool
+    skill_id: int | None
+
+
+class EpisodeAnswer(Answer, frozen=True, kw_only=True):
+    """A remembered failure."""
+
+    episode_id: int
+    captured_at: float
+    repeats: int
+    validations: int
+    success_rate: float
+    skill_id: int | None
+    episode: FreeMap
+
+
+class SearchResult(Answer, frozen=True, kw_only=True):
+    """One match with its score taken apart."""
+
+    episode_id: int
+    score: float
+    scores: dict[str, float]
+    episode: FreeMap
+
+
+class SearchAnswer(Answer, frozen=True, kw_only=True):
+    """The best matches, and how many were filtered out by which filter."""
+
+    results: list[SearchResult]
+    filtered: dict[str, int]
+    degraded: tuple[str, ...] = ()

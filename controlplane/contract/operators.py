@@ -1,0 +1,82 @@
+"""What operators send and see: learnt states by name, tenants, keys."""
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from .wire import Answer, Name, Request, Scope, Tier
+
+
+class CheckpointRequest(Request, frozen=True, kw_only=True):
+    """A name for the learnt state of this moment."""
+
+    name: Name = ""
+
+
+class CheckpointAnswer(Answer, frozen=True, kw_only=True):
+    """A named learnt state."""
+
+    checkpoint_id: str
+    name: str
+    seq: int
+    created_at: float
+    size_bytes: int
+
+
+class RestoreAnswer(Answer, frozen=True, kw_only=True):
+    """What a restore set aside."""
+
+    checkpoint_id: str
+    restored_to: int
+    policy_version: int
+    unlearnt_events: int
+
+
+class TenantRequest(Request, frozen=True, kw_only=True):
+    """A tenant to make, or to give another tier."""
+
+    tenant: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
+    tier: Tier = "free"
+
+
+class KeyRequest(Request, frozen=True, kw_only=True):
+    """A key to make: a tenant's, or without a tenant an operator's."""
+
+    tenant: Name | None = None
+    name: Name = ""
+    scopes: frozenset[Scope] | None = None
+    expires_in_s: Annotated[float, Meta(gt=0, le=10**9)] | None = None
+
+
+class RotateRequest(Request, frozen=True, kw_only=True):
+    """How long a replaced key goes on working."""
+
+    overlap_s: Annotated[float, Meta(ge=0, le=10**9)] = 86_400.0
+
+
+class TenantAnswer(Answer, frozen=True, kw_only=True):
+    """A tenant as an operator sees it."""
+
+    tenant: str
+    tier: str
+    created_at: float
+    active_keys: int
+
+
+class KeyAnswer(Answer, frozen=True, kw_only=True):
+    """A key without its secret. `ends_at`: when it expires, was revoked or is replaced; null for never."""
+
+    key_id: str
+    kind: str
+    tenant: str | None
+    name: str
+    scopes: tuple[str, ...]
+    created_at: float
+    ends_at: float | None
+    active: bool
+
+
+class NewKeyAnswer(KeyAnswer, frozen=True, kw_only=True):
+    """A key with its text, which is told this once."""
+
+    key: str

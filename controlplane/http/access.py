@@ -1,0 +1,50 @@
+"""Who may call what: each route names the scope it needs, and no handler runs before its guard has let the call in."""
+
+from typing import Any, Literal, cast
+
+from litestar.connection import ASGIConnection
+from litestar.handlers import BaseRouteHandler
+
+from ..contract import Scope
+from ..service import Service
+from ..tenants import LOCAL, Caller
+from .admission import AdmittedRequest
+
+Needs = Scope | Literal["operator", "nobody"]  # an admin key; no key at all
+_ADMIN, _TENANT, _BEARER = b"x-admin-api-key", b"x-api-key", b"authorization"
+
+
+class Guard:
+    """Finds the caller of a request by its key and lets it in, or not."""
+
+    def __init__(self, needs: Scope | Literal["operator"]) -> None:
+        self._needs = needs
+
+    async def __call__(self, connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+        """Give the request its caller.
+
+        Raises:
+          Unauthorized, Forbidden: the key is none of ours, or does not do.
+        """
+        request = cast(AdmittedRequest, connection)
+        request.caller = self._caller(request, request.app.state.service)
+
+    def _caller(self, request: AdmittedRequest, service: Service) -> Caller:
+        if service.settings.insecure_local:
+            return LOCAL
+        sent, now = dict(request.scope["headers"]), service.clock.now()
+        if self._needs == "operator":
+            return service.registry.caller(_text(sent.get(_ADMIN)) or _bearer(sent.get(_BEARER)), "admin", now)
+        caller = service.registry.caller(_text(sent.get(_TENANT)), "tenant", now)
+        caller.may(self._needs)
+        return caller
+
+
+def _text(header: bytes | None) -> str | None:
+    return None if header is None else header.decode("latin-1").strip()
+
+
+def _bearer(header: bytes | None) -> str | None:
+    """The token of `Authorization: Bearer`, the one header a metrics scraper can send."""
+    scheme, _, token = (_text(header) or "").partition(" ")
+    return token if scheme.lower() == "bearer" else None

@@ -1,0 +1,48 @@
+"""The operators' calls, a tree of their own: an admin key opens these, and a tenant's key none of them."""
+
+from typing import Annotated
+
+from litestar.params import JSONBody, PathParameter
+
+from ..administration import Administration
+from ..contract import KeyAnswer, KeyRequest, NewKeyAnswer, RotateRequest, TenantAnswer, TenantRequest
+from .admission import AdmittedRequest
+from .calls import service
+
+KeyId = Annotated[str, PathParameter(max_length=64)]
+
+
+def administration(request: AdmittedRequest) -> Administration:
+    return service(request).administration
+
+
+async def tenants(request: AdmittedRequest) -> list[TenantAnswer]:
+    """All tenants."""
+    return administration(request).tenants()
+
+
+async def set_tenant(request: AdmittedRequest, data: JSONBody[TenantRequest]) -> TenantAnswer:
+    """Make a tenant, or give it another tier."""
+    return await administration(request).set_tenant(request.caller.key_id, data)
+
+
+async def keys(request: AdmittedRequest) -> list[KeyAnswer]:
+    """All keys, without their secrets."""
+    return administration(request).keys()
+
+
+async def issue_key(request: AdmittedRequest, data: JSONBody[KeyRequest]) -> NewKeyAnswer:
+    """Make a key; its text is in this answer and nowhere else."""
+    return await administration(request).issue(request.caller.key_id, data)
+
+
+async def rotate_key(
+    request: AdmittedRequest, key_id: KeyId, data: JSONBody[RotateRequest | None] = None
+) -> NewKeyAnswer:
+    """Replace a key; both work until the overlap is over."""
+    return await administration(request).rotate(request.caller.key_id, key_id, data or RotateRequest())
+
+
+async def revoke_key(request: AdmittedRequest, key_id: KeyId) -> None:
+    """End a key now."""
+    await administration(request).revoke(request.caller.key_id, key_id)

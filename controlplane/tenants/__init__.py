@@ -1,0 +1,22 @@
+"""Who calls: tenants, their API keys, and what each key may do."""
+
+from .keys import Key, KeyKind, digest, new_key, parse
+from .pepper import load_pepper
+from .registry import DEFAULT, EVERY_SCOPE, LOCAL, OPERATOR, Caller, KeyRecord, Registry, TenantRecord
+
+__all__ = [
+    "DEFAULT",
+    "EVERY_SCOPE",
+    "LOCAL",
+    "OPERATOR",
+    "Caller",
+    "Key",
+    "KeyKind",
+    "KeyRecord",
+    "Registry",
+    "TenantRecord",
+    "digest",
+    "load_pepper",
+    "new_key",
+    "parse",
+]

@@ -1,0 +1,46 @@
+"""The pepper: a secret beside the journal that every key's hash is keyed with.
+
+Whoever has a copy of the journal alone can check no key. It lies in the data folder, readable by its owner only.
+"""
+
+import os
+import stat
+from pathlib import Path
+
+import structlog
+
+from ..errors import BadSetting
+from .keys import PEPPER_BYTES
+
+log = structlog.get_logger()
+FILE = "pepper"
+
+
+def load_pepper(folder: Path, *, needed: bool) -> bytes:
+    """The folder's pepper, made when there is none; `needed` says that keys rest on one already.
+
+    Raises:
+      BadSetting: it is missing though keys rest on it, or it is damaged.
+    """
+    path = folder / FILE
+    if not path.exists():
+        if needed:
+            raise BadSetting(f"{path} is missing, and no API key can be checked without it; put your copy of it back")
+        _make(path)
+    pepper = path.read_bytes()
+    if len(pepper) != PEPPER_BYTES:
+        raise BadSetting(f"{path} is damaged ({len(pepper)} bytes, not {PEPPER_BYTES}); put your copy of it back")
+    if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        log.warning("pepper_readable_by_others", file=str(path), fix=f"chmod 600 {path}")
+    return pepper
+
+
+def _make(path: Path) -> None:
+    """On disk, whole or not at all, before a key rests on it."""
+    temporary = path.with_suffix(".tmp")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(os.urandom(PEPPER_BYTES))
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)

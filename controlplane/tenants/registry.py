@@ -1,0 +1,130 @@
+"""Tenants and keys as the journal has them: a fold of the operators' acts, asked at every request.
+
+A key is looked up by its id and compared in constant time; an unknown id is compared with a digest nobody has, so
+that it takes as long as a wrong secret.
+"""
+
+from collections.abc import Iterable
+from hmac import compare_digest
+from typing import get_args
+
+import msgspec
+
+from auditor.events import KeyEnds, KeyIssued, Recorded, TenantSet
+
+from ..contract import Scope
+from ..errors import Forbidden, Unauthorized
+from .keys import Key, KeyKind, digest, parse
+
+EVERY_SCOPE: frozenset[str] = frozenset(get_args(Scope))
+HEADER: dict[KeyKind, str] = {"tenant": "X-API-Key", "admin": "X-Admin-API-Key"}
+DEFAULT, OPERATOR = "default", ""  # the tenant of the first key, and of nobody's
+
+
+class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A key at rest. `ends_at` is when it expires, was revoked or is replaced; None for never."""
+
+    key_id: str
+    kind: KeyKind
+    tenant: str
+    name: str
+    scopes: frozenset[str]
+    digest: bytes
+    created_at: float
+    ends_at: float | None
+
+    def active(self, now: float) -> bool:
+        return self.ends_at is None or now < self.ends_at
+
+    def __repr__(self) -> str:
+        return f"<KeyRecord {self.kind} {self.key_id} of {self.tenant!r}>"
+
+
+class TenantRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A tenant, and the tier its limits are taken from."""
+
+    tenant: str
+    tier: str
+    created_at: float
+
+
+class Caller(msgspec.Struct, frozen=True, kw_only=True):
+    """Who is behind a request: the tenant comes from the key and from nowhere else."""
+
+    tenant: str
+    key_id: str
+    scopes: frozenset[str]
+
+    def may(self, scope: Scope) -> None:
+        """Raises Forbidden unless the key has the scope."""
+        if scope not in self.scopes:
+            raise Forbidden(f"this key lacks the scope {scope!r}; it has {', '.join(sorted(self.scopes)) or 'none'}")
+
+
+LOCAL = Caller(tenant=DEFAULT, key_id="", scopes=EVERY_SCOPE)  # everybody, where no keys are read
+
+
+class Registry:
+    """Every tenant and key. `observe` folds events; nothing else changes it."""
+
+    def __init__(self, pepper: bytes) -> None:
+        self.tenants: dict[str, TenantRecord] = {}
+        self.keys: dict[str, KeyRecord] = {}
+        self.position = 0  # the last event taken in
+        self._pepper = pepper
+        self._nobody = bytes(32)
+
+    def observe(self, recorded: Recorded) -> None:
+        """Take in one committed event, once."""
+        if recorded.seq <= self.position:
+            return
+        self.position = recorded.seq
+        match recorded.event:
+            case TenantSet() as event:
+                known = self.tenants.get(event.tenant)
+                made_at = known.created_at if known else event.at
+                self.tenants[event.tenant] = TenantRecord(tenant=event.tenant, tier=event.tier, created_at=made_at)
+            case KeyIssued() as event:
+                self.keys[event.key_id] = _record(event)
+            case KeyEnds() as event:
+                ended = msgspec.structs.replace(self.keys[event.key_id], ends_at=event.ends_at)
+                self.keys[event.key_id] = ended
+
+    def caller(self, given: str | None, kind: KeyKind, now: float) -> Caller:
+        """Who sends this key.
+
+        Raises:
+          Unauthorized: none was sent, it is none of ours or of the other kind, or it has ended.
+        """
+        if not given:
+            raise Unauthorized(f"send your key in the header {HEADER[kind]}")
+        key = parse(given)
+        record = self.keys.get(key.key_id) if key else None
+        expected = record.digest if record else self._nobody
+        proved = compare_digest(expected, digest(self._pepper, key.secret if key else ""))
+        if record is None or not proved or record.kind != kind:
+            raise Unauthorized
+        if not record.active(now):
+            raise Unauthorized("this key has ended: it expired, was revoked or was replaced; ask for a new one")
+        return Caller(tenant=record.tenant, key_id=record.key_id, scopes=record.scopes)
+
+    def digest(self, key: Key) -> bytes:
+        """What is kept of a key's secret."""
+        return digest(self._pepper, key.secret)
+
+    def of(self, tenant: str | None) -> Iterable[KeyRecord]:
+        """A tenant's keys, or everybody's, oldest first."""
+        return (record for record in self.keys.values() if tenant is None or record.tenant == tenant)
+
+
+def _record(event: KeyIssued) -> KeyRecord:
+    return KeyRecord(
+        key_id=event.key_id,
+        kind=event.key_kind,
+        tenant=event.tenant,
+        name=event.name,
+        scopes=frozenset(event.scopes),
+        digest=event.digest,
+        created_at=event.at,
+        ends_at=event.ends_at,
+    )
