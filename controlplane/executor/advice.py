@@ -17,7 +17,7 @@ def reflect(evidence: GateEvidence) -> Reflection:
     """The local reflector's answer: the best match's cause, and the best known resolution."""
     if not evidence.matches:
         return Reflection()
-    resolved = _resolved(evidence)
+    resolved = evidence.quoted
     cause = next((m.record.cause for m in evidence.matches if m.record.cause), "")
     return Reflection(
         id=new_id("rf"),
@@ -27,15 +27,9 @@ def reflect(evidence: GateEvidence) -> Reflection:
     )
 
 
-def _resolved(evidence: GateEvidence) -> Match | None:
-    """The match whose resolution is quoted: the best one, if it is at least as likely to work as the plan."""
-    best = evidence.fixes[0] if evidence.fixes else None
-    return best.match if best and best.chance >= 1.0 - evidence.said.risk else None
-
-
 def cited(evidence: GateEvidence) -> list[Match]:
     """The matches an answer rests on: the best few, and always the one whose resolution it quotes."""
-    best, resolved = evidence.matches[:CITED], _resolved(evidence)
+    best, resolved = evidence.matches[:CITED], evidence.quoted
     return best if resolved is None or resolved in best else [*best[: CITED - 1], resolved]
 
 

@@ -15,7 +15,17 @@ from ..memory.preconditions import match
 from ..memory.ranking import Match, recency, worth
 from ..memory.store import EpisodeRecord, Space
 from .point import Evidence
-from .recalled import NEIGHBOURS, RETRIEVAL, NearCase, Recalled, near_cases, recall_outcomes, signature_of
+from .recalled import (
+    NEIGHBOURS,
+    RETRIEVAL,
+    NearCase,
+    Recalled,
+    captures,
+    near_cases,
+    recall_outcomes,
+    signature_of,
+    unreported,
+)
 from .rule import BLOCK, Thresholds, verdict
 
 EVEN = 0.5
@@ -57,6 +67,12 @@ class GateEvidence(Evidence, kw_only=True):
     fixes: list[Fix]  # the proven first, the likeliest first
     suggestion: Fix | None  # the likeliest proven one, if it is likelier to work than not
     said: Assessment
+
+    @property
+    def quoted(self) -> Match | None:
+        """The match whose resolution is quoted: the best one, if it is at least as likely to work as the plan."""
+        best = self.fixes[0] if self.fixes else None
+        return best.match if best and best.chance >= 1.0 - self.said.risk else None
 
 
 def recall_matches(
@@ -103,7 +119,8 @@ def gather(
     mended = {m.record.episode.planned_action for m in everything if _is_fix_of(planned, m)}
     matches = [m for m in everything if m.similarity >= RETRIEVAL and _speaks_against(m, request, mended)]
     skills = [m for m in matches if _is_skill(fold, m.record.episode_id)]
-    recalled = recall_outcomes(fold, request.namespace, conditions, own, near, matches)
+    told = unreported(fold, request.namespace, matches)
+    recalled = recall_outcomes(fold, conditions, own, near, told)
     fixes = _fixes(fold, request.namespace, conditions, matches)
     suggestion = fixes[0] if fixes and fixes[0].proven and fixes[0].chance >= EVEN else None
     closest = max(matches, key=lambda m: (m.similarity, m.precondition), default=None)
@@ -113,6 +130,7 @@ def gather(
         facts={
             "rule": rule,
             **_match_facts(matches, closest),
+            "support": own.failures + sum(case.record.failures for case in near) + captures(told),
             **_case_facts(own, recalled),
             **_action_facts(tool, planned, request.environment),
             **task,
@@ -133,7 +151,7 @@ def gather(
         new_signature=own_signature not in space.signatures,
         fixes=fixes,
         suggestion=suggestion,
-        said=_assess(own, near, matches, recalled, nearest),
+        said=_assess(own, near, told, recalled, nearest),
     )
 
 
@@ -149,12 +167,11 @@ def _rule(closest: Match | None, skills: Sequence[Match], at: Thresholds, *, sug
 
 
 def _assess(
-    own: CaseRecord, near: Sequence[NearCase], matches: Sequence[Match], recalled: Recalled, nearest: float
+    own: CaseRecord, near: Sequence[NearCase], told: Sequence[Match], recalled: Recalled, nearest: float
 ) -> Assessment:
-    told = sum(1 + m.record.repeats for m in matches)
     return Assessment(
         risk=recalled.failing,
-        evidence=own.total + sum(case.record.total for case in near) + told,
+        evidence=own.total + sum(case.record.total for case in near) + captures(told),
         novelty=0.0 if own.total else 1.0 - min(1.0, nearest),
     )
 
@@ -209,12 +226,11 @@ def _turn(task: Mapping[str, Fact]) -> str:
 
 def _match_facts(matches: Sequence[Match], closest: Match | None) -> dict[str, Fact]:
     if closest is None:
-        return {"similarity": None, "precondition": None, "error_class": None, "support": 0}
+        return {"similarity": None, "precondition": None, "error_class": None}
     return {
         "similarity": closest.similarity,
         "precondition": max(m.precondition for m in matches if m.similarity >= closest.similarity - 0.02),
         "error_class": closest.record.episode.error_class,
-        "support": sum(1 + m.record.repeats for m in matches),
     }
 
 

@@ -2,7 +2,8 @@
 
 An intervention needs evidence against the action, a REWRITE a fix that was run and worked. REWRITE and BLOCK take
 the plan out of the agent's hands: it must be twice as likely to fail as to work, and BLOCK needs a failure of this
-very command. As apprentice the fixed rule is the one to be judged, so only the first two bind it.
+very command and something to do instead: who is denied the only command there is can neither go on nor ever show that
+it works by now. As apprentice the fixed rule is the one to be judged, so only the first two bind it.
 """
 
 from strategist import Eligible
@@ -36,8 +37,8 @@ def defensible(evidence: GateEvidence) -> Eligible:
             allowed.without(BLOCK, why) if _skill_fits(evidence) else allowed.without(REWRITE, why).without(BLOCK, why)
         )
     if not evidence.own.failures and not _very_command_failed(evidence):
-        allowed = allowed.without(BLOCK, "no failure of this very command is remembered")
-    return allowed
+        return allowed.without(BLOCK, "no failure of this very command is remembered")
+    return allowed if evidence.quoted else allowed.without(BLOCK, "nothing is known to do instead")
 
 
 def _skill_fits(evidence: GateEvidence) -> bool:

@@ -66,13 +66,18 @@ def _other_side(own: str, episodes: Sequence[Episode]) -> set[str]:
     return {signature_of(e.planned_action) for e in episodes} - fixes if own in fixes else fixes
 
 
+def unreported(fold: TenantFold, namespace: str, matches: Sequence[Match]) -> list[Match]:
+    """Captured failures whose action has no failure on record: the others were reported too, and count there."""
+    return [m for m in matches if not _failures(fold, namespace, m)]
+
+
+def captures(matches: Sequence[Match]) -> int:
+    """How often these failures were captured."""
+    return sum(1 + m.record.repeats for m in matches)
+
+
 def recall_outcomes(
-    fold: TenantFold,
-    namespace: str,
-    conditions: Sequence[str],
-    own: CaseRecord,
-    near: Sequence[NearCase],
-    matches: Sequence[Match],
+    fold: TenantFold, conditions: Sequence[str], own: CaseRecord, near: Sequence[NearCase], told: Sequence[Match]
 ) -> Recalled:
     """All outcomes that speak about an action together, each counted by how similar its action is."""
     base = fold.cases.base_rate(conditions)
@@ -80,9 +85,9 @@ def recall_outcomes(
     pool = [(1.0, own), *((case.similarity**SHARPNESS * case.record.share(turn), case.record) for case in near)]
     speaking = fold.cases.speaking(pool, conditions, base)
     seen = sum(weight * record.total for weight, record in pool)
-    told = sum(_told(m) for m in matches if not _counted(fold, namespace, m))
-    failing = probability(speaking) * seen + told + base * SHRINKAGE
-    return Recalled(failing / (seen + told + SHRINKAGE), seen + told, speaking)
+    weight = sum(_told(m) for m in told)
+    failing = probability(speaking) * seen + weight + base * SHRINKAGE
+    return Recalled(failing / (seen + weight + SHRINKAGE), seen + weight, speaking)
 
 
 def _told(match: Match) -> float:
@@ -91,6 +96,5 @@ def _told(match: Match) -> float:
     return match.similarity**SHARPNESS * fit * (1 + match.record.repeats)
 
 
-def _counted(fold: TenantFold, namespace: str, match: Match) -> bool:
-    """Whether a captured failure is in its action's record already, because it was reported too."""
-    return bool(fold.cases.of(namespace, signature_of(match.record.episode.planned_action)).failures)
+def _failures(fold: TenantFold, namespace: str, match: Match) -> int:
+    return fold.cases.of(namespace, signature_of(match.record.episode.planned_action)).failures
