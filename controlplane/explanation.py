@@ -8,6 +8,7 @@ from auditor import Trace
 from auditor.cases import OF_THE_TASK
 from strategist import HeadChoice
 
+from .executor.rule import BLOCK
 from .learning import WholeTrace
 
 SHOWN = 3  # memories and conditions that are named
@@ -69,7 +70,7 @@ def _memory(whole: WholeTrace, near: dict[str, Any]) -> str:
         return f"{where} was deleted since."
     failed = record.episode.planned_action or record.episode.goal
     mended = f"; noted as the fix: {record.episode.resolution[:200]!r}" if record.episode.resolution else ""
-    return f"{where}: {failed[:200]!r} failed ({record.episode.error_class}){mended}."
+    return f"{where}: {failed[:200]!r} failed ({record.fault}){mended}."
 
 
 def _chose(head: HeadChoice) -> list[str]:
@@ -79,7 +80,7 @@ def _chose(head: HeadChoice) -> list[str]:
     )
     how = {
         "explore": "by exploration",
-        "exploit": "as the best known",
+        "exploit": "as the best known" if head.cell else _untried(head),
         "only": "as the only one eligible",
         "rule": "because the fixed rule acts here",
     }[head.exploration]
@@ -91,6 +92,10 @@ def _chose(head: HeadChoice) -> list[str]:
     masked = "; ".join(f"{action}: {why}" for action, why in sorted(head.masked.items()))
     lines = [f"{head.head}: {worth}.", f"Took {head.action} {how}; {cell}."]
     return [*lines, f"Masked: {masked}."] if masked else lines
+
+
+def _untried(head: HeadChoice) -> str:
+    return "by the fixed rule's head start" if head.rule == head.action else "as nothing better is known"
 
 
 def _rule(trace: Trace) -> str:
@@ -106,7 +111,8 @@ def _rule(trace: Trace) -> str:
 
 
 def _afterwards(whole: WholeTrace) -> list[str]:
-    lines = [f"{len(whole.feedback)} report(s) came in."] if whole.feedback else ["No report has come in yet."]
+    none = "An obeyed BLOCK needs no report." if whole.trace.action == BLOCK else "No report has come in yet."
+    lines = [f"{len(whole.feedback)} report(s) came in." if whole.feedback else none]
     if whole.pending:
         waits = "the task's next decision" if whole.pending == "next_decision" else "a complete report"
         lines.append(f"Not learnt yet: it waits for {waits}.")

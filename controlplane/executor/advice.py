@@ -71,8 +71,8 @@ def reason(evidence: GateEvidence, verdict: str, said: Assessment, *, abstained:
         return f"Let through at {known}."
     if not evidence.matches:
         return f"{verdict} at {known}: this action failed {evidence.own.failures} of {evidence.own.total} times."
-    best = evidence.matches[0].record.episode
-    return f"{verdict} at {known}; nearest failure: {best.goal[:120]!r} ({best.error_class})."
+    best = evidence.matches[0].record
+    return f"{verdict} at {known}; nearest failure: {best.episode.goal[:120]!r} ({best.fault})."
 
 
 def supporting(evidence: GateEvidence) -> list[SupportingEpisode]:

@@ -11,8 +11,10 @@ import numpy as np
 from auditor.events import Captured, Episode, EpisodeDeleted, Recorded, SignatureSeen
 
 from ..embedding import Vector
-from ..llm.local import root_cause
+from ..llm.local import UNKNOWN, root_cause
 from .vectors import VectorIndex
+
+MAX_FAULT = 120  # characters
 
 
 class EpisodeRecord(msgspec.Struct):
@@ -31,6 +33,12 @@ class EpisodeRecord(msgspec.Struct):
         if self._cause is None:
             self._cause = root_cause(self.episode.error_trace)
         return self._cause
+
+    @property
+    def fault(self) -> str:
+        """What went wrong, in a few words: the error's class, or where it has none the line that says it."""
+        known = self.episode.error_class != UNKNOWN or not self.cause
+        return self.episode.error_class if known else repr(self.cause[:MAX_FAULT])
 
     @property
     def conditions(self) -> dict[str, object]:

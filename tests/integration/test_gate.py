@@ -45,10 +45,22 @@ def test_a_captured_failure_makes_a_hint_possible_and_a_rewrite_not(server: Serv
 def test_a_failure_that_repeats_under_the_same_conditions_is_blocked(server: Server) -> None:
     asked = plan("blocked", environment={"cluster": "production"})
     for _ in range(3):
-        server.post("/v1/capture", {**asked, "error_trace": "Error: forbidden"}, 201)
+        server.post("/v1/capture", {**asked, "error_trace": "Error: forbidden", "resolution": FIX}, 201)
     assert server.post("/v1/decisions", asked)["action"] == "BLOCK"
     elsewhere = server.post("/v1/decisions", {**asked, "environment": {"cluster": "staging"}})
     assert elsewhere["action"] == "HINT", "other conditions, another answer"
+
+
+def test_a_command_without_an_alternative_is_never_denied(serve: Any) -> None:
+    """A build that fails is edited and run again: denied, it could never show that it works by now."""
+    server, asked = serve(), plan("edited", task_id="edit-and-run")
+    for _ in range(8):
+        answer = server.post("/v1/decisions", asked)
+        assert answer["action"] in ("PROCEED", "HINT")
+        server.feedback(answer["trace_id"], success=False, applied_suggestion=False)
+        server.post("/v1/capture", {**asked, "error_trace": "error[E0308]: mismatched types"}, 201)
+    assert answer["explanations"]["masked"]["BLOCK"] == "nothing is known to do instead"
+    assert answer["evidence"] == 7, "a failure that is reported and captured is one outcome"
 
 
 def test_a_validated_fix_is_suggested(server: Server) -> None:
@@ -133,7 +145,7 @@ def test_an_action_that_always_works_is_let_through_with_low_risk(server: Server
 def test_a_decision_can_be_read_back_whole_and_in_sentences(server: Server) -> None:
     asked = plan("whole", environment={"cluster": "production"})
     for _ in range(3):
-        server.post("/v1/capture", {**asked, "error_trace": "Error: forbidden"}, 201)
+        server.post("/v1/capture", {**asked, "error_trace": "Error: forbidden", "resolution": FIX}, 201)
     answer = server.post("/v1/decisions", asked)
     whole = server.get(f"/v1/decisions/{answer['trace_id']}")
     assert whole["action"] == answer["action"]
@@ -149,8 +161,8 @@ def test_a_decision_can_be_read_back_whole_and_in_sentences(server: Server) -> N
     for said in (
         "Asked at gate",
         "Took BLOCK",
-        "Masked: REWRITE",
-        "No report has come in yet",
+        "REWRITE: no validated fix is known",
+        "An obeyed BLOCK needs no report",
         "The fixed rule agrees",
     ):
         assert said in sentences
