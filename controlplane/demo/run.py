@@ -58,8 +58,11 @@ def experiment(*, seed: int, tasks: int, follow: float, keep: bool, aside: Conso
         raise CannotPlay(f"--tasks takes 1 to {MAX_TASKS}, not {tasks}")
     if not 0.0 <= follow <= 1.0:
         raise CannotPlay(f"--follow takes a probability, 0 to 1, not {follow:g}")
-    with ended_by_signal(), _scratch(keep=keep, aside=aside) as scratch:
-        return Demo(seed, stream(seed, tasks), follow, scratch, aside).play()
+    try:
+        with ended_by_signal(), _scratch(keep=keep, aside=aside) as scratch:
+            return Demo(seed, stream(seed, tasks), follow, scratch, aside).play()
+    except OSError as error:
+        raise CannotPlay(f"the scratch folder cannot be used ({error}); point TMPDIR to one with some space") from error
 
 
 def fixed_rule(thresholds: Mapping[str, float]) -> dict[str, str]:
@@ -184,6 +187,9 @@ def ended_by_signal() -> Iterator[None]:
     """An interrupt, a termination or a terminal that closes ends the demo, and everything is cleared away."""
 
     def end(number: int, _: FrameType | None) -> None:
+        for again in ENDING:  # a second one would cut short what clears away
+            signal.signal(again, signal.SIG_IGN)
+        sys.stderr.write("ending the servers and clearing away, a moment\n")
         raise SystemExit(128 + number)
 
     before = {number: signal.signal(number, end) for number in ENDING}

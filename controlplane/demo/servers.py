@@ -48,7 +48,7 @@ class Server:
                     str(self.data),
                 ],
                 cwd=folder,
-                env=_environment(settings),
+                env={**_environment(settings), "TMPDIR": str(folder)},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

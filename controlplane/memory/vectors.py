@@ -1,4 +1,4 @@
-"""A tenant's vector index: exact while that is the faster, HNSW above the measured switch point.
+"""A tenant's vector index: exact while that is the faster in use, HNSW above the measured switch point.
 
 The exact matrix always holds every vector; the graph is built from it in a thread and swapped in. Agents ask
 about the same text again and again, so what was found is kept and compared with what was added since.
@@ -15,7 +15,9 @@ from .exact import ExactIndex, nearest_first
 if TYPE_CHECKING:
     from .hnsw import HnswIndex
 
-SWITCH_POINT = 2_000  # vectors: from here on three searches save what one addition costs; `make bench` measures both
+# Vectors. Both are measured by `make bench`; on busy servers, whose caches do not hold the matrix, HNSW is the faster
+# from here on, and three searches save what one addition costs.
+SWITCH_POINT = 2_000
 
 KEPT_SEARCHES, KEPT_RESULTS = 10_000, 64  # most searches that are kept, and most results of one
 CATCHING_UP = 256  # vectors added since: beyond, a search starts anew

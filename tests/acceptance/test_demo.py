@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -160,8 +161,8 @@ def test_demo_ends_with_the_first_error_and_shows_it(tmp_path: Path) -> None:
     assert "pointsman serve" in done.stderr
 
 
-@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
-def test_demo_ends_its_servers_when_it_is_interrupted(tmp_path: Path, sent: signal.Signals) -> None:
+@pytest.mark.parametrize(("sent", "times"), [(signal.SIGINT, 5), (signal.SIGTERM, 1)], ids=["impatient", "told once"])
+def test_demo_ends_its_servers_when_it_is_interrupted(tmp_path: Path, sent: signal.Signals, times: int) -> None:
     demo = subprocess.Popen(
         [*COMMAND, "--keep", "--tasks", "10000"],
         env=environment(tmp_path),
@@ -171,7 +172,9 @@ def test_demo_ends_its_servers_when_it_is_interrupted(tmp_path: Path, sent: sign
     )
     try:
         serving = wait_for_two_players(tmp_path)
-        demo.send_signal(sent)
+        for _ in range(times):
+            demo.send_signal(sent)
+            time.sleep(0.3)
         output, said = demo.communicate(timeout=60)
     finally:
         demo.kill()
@@ -180,6 +183,23 @@ def test_demo_ends_its_servers_when_it_is_interrupted(tmp_path: Path, sent: sign
     assert output == ""
     for data in serving:
         os.close(lock_folder(data))  # refused while a server still holds it
+
+
+def test_demo_without_room_for_its_scratch_folder_says_so(tmp_path: Path) -> None:
+    """A limit on the size of files stands in for a disk that is full."""
+    done = subprocess.run(
+        [*COMMAND, "--tasks", "2"],
+        env=environment(tmp_path),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (200, 200)),
+    )
+    assert done.returncode == 1
+    assert "point TMPDIR to one with some space" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert list(tmp_path.glob("pointsman-demo-*")) == []
 
 
 def wait_for_two_players(scratch: Path) -> list[Path]:
