@@ -13,6 +13,7 @@ PointsmanError
 +-- MethodNotAllowed        405
 +-- Conflict                409
 |   +-- SpecChanged         409
++-- RateLimited             429  try again
 +-- Unavailable             503  try again
 |   +-- Overloaded          503
 |   +-- EmbedderLoading     503
@@ -147,6 +148,16 @@ class SpecChanged(Conflict):
     """The checkpoint was learnt under another feature spec and cannot be restored under this one."""
 
     code = "spec_changed"
+
+
+class RateLimited(PointsmanError):
+    """Too many calls of this kind; wait as long as Retry-After says."""
+
+    code, status, retryable = "rate_limited", 429, True
+
+    def __init__(self, detail: str, retry_after_s: int, headers: dict[str, str]) -> None:
+        super().__init__(detail)
+        self.headers = {**headers, "Retry-After": str(retry_after_s)}
 
 
 class Unavailable(PointsmanError):

@@ -36,7 +36,7 @@ from .router import Router
 from .settings import Settings
 from .signals import Signals
 from .telemetry import Metrics
-from .tenants import Registry, load_pepper
+from .tenants import Limiter, Registry, load_pepper
 from .upstream import Upstream
 
 log = structlog.get_logger()
@@ -57,7 +57,7 @@ class Service:
         clock: Clock,
     ) -> None:
         self.settings, self.journal, self.clock, self.recovery = settings, journal, clock, recovery
-        self.registry = registry
+        self.registry, self.limiter = registry, Limiter(clock)
         self.first_keys: FirstKeys | None = None  # until they were shown
         self.started_at = clock.monotonic()
         self.metrics = Metrics()

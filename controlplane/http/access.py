@@ -7,7 +7,7 @@ from litestar.handlers import BaseRouteHandler
 
 from ..contract import Scope
 from ..service import Service
-from ..tenants import LOCAL, Caller
+from ..tenants import LOCAL, Call, Caller
 from .admission import AdmittedRequest
 
 Needs = Scope | Literal["operator", "nobody"]  # an admin key; no key at all
@@ -15,19 +15,22 @@ _ADMIN, _TENANT, _BEARER = b"x-admin-api-key", b"x-api-key", b"authorization"
 
 
 class Guard:
-    """Finds the caller of a request by its key and lets it in, or not."""
+    """Finds the caller of a request by its key, counts the call, and lets it in or not."""
 
-    def __init__(self, needs: Scope | Literal["operator"]) -> None:
-        self._needs = needs
+    def __init__(self, needs: Scope | Literal["operator"], counts_as: Call) -> None:
+        self._needs, self._counts_as = needs, counts_as
 
     async def __call__(self, connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
-        """Give the request its caller.
+        """Give the request its caller, and what that has left.
 
         Raises:
           Unauthorized, Forbidden: the key is none of ours, or does not do.
+          RateLimited: its tenant calls more often than its tier allows.
         """
         request = cast(AdmittedRequest, connection)
-        request.caller = self._caller(request, request.app.state.service)
+        service: Service = request.app.state.service
+        request.caller = caller = self._caller(request, service)
+        request.left = service.limiter.take(caller.tenant, caller.tier, self._counts_as)
 
     def _caller(self, request: AdmittedRequest, service: Service) -> Caller:
         if service.settings.insecure_local:

@@ -14,7 +14,7 @@ from litestar.types import Empty, HTTPRequestEvent
 
 from ..contract import MAX_TEXT, MAX_TRACE
 from ..errors import InvalidRequest, TooLarge, UnsupportedMedia
-from ..tenants import Caller
+from ..tenants import Caller, Left
 
 MAX_BODY = 256 * 1024
 MAX_DEPTH = 32
@@ -29,7 +29,8 @@ _decoder = msgspec.json.Decoder()
 class AdmittedRequest(Request[Any, Any, Any]):
     """A request whose JSON was admitted. It reads its body itself, and no further than it may."""
 
-    caller: Caller  # set by the route's guard before anything is read
+    caller: Caller  # set by the route's guard before anything is read, as is what it has left of such calls
+    left: Left | None = None
 
     async def body(self) -> bytes:
         """The body.

@@ -8,24 +8,32 @@ from typing import Any
 import msgspec
 from litestar.response.base import ASGIResponse
 
+from ..tenants import Left
+
 _encoder = msgspec.json.Encoder()
 JSON = "application/json"
 
 
-def respond(value: Any, status: int = 200) -> ASGIResponse:
+def respond(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> ASGIResponse:
     """A JSON response of a struct or of builtins."""
-    return ASGIResponse(body=_encoder.encode(value), media_type=JSON, status_code=status)
+    return ASGIResponse(body=_encoder.encode(value), media_type=JSON, status_code=status, headers=headers)
 
 
 def encoded(call: Callable[..., Awaitable[Any]], status: int) -> Callable[..., Awaitable[Any]]:
-    """The call, with its answer encoded; a response it made itself is passed on, and None stays None."""
+    """The call, with its answer encoded; a response it made itself is passed on, and None stays None.
+
+    Who is limited is told what is left.
+    """
     if inspect.signature(call).return_annotation is None:
         return call
 
     @functools.wraps(call)
     async def wrapped(*args: Any, **kwargs: Any) -> ASGIResponse:
         answer = await call(*args, **kwargs)
-        return answer if isinstance(answer, ASGIResponse) else respond(answer, status)
+        if isinstance(answer, ASGIResponse):
+            return answer
+        left: Left | None = kwargs["request"].left if "request" in kwargs else None
+        return respond(answer, status, left.headers if left else None)
 
     hints = inspect.get_annotations(call)
     wrapped.__annotations__ = {**hints, "return": ASGIResponse}

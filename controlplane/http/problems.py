@@ -18,6 +18,7 @@ from ..errors import (
     InvalidRequest,
     MethodNotAllowed,
     PointsmanError,
+    RateLimited,
     StorageFull,
     TooLarge,
     Unauthorized,
@@ -52,6 +53,8 @@ def respond(request: Req, error: PointsmanError, headers: dict[str, str] | None 
     headers = dict(headers or {})
     if isinstance(error, Unavailable | StorageFull):
         headers["Retry-After"] = RETRY_AFTER_S
+    if isinstance(error, RateLimited):
+        headers |= error.headers
     if isinstance(error, Unauthorized):
         headers["WWW-Authenticate"] = "X-API-Key"
     problem = Problem(

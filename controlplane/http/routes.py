@@ -8,9 +8,19 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.openapi import ResponseSpec
 from litestar.response.base import ASGIResponse
 
+from ..tenants import Call
 from . import admin, calls
 from .access import Guard, Needs
 from .encoding import encoded
+
+COUNTS_AS: dict[Needs, Call] = {
+    "decide": "decide",
+    "feedback": "feedback",
+    "capture": "capture",
+    "read": "read",
+    "admin": "read",
+    "operator": "read",
+}
 
 
 class Route(NamedTuple):
@@ -22,6 +32,14 @@ class Route(NamedTuple):
     needs: Needs
     status: int = 200
     aliases: Sequence[str] = ()
+    counts_as: Call | None = None  # by default as what it needs
+
+    @property
+    def guards(self) -> list[Guard]:
+        """None where nobody needs a key."""
+        if self.needs == "nobody":
+            return []
+        return [Guard(self.needs, self.counts_as or COUNTS_AS[self.needs])]
 
 
 ROUTES: tuple[Route, ...] = (
@@ -30,8 +48,8 @@ ROUTES: tuple[Route, ...] = (
     Route(get, "/v1/decisions/{trace_id:str}/why", calls.why, "read"),
     Route(post, "/v1/feedback", calls.feedback, "feedback", aliases=("/feedback",)),
     Route(post, "/v1/capture", calls.capture, "capture", 201),
-    Route(post, "/v1/reflect", calls.reflect, "decide"),
-    Route(post, "/v1/search", calls.search, "read"),
+    Route(post, "/v1/reflect", calls.reflect, "decide", counts_as="reflect"),
+    Route(post, "/v1/search", calls.search, "read", counts_as="search"),
     Route(post, "/v1/validate_fix", calls.validate_fix, "feedback"),
     Route(get, "/v1/episodes/{episode_id:int}", calls.episode, "read"),
     Route(delete, "/v1/episodes/{episode_id:int}", calls.delete_episode, "admin", 204),
@@ -63,7 +81,7 @@ def handlers() -> list[HTTPRouteHandler]:
     made = []
     for route in ROUTES:
         call, documented = encoded(route.call, route.status), {"responses": _documented(route)}
-        how = {"status_code": route.status, "guards": [] if route.needs == "nobody" else [Guard(route.needs)]}
+        how = {"status_code": route.status, "guards": route.guards}
         made.append(route.method(route.path, **how, **documented)(call))
         if aliases := [*route.aliases, *_under_api(route)]:
             made.append(route.method(aliases, **how, include_in_schema=False)(call))

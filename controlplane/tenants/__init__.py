@@ -1,6 +1,7 @@
 """Who calls: tenants, their API keys, and what each key may do."""
 
 from .keys import Key, KeyKind, digest, new_key, parse
+from .limits import Call, Left, Limiter
 from .pepper import load_pepper
 from .registry import DEFAULT, EVERY_SCOPE, LOCAL, OPERATOR, Caller, KeyRecord, Registry, TenantRecord
 
@@ -9,10 +10,13 @@ __all__ = [
     "EVERY_SCOPE",
     "LOCAL",
     "OPERATOR",
+    "Call",
     "Caller",
     "Key",
     "KeyKind",
     "KeyRecord",
+    "Left",
+    "Limiter",
     "Registry",
     "TenantRecord",
     "digest",

@@ -52,6 +52,7 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     """Who is behind a request: the tenant comes from the key and from nowhere else."""
 
     tenant: str
+    tier: str
     key_id: str
     scopes: frozenset[str]
 
@@ -61,7 +62,7 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
             raise Forbidden(f"this key lacks the scope {scope!r}; it has {', '.join(sorted(self.scopes)) or 'none'}")
 
 
-LOCAL = Caller(tenant=DEFAULT, key_id="", scopes=EVERY_SCOPE)  # everybody, where no keys are read
+LOCAL = Caller(tenant=DEFAULT, tier="local", key_id="", scopes=EVERY_SCOPE)  # everybody, where no keys are read
 
 
 class Registry:
@@ -106,7 +107,8 @@ class Registry:
             raise Unauthorized
         if not record.active(now):
             raise Unauthorized("this key has ended: it expired, was revoked or was replaced; ask for a new one")
-        return Caller(tenant=record.tenant, key_id=record.key_id, scopes=record.scopes)
+        tier = self.tenants[record.tenant].tier if kind == "tenant" else "local"
+        return Caller(tenant=record.tenant, tier=tier, key_id=record.key_id, scopes=record.scopes)
 
     def digest(self, key: Key) -> bytes:
         """What is kept of a key's secret."""

@@ -248,3 +248,31 @@ def test_without_keys_everybody_is_the_one_tenant_and_status_says_so(serve: Serv
     assert running.service.first_keys is None
     assert "none are read (--insecure-local)" in running.get("/status")["keys"]
     assert running.get("/v1/admin/tenants") == []
+
+
+def test_a_tenant_over_its_limit_is_told_when_to_come_back_and_nobody_else_is_held_up(keyed: Keyed) -> None:
+    for name, tier in (("hasty", "free"), ("calm", "free")):
+        keyed.operate("POST", "/v1/admin/tenants", {"tenant": name, "tier": tier})
+    hasty, calm = (keyed.issue(tenant=name)["key"] for name in ("hasty", "calm"))
+    body = {"goal": "ship it", "planned_action": "make deploy"}
+    answers = [keyed.with_key(hasty, "POST", "/v1/reflect", body) for _ in range(12)]
+    assert [answer.status_code for answer in answers] == [200] * 10 + [429] * 2
+    assert [answer.headers["ratelimit"] for answer in answers[:2]] == ['"reflect";r=9;t=6', '"reflect";r=8;t=12']
+    refused = answers[-1]
+    assert refused.json() | {"code": "rate_limited", "retryable": True} == refused.json()
+    assert 1 <= int(refused.headers["retry-after"]) <= 6
+    assert refused.headers["ratelimit-policy"] == '"reflect";q=10;w=60'
+    assert keyed.with_key(calm, "POST", "/v1/reflect", body).status_code == 200
+    assert keyed.with_key(hasty, "POST", "/v1/decisions", {"planned_action": "ls"}).status_code == 200
+    assert keyed.call("GET", "/livez").status_code == 200
+
+
+def test_a_new_tier_holds_for_the_next_call(keyed: Keyed) -> None:
+    keyed.operate("POST", "/v1/admin/tenants", {"tenant": "growing", "tier": "free"})
+    key = keyed.issue(tenant="growing")["key"]
+    assert (
+        '"decide";q=200'
+        in keyed.with_key(key, "POST", "/v1/decisions", {"planned_action": "ls"}).headers["ratelimit-policy"]
+    )
+    keyed.operate("POST", "/v1/admin/tenants", {"tenant": "growing", "tier": "local"})
+    assert "ratelimit" not in keyed.with_key(key, "POST", "/v1/decisions", {"planned_action": "ls"}).headers
