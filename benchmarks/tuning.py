@@ -33,7 +33,7 @@ GRID: dict[str, tuple[float, ...]] = {
     "skill": (0.85, 0.95, NEVER),
     "rewrite_precondition": (0.5, 0.7, 0.85, 1.0),
     "rewrite": (0.7, 0.8, 0.9, NEVER),
-    "hint": (0.6, 0.7, 0.8, 0.9, NEVER),  # below 0.6 nothing counts as similar
+    "hint": (0.7, 0.8, 0.9, NEVER),
     "block_precondition": (0.7, 1.0),
 }
 ROUND = sum(len(values) - 1 for values in GRID.values())
