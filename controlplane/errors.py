@@ -21,6 +21,10 @@ PointsmanError
 +-- CannotPlay              (command line, in demo/world.py) the demo lacks a program, or its server failed
 """
 
+import errno
+
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # what the operating system calls a full disk
+
 
 class PointsmanError(Exception):
     """Something went wrong that Pointsman did not foresee; the log has the details under this request id."""

@@ -18,12 +18,13 @@ from auditor.rewards import DEFAULT_WEIGHTS
 from strategist import EpsilonDecay, Mode, PolicySettings, StepSize
 
 from .background import Background
-from .checkpoints import CheckpointFiles, RecoveryFiles
+from .checkpoints import CheckpointFiles, RecoveryFiles, clear_unfinished
 from .clock import Clock, SystemClock
 from .embedding import BatchingEmbedder, Embedder, HashingEmbedder, SentenceEmbedder
-from .errors import BadSetting
+from .errors import BadSetting, PointsmanError
 from .executor.gate import GatePoint
 from .executor.route import RoutePoint
+from .failpoints import failpoint
 from .journal import Journal, SqliteJournal, connect
 from .learning import Learning
 from .lifecycle import Lifecycle
@@ -79,6 +80,9 @@ class Service:
         async with contextlib.AsyncExitStack() as failing:
             lock = lock_folder(folder)
             failing.callback(os.close, lock)
+            failpoint("start.locked")
+            for name in (RECOVERY_FOLDER, CHECKPOINT_FOLDER):
+                clear_unfinished(folder / name)
             journal = await SqliteJournal.open(connect(folder / JOURNAL_FILE))
             failing.push_async_callback(journal.close)
             recovery = RecoveryFiles(folder / RECOVERY_FOLDER)
@@ -95,7 +99,9 @@ class Service:
         await self._caught_up()
         if self.learner.state.rules != self.rules:
             event = Configured(tenant="", at=self.clock.now(), rules=self.rules, settings_hash=self.settings.hash)
-            await self.learner.reached(await self.journal.append(event))
+            seq = await self.journal.append(event)
+            failpoint("start.configured")
+            await self.learner.reached(seq)
         self._run(self.embedder.load(lambda: make_embedder(self.settings.embedder)), "embedder")
         self._run(self.background.load_memory(), "memory")
         self._run(self.background.run(), "background")
@@ -134,7 +140,10 @@ class Service:
         try:
             if self.healthy:
                 await self._caught_up()
+                failpoint("shutdown.recovery")
                 await self.background.write_recovery()
+        except (OSError, PointsmanError) as error:
+            log.error("recovery_file_not_written", error=str(error), costs="the next start folds more of the journal")
         finally:  # a recovery file that cannot be written must not leave threads that keep the process alive
             await self._let_go()
 

@@ -8,14 +8,17 @@ from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
+import structlog
 import uvicorn
 
+from . import failpoints
 from .app import create_app
 from .errors import BadSetting
 from .service import lock_folder
 from .settings import Settings
 from .telemetry import configure_logging
 
+log = structlog.get_logger()
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 GRACE_S = 10
 BACKLOG = 2048
@@ -31,6 +34,8 @@ def serve(settings: Settings, announce: Callable[[str], None]) -> None:
     if settings.host not in LOOPBACK:
         raise BadSetting(f"POINTSMAN_HOST={settings.host!r}: only loopback is served until API keys exist")
     configure_logging(settings.log_level)
+    if armed := failpoints.arm(settings.failpoints or ""):
+        log.warning("failpoints_on", failpoints=armed, meaning="this server is made to die or fail, for a test")
     os.close(lock_folder(Path(settings.data_dir)))  # a folder in use is refused before an address is announced
     listener = bind(settings.host, settings.port)
     config = uvicorn.Config(

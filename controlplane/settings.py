@@ -16,6 +16,7 @@ from msgspec import Meta
 
 from strategist import Mode
 
+from . import failpoints as points
 from .errors import BadSetting
 
 PREFIX = "POINTSMAN_"
@@ -79,6 +80,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     recovery_interval_s: Annotated[Seconds, _help("Time between two recovery files.")] = 60.0
     seed: Annotated[int | None, _help("Seed of exploration; unset: from the operating system.")] = None
     insecure_local: Annotated[bool, _help("Read no API keys; every caller is the tenant `default`.")] = False
+    failpoints: Annotated[
+        str | None, _help("For tests of crashes: where the server dies or fails, as name:kill@3,name:error@1.")
+    ] = None
+
+    def __post_init__(self) -> None:
+        points.read(self.failpoints or "")
 
     @property
     def hash(self) -> str:
@@ -87,7 +94,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         return blake2b(msgspec.json.encode(shaping, order="sorted"), digest_size=8).hexdigest()
 
 
-_PLACES = {"data_dir", "host", "port", "log_level", "seed", "recovery_interval_s", "insecure_local"}
+_PLACES = {"data_dir", "host", "port", "log_level", "seed", "recovery_interval_s", "insecure_local", "failpoints"}
 
 
 class Described(msgspec.Struct, frozen=True):

@@ -9,7 +9,7 @@ from auditor import PointRules
 from auditor.fold import PointCounts, TenantFold
 from strategist import Policy
 
-from . import __version__
+from . import __version__, failpoints
 from .errors import UnknownPoint
 from .learning import WholeTrace, explain
 from .service import Service
@@ -72,6 +72,7 @@ def describe_status(service: Service, tenant: str) -> dict[str, Any]:
         },
         "embedder": service.embedder.state,
         "memory": service.memory.counts,
+        "failpoints": failpoints.on(),
         "open_decisions": len(fold.credit.open),
         "keys": "none are read: every caller is the tenant `default`, and only loopback is listened on",
         "versions": {

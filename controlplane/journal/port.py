@@ -37,7 +37,11 @@ class Journal(Protocol):
         ...
 
     async def erase(self, tenant: str, seq: int) -> None:
-        """Overwrite an event's content; its number stays."""
+        """Overwrite an event's content; its number stays.
+
+        Raises:
+          StorageFull, JournalUnavailable: not yet; it is tried again with the next write.
+        """
         ...
 
     async def committed(self, after: int) -> Sequence[Recorded]:

@@ -7,7 +7,6 @@ request cancels only its future (a cancelled aiosqlite call would leave the tran
 
 import asyncio
 import contextlib
-import errno
 import sqlite3
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
@@ -22,6 +21,7 @@ from auditor.answers import Learned
 from auditor.events import AnyEvent, Purged, Recorded
 
 from ..errors import JournalUnavailable, Overloaded, PointsmanError, StorageFull
+from ..failpoints import failpoint
 from .codec import decode_event, decode_learned, encode_event, encode_learned
 from .port import check_size
 from .queries import QUERIES, many_rows, migrate
@@ -68,6 +68,7 @@ class SqliteJournal:
         self._writer, self._reader = writer, reader
         self._pending: deque[_Append] = deque()
         self._erasures: deque[tuple[asyncio.Future[None], str, int]] = deque()
+        self._unerased: list[tuple[asyncio.Future[None], str, int]] = []  # failed, and owed: tried with the next write
         self._unwritten: dict[tuple[str, str], Learned] = {}  # visible before they are written
         self._flushes: list[asyncio.Future[None]] = []
         self._wake = asyncio.Event()
@@ -134,7 +135,7 @@ class SqliteJournal:
             self._wake.clear()
             while self._pending:
                 await self._commit(self._next_group())
-            if self._erasures:
+            if self._erasures or self._unerased:
                 await self._erase_waiting()
             if self._unwritten and (len(self._unwritten) >= GROUP or self._flushes or self._closing):
                 await self._write_records()
@@ -155,10 +156,12 @@ class SqliteJournal:
                 values += (seq, event.tenant, event.kind, event.ref, event.at, payload)
                 recorded.append(Recorded(seq, event))
         try:
+            failpoint("journal.insert")
             await self._writer.execute(many_rows("append_events", len(recorded)), values)
         except sqlite3.Error as error:
             self._refuse([append.future for append in group], error)
             return
+        failpoint("journal.committed")
         first = self.last_seq + 1
         self.last_seq = recorded[-1].seq
         for append in group:
@@ -169,16 +172,20 @@ class SqliteJournal:
 
     async def _erase_waiting(self) -> None:
         """Overwrite the payloads, then empty the log that still holds them, and only then say so."""
-        batch = [self._erasures.popleft() for _ in range(len(self._erasures))]
+        batch = self._unerased + [self._erasures.popleft() for _ in range(len(self._erasures))]
+        self._unerased = []
         try:
             for _, tenant, seq in batch:
+                failpoint("journal.erase")
                 tombstone = Purged(tenant=tenant, at=0.0)
                 done = await self._writer.execute(QUERIES["erase_payload"], (encode_event(tombstone), tenant, seq))
                 if done.rowcount:
                     self._tail.replace(Recorded(seq, tombstone))
+            failpoint("journal.erased")
             [(busy, *_)] = await self._writer.execute_fetchall("PRAGMA wal_checkpoint(TRUNCATE)")
         except sqlite3.Error as error:
             self._refuse([future for future, *_ in batch], error)
+            self._unerased = batch
             return
         if busy:
             log.warning("erased_content_still_in_log", until="whoever else reads the database is done")
@@ -192,6 +199,7 @@ class SqliteJournal:
         batch = list(self._unwritten.items())
         rows = [(tenant, r.trace_id, r.seq, encode_learned(r)) for (tenant, _), r in batch]
         try:
+            failpoint("journal.records")
             for start in range(0, len(rows), GROUP):
                 part = rows[start : start + GROUP]
                 await self._writer.execute(many_rows("record_learned", len(part)), [v for row in part for v in row])
@@ -199,6 +207,7 @@ class SqliteJournal:
             log.error("records_not_written", error=str(error), records=len(rows))
             self._refuse(flushes, error)
             return
+        failpoint("journal.recorded")
         for key, record in batch:
             if self._unwritten.get(key) is record:
                 del self._unwritten[key]
@@ -209,7 +218,7 @@ class SqliteJournal:
     def _refuse(self, futures: "Sequence[asyncio.Future[Any]]", error: sqlite3.Error) -> None:
         """Tell every request of the group; the statement took nothing, so the next group starts clean."""
         log.error("journal_write_failed", error=str(error), writes=len(futures))
-        full = "full" in str(error) or getattr(error, "errno", None) == errno.ENOSPC
+        full = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
         refusal: type[PointsmanError] = StorageFull if full else JournalUnavailable
         for future in futures:
             if not future.done():

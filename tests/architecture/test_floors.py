@@ -10,7 +10,7 @@ MAY_IMPORT = {"strategist": PURE | {"numpy", "msgspec"}, "auditor": PURE | {"num
 # The rooms of the control plane from the ground up. A room imports rooms below its line, never one beside it:
 # siblings meet only through protocols.
 ORDER: tuple[set[str], ...] = (
-    {"errors", "clock", "ids", "telemetry", "contract"},  # ground: imported by anyone
+    {"errors", "clock", "ids", "telemetry", "contract", "failpoints"},  # ground: imported by anyone
     {"settings", "upstream", "lineage"},
     {"embedding", "llm", "journal", "checkpoints", "signals", "router", "demo", "hook"},  # demo, hook: clients
     {"memory"},  # searches by the vectors the embedders' port defines
