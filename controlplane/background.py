@@ -10,6 +10,7 @@ from auditor.events import EpisodeDeleted
 from .checkpoints import RecoveryFiles
 from .clock import Clock
 from .embedding import BatchingEmbedder
+from .errors import PointsmanError
 from .failpoints import failpoint
 from .journal import Journal
 from .memory.store import MemoryStore
@@ -43,11 +44,15 @@ class Background:
             await asyncio.sleep(TICK_S)
             try:
                 await self.tick()
+            except PointsmanError as error:
+                log.error("background_tick_refused", error=str(error))
             except Exception:  # a loop that ends silently would leave windows open for ever
                 log.exception("background_tick_failed")
 
     async def tick(self) -> None:
-        """Everything that is due now."""
+        """Everything that is due now; while the journal is in trouble, only a look whether it is over."""
+        if self._journal.trouble is not None:
+            await self._journal.flush()
         await self.close_expired()
         if self._clock.monotonic() - self._written_at >= self._recovery_interval_s:
             await self.write_recovery()

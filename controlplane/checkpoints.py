@@ -79,17 +79,24 @@ class RecoveryFiles:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self.damaged: list[str] = []
+        self.trouble: str | None = None  # why the last file could not be written
 
     def files(self) -> list[Path]:
         """Newest first."""
         return sorted(self._folder.glob("recovery-*.fold"), reverse=True)
 
     def write(self, payload: bytes, seq: int) -> Path:
+        """Write one more and delete the oldest beyond three; the older ones stay until the new one is on disk."""
         path = self._folder / f"recovery-{seq:020d}.fold"
-        write_atomically(path, seal(payload))
-        failpoint("recovery.prune")
-        for old in self.files()[GENERATIONS:]:
-            old.unlink(missing_ok=True)
+        try:
+            write_atomically(path, seal(payload))
+            failpoint("recovery.prune")
+            for old in self.files()[GENERATIONS:]:
+                old.unlink(missing_ok=True)
+        except OSError as error:
+            self.trouble = error.strerror
+            raise
+        self.trouble = None
         return path
 
     def newest(self, last_seq: int) -> State | None:

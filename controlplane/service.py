@@ -124,8 +124,13 @@ class Service:
 
     @property
     def ready(self) -> bool:
-        """Model and memory are there and the fold has caught up."""
-        return self.healthy and self.memory.live and self.learner.version >= self.journal.last_seq
+        """Model and memory are there, the fold has caught up, and the journal can be written."""
+        return (
+            self.healthy
+            and self.journal.trouble is None
+            and self.memory.live
+            and self.learner.version >= self.journal.last_seq
+        )
 
     @property
     def healthy(self) -> bool:

@@ -65,10 +65,11 @@ def describe_status(service: Service, tenant: str) -> dict[str, Any]:
         "model": _model(service, fold),
         "cache": _cache(service),
         "points": {answer.point: _point(answer) for answer in describe_points(service, tenant)},
-        "journal": {"last_seq": service.journal.last_seq, "learner_lag": _lag(service)},
+        "journal": _journal(service),
         "recovery": {
             "files": [path.name for path in service.recovery.files()],
             "damaged": service.recovery.damaged,
+            "trouble": service.recovery.trouble,
         },
         "embedder": service.embedder.state,
         "memory": service.memory.counts,
@@ -82,6 +83,11 @@ def describe_status(service: Service, tenant: str) -> dict[str, Any]:
             "policy_version": service.learner.version,
         },
     }
+
+
+def _journal(service: Service) -> dict[str, Any]:
+    journal = service.journal
+    return {"last_seq": journal.last_seq, "learner_lag": _lag(service), "trouble": journal.trouble}
 
 
 def _model(service: Service, fold: TenantFold) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from ..errors import JournalUnavailable, Overloaded, PointsmanError, StorageFull
 from ..failpoints import failpoint
 from .codec import decode_event, decode_learned, encode_event, encode_learned
 from .port import check_size
-from .queries import QUERIES, many_rows, migrate
+from .queries import QUERIES, many_rows, migrate, migrations
 from .tail import Tail
 
 log = structlog.get_logger()
@@ -33,6 +33,7 @@ GROUP = 256  # events after which a commit takes no more appends
 WAITING = 20_000  # most writes waiting; beyond it requests are refused
 PAGE_BYTES = 16_384  # a group of traces spans fewer pages, so a commit makes fewer system calls
 WAL_PAGES = 256  # 4 MB of log before it is folded into the database
+REWRITE = f"PRAGMA user_version = {migrations()[-1][0]}"  # the first page, as it is: a write like any other
 MEMORY_PRAGMAS = ("PRAGMA busy_timeout = 5000", "PRAGMA temp_store = MEMORY")
 
 
@@ -65,6 +66,7 @@ class SqliteJournal:
 
     def __init__(self, writer: aiosqlite.Connection, reader: aiosqlite.Connection, last_seq: int) -> None:
         self.last_seq = last_seq
+        self.trouble: str | None = None
         self._writer, self._reader = writer, reader
         self._pending: deque[_Append] = deque()
         self._erasures: deque[tuple[asyncio.Future[None], str, int]] = deque()
@@ -117,7 +119,7 @@ class SqliteJournal:
         await future
 
     async def flush(self) -> None:
-        if self._unwritten:
+        if self._unwritten or self.trouble:
             self._flushes.append(self._promise())
             self._wake.set()
             await self._flushes[-1]
@@ -137,7 +139,7 @@ class SqliteJournal:
                 await self._commit(self._next_group())
             if self._erasures or self._unerased:
                 await self._erase_waiting()
-            if self._unwritten and (len(self._unwritten) >= GROUP or self._flushes or self._closing):
+            if self._flushes or (self._unwritten and (len(self._unwritten) >= GROUP or self._closing)):
                 await self._write_records()
 
     def _next_group(self) -> list[_Append]:
@@ -162,6 +164,7 @@ class SqliteJournal:
             self._refuse([append.future for append in group], error)
             return
         failpoint("journal.committed")
+        self.trouble = None
         first = self.last_seq + 1
         self.last_seq = recorded[-1].seq
         for append in group:
@@ -203,11 +206,14 @@ class SqliteJournal:
             for start in range(0, len(rows), GROUP):
                 part = rows[start : start + GROUP]
                 await self._writer.execute(many_rows("record_learned", len(part)), [v for row in part for v in row])
+            if not rows:  # nothing waits; whether a write goes through is found out by one that changes nothing
+                await self._writer.execute(REWRITE)
         except sqlite3.Error as error:
             log.error("records_not_written", error=str(error), records=len(rows))
             self._refuse(flushes, error)
             return
         failpoint("journal.recorded")
+        self.trouble = None
         for key, record in batch:
             if self._unwritten.get(key) is record:
                 del self._unwritten[key]
@@ -220,6 +226,7 @@ class SqliteJournal:
         log.error("journal_write_failed", error=str(error), writes=len(futures))
         full = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
         refusal: type[PointsmanError] = StorageFull if full else JournalUnavailable
+        self.trouble = refusal.code
         for future in futures:
             if not future.done():
                 future.set_exception(refusal())

@@ -22,6 +22,7 @@ from controlplane.rebuilding import rebuild
 
 Fact = tuple[str, str]
 CLIENTS = 8
+NEVER = 10**9
 REFUSALS = (503, 507)
 EVERYTHING = (50, 20, 12, 6, 2, 1)  # shares of decisions, captures, validations, purges, checkpoints, restores
 REPORTS = (1, 0, 0, 0, 0, 0)  # decisions, each with its report
@@ -41,19 +42,19 @@ class Crowd:
         self.checkpoints: list[str] = []
         self._names = count()
 
-    def visit(self, url: str, enough: int = 10**9, weights: Sequence[int] = EVERYTHING) -> None:
-        """Send requests of these kinds until so many more are acknowledged, or the server is gone."""
-        goal = self.acknowledged.total() + enough
+    def visit(self, url: str, enough: int = NEVER, refusals: int = NEVER, weights: Sequence[int] = EVERYTHING) -> None:
+        """Send requests of these kinds until so many more are acknowledged or refused, or the server is gone."""
+        goal, most = self.acknowledged.total() + enough, self.refused + refusals
 
         async def visitors() -> None:
             async with httpx.AsyncClient(base_url=url, timeout=60) as client:
-                await asyncio.gather(*(self._visitor(client, goal, weights) for _ in range(CLIENTS)))
+                await asyncio.gather(*(self._visitor(client, goal, most, weights) for _ in range(CLIENTS)))
 
         asyncio.run(visitors())
 
-    async def _visitor(self, client: httpx.AsyncClient, goal: int, weights: Sequence[int]) -> None:
+    async def _visitor(self, client: httpx.AsyncClient, goal: int, most: int, weights: Sequence[int]) -> None:
         acts = (self._decide, self._capture, self._validate, self._purge, self._checkpoint, self._restore)
-        while self.acknowledged.total() < goal:
+        while self.acknowledged.total() < goal and self.refused < most:
             [act] = self.rng.choices(acts, weights)
             try:
                 await act(client)

@@ -95,10 +95,10 @@ def test_a_server_that_dies_while_it_stops_has_lost_nothing(
 ) -> None:
     crowd = Crowd(SEED + repeat)
     with Running(chosen(tmp_path / "data", gamma=0.8)) as first:
-        crowd.visit(first.url, 40, REPORTS)
+        crowd.visit(first.url, 40, weights=REPORTS)
     [before] = (tmp_path / "data" / "recovery").iterdir()
     doomed = start(**SELDOM, POINTSMAN_FAILPOINTS=f"{name}:kill@1")
-    crowd.visit(doomed.url, 40, REPORTS)
+    crowd.visit(doomed.url, 40, weights=REPORTS)
     assert doomed.end() == -signal.SIGKILL
     assert before.exists(), "the older recovery file is still there"
     _lives_on(crowd, tmp_path / "data")
