@@ -1,6 +1,5 @@
 """The command line. Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 the server cannot be reached."""
 
-import asyncio
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,20 +11,16 @@ import msgspec
 from cyclopts import Parameter
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import Progress
-from rich.table import Table
 
-from . import __version__, settings
+from . import __version__, settings, upkeep
 from .errors import PointsmanError
 from .settings import Settings
+from .terminal import REFUSED, UNREACHABLE, Failed, Flag, Json, lines, show, table
 
 if TYPE_CHECKING:
     from .hook.registration import Change
 
-REFUSED, UNREACHABLE = 1, 3
 TIMEOUT_S = 30.0
-Flag = Annotated[bool, Parameter(negative="")]
-Json = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON for machines.")]
 Url = Annotated[str | None, Parameter(help="The server's address; by default what the settings say.")]
 
 app = cyclopts.App(
@@ -37,14 +32,9 @@ hook = cyclopts.App(name="hook", help="Stand between a coding agent and its comm
 app.command(checkpoint)
 app.command(config)
 app.command(hook)
-
-
-class Failed(Exception):
-    """The command cannot go on; the message says why and what to do."""
-
-    def __init__(self, message: str, code: int = REFUSED) -> None:
-        super().__init__(message)
-        self.code = code
+app.command(upkeep.rebuild)
+app.command(upkeep.backup)
+app.command(upkeep.restore)
 
 
 def main() -> None:
@@ -78,7 +68,7 @@ def serve(
         overrides={"host": host, "port": port, "data_dir": data_dir, "insecure_local": insecure_local or None}
     )
     where = f"data in {chosen.data_dir}"
-    run(chosen, lambda url: _lines(f"Pointsman {__version__} at {url}", where, f"docs at {url}/docs"))
+    run(chosen, lambda url: lines(f"Pointsman {__version__} at {url}", where, f"docs at {url}/docs"))
 
 
 @app.command
@@ -117,7 +107,7 @@ def decide(
     """
     answer = _call("POST", "/v1/decisions", {"planned_action": action, "goal": goal, "task_id": task_id}, url)
     verdict, reason = answer["action"], answer["reason"]
-    _show(answer, json, lambda: _lines(
+    show(answer, json, lambda: lines(
         reason if reason.startswith(verdict) else f"{verdict}  {reason}",
         *answer["hints"],
         *([f"instead: {answer['suggested_action']}"] if answer["suggested_action"] else []),
@@ -155,7 +145,7 @@ def feedback(
     }  # fmt: skip
     outcome = {name: value for name, value in stated.items() if value is not None}
     answer = _call("POST", "/v1/feedback", {"trace_id": trace_id, "outcome": outcome}, url)
-    _show(answer, json, lambda: _lines(
+    show(answer, json, lambda: lines(
         f"updated: {answer['updated']}" + (f" · waits for {answer['pending']}" if answer["pending"] else ""),
         *([answer["explanation"]["explanation"]] if answer["explanation"] else []),
         *([answer["reason"]] if answer["reason"] else []),
@@ -170,7 +160,7 @@ def why(trace_id: str, *, url: Url = None, json: Json = False) -> None:
       trace_id: The decision's id.
     """
     answer = _call("GET", f"/v1/decisions/{trace_id}/why", None, url)
-    _show(answer, json, lambda: _lines(*answer["sentences"]))
+    show(answer, json, lambda: lines(*answer["sentences"]))
 
 
 @checkpoint.command(name="create")
@@ -181,14 +171,14 @@ def checkpoint_create(name: str = "", *, url: Url = None, json: Json = False) ->
       name: What to call it.
     """
     answer = _call("POST", "/v1/checkpoints", {"name": name}, url)
-    _show(answer, json, lambda: _lines(f"{answer['checkpoint_id']} holds events up to {answer['seq']}"))
+    show(answer, json, lambda: lines(f"{answer['checkpoint_id']} holds events up to {answer['seq']}"))
 
 
 @checkpoint.command(name="list")
 def checkpoint_list(*, url: Url = None, json: Json = False) -> None:
     """List the checkpoints, newest first."""
     answer = _call("GET", "/v1/checkpoints", None, url)
-    _show(answer, json, lambda: _table(answer, ("checkpoint_id", "name", "seq", "size_bytes")))
+    show(answer, json, lambda: table(answer, ("checkpoint_id", "name", "seq", "size_bytes")))
 
 
 @checkpoint.command(name="restore")
@@ -199,33 +189,9 @@ def checkpoint_restore(checkpoint_id: str, *, url: Url = None, json: Json = Fals
       checkpoint_id: As `pointsman checkpoint list` shows it.
     """
     answer = _call("POST", f"/v1/checkpoints/{checkpoint_id}/restore", None, url)
-    _show(answer, json, lambda: _lines(
+    show(answer, json, lambda: lines(
         f"back at event {answer['restored_to']}; {answer['unlearnt_events']} later event(s) are no longer learnt"
     ))  # fmt: skip
-
-
-@app.command
-def rebuild(*, verify: Flag = False, json: Json = False) -> None:
-    """Fold the whole journal again and write a fresh recovery file; stop the server first.
-
-    Args:
-      verify: Only compare, bit for bit, with what the server wrote down; a running server is no hindrance.
-    """
-    from .rebuilding import rebuild as run
-
-    with Progress(console=Console(stderr=True), transient=True, disable=json) as progress:
-        bar = progress.add_task("folding", total=None)
-        report = asyncio.run(
-            run(settings.load(), verify=verify, progress=lambda n, of: progress.update(bar, completed=n, total=of))
-        )
-    shown = msgspec.to_builtins(report)
-    _show(
-        shown,
-        json,
-        lambda: _lines(f"{report.events} events folded to {report.seq}: {report.verdict}", *report.differences),
-    )
-    if report.differences:
-        raise Failed("the journal folds to something else than the server wrote down; keep both and report it")
 
 
 @config.command(name="show")
@@ -233,7 +199,7 @@ def config_show(*, json: Json = False) -> None:
     """Show every setting, its value and what it does."""
     now = msgspec.to_builtins(settings.load())
     rows = [{"setting": d.env, "value": now[d.name], "default": d.default, "help": d.help} for d in settings.table()]
-    _show(rows, json, lambda: _table(rows, ("setting", "value", "help")))
+    show(rows, json, lambda: table(rows, ("setting", "value", "help")))
 
 
 @config.command(name="check")
@@ -244,7 +210,7 @@ def config_check(*, file: Path | None = None, json: Json = False) -> None:
       file: A settings file; by default pointsman.toml.
     """
     loaded = settings.load(file=file)
-    _show({"ok": True, "hash": loaded.hash}, json, lambda: _lines(f"The settings are fine (hash {loaded.hash})."))
+    show({"ok": True, "hash": loaded.hash}, json, lambda: lines(f"The settings are fine (hash {loaded.hash})."))
 
 
 @hook.default
@@ -295,7 +261,7 @@ def _register(
         done = change(settings_path(file, user=user, project=project))
     except NotWritten as error:
         raise Failed(f"{error}. Nothing was changed.") from error
-    _show(done._asdict(), as_json, lambda: _lines(done.said))
+    show(done._asdict(), as_json, lambda: lines(done.said))
 
 
 def _call(method: str, path: str, body: dict[str, Any] | None, url: str | None) -> Any:
@@ -315,24 +281,3 @@ def _call(method: str, path: str, body: dict[str, Any] | None, url: str | None) 
 def _address(current: Settings) -> str:
     host = f"[{current.host}]" if ":" in current.host else current.host
     return f"http://{host}:{current.port}"
-
-
-def _show(answer: Any, as_json: bool, human: Callable[[], None]) -> None:
-    if as_json:
-        sys.stdout.write(msgspec.json.format(msgspec.json.encode(answer)).decode() + "\n")
-    else:
-        human()
-
-
-def _lines(*lines: str) -> None:
-    """Plain text: remembered commands hold brackets that are no markup."""
-    out = Console(highlight=False, soft_wrap=True, markup=False)
-    for line in lines:
-        out.print(line)
-
-
-def _table(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> None:
-    table = Table(*columns)
-    for row in rows:
-        table.add_row(*(escape(str(row[column])) for column in columns))
-    Console().print(table)

@@ -138,16 +138,20 @@ class Crowd:
 
     def check(self, folder: Path) -> None:
         """What the journal of a stopped server holds against what was sent and acknowledged."""
+        there = self.facts(folder)
+        lost = {fact: n for fact, n in self.acknowledged.items() if there[fact] < n}
+        assert lost == {}
+        assert {f: n for f, n in there.items() if n > self.sent[f] and f[0] != "episode_deleted"} == {}, "doubled"
+        self._check_purges(folder, there)
+
+    def facts(self, folder: Path) -> "Counter[Fact]":
+        """What a sound journal holds, and how often."""
         with sqlite3.connect(folder / "journal.db") as database:
             assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
             rows = database.execute("SELECT seq, kind, payload FROM events ORDER BY seq").fetchall()
         database.close()
         assert [seq for seq, *_ in rows] == list(range(1, len(rows) + 1)), "no gap and no repeat"
-        there = Counter(fact for seq, _, payload in rows if (fact := self._fact(seq, json.loads(payload))))
-        lost = {fact: n for fact, n in self.acknowledged.items() if there[fact] < n}
-        assert lost == {}
-        assert {f: n for f, n in there.items() if n > self.sent[f] and f[0] != "episode_deleted"} == {}, "doubled"
-        self._check_purges(folder, there)
+        return Counter(fact for seq, _, payload in rows if (fact := self._fact(seq, json.loads(payload))))
 
     def _fact(self, seq: int, event: dict[str, Any]) -> Fact | None:
         match event["kind"]:

@@ -10,7 +10,7 @@ MAY_IMPORT = {"strategist": PURE | {"numpy", "msgspec"}, "auditor": PURE | {"num
 # The rooms of the control plane from the ground up. A room imports rooms below its line, never one beside it:
 # siblings meet only through protocols.
 ORDER: tuple[set[str], ...] = (
-    {"errors", "clock", "ids", "telemetry", "contract", "failpoints"},  # ground: imported by anyone
+    {"errors", "clock", "ids", "telemetry", "contract", "failpoints", "terminal"},  # ground: imported by anyone
     {"settings", "upstream", "lineage"},
     {"embedding", "llm", "journal", "checkpoints", "signals", "router", "demo", "hook"},  # demo, hook: clients
     {"memory"},  # searches by the vectors the embedders' port defines
@@ -18,10 +18,11 @@ ORDER: tuple[set[str], ...] = (
     {"plane", "learning", "remembering", "refold", "background"},  # the two loops, and what keeps them
     {"lifecycle", "explanation"},
     {"service"},  # makes every part and hands it what it needs
-    {"status", "rebuilding"},  # look at a whole service
+    {"status", "rebuilding", "backups"},  # look at a whole service
     {"http"},
     {"app"},
     {"serving"},
+    {"upkeep"},  # commands on the data folder
     {"cli"},
     {"__main__"},
 )

@@ -34,7 +34,10 @@ WHERE: dict[str, dict[str, str]] = {
         "controlplane.demo.servers": "waits for the demo's servers to be up",
     },
     "prometheus_client": {"controlplane.telemetry": "all metrics"},
-    "cyclopts": {"controlplane.cli": "the command line"},
+    "cyclopts": {
+        "controlplane.cli": "the command line",
+        "controlplane.terminal": "options that commands share",
+    },
     "cachetools": {
         "controlplane.embedding.batching": "vectors by text",
         "controlplane.memory.vectors": "what was found, by vector",
