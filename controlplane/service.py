@@ -21,10 +21,11 @@ from .background import Background
 from .checkpoints import CheckpointFiles, RecoveryFiles, clear_unfinished
 from .clock import Clock, SystemClock
 from .embedding import BatchingEmbedder, Embedder, HashingEmbedder, SentenceEmbedder
-from .errors import BadSetting, PointsmanError
+from .errors import BadSetting, JournalDamaged, PointsmanError
 from .executor.gate import GatePoint
 from .executor.route import RoutePoint
 from .failpoints import failpoint
+from .filesystems import magic_of, refuse_network
 from .journal import Journal, SqliteJournal, connect
 from .learning import Learning
 from .lifecycle import Lifecycle
@@ -86,6 +87,8 @@ class Service:
             journal = await SqliteJournal.open(connect(folder / JOURNAL_FILE))
             failing.push_async_callback(journal.close)
             recovery = RecoveryFiles(folder / RECOVERY_FOLDER)
+            if journal.last_seq == 0 and recovery.files():
+                raise JournalDamaged("it is empty, but recovery files are there")
             state = recovery.newest(journal.last_seq) or State(Rules(points={}))
             service = cls(settings, journal, state, recovery, clock or SystemClock())
             await service.start()
@@ -166,10 +169,11 @@ def lock_folder(folder: Path) -> int:
     """Hold the data folder for this process; the descriptor that holds it.
 
     Raises:
-      BadSetting: another Pointsman holds it, or it cannot be written.
+      BadSetting: another Pointsman holds it, it cannot be written, or it lies on a network file system.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        refuse_network(folder, magic_of(folder))
         descriptor = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
         raise BadSetting(

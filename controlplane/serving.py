@@ -1,9 +1,11 @@
 """Running the application on uvicorn."""
 
 import gc
+import logging
 import os
 import signal
 import socket
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
@@ -14,6 +16,7 @@ import uvicorn
 from . import failpoints
 from .app import create_app
 from .errors import BadSetting
+from .journal import versions
 from .service import lock_folder
 from .settings import Settings
 from .telemetry import configure_logging
@@ -29,17 +32,22 @@ def serve(settings: Settings, announce: Callable[[str], None]) -> None:
     """Serve until told to stop; `announce` gets the base URL once requests are answered.
 
     Raises:
+      PointsmanError: the journal is damaged, or the start is refused for another reason that can be said.
       BadSetting: the address is not loopback, the port is taken, or another server uses the data folder.
     """
     if settings.host not in LOOPBACK:
         raise BadSetting(f"POINTSMAN_HOST={settings.host!r}: only loopback is served until API keys exist")
     configure_logging(settings.log_level)
+    if risk := versions.warning(sqlite3.sqlite_version_info):
+        log.warning("sqlite_wal_reset_bug", warning=risk)
     if armed := failpoints.arm(settings.failpoints or ""):
         log.warning("failpoints_on", failpoints=armed, meaning="this server is made to die or fail, for a test")
     os.close(lock_folder(Path(settings.data_dir)))  # a folder in use is refused before an address is announced
     listener = bind(settings.host, settings.port)
+    app = create_app(settings)
+    logging.getLogger("uvicorn.error").addFilter(lambda record: "refusal" not in app.state)  # it is told once, below
     config = uvicorn.Config(
-        create_app(settings),
+        app,
         log_config=None,
         access_log=False,
         lifespan="on",
@@ -53,7 +61,7 @@ def serve(settings: Settings, announce: Callable[[str], None]) -> None:
     try:
         server.run(sockets=[listener])
     except SystemExit as failed:  # uvicorn's exit code for a failed start means something else on our command line
-        raise BadSetting("the server did not start; the log above says why") from failed
+        raise app.state.get("refusal") or BadSetting("the server did not start; the log above says why") from failed
 
 
 class _Server(uvicorn.Server):

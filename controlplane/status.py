@@ -11,6 +11,7 @@ from strategist import Policy
 
 from . import __version__, failpoints
 from .errors import UnknownPoint
+from .journal import versions
 from .learning import WholeTrace, explain
 from .service import Service
 
@@ -87,7 +88,12 @@ def describe_status(service: Service, tenant: str) -> dict[str, Any]:
 
 def _journal(service: Service) -> dict[str, Any]:
     journal = service.journal
-    return {"last_seq": journal.last_seq, "learner_lag": _lag(service), "trouble": journal.trouble}
+    return {
+        "last_seq": journal.last_seq,
+        "learner_lag": _lag(service),
+        "trouble": journal.trouble,
+        "warning": versions.warning(sqlite3.sqlite_version_info),
+    }
 
 
 def _model(service: Service, fold: TenantFold) -> dict[str, Any]:

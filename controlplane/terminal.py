@@ -46,10 +46,11 @@ def table(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> None:
 
 
 class Bar:
-    """A progress bar on standard error, for people; call it with how much is done, of how much."""
+    """A progress bar on standard error, if that is a terminal; call it with how much is done, of how much."""
 
     def __init__(self, doing: str, *, hidden: bool) -> None:
-        self._progress = Progress(console=Console(stderr=True), transient=True, disable=hidden)
+        console = Console(stderr=True)
+        self._progress = Progress(console=console, transient=True, disable=hidden or not console.is_terminal)
         self._task = self._progress.add_task(doing, total=None)
 
     def __enter__(self) -> "Bar":

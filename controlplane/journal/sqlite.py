@@ -20,7 +20,7 @@ import structlog
 from auditor.answers import Learned
 from auditor.events import AnyEvent, Purged, Recorded
 
-from ..errors import JournalUnavailable, Overloaded, PointsmanError, StorageFull
+from ..errors import JournalDamaged, JournalUnavailable, Overloaded, PointsmanError, StorageFull
 from ..failpoints import failpoint
 from .codec import decode_event, decode_learned, encode_event, encode_learned
 from .port import check_size
@@ -34,6 +34,8 @@ WAITING = 20_000  # most writes waiting; beyond it requests are refused
 PAGE_BYTES = 16_384  # a group of traces spans fewer pages, so a commit makes fewer system calls
 WAL_PAGES = 256  # 4 MB of log before it is folded into the database
 REWRITE = f"PRAGMA user_version = {migrations()[-1][0]}"  # the first page, as it is: a write like any other
+
+UNSOUND = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)  # at the start: the file is not ours
 MEMORY_PRAGMAS = ("PRAGMA busy_timeout = 5000", "PRAGMA temp_store = MEMORY")
 
 
@@ -80,10 +82,29 @@ class SqliteJournal:
 
     @classmethod
     async def open(cls, connection: Connect) -> Self:
-        """Open, migrate and start the writer task; a failure leaves no connection (and no thread) behind."""
+        """Open, look through, migrate and start the writer task; a failure leaves no connection (and no thread) behind.
+
+        Raises:
+          JournalDamaged: the file is no database, or not a sound one.
+          JournalUnavailable: it cannot be opened or migrated.
+        """
+        try:
+            return await cls._opened(connection)
+        except sqlite3.Error as error:
+            if getattr(error, "sqlite_errorcode", None) in UNSOUND:
+                raise JournalDamaged(str(error)) from error
+            raise JournalUnavailable(
+                f"the journal cannot be opened ({error}); see to the disk and the permissions of the data folder"
+            ) from error
+
+    @classmethod
+    async def _opened(cls, connection: Connect) -> Self:
         async with contextlib.AsyncExitStack() as failing:
             writer = await connection()
             failing.push_async_callback(writer.close)
+            [(found,)] = await writer.execute_fetchall("PRAGMA quick_check(1)")
+            if found != "ok":
+                raise JournalDamaged(found.splitlines()[-1])
             await writer.execute(f"PRAGMA page_size = {PAGE_BYTES}")
             await writer.execute("PRAGMA journal_mode = WAL")
             await writer.execute("PRAGMA synchronous = FULL")
@@ -284,4 +305,4 @@ def _event(seq: int, payload: bytes) -> AnyEvent:
     try:
         return decode_event(payload)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise PointsmanError(f"event {seq} of the journal is damaged ({error}); go back to a copy of it") from error
+        raise PointsmanError(f"event {seq} of the journal is damaged ({error}); restore a backup") from error

@@ -11,7 +11,7 @@ MAY_IMPORT = {"strategist": PURE | {"numpy", "msgspec"}, "auditor": PURE | {"num
 # siblings meet only through protocols.
 ORDER: tuple[set[str], ...] = (
     {"errors", "clock", "ids", "telemetry", "contract", "failpoints", "terminal"},  # ground: imported by anyone
-    {"settings", "upstream", "lineage"},
+    {"settings", "upstream", "lineage", "filesystems"},
     {"embedding", "llm", "journal", "checkpoints", "signals", "router", "demo", "hook"},  # demo, hook: clients
     {"memory"},  # searches by the vectors the embedders' port defines
     {"executor"},  # decision points
