@@ -10,6 +10,7 @@ from litestar.openapi.plugins import SwaggerRenderPlugin
 from litestar.static_files import create_static_files_router
 
 from . import __version__
+from .errors import PointsmanError
 from .http.admission import MAX_BODY, AdmittedRequest
 from .http.problems import HANDLERS
 from .http.routes import handlers
@@ -21,11 +22,18 @@ FILES = Path(__file__).parent / "http" / "assets"
 
 
 def create_app(settings: Settings) -> Litestar:
-    """An application that opens its service when it starts and closes it when it stops."""
+    """An application that opens its service when it starts and closes it when it stops.
+
+    A start that is refused leaves its reason in `state.refusal`.
+    """
 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
-        app.state.service = service = await Service.open(settings)
+        try:
+            app.state.service = service = await Service.open(settings)
+        except PointsmanError as refusal:
+            app.state.refusal = refusal
+            raise
         try:
             yield
         finally:

@@ -5,10 +5,13 @@ import asyncio
 import structlog
 
 from auditor import Learner
+from auditor.events import EpisodeDeleted
 
 from .checkpoints import RecoveryFiles
 from .clock import Clock
 from .embedding import BatchingEmbedder
+from .errors import PointsmanError
+from .failpoints import failpoint
 from .journal import Journal
 from .memory.store import MemoryStore
 
@@ -41,11 +44,15 @@ class Background:
             await asyncio.sleep(TICK_S)
             try:
                 await self.tick()
+            except PointsmanError as error:
+                log.error("background_tick_refused", error=str(error))
             except Exception:  # a loop that ends silently would leave windows open for ever
                 log.exception("background_tick_failed")
 
     async def tick(self) -> None:
-        """Everything that is due now."""
+        """Everything that is due now; while the journal is in trouble, only a look whether it is over."""
+        if self._journal.trouble is not None:
+            await self._journal.flush()
         await self.close_expired()
         if self._clock.monotonic() - self._written_at >= self._recovery_interval_s:
             await self.write_recovery()
@@ -58,6 +65,7 @@ class Background:
         for start in range(0, len(due), PAGE):
             part = due[start : start + PAGE]
             first = await self._journal.append(*part)
+            failpoint("expiry.appended")
             await self._learner.reached(first + len(part) - 1)
 
     async def write_recovery(self) -> None:
@@ -66,6 +74,7 @@ class Background:
         if self._learner.failure is not None or self._learner.version == self._written_seq:
             return
         seq, payload = self._learner.version, self._learner.state.dump()
+        failpoint("recovery.dumped")
         await self._journal.flush()  # records of what the file holds as folded must not be lost with a crash
         await asyncio.to_thread(self._recovery.write, payload, seq)
         self._written_seq = seq
@@ -76,9 +85,21 @@ class Background:
         self._memory.embedder = self._embedder.name
         while page := await self._journal.read_memory(self._memory.position, PAGE):
             for recorded in page:
+                if isinstance(recorded.event, EpisodeDeleted):
+                    await self._finish_purge(recorded.seq, recorded.event)
                 self._memory.take(recorded)
         self._memory.go_live()
         log.info("memory_loaded", **self._memory.counts())
+
+    async def _finish_purge(self, seq: int, event: EpisodeDeleted) -> None:
+        """Overwrite what a purge before `seq` left when the process ended; a finished purge left nothing to load."""
+        left = self._memory.episode(event.tenant, event.episode_id)
+        if left is None:
+            return
+        for recorded in await self._journal.about(event.tenant, left.episode.digest, "capture"):
+            if recorded.seq < seq:
+                await self._journal.erase(event.tenant, recorded.seq)
+        log.warning("purge_finished", episode_id=event.episode_id)
 
     async def _keep_indexes(self) -> None:
         if not self._memory.live:

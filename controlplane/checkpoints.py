@@ -14,6 +14,8 @@ import structlog
 
 from auditor import State, UnreadableFold
 
+from .failpoints import failpoint
+
 log = structlog.get_logger()
 MAGIC = b"PMFOLD01"
 HEADER = struct.Struct(">8sQ32s")  # magic, payload length, BLAKE2b-256 of the payload
@@ -44,16 +46,30 @@ def unseal(sealed: bytes) -> bytes:
 def write_atomically(path: Path, content: bytes) -> None:
     """After this returns the file is on disk whole; a crash before leaves what was there."""
     temporary = path.with_suffix(".tmp")
-    with temporary.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            failpoint("file.written")
+            os.fsync(file.fileno())
+        failpoint("file.synced")
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)  # half a file would take the space that is missing
+        raise
+    failpoint("file.renamed")
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def clear_unfinished(folder: Path) -> None:
+    """Delete what a crash left half-written. Only for who holds the data folder: elsewhere it may be in the making."""
+    for temporary in folder.glob("*.tmp"):
+        temporary.unlink(missing_ok=True)
+        log.warning("unfinished_file_deleted", file=temporary.name)
 
 
 class RecoveryFiles:
@@ -63,16 +79,24 @@ class RecoveryFiles:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self.damaged: list[str] = []
+        self.trouble: str | None = None  # why the last file could not be written
 
     def files(self) -> list[Path]:
         """Newest first."""
         return sorted(self._folder.glob("recovery-*.fold"), reverse=True)
 
     def write(self, payload: bytes, seq: int) -> Path:
+        """Write one more and delete the oldest beyond three; the older ones stay until the new one is on disk."""
         path = self._folder / f"recovery-{seq:020d}.fold"
-        write_atomically(path, seal(payload))
-        for old in self.files()[GENERATIONS:]:
-            old.unlink(missing_ok=True)
+        try:
+            write_atomically(path, seal(payload))
+            failpoint("recovery.prune")
+            for old in self.files()[GENERATIONS:]:
+                old.unlink(missing_ok=True)
+        except OSError as error:
+            self.trouble = error.strerror
+            raise
+        self.trouble = None
         return path
 
     def newest(self, last_seq: int) -> State | None:

@@ -20,10 +20,15 @@ PointsmanError
 |   +-- JournalUnavailable  503
 +-- StorageFull             507
 +-- InternalError           500
++-- JournalDamaged          (start) the journal's file is damaged
 +-- BadSetting              (command line) a setting is unknown or has a bad value
 +-- ModelUntrusted          (start) the embedding model's weights are not the expected ones
 +-- CannotPlay              (command line, in demo/world.py) the demo lacks a program, or its server failed
 """
+
+import errno
+
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # what the operating system calls a full disk
 
 
 class PointsmanError(Exception):
@@ -182,6 +187,16 @@ class JournalUnavailable(Unavailable):
     """The journal could not be written; nothing was changed. The log says why."""
 
     code = "journal_unavailable"
+
+
+class JournalDamaged(PointsmanError):
+    """The journal's file is damaged; restore a backup into an empty folder: `pointsman restore`."""
+
+    code = "journal_damaged"
+
+    def __init__(self, found: str) -> None:
+        restore = "restore a backup into an empty folder: pointsman restore BACKUP --data-dir FOLDER"
+        super().__init__(f"the journal is damaged ({found}); {restore}")
 
 
 class StorageFull(PointsmanError):

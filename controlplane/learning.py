@@ -14,6 +14,7 @@ from .contract import (
     ValidateRequest,
 )
 from .errors import UnknownEpisode, UnknownTrace
+from .failpoints import failpoint
 from .journal import Journal
 from .lineage import holds
 from .memory.store import EpisodeRecord, MemoryStore
@@ -33,6 +34,7 @@ class Learning:
         seq = await self._journal.append(
             Reported(tenant=tenant, at=self._clock.now(), trace_id=request.trace_id, outcome=request.outcome)
         )
+        failpoint("feedback.appended")
         self._metrics.feedback.labels(_outcome_label(request.outcome)).inc()
         result = await self._learner.reached(seq)
         if not isinstance(result, FeedbackResult) or result.closed:
@@ -87,6 +89,7 @@ class Learning:
                 applied_suggestion=request.applied_suggestion,
             )
         )
+        failpoint("validation.appended")
         result = await self._learner.reached(seq)
         assert isinstance(result, ValidationResult)
         return ValidateAnswer(

@@ -18,7 +18,8 @@ from auditor.state import decode_tenant
 from .checkpoints import CheckpointFiles
 from .clock import Clock
 from .contract import CheckpointAnswer, CheckpointRequest, RestoreAnswer
-from .errors import SpecChanged, UnknownCheckpoint
+from .errors import NO_SPACE, SpecChanged, StorageFull, Unavailable, UnknownCheckpoint
+from .failpoints import failpoint
 from .journal import Journal
 from .lineage import stretches
 from .refold import PAGE, Prefixes
@@ -43,13 +44,26 @@ class Lifecycle:
         event = Checkpointed(
             tenant=tenant,
             at=self._clock.now(),
-            checkpoint_id=self._files.write(payload),
+            checkpoint_id=self._write(payload),
             name=request.name,
             seq=seq,
             size_bytes=len(payload),
         )
-        await self._learner.reached(await self._journal.append(event))
+        failpoint("checkpoint.filed")
+        appended = await self._journal.append(event)
+        failpoint("checkpoint.appended")
+        await self._learner.reached(appended)
         return _answer(event)
+
+    def _write(self, payload: bytes) -> str:
+        try:
+            return self._files.write(payload)
+        except OSError as error:
+            if error.errno in NO_SPACE:
+                raise StorageFull from error
+            raise Unavailable(
+                f"The checkpoint's file could not be written ({error.strerror}); nothing was changed."
+            ) from error
 
     async def listed(self, tenant: str) -> list[CheckpointAnswer]:
         """Newest first; one entry per content."""
@@ -76,6 +90,7 @@ class Lifecycle:
         seq = await self._journal.append(
             Restored(tenant=tenant, at=self._clock.now(), checkpoint_id=checkpoint_id, seq=checkpoint.seq)
         )
+        failpoint("restore.appended")
         await self._learner.reached(seq)
         return RestoreAnswer(
             checkpoint_id=checkpoint_id,

@@ -1,5 +1,6 @@
 """The episodic-memory calls: capture a failure, search for similar ones, read, purge, and manage skills."""
 
+import asyncio
 from hashlib import blake2b
 from typing import Any
 
@@ -22,9 +23,18 @@ from .contract import (
     SkillAnswer,
 )
 from .embedding import BatchingEmbedder, EmbeddingUnavailable
-from .errors import EmbedderLoading, UnknownEpisode, UnknownSkill, UnknownTrace, Unprocessable
+from .errors import (
+    EmbedderLoading,
+    JournalUnavailable,
+    StorageFull,
+    UnknownEpisode,
+    UnknownSkill,
+    UnknownTrace,
+    Unprocessable,
+)
 from .executor.advice import skill_answer
 from .executor.evidence import recall_matches
+from .failpoints import failpoint
 from .journal import Journal
 from .llm.local import classify, clean, root_cause
 from .memory.actions import normalise
@@ -62,6 +72,7 @@ class Remembering:
             episode = await self._with_vector(episode)
         event = Captured(tenant=tenant, at=self._clock.now(), episode=episode, duplicate_of=duplicate_of)
         seq = await self._journal.append(event)
+        failpoint("capture.appended")
         await self._learner.reached(seq)
         first = space.by_digest.get(episode.digest, seq)
         return CaptureAnswer(
@@ -142,9 +153,16 @@ class Remembering:
         record = self._record(tenant, episode_id)
         repeats = await self._journal.about(tenant, record.episode.digest, "capture")
         seq = await self._journal.append(EpisodeDeleted(tenant=tenant, at=self._clock.now(), episode_id=episode_id))
-        for recorded in repeats:
-            await self._journal.erase(tenant, recorded.seq)
+        failpoint("purge.appended")
         await self._learner.reached(seq)
+        erasing = (self._journal.erase(tenant, recorded.seq) for recorded in repeats)
+        for refusal in await asyncio.gather(*erasing, return_exceptions=True):
+            if isinstance(refusal, StorageFull | JournalUnavailable):
+                raise type(refusal)(
+                    "The episode is deleted, but its content is still on disk: it is overwritten with the next write."
+                ) from refusal
+            if refusal is not None:
+                raise refusal
 
     def skills(self, tenant: str) -> list[SkillAnswer]:
         fold = self._fold(tenant)

@@ -19,12 +19,14 @@ from strategist import EpsilonDecay, Mode, PolicySettings, StepSize
 
 from .administration import Administration, FirstKeys
 from .background import Background
-from .checkpoints import CheckpointFiles, RecoveryFiles
+from .checkpoints import CheckpointFiles, RecoveryFiles, clear_unfinished
 from .clock import Clock, SystemClock
 from .embedding import BatchingEmbedder, Embedder, HashingEmbedder, SentenceEmbedder
-from .errors import BadSetting
+from .errors import BadSetting, JournalDamaged, PointsmanError
 from .executor.gate import GatePoint
 from .executor.route import RoutePoint
+from .failpoints import failpoint
+from .filesystems import magic_of, refuse_network
 from .journal import Journal, SqliteJournal, connect
 from .learning import Learning
 from .lifecycle import Lifecycle
@@ -93,9 +95,14 @@ class Service:
         async with contextlib.AsyncExitStack() as failing:
             lock = lock_folder(folder)
             failing.callback(os.close, lock)
+            failpoint("start.locked")
+            for name in (RECOVERY_FOLDER, CHECKPOINT_FOLDER):
+                clear_unfinished(folder / name)
             journal = await SqliteJournal.open(connect(folder / JOURNAL_FILE))
             failing.push_async_callback(journal.close)
             recovery = RecoveryFiles(folder / RECOVERY_FOLDER)
+            if journal.last_seq == 0 and recovery.files():
+                raise JournalDamaged("it is empty, but recovery files are there")
             state = recovery.newest(journal.last_seq) or State(Rules(points={}))
             registry = await load_registry(journal, folder)
             service = cls(settings, journal, state, recovery, registry, clock or SystemClock())
@@ -110,7 +117,9 @@ class Service:
         await self._caught_up()
         if self.learner.state.rules != self.rules:
             event = Configured(tenant="", at=self.clock.now(), rules=self.rules, settings_hash=self.settings.hash)
-            await self.learner.reached(await self.journal.append(event))
+            seq = await self.journal.append(event)
+            failpoint("start.configured")
+            await self.learner.reached(seq)
         if not self.settings.insecure_local:
             self.first_keys = await self.administration.first_keys()
         self._run(self.embedder.load(lambda: make_embedder(self.settings.embedder)), "embedder")
@@ -136,8 +145,13 @@ class Service:
 
     @property
     def ready(self) -> bool:
-        """Model and memory are there and the fold has caught up."""
-        return self.healthy and self.memory.live and self.learner.version >= self.journal.last_seq
+        """Model and memory are there, the fold has caught up, and the journal can be written."""
+        return (
+            self.healthy
+            and self.journal.trouble is None
+            and self.memory.live
+            and self.learner.version >= self.journal.last_seq
+        )
 
     @property
     def healthy(self) -> bool:
@@ -152,7 +166,10 @@ class Service:
         try:
             if self.healthy:
                 await self._caught_up()
+                failpoint("shutdown.recovery")
                 await self.background.write_recovery()
+        except (OSError, PointsmanError) as error:
+            log.error("recovery_file_not_written", error=str(error), costs="the next start folds more of the journal")
         finally:  # a recovery file that cannot be written must not leave threads that keep the process alive
             await self._let_go()
 
@@ -185,10 +202,11 @@ def lock_folder(folder: Path) -> int:
     """Hold the data folder for this process; the descriptor that holds it.
 
     Raises:
-      BadSetting: another Pointsman holds it, or it cannot be written.
+      BadSetting: another Pointsman holds it, it cannot be written, or it lies on a network file system.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        refuse_network(folder, magic_of(folder))
         descriptor = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
         raise BadSetting(

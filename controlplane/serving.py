@@ -1,23 +1,29 @@
 """Running the application on uvicorn."""
 
 import gc
+import logging
 import os
 import signal
 import socket
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
+import structlog
 import uvicorn
 from litestar import Litestar
 
+from . import failpoints
 from .administration import FirstKeys
 from .app import create_app
 from .errors import BadSetting
+from .journal import versions
 from .service import Service, lock_folder
 from .settings import Settings
 from .telemetry import configure_logging
 
+log = structlog.get_logger()
 Announce = Callable[[str, FirstKeys | None], None]
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 GRACE_S = 10
@@ -29,6 +35,7 @@ def serve(settings: Settings, announce: Announce) -> None:
     """Serve until told to stop; `announce` gets the base URL and the first keys once requests are answered.
 
     Raises:
+      PointsmanError: the journal is damaged, or the start is refused for another reason that can be said.
       BadSetting: the address is not loopback though no keys are read, the port is taken, or another server uses the
         data folder.
     """
@@ -36,9 +43,14 @@ def serve(settings: Settings, announce: Announce) -> None:
         raise BadSetting(f"POINTSMAN_HOST={settings.host!r}: without keys (--insecure-local) only loopback is served")
     configure_logging(settings.log_level)
     os.umask(0o077)  # what is remembered is the owner's alone
+    if risk := versions.warning(sqlite3.sqlite_version_info):
+        log.warning("sqlite_wal_reset_bug", warning=risk)
+    if armed := failpoints.arm(settings.failpoints or ""):
+        log.warning("failpoints_on", failpoints=armed, meaning="this server is made to die or fail, for a test")
     os.close(lock_folder(Path(settings.data_dir)))  # a folder in use is refused before an address is announced
     listener = bind(settings.host, settings.port)
     app = create_app(settings)
+    logging.getLogger("uvicorn.error").addFilter(lambda record: "refusal" not in app.state)  # it is told once, below
     config = uvicorn.Config(
         app,
         log_config=None,
@@ -55,7 +67,7 @@ def serve(settings: Settings, announce: Announce) -> None:
     try:
         server.run(sockets=[listener])
     except SystemExit as failed:  # uvicorn's exit code for a failed start means something else on our command line
-        raise BadSetting("the server did not start; the log above says why") from failed
+        raise app.state.get("refusal") or BadSetting("the server did not start; the log above says why") from failed
 
 
 def _shown_once(app: Litestar) -> FirstKeys | None:

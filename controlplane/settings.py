@@ -16,6 +16,7 @@ from msgspec import Meta
 
 from strategist import Mode
 
+from . import failpoints as points
 from .errors import BadSetting
 
 PREFIX = "POINTSMAN_"
@@ -83,6 +84,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         None
     )
     admin_api_key: Annotated[str | None, _help("The key that `pointsman keys` and `tenants` send.")] = None
+    failpoints: Annotated[
+        str | None, _help("For tests of crashes: where the server dies or fails, as name:kill@3,name:error@1.")
+    ] = None
+
+    def __post_init__(self) -> None:
+        points.read(self.failpoints or "")
 
     def shown(self) -> dict[str, Any]:
         """Every setting by name, without what must not be read over a shoulder."""
@@ -101,7 +108,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 SECRET = {"api_key", "admin_api_key"}
 HIDDEN = "(hidden)"
-_PLACES = {"data_dir", "host", "port", "log_level", "seed", "recovery_interval_s", "insecure_local"} | SECRET
+_PLACES = {"data_dir", "host", "port", "log_level", "seed", "recovery_interval_s", "insecure_local", "failpoints"}
+_PLACES |= SECRET
 
 
 class Described(msgspec.Struct, frozen=True):

@@ -9,8 +9,9 @@ from auditor import PointRules
 from auditor.fold import PointCounts, TenantFold
 from strategist import Policy
 
-from . import __version__
+from . import __version__, failpoints
 from .errors import UnknownPoint
+from .journal import versions
 from .learning import WholeTrace, explain
 from .service import Service
 
@@ -67,13 +68,15 @@ def describe_status(service: Service, tenant: str) -> dict[str, Any]:
         "model": _model(service, fold),
         "cache": _cache(service),
         "points": {answer.point: _point(answer) for answer in describe_points(service, tenant)},
-        "journal": {"last_seq": service.journal.last_seq, "learner_lag": _lag(service)},
+        "journal": _journal(service),
         "recovery": {
             "files": [path.name for path in service.recovery.files()],
             "damaged": service.recovery.damaged,
+            "trouble": service.recovery.trouble,
         },
         "embedder": service.embedder.state,
         "memory": service.memory.counts(fold.tenant),
+        "failpoints": failpoints.on(),
         "open_decisions": len(fold.credit.open),
         "keys": KEYLESS if service.settings.insecure_local else "every call needs one",
         "versions": {
@@ -82,6 +85,16 @@ def describe_status(service: Service, tenant: str) -> dict[str, Any]:
             "settings_hash": service.settings.hash,
             "policy_version": service.learner.version,
         },
+    }
+
+
+def _journal(service: Service) -> dict[str, Any]:
+    journal = service.journal
+    return {
+        "last_seq": journal.last_seq,
+        "learner_lag": _lag(service),
+        "trouble": journal.trouble,
+        "warning": versions.warning(sqlite3.sqlite_version_info),
     }
 
 

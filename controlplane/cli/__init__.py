@@ -1,6 +1,6 @@
 """The command line. Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 the server cannot be reached."""
 
-from . import access, decisions, demonstration, hooks, server
+from . import access, decisions, demonstration, hooks, server, upkeep
 from .program import app, main
 
-__all__ = ["access", "app", "decisions", "demonstration", "hooks", "main", "server"]
+__all__ = ["access", "app", "decisions", "demonstration", "hooks", "main", "server", "upkeep"]

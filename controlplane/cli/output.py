@@ -1,4 +1,4 @@
-"""What a command prints: JSON for machines, plain lines or a table for people."""
+"""What a command prints: JSON for machines; plain lines, a table or a progress bar for people."""
 
 import sys
 from collections.abc import Callable
@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 from rich.console import Console
 from rich.markup import escape
+from rich.progress import Progress
 from rich.table import Table
 
 
@@ -29,3 +30,22 @@ def table(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> None:
     for row in rows:
         drawn.add_row(*(escape(str(row[column])) for column in columns))
     Console().print(drawn)
+
+
+class Bar:
+    """A progress bar on standard error, if that is a terminal; call it with how much is done, of how much."""
+
+    def __init__(self, doing: str, *, hidden: bool) -> None:
+        console = Console(stderr=True)
+        self._progress = Progress(console=console, transient=True, disable=hidden or not console.is_terminal)
+        self._task = self._progress.add_task(doing, total=None)
+
+    def __enter__(self) -> "Bar":
+        self._progress.start()
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self._progress.stop()
+
+    def __call__(self, done: int, total: int) -> None:
+        self._progress.update(self._task, completed=done, total=total)

@@ -1,18 +1,14 @@
-"""Commands about the server of this machine: serve, fold the journal again, look at the settings."""
+"""Commands about the server of this machine: serve, look at the settings."""
 
-import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import cyclopts
-import msgspec
-from rich.console import Console
-from rich.progress import Progress
 
 from .. import __version__, settings
 from ..settings import Settings
 from .output import lines, show, table
-from .program import Failed, Flag, Json, app
+from .program import Flag, Json, app
 
 if TYPE_CHECKING:
     from ..administration import FirstKeys
@@ -62,30 +58,6 @@ def _announce(chosen: Settings, url: str, keys: "FirstKeys | None") -> None:
             f"curl -sS {url}/v1/decisions -H \"X-API-Key: $POINTSMAN_API_KEY\" -H 'Content-Type: application/json' \\",
             """  -d '{"goal": "Push my work to the server", "planned_action": "git push"}'""",
         )
-
-
-@app.command
-def rebuild(*, verify: Flag = False, json: Json = False) -> None:
-    """Fold the whole journal again and write a fresh recovery file; stop the server first.
-
-    Args:
-      verify: Only compare, bit for bit, with what the server wrote down; a running server is no hindrance.
-    """
-    from ..rebuilding import rebuild as run
-
-    with Progress(console=Console(stderr=True), transient=True, disable=json) as progress:
-        bar = progress.add_task("folding", total=None)
-        report = asyncio.run(
-            run(settings.load(), verify=verify, progress=lambda n, of: progress.update(bar, completed=n, total=of))
-        )
-    shown = msgspec.to_builtins(report)
-    show(
-        shown,
-        json,
-        lambda: lines(f"{report.events} events folded to {report.seq}: {report.verdict}", *report.differences),
-    )
-    if report.differences:
-        raise Failed("the journal folds to something else than the server wrote down; keep both and report it")
 
 
 @config.command(name="show")

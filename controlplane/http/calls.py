@@ -159,11 +159,13 @@ async def livez() -> dict[str, str]:
 
 
 async def readyz(request: AdmittedRequest) -> ASGIResponse:
-    """Model, memory and fold are there."""
+    """Model, memory and fold are there, and the journal can be written."""
     running = service(request)
-    embedder = running.embedder.state
+    embedder, trouble = running.embedder.state, running.journal.trouble
+    waiting = "failed" if not running.healthy else "degraded" if trouble else "starting"
     body = {
-        "status": "ready" if running.ready else "starting" if running.healthy else "failed",
+        "status": "ready" if running.ready else waiting,
+        "journal": trouble or "writable",
         "embedder": embedder.status,
         "memory": "loaded" if running.memory.live else "loading",
         "learner_lag": running.journal.last_seq - running.learner.version,

@@ -18,6 +18,7 @@ class MemoryJournal:
 
     def __init__(self) -> None:
         self.last_seq = 0
+        self.trouble: str | None = None
         self._rows: list[bytes] = []
         self._learned: dict[tuple[str, str], Learned] = {}
         self._tail = Tail()

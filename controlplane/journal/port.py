@@ -19,6 +19,7 @@ class Journal(Protocol):
     """An append-only event log with a server sequence number. Reading never blocks writing."""
 
     last_seq: int  # of the newest committed event
+    trouble: str | None  # the code of the refusal that the last write met; None when it went through
 
     async def append(self, *events: AnyEvent) -> int:
         """Commit the events together, durably; the sequence number of the first.
@@ -33,11 +34,19 @@ class Journal(Protocol):
         ...
 
     async def flush(self) -> None:
-        """Write the records that are only visible so far."""
+        """Write the records that are only visible so far; in trouble, find out whether a write goes through again.
+
+        Raises:
+          StorageFull, JournalUnavailable: it does not.
+        """
         ...
 
     async def erase(self, tenant: str, seq: int) -> None:
-        """Overwrite an event's content; its number stays."""
+        """Overwrite an event's content; its number stays.
+
+        Raises:
+          StorageFull, JournalUnavailable: not yet; it is tried again with the next write.
+        """
         ...
 
     async def committed(self, after: int) -> Sequence[Recorded]:

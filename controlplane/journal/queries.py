@@ -7,6 +7,7 @@ from importlib import resources
 import aiosqlite
 
 from ..errors import PointsmanError
+from ..failpoints import failpoint
 
 _FILES = resources.files(__package__) / "schema"
 _NAMED = re.compile(r"-- name: (\w+)\n((?:--[^\n]*\n)*)(.*?;)", re.DOTALL)
@@ -38,4 +39,5 @@ async def migrate(connection: aiosqlite.Connection) -> None:
         )
     for number, sql in steps:
         if number > version:
+            failpoint("journal.migrate")
             await connection.executescript(f"BEGIN;\n{sql}\nPRAGMA user_version = {number};\nCOMMIT;")

@@ -7,7 +7,6 @@ request cancels only its future (a cancelled aiosqlite call would leave the tran
 
 import asyncio
 import contextlib
-import errno
 import sqlite3
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
@@ -21,10 +20,11 @@ import structlog
 from auditor.answers import Learned
 from auditor.events import AnyEvent, Purged, Recorded
 
-from ..errors import JournalUnavailable, Overloaded, PointsmanError, StorageFull
+from ..errors import JournalDamaged, JournalUnavailable, Overloaded, PointsmanError, StorageFull
+from ..failpoints import failpoint
 from .codec import decode_event, decode_learned, encode_event, encode_learned
 from .port import check_size
-from .queries import QUERIES, many_rows, migrate
+from .queries import QUERIES, many_rows, migrate, migrations
 from .tail import Tail
 
 log = structlog.get_logger()
@@ -33,6 +33,9 @@ GROUP = 256  # events after which a commit takes no more appends
 WAITING = 20_000  # most writes waiting; beyond it requests are refused
 PAGE_BYTES = 16_384  # a group of traces spans fewer pages, so a commit makes fewer system calls
 WAL_PAGES = 256  # 4 MB of log before it is folded into the database
+REWRITE = f"PRAGMA user_version = {migrations()[-1][0]}"  # the first page, as it is: a write like any other
+
+UNSOUND = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)  # at the start: the file is not ours
 MEMORY_PRAGMAS = ("PRAGMA busy_timeout = 5000", "PRAGMA temp_store = MEMORY")
 
 
@@ -65,9 +68,11 @@ class SqliteJournal:
 
     def __init__(self, writer: aiosqlite.Connection, reader: aiosqlite.Connection, last_seq: int) -> None:
         self.last_seq = last_seq
+        self.trouble: str | None = None
         self._writer, self._reader = writer, reader
         self._pending: deque[_Append] = deque()
         self._erasures: deque[tuple[asyncio.Future[None], str, int]] = deque()
+        self._unerased: list[tuple[asyncio.Future[None], str, int]] = []  # failed, and owed: tried with the next write
         self._unwritten: dict[tuple[str, str], Learned] = {}  # visible before they are written
         self._flushes: list[asyncio.Future[None]] = []
         self._wake = asyncio.Event()
@@ -77,10 +82,29 @@ class SqliteJournal:
 
     @classmethod
     async def open(cls, connection: Connect) -> Self:
-        """Open, migrate and start the writer task; a failure leaves no connection (and no thread) behind."""
+        """Open, look through, migrate and start the writer task; a failure leaves no connection (and no thread) behind.
+
+        Raises:
+          JournalDamaged: the file is no database, or not a sound one.
+          JournalUnavailable: it cannot be opened or migrated.
+        """
+        try:
+            return await cls._opened(connection)
+        except sqlite3.Error as error:
+            if getattr(error, "sqlite_errorcode", None) in UNSOUND:
+                raise JournalDamaged(str(error)) from error
+            raise JournalUnavailable(
+                f"the journal cannot be opened ({error}); see to the disk and the permissions of the data folder"
+            ) from error
+
+    @classmethod
+    async def _opened(cls, connection: Connect) -> Self:
         async with contextlib.AsyncExitStack() as failing:
             writer = await connection()
             failing.push_async_callback(writer.close)
+            [(found,)] = await writer.execute_fetchall("PRAGMA quick_check(1)")
+            if found != "ok":
+                raise JournalDamaged(found.splitlines()[-1])
             await writer.execute(f"PRAGMA page_size = {PAGE_BYTES}")
             await writer.execute("PRAGMA journal_mode = WAL")
             await writer.execute("PRAGMA synchronous = FULL")
@@ -116,7 +140,7 @@ class SqliteJournal:
         await future
 
     async def flush(self) -> None:
-        if self._unwritten:
+        if self._unwritten or self.trouble:
             self._flushes.append(self._promise())
             self._wake.set()
             await self._flushes[-1]
@@ -134,9 +158,9 @@ class SqliteJournal:
             self._wake.clear()
             while self._pending:
                 await self._commit(self._next_group())
-            if self._erasures:
+            if self._erasures or self._unerased:
                 await self._erase_waiting()
-            if self._unwritten and (len(self._unwritten) >= GROUP or self._flushes or self._closing):
+            if self._flushes or (self._unwritten and (len(self._unwritten) >= GROUP or self._closing)):
                 await self._write_records()
 
     def _next_group(self) -> list[_Append]:
@@ -155,10 +179,13 @@ class SqliteJournal:
                 values += (seq, event.tenant, event.kind, event.ref, event.at, payload)
                 recorded.append(Recorded(seq, event))
         try:
+            failpoint("journal.insert")
             await self._writer.execute(many_rows("append_events", len(recorded)), values)
         except sqlite3.Error as error:
             self._refuse([append.future for append in group], error)
             return
+        failpoint("journal.committed")
+        self.trouble = None
         first = self.last_seq + 1
         self.last_seq = recorded[-1].seq
         for append in group:
@@ -169,16 +196,20 @@ class SqliteJournal:
 
     async def _erase_waiting(self) -> None:
         """Overwrite the payloads, then empty the log that still holds them, and only then say so."""
-        batch = [self._erasures.popleft() for _ in range(len(self._erasures))]
+        batch = self._unerased + [self._erasures.popleft() for _ in range(len(self._erasures))]
+        self._unerased = []
         try:
             for _, tenant, seq in batch:
+                failpoint("journal.erase")
                 tombstone = Purged(tenant=tenant, at=0.0)
                 done = await self._writer.execute(QUERIES["erase_payload"], (encode_event(tombstone), tenant, seq))
                 if done.rowcount:
                     self._tail.replace(Recorded(seq, tombstone))
+            failpoint("journal.erased")
             [(busy, *_)] = await self._writer.execute_fetchall("PRAGMA wal_checkpoint(TRUNCATE)")
         except sqlite3.Error as error:
             self._refuse([future for future, *_ in batch], error)
+            self._unerased = batch
             return
         if busy:
             log.warning("erased_content_still_in_log", until="whoever else reads the database is done")
@@ -192,13 +223,18 @@ class SqliteJournal:
         batch = list(self._unwritten.items())
         rows = [(tenant, r.trace_id, r.seq, encode_learned(r)) for (tenant, _), r in batch]
         try:
+            failpoint("journal.records")
             for start in range(0, len(rows), GROUP):
                 part = rows[start : start + GROUP]
                 await self._writer.execute(many_rows("record_learned", len(part)), [v for row in part for v in row])
+            if not rows:  # nothing waits; whether a write goes through is found out by one that changes nothing
+                await self._writer.execute(REWRITE)
         except sqlite3.Error as error:
             log.error("records_not_written", error=str(error), records=len(rows))
             self._refuse(flushes, error)
             return
+        failpoint("journal.recorded")
+        self.trouble = None
         for key, record in batch:
             if self._unwritten.get(key) is record:
                 del self._unwritten[key]
@@ -209,8 +245,9 @@ class SqliteJournal:
     def _refuse(self, futures: "Sequence[asyncio.Future[Any]]", error: sqlite3.Error) -> None:
         """Tell every request of the group; the statement took nothing, so the next group starts clean."""
         log.error("journal_write_failed", error=str(error), writes=len(futures))
-        full = "full" in str(error) or getattr(error, "errno", None) == errno.ENOSPC
+        full = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
         refusal: type[PointsmanError] = StorageFull if full else JournalUnavailable
+        self.trouble = refusal.code
         for future in futures:
             if not future.done():
                 future.set_exception(refusal())
@@ -271,4 +308,4 @@ def _event(seq: int, payload: bytes) -> AnyEvent:
     try:
         return decode_event(payload)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise PointsmanError(f"event {seq} of the journal is damaged ({error}); go back to a copy of it") from error
+        raise PointsmanError(f"event {seq} of the journal is damaged ({error}); restore a backup") from error

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -26,11 +26,11 @@ def environment(folder: Path, **variables: str) -> dict[str, str]:
 class Process:
     """A server process of our own, on a free port."""
 
-    def __init__(self, folder: Path, **variables: str) -> None:
+    def __init__(self, folder: Path, within: Sequence[str] = (), **variables: str) -> None:
         self.folder = folder
         self._errors = (folder.parent / f"{folder.name}.stderr").open("a+")
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "controlplane", "serve", "--port", "0", "--insecure-local"],
+            [*within, sys.executable, "-m", "controlplane", "serve", "--port", "0", "--insecure-local"],
             stdout=subprocess.PIPE,
             stderr=self._errors,
             text=True,
@@ -88,8 +88,8 @@ def start(tmp_path: Path) -> Iterator[Start]:
     """Starts servers on this test's data folder."""
     with ExitStack() as running:
 
-        def begin(**variables: str) -> Process:
-            started = Process(tmp_path / "data", **variables)
+        def begin(within: Sequence[str] = (), **variables: str) -> Process:
+            started = Process(tmp_path / "data", within, **variables)
             running.callback(started.close)
             return started
 

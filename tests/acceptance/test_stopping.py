@@ -80,6 +80,21 @@ def test_a_damaged_event_ends_the_start_at_once_and_is_named(start: Start, cli: 
     refused = cli("serve", "--port", "0")
     assert refused.returncode == 1
     assert "event 2 of the journal is damaged" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def test_a_damaged_journal_ends_the_start_with_one_sentence_that_says_what_to_do(
+    start: Start, cli: Cli, tmp_path: Path
+) -> None:
+    assert start().end() == 0
+    journal = tmp_path / "data" / "journal.db"
+    journal.write_bytes(journal.read_bytes()[:40] + bytes(200) + journal.read_bytes()[240:])
+    for command in (("serve", "--port", "0"), ("rebuild",)):
+        refused = cli(*command, POINTSMAN_LOG_LEVEL="error")
+        assert (refused.returncode, refused.stdout) == (1, "")
+        [said] = refused.stderr.splitlines()
+        assert "the journal is damaged" in said
+        assert "pointsman restore BACKUP --data-dir FOLDER" in said
 
 
 def _tamper(folder: Path, statement: str) -> None:

@@ -10,19 +10,10 @@ MAY_IMPORT = {"strategist": PURE | {"numpy", "msgspec"}, "auditor": PURE | {"num
 # The rooms of the control plane from the ground up. A room imports rooms below its line, never one beside it:
 # siblings meet only through protocols.
 ORDER: tuple[set[str], ...] = (
-    {"errors", "clock", "ids", "telemetry", "contract"},  # ground: imported by anyone
-    {"settings", "upstream", "lineage"},
-    {
-        "embedding",
-        "llm",
-        "journal",
-        "checkpoints",
-        "signals",
-        "router",
-        "tenants",
-        "demo",
-        "hook",
-    },  # demo, hook: clients
+    {"errors", "clock", "ids", "telemetry", "contract", "failpoints"},  # ground: imported by anyone
+    {"settings", "upstream", "lineage", "filesystems"},
+    # demo, hook: clients
+    {"embedding", "llm", "journal", "checkpoints", "signals", "router", "tenants", "demo", "hook"},
     {"memory"},  # searches by the vectors the embedders' port defines
     {"executor"},  # decision points
     {
@@ -35,7 +26,7 @@ ORDER: tuple[set[str], ...] = (
     },  # the two loops, and what keeps them
     {"lifecycle", "explanation"},
     {"service"},  # makes every part and hands it what it needs
-    {"status", "rebuilding"},  # look at a whole service
+    {"status", "rebuilding", "backups"},  # look at a whole service
     {"http"},
     {"app"},
     {"serving"},

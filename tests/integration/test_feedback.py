@@ -132,7 +132,7 @@ def test_a_decision_without_a_task_ends_with_its_report(server: Server) -> None:
 
 def test_advice_waits_until_it_is_said_whether_it_was_followed(server: Server) -> None:
     asked = {"goal": "advised", "planned_action": "helm upgrade", "namespace": "advised", "task_id": "advised"}
-    server.post("/v1/capture", {**asked, "error_trace": "Error: x"}, 201)
+    server.post("/v1/capture", {**asked, "error_trace": "Error: x", "resolution": "make clean"}, 201)
     decided = server.post("/v1/decisions", asked)
     assert decided["action"] == "HINT"
     assert server.feedback(decided["trace_id"], success=True)["pending"] == "window"
@@ -146,7 +146,7 @@ def test_an_obeyed_block_needs_no_report(server: Server) -> None:
     asked = {"goal": "wall", "planned_action": "rm -rf build", "namespace": "wall", "task_id": "wall",
              "environment": {"cluster": "p"}}  # fmt: skip
     for _ in range(3):
-        server.post("/v1/capture", {**asked, "error_trace": "Error: x"}, 201)
+        server.post("/v1/capture", {**asked, "error_trace": "Error: x", "resolution": "make clean"}, 201)
     blocked = server.post("/v1/decisions", asked)
     assert blocked["action"] == "BLOCK"
     server.post("/v1/decisions", {**asked, "planned_action": "ls"})
@@ -159,7 +159,7 @@ def test_a_block_that_was_wrong_is_told_by_overriding_it(server: Server) -> None
     asked = {"goal": "false wall", "planned_action": "rm -rf dist", "namespace": "false-wall",
              "environment": {"cluster": "p"}}  # fmt: skip
     for _ in range(3):
-        server.post("/v1/capture", {**asked, "error_trace": "Error: x"}, 201)
+        server.post("/v1/capture", {**asked, "error_trace": "Error: x", "resolution": "make clean"}, 201)
     blocked = server.post("/v1/decisions", asked)
     assert blocked["action"] == "BLOCK"
     answer = server.feedback(blocked["trace_id"], success=True, overridden=True)

@@ -72,7 +72,7 @@ def test_status_tells_how_often_the_gate_intervened_and_agreed_with_the_rule(ser
     server = serve()
     asked = {"goal": "count", "planned_action": "make x", "environment": {"a": 1}}
     server.post("/v1/decisions", asked)
-    server.post("/v1/capture", {**asked, "error_trace": "Error: x"}, 201)
+    server.post("/v1/capture", {**asked, "error_trace": "Error: x", "resolution": "make y"}, 201)
     assert server.post("/v1/decisions", asked)["action"] == "BLOCK"
     gate = server.get("/status")["points"]["gate"]
     assert (gate["decisions"], gate["interventions"], gate["interventions_by_exploration"]) == (2, 1, 0)

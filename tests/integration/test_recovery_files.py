@@ -10,7 +10,7 @@ from auditor import UnreadableFold
 from controlplane.checkpoints import GENERATIONS, HEADER, RecoveryFiles, seal, unseal
 
 Serve = Callable[..., Any]
-STRIDE = 16
+STRIDES = [16, pytest.param(1, marks=pytest.mark.nightly)]
 EVERYTHING = 10**9
 
 
@@ -78,12 +78,13 @@ def test_a_well_sealed_file_that_holds_no_state_is_passed_over(files: RecoveryFi
     assert files.newest(EVERYTHING).dump() == history[0 + 1]
 
 
+@pytest.mark.parametrize("stride", STRIDES)
 def test_a_flipped_byte_anywhere_is_noticed_and_the_generation_before_is_used(
-    files: RecoveryFiles, history: tuple[bytes, bytes]
+    files: RecoveryFiles, history: tuple[bytes, bytes], stride: int
 ) -> None:
     newest = files.files()[0]
     intact = newest.read_bytes()
-    offsets = [*range(HEADER.size), *range(HEADER.size, len(intact), STRIDE), len(intact) - 1]
+    offsets = [*range(HEADER.size), *range(HEADER.size, len(intact), stride), len(intact) - 1]
     for offset in offsets:
         harmed = bytearray(intact)
         harmed[offset] ^= 0xFF
@@ -94,12 +95,13 @@ def test_a_flipped_byte_anywhere_is_noticed_and_the_generation_before_is_used(
     assert files.newest(EVERYTHING).dump() == history[1]
 
 
+@pytest.mark.parametrize("stride", STRIDES)
 def test_a_file_cut_anywhere_is_noticed_and_the_generation_before_is_used(
-    files: RecoveryFiles, history: tuple[bytes, bytes]
+    files: RecoveryFiles, history: tuple[bytes, bytes], stride: int
 ) -> None:
     newest = files.files()[0]
     intact = newest.read_bytes()
-    for length in [*range(0, len(intact), STRIDE), len(intact) - 1]:
+    for length in [*range(0, len(intact), stride), len(intact) - 1]:
         newest.write_bytes(intact[:length])
         assert files.newest(EVERYTHING).dump() == history[0], length
     newest.write_bytes(intact + b"\x00")

@@ -1,0 +1,61 @@
+"""Commands on the data folder itself: fold the journal again, back it up, put a backup back."""
+
+import asyncio
+from pathlib import Path
+
+import msgspec
+
+from .. import settings
+from .output import Bar, lines, show
+from .program import Failed, Flag, Json, app
+
+
+@app.command
+def rebuild(*, verify: Flag = False, json: Json = False) -> None:
+    """Fold the whole journal again and write a fresh recovery file; stop the server first.
+
+    Args:
+      verify: Only compare, bit for bit, with what the server wrote down; a running server is no hindrance.
+    """
+    from ..rebuilding import rebuild as run
+
+    with Bar("folding", hidden=json) as bar:
+        report = asyncio.run(run(settings.load(), verify=verify, progress=bar))
+    said = f"{report.events} events folded to {report.seq}: {report.verdict}"
+    show(msgspec.to_builtins(report), json, lambda: lines(said, *report.differences))
+    if report.differences:
+        raise Failed("the journal folds to something else than the server wrote down; keep both and report it")
+
+
+@app.command
+def backup(target: Path, *, data_dir: Path | None = None, json: Json = False) -> None:
+    """Copy the journal and the checkpoints to a new folder; the server may run.
+
+    Args:
+      target: The folder to make; nothing may be there.
+      data_dir: The data folder to copy; by default what the settings say.
+    """
+    from ..backups import back_up
+    from ..clock import SystemClock
+
+    with Bar("copying", hidden=json) as bar:
+        made = back_up(data_dir or Path(settings.load().data_dir), target, SystemClock(), bar)
+    held = f"events up to {made.seq} in {len(made.files)} file(s), {sum(f.size for f in made.files.values()):,} bytes"
+    show({"backup": str(target), **msgspec.to_builtins(made)}, json, lambda: lines(f"{target} holds {held}"))
+
+
+@app.command
+def restore(backup: Path, *, data_dir: Path | None = None, json: Json = False) -> None:
+    """Put a backup into an empty data folder, once every file of it is verified.
+
+    Args:
+      backup: A folder that `pointsman backup` made.
+      data_dir: Where to; by default what the settings say. It must be empty, or not there yet.
+    """
+    from ..backups import restore as put_back
+
+    folder = data_dir or Path(settings.load().data_dir)
+    with Bar("verifying and copying", hidden=json) as bar:
+        manifest = put_back(backup, folder, bar)
+    answer = {"data_dir": str(folder), **msgspec.to_builtins(manifest)}
+    show(answer, json, lambda: lines(f"{folder} holds events up to {manifest.seq}; `pointsman serve` folds them"))

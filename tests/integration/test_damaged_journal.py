@@ -1,0 +1,104 @@
+"""A damaged journal ends the start with a sentence that says what to do, and is left as it is."""
+
+import asyncio
+import random
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from controlplane.errors import JournalDamaged, PointsmanError
+from controlplane.service import JOURNAL_FILE, Service
+
+from .conftest import Running, chosen
+from .test_recovery_files import live
+
+SEED = 20_261_130
+PAGE = 16_384
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The journal of a stopped server that lived a little."""
+    folder = tmp_path_factory.mktemp("sound")
+    with Running(chosen(folder)) as server:
+        live(server)
+    return folder / JOURNAL_FILE
+
+
+def opened(folder: Path) -> int:
+    """Start on the folder and stop; the last event."""
+
+    async def start() -> int:
+        service = await Service.open(chosen(folder))
+        await service.close()
+        return service.journal.last_seq
+
+    return asyncio.run(start())
+
+
+def harmed(sound: Path, folder: Path, harm: Callable[[bytearray], object]) -> Path:
+    """A data folder with a damaged copy, and nothing else."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    content = bytearray(sound.read_bytes())
+    harm(content)
+    (folder / JOURNAL_FILE).write_bytes(content)
+    return folder
+
+
+@pytest.mark.parametrize("times", [40, pytest.param(1000, marks=pytest.mark.nightly)])
+def test_flipped_bits_end_the_start_with_a_sentence_or_do_no_harm_to_the_file(
+    sound: Path, tmp_path: Path, times: int
+) -> None:
+    """SQLite has no checksums: a bit that flips inside a value is only noticed where the value no longer reads."""
+    print(f"seed {SEED}")
+    rng, refused = random.Random(SEED), 0
+    for _ in range(times):
+        at, bit = rng.randrange(sound.stat().st_size), rng.randrange(8)
+
+        def flip(content: bytearray, at: int = at, bit: int = bit) -> None:
+            content[at] ^= 1 << bit
+
+        try:
+            opened(harmed(sound, tmp_path / "data", flip))
+        except PointsmanError:
+            refused += 1
+    print(f"{refused} of {times} refused")
+
+
+@pytest.mark.parametrize("page", [0, 1, 2])
+def test_a_page_of_noise_is_refused_with_what_to_do(sound: Path, tmp_path: Path, page: int) -> None:
+    noise = random.Random(SEED).randbytes(PAGE)
+
+    def overwrite(content: bytearray) -> None:
+        content[page * PAGE : (page + 1) * PAGE] = noise
+
+    with pytest.raises(JournalDamaged, match="restore a backup into an empty folder: pointsman restore"):
+        opened(harmed(sound, tmp_path / "data", overwrite))
+
+
+@pytest.mark.parametrize("length", [99, PAGE - 1, PAGE, PAGE * 2, PAGE * 3 + 100])
+def test_a_file_cut_short_is_refused_with_what_to_do(sound: Path, tmp_path: Path, length: int) -> None:
+    def cut(content: bytearray) -> None:
+        del content[length:]
+
+    with pytest.raises(JournalDamaged, match="damaged"):
+        opened(harmed(sound, tmp_path / "data", cut))
+
+
+@pytest.mark.parametrize("length", [0, 1])
+def test_an_empty_journal_beside_recovery_files_is_no_new_one(sound: Path, tmp_path: Path, length: int) -> None:
+    folder = harmed(sound, tmp_path / "data", lambda content: content.__delitem__(slice(length, None)))
+    shutil.copytree(sound.parent / "recovery", folder / "recovery")
+    with pytest.raises(JournalDamaged, match="it is empty, but recovery files are there"):
+        opened(folder)
+
+
+def test_a_refused_start_changes_nothing(sound: Path, tmp_path: Path) -> None:
+    folder = harmed(sound, tmp_path / "data", lambda content: content.__setitem__(slice(PAGE, PAGE + 50), bytes(50)))
+    before = (folder / JOURNAL_FILE).read_bytes()
+    with pytest.raises(JournalDamaged):
+        opened(folder)
+    assert (folder / JOURNAL_FILE).read_bytes() == before
