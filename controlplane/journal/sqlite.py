@@ -24,7 +24,7 @@ from auditor.events import AnyEvent, Purged, Recorded
 from ..errors import JournalUnavailable, Overloaded, PointsmanError, StorageFull
 from .codec import decode_event, decode_learned, encode_event, encode_learned
 from .port import check_size
-from .queries import QUERIES, many_rows, migrate
+from .queries import QUERIES, many_rows, migrate, migrations
 from .tail import Tail
 
 log = structlog.get_logger()
@@ -168,7 +168,11 @@ class SqliteJournal:
         self._tail.extend(recorded)
 
     async def _erase_waiting(self) -> None:
-        """Overwrite the payloads, then empty the log that still holds them, and only then say so."""
+        """Overwrite the payloads, then empty the log that still holds them, and only then say so.
+
+        SQLite leaves it to the next commit to sync that the log was emptied, and until then a power cut could
+        bring the content back: so one commit more, which writes the schema's number again.
+        """
         batch = [self._erasures.popleft() for _ in range(len(self._erasures))]
         try:
             for _, tenant, seq in batch:
@@ -177,6 +181,7 @@ class SqliteJournal:
                 if done.rowcount:
                     self._tail.replace(Recorded(seq, tombstone))
             [(busy, *_)] = await self._writer.execute_fetchall("PRAGMA wal_checkpoint(TRUNCATE)")
+            await self._writer.execute(f"PRAGMA user_version = {migrations()[-1][0]}")
         except sqlite3.Error as error:
             self._refuse([future for future, *_ in batch], error)
             return
