@@ -22,6 +22,7 @@ def many_rows(name: str, rows: int) -> str:
     return f"{head}VALUES {', '.join([row.strip()] * rows)};"
 
 
+@cache
 def migrations() -> list[tuple[int, str]]:
     """(number, SQL) of every migration, in order."""
     files = sorted((f for f in _FILES.iterdir() if f.name[:3].isdigit()), key=lambda f: f.name)

@@ -195,7 +195,11 @@ class SqliteJournal:
         self._tail.extend(recorded)
 
     async def _erase_waiting(self) -> None:
-        """Overwrite the payloads, then empty the log that still holds them, and only then say so."""
+        """Overwrite the payloads, then empty the log that still holds them, and only then say so.
+
+        SQLite leaves it to the next commit to sync that the log was emptied, and until then a power cut could
+        bring the content back: so one commit more, which writes the schema's number again.
+        """
         batch = self._unerased + [self._erasures.popleft() for _ in range(len(self._erasures))]
         self._unerased = []
         try:
@@ -207,6 +211,7 @@ class SqliteJournal:
                     self._tail.replace(Recorded(seq, tombstone))
             failpoint("journal.erased")
             [(busy, *_)] = await self._writer.execute_fetchall("PRAGMA wal_checkpoint(TRUNCATE)")
+            await self._writer.execute(REWRITE)
         except sqlite3.Error as error:
             self._refuse([future for future, *_ in batch], error)
             self._unerased = batch
