@@ -4,11 +4,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import cyclopts
+import msgspec
 
 from .. import __version__, settings
 from ..settings import Settings
 from .output import lines, show, table
-from .program import Flag, Json, app
+from .program import Failed, Flag, Json, app
 
 if TYPE_CHECKING:
     from ..administration import FirstKeys
@@ -58,6 +59,23 @@ def _announce(chosen: Settings, url: str, keys: "FirstKeys | None") -> None:
             f"curl -sS {url}/v1/decisions -H \"X-API-Key: $POINTSMAN_API_KEY\" -H 'Content-Type: application/json' \\",
             """  -d '{"goal": "Push my work to the server", "planned_action": "git push"}'""",
         )
+
+
+@app.command
+def doctor(*, data_dir: str | None = None, json: Json = False) -> None:
+    """Look for what would keep a server from starting, from keeping its promises, or from being fast.
+
+    Args:
+      data_dir: The data folder to look at; by default what the settings say.
+    """
+    from ..clock import SystemClock
+    from ..doctor import examine
+
+    found = list(examine(settings.load(overrides={"data_dir": data_dir}), SystemClock()))
+    rows = [msgspec.structs.asdict(finding) for finding in found]
+    show(rows, json, lambda: lines(*(f"{row['state']:<8} {row['about']:<12} {row['said']}" for row in rows)))
+    if any(finding.state == "broken" for finding in found):
+        raise Failed("something is broken; what to do stands beside it")
 
 
 @config.command(name="show")

@@ -26,7 +26,7 @@ ORDER: tuple[set[str], ...] = (
     },  # the two loops, and what keeps them
     {"lifecycle", "explanation"},
     {"service"},  # makes every part and hands it what it needs
-    {"status", "rebuilding", "backups"},  # look at a whole service
+    {"status", "rebuilding", "backups", "doctor"},  # look at a whole service
     {"http"},
     {"app"},
     {"serving"},

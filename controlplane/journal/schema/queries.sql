@@ -14,6 +14,10 @@ UPDATE events SET kind = 'purged', ref = '', payload = ? WHERE tenant = ? AND se
 -- Where the log ends.
 SELECT coalesce(max(seq), 0) FROM events;
 
+-- name: newest
+-- Where the log ends, and when its latest event was.
+SELECT coalesce(max(seq), 0), coalesce(max(at), 0) FROM events;
+
 -- name: read_after
 -- The next events of the log.
 SELECT seq, payload FROM events WHERE seq > ? ORDER BY seq LIMIT ?;

@@ -1,0 +1,142 @@
+"""`pointsman doctor`: what would keep a server from starting, from keeping its promises, or from being fast.
+
+Nothing is changed and a running server is no hindrance; each finding says what to do.
+"""
+
+import contextlib
+import os
+import shutil
+import sqlite3
+import stat
+import statistics
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+from urllib.parse import quote
+
+import msgspec
+
+from .clock import Clock
+from .embedding.sentence import SHIPPED, shipped_model, verify
+from .errors import BadSetting, ModelUntrusted
+from .filesystems import magic_of, refuse_network
+from .journal import versions
+from .journal.queries import QUERIES
+from .service import JOURNAL_FILE
+from .settings import Settings
+
+SYNCS, SLOW_SYNC_MS = 20, 20.0  # how often a small write is synced, and what is too long for one
+LITTLE_SPACE = 1 << 30  # bytes
+AHEAD_S = 60.0  # how far the newest event may lie in the future
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """One look: `fine`, `warning` (it works, but) or `broken` (it will not)."""
+
+    about: str
+    state: Literal["fine", "warning", "broken"]
+    said: str
+
+
+def examine(settings: Settings, clock: Clock) -> Iterator[Finding]:
+    """Everything there is to look at, in the order a start would meet it."""
+    folder = Path(settings.data_dir)
+    yield _fine("python", f"{sys.version.split()[0]}")
+    yield _fine("settings", f"hash {settings.hash}")
+    yield _callers(settings)
+    yield _sqlite()
+    if not folder.exists():
+        yield _fine("data folder", f"{folder} is not there yet; the first start makes it")
+        return
+    yield from (look(folder) for look in (_filesystem, _permissions, _space))
+    yield _syncs(folder, clock)
+    yield _journal(folder / JOURNAL_FILE, clock)
+    yield _model(settings)
+
+
+def _fine(about: str, said: str) -> Finding:
+    return Finding(about=about, state="fine", said=said)
+
+
+def _callers(settings: Settings) -> Finding:
+    if settings.insecure_local:
+        said = "no keys are read: whoever reaches this machine's loopback may do anything; leave out insecure_local"
+        return Finding(about="keys", state="warning", said=said)
+    return _fine("keys", "every call needs one")
+
+
+def _sqlite() -> Finding:
+    risk = versions.warning(sqlite3.sqlite_version_info)
+    return Finding(about="sqlite", state="warning" if risk else "fine", said=risk or sqlite3.sqlite_version)
+
+
+def _filesystem(folder: Path) -> Finding:
+    try:
+        refuse_network(folder, magic_of(folder))
+    except BadSetting as error:
+        return Finding(about="file system", state="broken", said=str(error))
+    return _fine("file system", "local")
+
+
+def _permissions(folder: Path) -> Finding:
+    if not os.access(folder, os.W_OK | os.X_OK):
+        return Finding(about="permissions", state="broken", said=f"{folder} cannot be written; chown or set another")
+    open_files = [path.name for path in folder.iterdir() if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO)]
+    if open_files:
+        said = f"others of this machine can read {', '.join(sorted(open_files)[:3])}; chmod -R go= {folder}"
+        return Finding(about="permissions", state="warning", said=said)
+    return _fine("permissions", "for the owner only")
+
+
+def _space(folder: Path) -> Finding:
+    free = shutil.disk_usage(folder).free
+    said = f"{free / (1 << 30):.1f} GiB free"
+    return Finding(about="space", state="warning" if free < LITTLE_SPACE else "fine", said=said)
+
+
+def _syncs(folder: Path, clock: Clock) -> Finding:
+    """How long an acknowledgement has to wait for the disk."""
+    took_ms = []
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            for _ in range(SYNCS):
+                begun = clock.monotonic()
+                file.write(bytes(4096))
+                file.flush()
+                os.fsync(file.fileno())
+                took_ms.append((clock.monotonic() - begun) * 1000.0)
+    except OSError as error:
+        return Finding(about="syncs", state="broken", said=f"nothing can be written to {folder}: {error.strerror}")
+    median = statistics.median(took_ms)
+    said = f"a small write is on disk after {median:.1f} ms (median of {SYNCS})"
+    return Finding(about="syncs", state="warning" if median > SLOW_SYNC_MS else "fine", said=said)
+
+
+def _journal(path: Path, clock: Clock) -> Finding:
+    """Whether it is whole, and whether this machine's clock is behind what it holds."""
+    if not path.exists():
+        return _fine("journal", "none yet")
+    try:
+        with contextlib.closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)) as database:
+            found = database.execute("PRAGMA quick_check(1)").fetchone()[0]
+            seq, newest = database.execute(QUERIES["newest"]).fetchone()
+    except sqlite3.Error as error:
+        found, seq, newest = str(error), 0, 0.0
+    if found != "ok":
+        return Finding(about="journal", state="broken", said=f"damaged ({found}); restore a backup")
+    if newest > clock.now() + AHEAD_S:
+        said = f"its newest event lies {newest - clock.now():.0f} s in the future; set this machine's clock"
+        return Finding(about="journal", state="warning", said=said)
+    return _fine("journal", f"whole, {seq} event(s)")
+
+
+def _model(settings: Settings) -> Finding:
+    if settings.embedder != SHIPPED:
+        return _fine("model", f"{settings.embedder}, which is not looked at")
+    try:
+        verify(shipped_model() / "model.safetensors")
+    except (ModelUntrusted, OSError) as error:
+        return Finding(about="model", state="broken", said=str(error))
+    return _fine("model", "the shipped weights, byte for byte")
