@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 
 from .event import ALONE, Json, digest
+from .private_file import replace
 
 # Kinds of notes: a call that was answered and not told of yet; advice somebody may still follow; a failure that
 # may still be solved; the newest decision.
@@ -37,11 +38,7 @@ class Session:
     def keep(self, kind: str, name: str, note: Json) -> None:
         """Write a note, over an older one of this name; one too many pushes out the oldest."""
         self._make_folders()
-        path = self._path(kind, name)
-        begun = f"{path}.{os.getpid()}"
-        with open(begun, "w", encoding="utf-8") as file:
-            json.dump(note, file)
-        os.replace(begun, path)
+        replace(self._path(kind, name), json.dumps(note))
         for oldest in self._newest_first(kind)[MOST[kind] :]:
             _gone(os.unlink, self._path(kind, oldest))
 
