@@ -1,6 +1,5 @@
 """The hook: what an agent runs at each of its events, and what people run once."""
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,12 +19,7 @@ app.command(hook)
 @hook.default
 def hook_event() -> None:
     """Answer one event of an agent, told as JSON on standard input. Agents run this; people run `install`."""
-    if sys.stdin.isatty():
-        app.help_print(["hook"])
-    else:
-        from ..hook.run import run
-
-        run()
+    app.help_print(["hook"])  # an agent's event never comes here: `__main__` answers it
 
 
 @hook.command(name="install")

@@ -1,6 +1,6 @@
 """HTTP to the server over one kept connection: the few lines an event needs, without the weight of a library.
 
-Nothing here has a time limit of its own: one alarm ends the whole event (`run.py`).
+Nothing here has a time limit of its own: one alarm ends the whole event (`budget.py`).
 """
 
 import json

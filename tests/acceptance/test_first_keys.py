@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from .conftest import PATIENCE_S, environment
+from .hooked import PATIENT
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -114,7 +115,7 @@ def test_the_hook_sends_the_key(keyed: Keyed, tmp_path: Path) -> None:
             "XDG_STATE_HOME": str(tmp_path),
         }
         done = subprocess.run(
-            [sys.executable, "-m", "controlplane", "hook"],
+            PATIENT,
             input=event, capture_output=True, text=True, env={**os.environ, **where}, cwd=tmp_path, check=True,
         )  # fmt: skip
         assert done.stdout == ""
