@@ -6,8 +6,9 @@ The agent reads exit code 0 without output as "no opinion", so that is what ever
 import os
 
 from . import budget, streams
-from .client import Away, Client, Refused, server
+from .client import Away, Client, Refused, Stranger
 from .event import AFTER, AFTER_FAILURE, BEFORE, END, Event, Json
+from .server import Nowhere, server
 from .session import Session, home
 
 
@@ -60,7 +61,7 @@ def _said(error: BaseException) -> str:
     match error:
         case budget.Late():
             return str(error) or "no answer in time; going on without"
-        case Away() | Refused():
+        case Away() | Refused() | Stranger() | Nowhere():
             return str(error)
         case _:
             return f"{type(error).__name__}: {error}"

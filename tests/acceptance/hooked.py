@@ -60,7 +60,7 @@ class Agent:
         return cls(project, session, int(server.url.rsplit(":", 1)[1]), state)
 
     def without_port(self) -> None:
-        """Leave it to the settings file where the server is."""
+        """Leave it to what an installation noted where the server is."""
         del self._environment["POINTSMAN_PORT"]
 
     def start(self, told: str) -> "subprocess.Popen[str]":

@@ -150,10 +150,10 @@ PROBLEM = b'{"code":"embedder_loading","detail":"the model is still loading"}'
         (b"\x00\xff" * 40_000, "does not speak HTTP"),
         (b"", "closed the connection"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 9", "closed the connection"),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: nine\r\n\r\n", "ValueError"),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n{", "JSONDecodeError"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: nine\r\n\r\n", "is no Pointsman"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n{", "is no Pointsman"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]", "is no Pointsman"),
-        (b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 15\r\n\r\n<html>no</html>", "JSONDecodeError"),
+        (b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 15\r\n\r\n<html>no</html>", "is no Pointsman"),
         (
             b"HTTP/1.1 503 Busy\r\nContent-Length: %d\r\n\r\n%s" % (len(PROBLEM), PROBLEM),
             "refused with 503 embedder_loading",
@@ -193,29 +193,47 @@ def test_an_answer_is_given_even_if_nothing_can_be_noted(shop: Path, tmp_path: P
     assert "this call cannot be reported" in said.errors
 
 
+def note(state: Path, text: str) -> None:
+    """What an installation noted of the server."""
+    (state / "pointsman").mkdir()
+    (state / "pointsman" / "server.json").write_text(text)
+
+
 @pytest.mark.parametrize(
-    ("settings", "why"),
+    ("noted", "why"),
     [
-        ("port = 'http'", "invalid literal"),
-        ("port = ", "TOMLDecodeError"),
-        ("host = '192.0.2.1'", "192.0.2.1 is not this machine"),
+        ('{"port": "http"}', "server.json is 'http', which is no port"),
+        ('{"port": 0}', "server.json is 0, which is no port"),
+        ('{"port": ', "server.json cannot be read"),
+        ('{"host": "192.0.2.1"}', "192.0.2.1 is not this machine"),
     ],
 )
-def test_commands_are_told_to_no_other_machine_and_bad_settings_are_let_through(
-    shop: Path, tmp_path: Path, settings: str, why: str
+def test_commands_are_told_to_no_other_machine_and_bad_notes_are_let_through(
+    shop: Path, tmp_path: Path, noted: str, why: str
 ) -> None:
-    (shop / "pointsman.toml").write_text(settings)
+    note(tmp_path, noted)
     agent = Agent(shop, "s", 0, tmp_path)
     agent.without_port()
     without_opinion(agent.before("git push"), why)
 
 
-def test_the_port_is_read_from_the_settings_file_where_no_variable_names_it(shop: Path, tmp_path: Path) -> None:
-    with nobody() as port:
-        (shop / "pointsman.toml").write_text(f"port = {port}\nhost = 'localhost'\n")
+def test_a_bad_port_names_the_variable_it_comes_from(shop: Path, tmp_path: Path) -> None:
+    without_opinion(Agent(shop, "s", 99999, tmp_path).before("git push"), "POINTSMAN_PORT is 99999, which is no port")
+
+
+def test_a_file_in_a_strangers_repository_does_not_steer_the_hook(shop: Path, tmp_path: Path) -> None:
+    with listener(ok(DENIED)) as theirs, nobody() as ours:
+        (shop / "pointsman.toml").write_text(f"port = {theirs}\nhost = 'localhost'\napi_key = 'x'\n")
+        note(tmp_path, json.dumps({"host": "localhost", "port": ours, "api_key": ""}))
         agent = Agent(shop, "s", 0, tmp_path)
         agent.without_port()
-        without_opinion(agent.before("git push"), f"no server answers at localhost:{port}")
+        without_opinion(agent.before("git push"), f"no server answers at localhost:{ours}")
+
+
+def test_a_variable_wins_over_what_was_noted(shop: Path, tmp_path: Path) -> None:
+    note(tmp_path, '{"host": "localhost", "port": 9, "api_key": ""}')
+    with nobody() as port:
+        without_opinion(Agent(shop, "s", port, tmp_path).before("git push"), f"no server answers at localhost:{port}")
 
 
 LIGHT = """
