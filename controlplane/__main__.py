@@ -6,10 +6,16 @@ An agent waits for `pointsman hook` at every call, so it is served before the co
 import os
 import sys
 
+FOR_PEOPLE = ("install", "uninstall", "--help", "-h")  # what may follow `hook` on the command line
+
 
 def main() -> None:
-    """Run the command line, or answer one event of an agent."""
-    if sys.argv[1:] == ["hook"] and not os.isatty(0):
+    """Run the command line, or answer one event of an agent.
+
+    Unknown words after `hook` are passed over: the command line would refuse them with exit code 2, and an agent
+    reads that as a denial of its call.
+    """
+    if sys.argv[1:2] == ["hook"] and sys.argv[2:3] not in [[word] for word in FOR_PEOPLE] and not os.isatty(0):
         from .hook.run import run
 
         run()

@@ -8,7 +8,7 @@ from .. import settings
 from ..settings import Settings
 from .program import UNREACHABLE, Failed
 
-TIMEOUT_S = 30.0
+TIMEOUT_S, PROBE_S = 30.0, 2.0
 
 
 def call(method: str, path: str, body: dict[str, Any] | None, url: str | None) -> Any:
@@ -21,6 +21,19 @@ def operate(method: str, path: str, body: dict[str, Any] | None, url: str | None
     """An operator's request."""
     chosen = settings.load()
     return _ask(chosen, method, path, body, url, {"X-Admin-API-Key": chosen.admin_api_key or ""})
+
+
+def refusal(base: str, key: str) -> str | None:
+    """Why the server there does not take this key; None where it does, and where nobody answers."""
+    headers = {"X-API-Key": key}
+    try:
+        response = httpx.get(f"{base}/status", headers=headers, timeout=PROBE_S)
+        answer = response.json()
+    except httpx.HTTPError:
+        return None
+    except ValueError:
+        return f"what answers at {base} is no Pointsman"
+    return _told(answer, headers) if response.status_code in (401, 403) else None
 
 
 def _ask(

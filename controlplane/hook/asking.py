@@ -1,12 +1,13 @@
 """Before a call: ask the gate, keep what its report will need, and say what it answered."""
 
-import sys
 from collections.abc import Mapping
 
 from .answer import REWRITE, advised, spoken
+from .budget import Late
 from .client import Client
 from .event import Event, Json, digest, text
 from .session import ADVICE, CALL, LAST, Session
+from .streams import complain
 from .surroundings import facts
 
 
@@ -25,11 +26,12 @@ def ask(event: Event, client: Client, session: Session, environ: Mapping[str, st
         "environment": seen,
     }
     said = client.post("/v1/decisions", question)
+    answer = spoken(said)
     try:
         _remember(event, session, said, seen)
-    except OSError as error:  # the answer still holds, only its report will be missing
-        sys.stderr.write(f"pointsman hook: this call cannot be reported: {error}\n")
-    return spoken(said)
+    except (OSError, Late) as error:  # the answer still holds, only its report will be missing
+        complain(f"this call cannot be reported: {str(error) or 'no time to note it'}")
+    return answer
 
 
 def _follows(event: Event, session: Session) -> bool:

@@ -1,18 +1,13 @@
 """HTTP to the server over one kept connection: the few lines an event needs, without the weight of a library.
 
-Nothing here has a time limit of its own: one alarm ends the whole event (`run.py`).
+Nothing here has a time limit of its own: one alarm ends the whole event (`budget.py`).
 """
 
 import json
-import os
 import socket
-from collections.abc import Mapping
 
 from .event import Json, text
 
-HOST, PORT = "127.0.0.1", 8080
-LOOPBACK = (HOST, "::1", "localhost")
-SETTINGS = "pointsman.toml"
 MAX_LINE, MAX_HEADERS, MAX_BODY = 8192, 100, 4 * 1024 * 1024
 
 
@@ -24,23 +19,8 @@ class Refused(Exception):
     """The server answered, but not with what was asked for."""
 
 
-def server(environ: Mapping[str, str]) -> tuple[str, int, str]:
-    """Where the server listens and the key it wants: POINTSMAN_HOST, _PORT and _API_KEY, else the settings file here.
-
-    Raises:
-      ValueError: the port is no number, or the host is not this machine. Commands are told to no other.
-    """
-    chosen: Json = {"host": HOST, "port": PORT, "api_key": ""}
-    if os.path.exists(SETTINGS):
-        import tomllib  # costs milliseconds, and mostly there is no file
-
-        with open(SETTINGS, "rb") as file:
-            chosen |= tomllib.load(file)
-    host = environ.get("POINTSMAN_HOST") or str(chosen["host"])
-    port = int(environ.get("POINTSMAN_PORT") or str(chosen["port"]))
-    if host not in LOOPBACK:
-        raise ValueError(f"{host} is not this machine; the server listens on loopback only")
-    return host, port, environ.get("POINTSMAN_API_KEY") or str(chosen["api_key"])
+class Stranger(Exception):
+    """What answers is no Pointsman."""
 
 
 class Client:
@@ -62,17 +42,19 @@ class Client:
         Raises:
           Away: nobody is there, or the connection broke.
           Refused: the answer is a problem document.
-          ValueError: it is no answer of ours.
+          Stranger: it is no answer of ours.
         """
         head = (
             f"{method} {path} HTTP/1.1\r\nHost: {self._host}:{self._port}\r\nX-API-Key: {self._key}\r\n"
             f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-        )
+        ).encode("utf-8", "replace")
         try:
-            status, said = self._exchange(head.encode() + body)
+            status, said = self._exchange(head + body)
         except OSError as error:
             why = error.strerror or error
             raise Away(f"no server answers at {self._host}:{self._port} ({why}); going on without") from error
+        except ValueError as error:
+            raise Stranger(f"what answers at {self._host}:{self._port} is no Pointsman ({error})") from error
         if status >= 400:
             raise Refused(f"{method} {path} was refused with {status} {text(said, 'code')}: {text(said, 'detail')}")
         return said
@@ -87,7 +69,7 @@ class Client:
     def _read(self) -> tuple[int, Json]:
         version, _, rest = self._line().partition(" ")
         if not version.startswith("HTTP/1."):
-            raise ValueError("what answers does not speak HTTP")
+            raise ValueError("it does not speak HTTP")
         length = 0
         for _ in range(MAX_HEADERS):
             name, _, value = self._line().partition(":")
@@ -95,13 +77,18 @@ class Client:
                 break
             if name.lower() == "content-length":
                 length = int(value)
-        said = json.loads(self._answers.read(min(length, MAX_BODY)))
-        if not isinstance(said, dict):
-            raise ValueError("what answers is no Pointsman")
-        return int(rest.split(" ")[0]), said
+        return int(rest[:3]), _document(self._answers.read(min(length, MAX_BODY)))
 
     def _line(self) -> str:
         line = self._answers.readline(MAX_LINE)
         if not line:
             raise ConnectionResetError("the server closed the connection")
         return line.decode("latin-1").rstrip("\r\n")
+
+
+def _document(body: bytes) -> Json:
+    """Raises ValueError: it is no JSON object, as all answers of ours are."""
+    said = json.loads(body) if body[:1] == b"{" else None
+    if not isinstance(said, dict):
+        raise ValueError("its answer is no JSON object")
+    return said

@@ -1,6 +1,7 @@
 """Puts `pointsman hook` into an agent's settings file, and takes it out again. All else in the file stays."""
 
 import os
+import re
 import shlex
 import sys
 from collections.abc import Mapping
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from .event import AFTER, AFTER_FAILURE, BEFORE, END
+from .session import home
 from .settings_file import NotWritten, Settings, SettingsFile
 
 __all__ = ["Change", "NotWritten", "install", "settings_path", "uninstall"]
@@ -17,6 +19,7 @@ EVENTS: dict[str, tuple[str, ...]] = {BEFORE: TOOLS, AFTER: TOOLS, AFTER_FAILURE
 TIMEOUT_S = 5  # when the agent gives up waiting; the hook itself gives up long before
 
 Entry = dict[str, Any]
+_RUN = re.compile(r"(?:\bpointsman|-m controlplane)['\"]? hook(?![\w-])")  # anywhere in a command
 
 
 def command() -> str:
@@ -27,11 +30,12 @@ def command() -> str:
 
 
 class Change(NamedTuple):
-    """What became of a settings file."""
+    """What became of a settings file, and what else is good to know."""
 
     file: str
     changed: bool
     said: str
+    notes: tuple[str, ...] = ()
 
 
 def settings_path(file: Path | None, *, user: bool, project: bool, environ: Mapping[str, str] = os.environ) -> Path:
@@ -59,13 +63,13 @@ def install(path: Path, environ: Mapping[str, str] = os.environ) -> Change:
     ours = {event: mine for event, entries in before.get("hooks", {}).items() if (mine := _split(entries)[0])}
     where = f"{', '.join(EVENTS)} in {file.path}"
     if ours == wanted:
-        return Change(str(file.path), False, f"{where} run `{command()}` already.")
+        return Change(str(file.path), False, f"{where} run `{command()}` already.", _wrapped(before))
     if not ours:
         file.keep_original()
     after = _without(before)
     hooks = after.get("hooks", {})
     file.write({**after, "hooks": {**hooks, **{event: [*hooks.get(event, []), *wanted[event]] for event in wanted}}})
-    return Change(str(file.path), True, f"{where} now run `{command()}`.")
+    return Change(str(file.path), True, f"{where} now run `{command()}`.", _wrapped(after))
 
 
 def uninstall(path: Path, environ: Mapping[str, str] = os.environ) -> Change:
@@ -77,10 +81,28 @@ def uninstall(path: Path, environ: Mapping[str, str] = os.environ) -> Change:
     file = SettingsFile(path, environ)
     before = file.settings()
     after = _without(before)
+    notes = _wrapped(after) + _remaining(environ)
     if after == before:
-        return Change(str(file.path), False, f"{file.path} has no hook of Pointsman's.")
+        return Change(str(file.path), False, f"{file.path} has no hook of Pointsman's.", notes)
     file.restore(after)
-    return Change(str(file.path), True, f"The hook is taken out of {file.path}.")
+    return Change(str(file.path), True, f"The hook is taken out of {file.path}.", notes)
+
+
+def _wrapped(settings: Settings) -> tuple[str, ...]:
+    """Handlers that run the hook inside a command of the user's own."""
+    entries = [entry for group in settings.get("hooks", {}).values() for entry in group if isinstance(entry, dict)]
+    handlers = [handler for entry in entries if isinstance(entry.get("hooks"), list) for handler in entry["hooks"]]
+    found = dict.fromkeys(_line(handler) for handler in handlers if not _is_ours(handler))
+    return tuple(
+        f"`{line}` runs the hook too. It is your own, so it stays as it is." for line in found if _RUN.search(line)
+    )
+
+
+def _remaining(environ: Mapping[str, str]) -> tuple[str, ...]:
+    state = os.path.dirname(home(environ))
+    if not os.path.isdir(state):
+        return ()
+    return (f"Notes, and where the server is, stay in {state}: remove it when no agent runs the hook any more.",)
 
 
 def _entry(tool: str) -> Entry:
@@ -115,10 +137,14 @@ def _split(entries: list[Any]) -> tuple[list[Entry], list[Any]]:
 
 
 def _is_ours(handler: object) -> bool:
-    said = handler.get("command") if isinstance(handler, dict) else None
     try:
-        words = shlex.split(said) if isinstance(said, str) else []
+        words = shlex.split(_line(handler))
     except ValueError:  # unbalanced quotes: we write none
         return False
     by_script = len(words) == 2 and os.path.basename(words[0]) == "pointsman" and words[1] == "hook"
     return by_script or words[1:] == ["-m", "controlplane", "hook"]
+
+
+def _line(handler: object) -> str:
+    said = handler.get("command") if isinstance(handler, dict) else None
+    return said if isinstance(said, str) else ""

@@ -1,6 +1,5 @@
 """After a call, and at the end of a session: say what came of it, remember failures, and what solved them."""
 
-import sys
 from collections.abc import Mapping
 
 from .answer import BLOCK, HINT, REWRITE
@@ -9,6 +8,7 @@ from .command import program, solves
 from .event import Event, Json, digest, mapping, text
 from .outcome import Outcome
 from .session import ADVICE, CALL, FAILURE, LAST, Session
+from .streams import complain
 from .surroundings import facts
 
 NOT_RUN: Json = {"executed": False}  # cancels a decision nobody can judge
@@ -35,7 +35,7 @@ class Report:
             try:
                 step()
             except Refused as error:
-                sys.stderr.write(f"pointsman hook: {error}\n")
+                complain(str(error))
 
     def _credit(self) -> None:
         """Report to the decision about this call; there is none if nobody answered."""
@@ -98,7 +98,7 @@ class Report:
 
 
 def end(client: Client, session: Session) -> None:
-    """The session is over: cancel what never ran, say that the task ends, and forget the session.
+    """The session is over: cancel what never ran, say that the task ends, forget it and what else is old.
 
     Raises:
       Away: nobody is there; the session is forgotten all the same.
@@ -109,9 +109,10 @@ def end(client: Client, session: Session) -> None:
                 try:
                     client.post("/v1/feedback", {"trace_id": trace_id, "outcome": outcome})
                 except Refused as error:
-                    sys.stderr.write(f"pointsman hook: {error}\n")
+                    complain(str(error))
     finally:
         session.forget()
+        session.forget_old()
 
 
 def _last_words(agent: Session) -> dict[str, Json]:

@@ -3,48 +3,40 @@
 The agent reads exit code 0 without output as "no opinion", so that is what every failure becomes.
 """
 
-import json
 import os
-import signal
-import sys
-import time
 
-from .client import Away, Client, Refused, server
+from . import budget, streams
+from .client import Away, Client, Refused, Stranger
 from .event import AFTER, AFTER_FAILURE, BEFORE, END, Event, Json
+from .server import Nowhere, server
 from .session import Session, home
 
-DEADLINE_S = 0.135  # for all of an event, what starting took included; ending takes its part of 150 ms too
-LEAST_S = 0.05  # but a slow start leaves the server this much
 
-
-class Late(Exception):
-    """The time for this event is over."""
-
-
-def run(deadline_s: float = DEADLINE_S) -> None:
+def run(asking_s: float = budget.ASKING_S) -> None:
     """Take one event from standard input and answer it."""
     os.umask(0o077)
     answer = None
     try:
-        answer = _in_time(max(LEAST_S, deadline_s - time.process_time()))
-    except Exception as error:
-        sys.stderr.write(f"pointsman hook: {_said(error)}\n")
+        answer = _in_time(asking_s)
+    except (Exception, KeyboardInterrupt) as error:
+        streams.complain(_said(error))
     if answer is not None:
-        sys.stdout.write(json.dumps(answer) + "\n")
+        streams.answer(answer)
 
 
-def _in_time(limit_s: float) -> Json | None:
+def _in_time(asking_s: float) -> Json | None:
     """What to print. The alarm is off before anything is said, so that it can end nothing but the event's work.
 
     Raises:
       Late: the limit was reached.
     """
-    signal.signal(signal.SIGALRM, _late)
-    signal.setitimer(signal.ITIMER_REAL, limit_s)
     try:
-        return _handle(Event.read(_told()))
+        budget.alarm(max(budget.READING_S, asking_s - budget.age_s()))
+        event = Event.read(streams.told())
+        budget.allow(asking_s if event.name == BEFORE else max(asking_s, budget.REPORTING_S))
+        return _handle(event)
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        budget.off()
 
 
 def _handle(event: Event) -> Json | None:
@@ -65,20 +57,11 @@ def _handle(event: Event) -> Json | None:
     return None
 
 
-def _told() -> bytes:
-    with open(0, "rb", closefd=False) as agent:
-        return agent.read()
-
-
-def _late(*_: object) -> None:
-    raise Late
-
-
-def _said(error: Exception) -> str:
+def _said(error: BaseException) -> str:
     match error:
-        case Late():
-            return "no answer in time; going on without"
-        case Away() | Refused():
+        case budget.Late():
+            return str(error) or "no answer in time; going on without"
+        case Away() | Refused() | Stranger() | Nowhere():
             return str(error)
         case _:
             return f"{type(error).__name__}: {error}"

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 
 from .event import ALONE, Json, digest
+from .private_file import replace
 
 # Kinds of notes: a call that was answered and not told of yet; advice somebody may still follow; a failure that
 # may still be solved; the newest decision.
@@ -17,6 +18,7 @@ CALL, ADVICE, FAILURE, LAST = "call", "advice", "failure", "last"
 MOST = {CALL: 64, ADVICE: 16, FAILURE: 8, LAST: 1}  # notes of a kind; older ones give way
 
 KEPT_S = 2 * 24 * 3600.0  # sessions nobody ended are forgotten after this time
+FEW = 8  # of them are looked at while an agent waits for its answer
 MAX_NAME = 80
 
 
@@ -37,11 +39,7 @@ class Session:
     def keep(self, kind: str, name: str, note: Json) -> None:
         """Write a note, over an older one of this name; one too many pushes out the oldest."""
         self._make_folders()
-        path = self._path(kind, name)
-        begun = f"{path}.{os.getpid()}"
-        with open(begun, "w", encoding="utf-8") as file:
-            json.dump(note, file)
-        os.replace(begun, path)
+        replace(self._path(kind, name), json.dumps(note))
         for oldest in self._newest_first(kind)[MOST[kind] :]:
             _gone(os.unlink, self._path(kind, oldest))
 
@@ -77,6 +75,10 @@ class Session:
         """Remove all notes of the session, whoever's they are."""
         _remove(self._session)
 
+    def forget_old(self) -> None:
+        """Remove the sessions nobody ended."""
+        _forget_old(self._root, _listed(self._root))
+
     def _newest_first(self, kind: str) -> list[str]:
         files = (name.split(".") for name in _listed(self._folder))
         names = [parts[1] for parts in files if len(parts) == 3 and parts[0] == kind]
@@ -88,7 +90,7 @@ class Session:
     def _make_folders(self) -> None:
         if not os.path.isdir(self._folder):
             if not os.path.isdir(self._session):
-                _forget_old(self._root)
+                _forget_old(self._root, _a_few(_listed(self._root)))
             os.makedirs(self._folder, exist_ok=True)
 
 
@@ -121,8 +123,14 @@ def _listed(folder: str) -> list[str]:
         return []
 
 
-def _forget_old(root: str) -> None:
-    for session in (os.path.join(root, name) for name in _listed(root)):
+def _a_few(names: list[str]) -> list[str]:
+    """Others each time, so that agents which never end a session do not fill the folder."""
+    first = os.getpid() % max(1, len(names))
+    return [*names[first:], *names[:first]][:FEW]
+
+
+def _forget_old(root: str, names: list[str]) -> None:
+    for session in (os.path.join(root, name) for name in names):
         folders = (session, *(os.path.join(session, agent) for agent in _listed(session)))
         if max(_written(folder) for folder in folders) < time.time() - KEPT_S:
             _remove(session)

@@ -1,4 +1,7 @@
-"""An agent's settings: a JSON file that others write too. Read whole, replaced whole, and given back as it was."""
+"""An agent's settings: a JSON file that others write too. Read whole, replaced whole, and given back as it was.
+
+It may hold secrets, so what is kept of it is for its owner alone.
+"""
 
 import json
 import os
@@ -8,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from .event import digest
+from .private_file import OWNERS_FILE, make_folder, replace
 from .session import home
 
 Settings = dict[str, Any]
 INDENT = "  "
+BYTE_ORDER_MARK = "\ufeff"  # some editors begin a file with it
 _INDENTED = re.compile(r'^([ \t]+)"', re.MULTILINE)
 
 
@@ -29,6 +34,8 @@ class SettingsFile:
     def __init__(self, path: Path, environ: Mapping[str, str]) -> None:
         self.path = Path(os.path.realpath(path))  # a link stays one: what it leads to is written
         self._original = Path(home(environ)).with_name("hook-settings") / f"{digest(str(self.path))}.json"
+        if self.path.is_symlink():
+            raise NotWritten(f"{path} is a link that leads round in a circle; mend it first")
         try:
             self._text = self.path.read_bytes().decode() if self.path.exists() else None
         except (OSError, UnicodeDecodeError) as error:
@@ -50,19 +57,31 @@ class SettingsFile:
         return dict(said)
 
     def write(self, settings: Settings) -> None:
-        """Replace the file, indented as it was.
+        """Replace the file, indented as it was, with its line ends and its byte order mark.
 
         Raises:
           NotWritten: it cannot be written.
         """
-        found = _INDENTED.search(self._text or "")
+        before = self._text or ""
+        found = _INDENTED.search(before)
         text = json.dumps(settings, indent=found[1] if found else INDENT, ensure_ascii=False)
-        ends_open = bool(self._text) and not str(self._text).endswith("\n")
-        self._replace(self.path, text if ends_open else f"{text}\n")
+        text = text if before and not before.endswith("\n") else f"{text}\n"
+        text = text.replace("\n", "\r\n") if "\r\n" in before else text
+        self._write(f"{BYTE_ORDER_MARK}{text}" if before.startswith(BYTE_ORDER_MARK) else text)
 
     def keep_original(self) -> None:
-        """Remember what the file is now, and whether its folder is there."""
-        self._replace(self._original, json.dumps({"text": self._text, "folder": self.path.parent.exists()}))
+        """Remember what the file is now, and whether its folder is there.
+
+        Raises:
+          NotWritten: it cannot be.
+        """
+        kept = json.dumps({"text": self._text, "folder": self.path.parent.exists()})
+        try:
+            for folder in (self._original.parent.parent, self._original.parent):
+                make_folder(str(folder))
+            replace(str(self._original), kept)
+        except OSError as error:
+            raise NotWritten(f"{self._original} cannot be written: {error.strerror}") from error
 
     def restore(self, settings: Settings) -> None:
         """Write settings; where they say what the file said before the hook came, give it back byte for byte.
@@ -74,7 +93,7 @@ class SettingsFile:
         if before is None or _meant(settings) != _meant(_parsed(before["text"])):
             self.write(settings)
         elif before["text"] is not None:
-            self._replace(self.path, before["text"])
+            self._write(before["text"])
         else:
             self._remove(and_folder=not before["folder"])
         self._original.unlink(missing_ok=True)
@@ -84,20 +103,19 @@ class SettingsFile:
         if and_folder and not any(self.path.parent.iterdir()):
             self.path.parent.rmdir()
 
-    def _replace(self, path: Path, text: str) -> None:
-        begun = path.with_name(f".{path.name}.{os.getpid()}")
+    def _write(self, text: str) -> None:
+        """A file that is there keeps its rights."""
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            begun.write_text(text, "utf-8", newline="")
-            if path.exists():
-                begun.chmod(path.stat().st_mode & 0o777)
-            begun.replace(path)
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            mode = self.path.stat().st_mode & 0o777 if self.path.exists() else OWNERS_FILE
+            replace(str(self.path), text, mode)
         except OSError as error:
-            raise NotWritten(f"{path} cannot be written: {error.strerror}") from error
+            raise NotWritten(f"{self.path} cannot be written: {error.strerror}") from error
 
 
 def _parsed(text: str | None) -> Any:
-    return json.loads(text) if text and text.strip() else {}
+    said = (text or "").removeprefix(BYTE_ORDER_MARK)
+    return json.loads(said) if said.strip() else {}
 
 
 def _meant(settings: Settings) -> Settings:

@@ -10,8 +10,8 @@ from typing import Any
 
 from .conftest import PATIENCE_S, Process, environment
 
-# The product's own entry, but for its deadline: a busy test machine is no slow server.
-PATIENT = [sys.executable, "-c", f"from controlplane.hook.run import run; run(deadline_s={PATIENCE_S})"]
+# The product's own entry, but for its time limit: a busy test machine is no slow server.
+PATIENT = [sys.executable, "-c", f"from controlplane.hook.run import run; run(asking_s={PATIENCE_S})"]
 AS_SHIPPED = [sys.executable, "-m", "controlplane", "hook"]
 Json = dict[str, Any]
 
@@ -60,7 +60,7 @@ class Agent:
         return cls(project, session, int(server.url.rsplit(":", 1)[1]), state)
 
     def without_port(self) -> None:
-        """Leave it to the settings file where the server is."""
+        """Leave it to what an installation noted where the server is."""
         del self._environment["POINTSMAN_PORT"]
 
     def start(self, told: str) -> "subprocess.Popen[str]":

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from .conftest import PATIENCE_S, environment
+from .hooked import PATIENT
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -114,9 +115,27 @@ def test_the_hook_sends_the_key(keyed: Keyed, tmp_path: Path) -> None:
             "XDG_STATE_HOME": str(tmp_path),
         }
         done = subprocess.run(
-            [sys.executable, "-m", "controlplane", "hook"],
+            PATIENT,
             input=event, capture_output=True, text=True, env={**os.environ, **where}, cwd=tmp_path, check=True,
         )  # fmt: skip
         assert done.stdout == ""
         assert said in done.stderr
         assert bool(done.stderr) == bool(said)
+
+
+def test_installing_the_hook_says_whether_the_server_takes_the_key(keyed: Keyed, cli: Cli, tmp_path: Path) -> None:
+    """The hook then sends it without any variable."""
+    places = {"POINTSMAN_PORT": keyed.url.rsplit(":", 1)[1], "XDG_STATE_HOME": str(tmp_path / "state")}
+    for key, said in (
+        ("", "Warning: the server wants a key: set POINTSMAN_API_KEY"),
+        ("pm_live_no_such", "Warning: "),
+        (keyed.tenant, ""),
+    ):
+        done = cli("hook", "install", POINTSMAN_API_KEY=key, **places)
+        assert (done.returncode, "Warning" in done.stdout) == (0, bool(said)), done.stderr
+        assert f"The hook asks {keyed.url}." in done.stdout
+        assert said in done.stdout
+    event = '{"session_id": "s", "hook_event_name": "PreToolUse", "tool_name": "Bash", "tool_input": {"command": "ls"}}'
+    where = environment(tmp_path, XDG_STATE_HOME=places["XDG_STATE_HOME"])
+    done = subprocess.run(PATIENT, input=event, capture_output=True, text=True, env=where, cwd="/", check=True)
+    assert (done.stdout, done.stderr) == ("", "")

@@ -105,4 +105,5 @@ def test_environment_is_read_in_one_place() -> None:
         "controlplane.demo.world",  # runs real commands with the caller's PATH
         "controlplane.hook.run",  # a program of its own, started by an agent
         "controlplane.hook.registration",  # where an agent keeps its settings
+        "controlplane.hook.server",  # where the server is, for the hook alone
     }

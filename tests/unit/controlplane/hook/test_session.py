@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from controlplane.hook.session import ADVICE, CALL, FAILURE, KEPT_S, MOST, Session, home
+from controlplane.hook.session import ADVICE, CALL, FAILURE, FEW, KEPT_S, MOST, Session, home
 
 
 @pytest.fixture
@@ -93,15 +93,33 @@ def test_a_damaged_note_is_none(session: Session, tmp_path: Path) -> None:
     assert session.take(CALL, "c") is None
 
 
-def test_sessions_nobody_ended_are_forgotten_when_a_new_one_begins(tmp_path: Path) -> None:
+def abandon(root: Path, name: str) -> None:
+    """A session of long ago."""
+    Session(str(root), name).keep(CALL, "c", {})
     long_ago = time.time() - KEPT_S - 60
-    for name in ("old", "idle"):
-        Session(str(tmp_path), name).keep(CALL, "c", {})
-        for folder in (tmp_path / name, tmp_path / name / "main"):
-            os.utime(folder, (long_ago, long_ago))
+    for folder in (root / name, root / name / "main"):
+        os.utime(folder, (long_ago, long_ago))
+
+
+def test_sessions_nobody_ended_are_forgotten_when_one_ends(tmp_path: Path) -> None:
+    ending = Session(str(tmp_path), "ending")
+    ending.keep(CALL, "c", {})
+    for i in range(FEW * 3):
+        abandon(tmp_path, f"old{i}")
+    abandon(tmp_path, "idle")
     os.utime(tmp_path / "idle" / "main")  # something was noted there lately
-    Session(str(tmp_path), "new").keep(CALL, "c", {})
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["idle", "new"]
+    ending.forget_old()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["ending", "idle"]
+
+
+def test_a_call_that_begins_a_session_looks_at_a_few_old_ones(tmp_path: Path) -> None:
+    """Its agent waits; and where no session is ever ended, they still do not become more and more."""
+    for i in range(FEW * 3):
+        (tmp_path / f"old{i}").mkdir()
+        os.utime(tmp_path / f"old{i}", (1, 1))
+    for i, left in enumerate((FEW * 2, FEW + 1)):
+        Session(str(tmp_path), f"new{i}").keep(CALL, "c", {})
+        assert left - i <= len(list(tmp_path.glob("old*"))) <= left  # of the second few, one may be the first session
 
 
 def test_state_lies_where_the_user_keeps_state(tmp_path: Path) -> None:
