@@ -214,12 +214,12 @@ def test_a_check_that_finds_something_is_no_failure(lenient: Process, agents: Ag
 
 def test_a_command_that_works_again_unchanged_leaves_no_lesson(lenient: Process, agents: Agents) -> None:
     agent = agents(lenient, "unchanged")
-    agent.before("cargo build")
-    agent.failed("cargo build", "Exit code 101\nerror: could not compile `shop`")
-    agent.before("cargo build")
-    agent.worked("cargo build")
-    agent.before("cargo build --release")
-    agent.worked("cargo build --release")
+    agent.before("docker build .")
+    agent.failed("docker build .", "Exit code 1\nERROR: failed to solve")
+    agent.before("docker build .")
+    agent.worked("docker build .")
+    agent.before("docker build . --pull")
+    agent.worked("docker build . --pull")
     assert [episode["resolution"] for episode in episodes(lenient, agent)] == [""]
     assert not [note for note in agent.notes() if "program" in note]
 
@@ -263,6 +263,13 @@ def test_a_call_nobody_was_asked_about_is_still_learnt_from(lenient: Process, ag
     failure, lesson = episodes(lenient, agent)
     assert (failure["trace_id"], lesson["trace_id"]) == (None, None)
     assert lesson["resolution"] == "rsync --chmod=D755 site host:"
+
+
+def test_output_that_was_cut_inside_a_character_still_teaches(lenient: Process, agents: Agents) -> None:
+    agent = agents(lenient, "cut")
+    agent.before("flake \ud83d")
+    assert agent.failed("flake \ud83d", "Exit code 3\nno such option \ud83d").errors == ""
+    assert [episode["error_trace"] for episode in episodes(lenient, agent)] == ["no such option \ufffd"]
 
 
 def test_state_is_private_and_holds_no_command_and_no_output(lenient: Process, agents: Agents) -> None:
