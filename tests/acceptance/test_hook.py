@@ -255,6 +255,21 @@ def test_calls_side_by_side_are_each_answered_and_reported(lenient: Process, age
     assert len(agent.notes()) == 1  # the newest decision
 
 
+def test_a_hint_tells_a_session_nothing_it_saw_itself(lenient: Process, agents: Agents) -> None:
+    """Another session is told."""
+    agent, other = agents(lenient, "seen"), agents(lenient, "unseen")
+    agent.before("ansible-playbook site.yml")
+    agent.failed("ansible-playbook site.yml", "Exit code 4\nfatal: host unreachable")
+    assert agent.before("ansible-playbook site.yml").output == {}
+    assert "host unreachable" in other.before("ansible-playbook site.yml").text
+    assert [decision["heads"][0]["action"] for decision in decisions(lenient, agent, other)] == [
+        "PROCEED",
+        "HINT",
+        "HINT",
+    ]
+    agent.worked("ansible-playbook site.yml")  # reported like any call
+
+
 def test_a_call_nobody_was_asked_about_is_still_learnt_from(lenient: Process, agents: Agents) -> None:
     agent = agents(lenient, "unasked")
     agent.failed("rsync site host:", "Exit code 23\nrsync: some files could not be transferred")
