@@ -5,6 +5,7 @@ reads the reason, and tells the agent, which does not. BLOCK denies, and the age
 """
 
 import json
+from collections.abc import Collection
 
 from .event import BEFORE, Json, mapping, objects, text
 
@@ -47,6 +48,20 @@ def _words(said: Json) -> str:
 def _quoted(sentence: str) -> str:
     words = " ".join(sentence.split())
     return json.dumps(words if len(words) <= MAX_SENTENCE else f"{words[:MAX_SENTENCE]}...", ensure_ascii=False)
+
+
+def is_news(said: Json, known: Collection[str]) -> bool:
+    """Whether a HINT says anything: what to do instead, or what went wrong, unless the session saw that itself.
+
+    Args:
+      said: The gate's answer.
+      known: Ids of the failures of this session.
+    """
+    if text(said, "action") != HINT or advised(said)[0]:
+        return True
+    nearest = next(iter(objects(said, "supporting_episodes")), {})
+    cause = text(said, "reflection", "root_cause").strip()
+    return cause not in ("", "unknown") and str(nearest.get("episode_id")) not in known
 
 
 def advised(said: Json) -> tuple[str, object]:

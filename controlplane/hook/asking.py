@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 
-from .answer import REWRITE, advised, spoken
+from .answer import REWRITE, advised, is_news, spoken
 from .budget import Late
 from .client import Client
 from .event import Event, Json, digest, text
-from .session import ADVICE, CALL, LAST, Session
+from .session import ADVICE, CALL, FAILURE, LAST, Session
 from .streams import complain
 from .surroundings import facts
 
@@ -26,7 +26,7 @@ def ask(event: Event, client: Client, session: Session, environ: Mapping[str, st
         "environment": seen,
     }
     said = client.post("/v1/decisions", question)
-    answer = spoken(said)
+    answer = spoken(said) if is_news(said, {name for name, _ in session.notes(FAILURE)}) else None
     try:
         _remember(event, session, said, seen)
     except (OSError, Late) as error:  # the answer still holds, only its report will be missing

@@ -7,12 +7,27 @@ import re
 import shlex
 from collections.abc import Sequence
 
-# Programs whose exit code 1 is their answer: the check ran, and it found something.
+# Checks, and the exit codes that are their answer: they ran, and they found something.
 CHECKS = {
-    "[", "black", "cmp", "diff", "eslint", "flake8", "grep", "jest", "mypy", "prettier", "pytest", "rg",
-    "ruff", "shellcheck", "test", "vitest",
+    **dict.fromkeys((
+        "[", "black", "cmp", "diff", "eslint", "flake8", "grep", "jest", "mypy", "prettier", "pytest", "rg", "ruff",
+        "shellcheck", "test", "tox", "unittest", "vitest",
+    ), (1,)),
+    "tsc": (1, 2),
+    "ctest": (8,),
 }  # fmt: skip
-FOUND = "exit code 1"
+# The same for what is run through something else. Its code does not tell a check that failed from one that never ran.
+LAUNCHED = {
+    **dict.fromkeys(("cargo build", "cargo check", "cargo clippy", "cargo test"), (101,)),
+    **dict.fromkeys(("go test", "go vet"), (1,)),
+    **{f"{tool} {errand}": (1,) for tool in ("npm", "pnpm", "yarn") for errand in ("test", "run test", "run lint")},
+}
+_NEVER_RAN = re.compile(
+    r"missing script|no_script|no test specified|command \S+ not found|no such .{0,3}command"
+    r"|could not find .{0,3}cargo\.toml|no matching package"
+    r"|linker .{1,40} not found|no required module|go\.mod file not found|cannot find main module",
+    re.IGNORECASE,
+)
 # What a repair must not bring in: it would teach to force.
 FORCING = {"sudo", "doas", "rm", "-f", "-rf", "-fr", "--hard", "--no-verify", "--privileged"}
 ALIKE = 0.75
@@ -21,8 +36,9 @@ MAX_COMMAND = 1000  # longer ones are scripts: nothing is concluded from how the
 _WRAPPERS = {"sudo", "doas", "env", "time", "nohup", "command", "exec", "npx", "uv", "poetry", "pipenv", "run"}
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
 _QUIET = re.compile(r"\s*(?:\d?>&\d|&?\d?>{1,2}\s*/dev/null)")
+_EXIT_CODE = re.compile(r"\s*exit code (\d+)[ \t]*(?:\r?\n|$)", re.IGNORECASE)
 _MISSING = re.compile(
-    r"not found|no such|no module|no matching|did not match|unknown|cannot find|can't find|could not find"
+    r"not found|missing|no such|no module|no matching|did not match|unknown|cannot find|can't find|could not find"
     r"|does not exist|doesn't exist|not a |unrecogni[sz]ed|invalid choice",
     re.IGNORECASE,
 )
@@ -34,11 +50,11 @@ def program(command: str) -> str:
     >>> program("cd src && FOO=1 /usr/bin/git push")
     'git'
     """
-    return next((name for name in _programs(command) if name != "cd"), "")
+    return next((name for name, _ in _calls(command) if name != "cd"), "")
 
 
-def _programs(command: str) -> list[str]:
-    """Every program of a line, in order, whatever stands between them."""
+def _calls(command: str) -> list[tuple[str, list[str]]]:
+    """Every (program, its arguments) of a line, in order, whatever stands between them."""
     parts: list[list[str]] = [[]]
     quoted = "'" in command or '"' in command
     for word in _words(command if quoted else command.replace("\n", " ; ")):
@@ -46,7 +62,7 @@ def _programs(command: str) -> list[str]:
             parts.append([])
         else:
             parts[-1].append(word)
-    return [_split(part)[0] for part in parts if part]
+    return [_split(part) for part in parts if part]
 
 
 def _words(command: str) -> list[str]:
@@ -79,8 +95,16 @@ def is_finding(command: str, error: str) -> bool:
     >>> is_finding("cd api && python -m pytest -q", "Exit code 1\\n1 failed")
     True
     """
-    code = error.strip().partition("\n")[0].strip().lower()
-    return code == FOUND and any(name in CHECKS for name in _programs(command))
+    found = _EXIT_CODE.match(error)
+    return found is not None and any(int(found[1]) in _findings(call, error) for call in _calls(command))
+
+
+def _findings(call: tuple[str, list[str]], error: str) -> tuple[int, ...]:
+    """The exit codes with which this call says that it found something."""
+    name, arguments = call
+    errand = [word for word in arguments if not word.startswith(("-", "+"))]
+    launched = LAUNCHED.get(" ".join([name, *errand[:1]])) or LAUNCHED.get(" ".join([name, *errand[:2]])) or ()
+    return CHECKS.get(name) or (() if _NEVER_RAN.search(error) else launched)
 
 
 def solves(later: str, failed: str, error: str) -> bool:

@@ -8,7 +8,6 @@ BEFORE, AFTER, AFTER_FAILURE, END = "PreToolUse", "PostToolUse", "PostToolUseFai
 ALONE = "main"  # the agent that is nobody's subagent
 MAX_PLANNED = 8192  # characters of a plan, as the server takes them
 MAX_VALUE = 120  # characters of one argument of a tool that is no shell
-SECRETS = ("token", "secret", "passw", "apikey", "api_key", "authorization", "credential")  # names of such arguments
 
 
 class Event:
@@ -67,22 +66,27 @@ class Event:
 
 
 def _arguments(given: Json) -> list[str]:
-    return [f"{name}={_shown(name, value)}" for name, value in sorted(given.items())]
+    from .masking import masked  # only tools that are no shell have arguments
+
+    return [f"{_readable(name)}={_shown(masked(value, name))}" for name, value in sorted(given.items())]
 
 
-def _shown(name: str, value: object) -> str:
-    if any(secret in name.lower() for secret in SECRETS):
-        return "***"
-    plain = isinstance(value, str) and value and all(sign.isalnum() or sign in "_./:@-" for sign in value)
-    shown = str(value) if plain else json.dumps(value, ensure_ascii=False, sort_keys=True)
+def _shown(value: object) -> str:
+    plain = isinstance(value, str) and value and all(sign.isalnum() or sign in "_./:@-*" for sign in value)
+    shown = _readable(str(value) if plain else json.dumps(value, ensure_ascii=False, sort_keys=True))
     return shown if len(shown) <= MAX_VALUE else json.dumps(f"{shown[:MAX_VALUE]}...", ensure_ascii=False)
+
+
+def _readable(said: str) -> str:
+    """Without halves of characters, which JSON can hold and nobody else: output that was cut may end in one."""
+    return said if said.isascii() else said.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def text(of: object, *path: str) -> str:
     """The text at a path of nested objects; '' where there is none."""
     for name in path:
         of = of.get(name) if isinstance(of, dict) else None
-    return of if isinstance(of, str) else ""
+    return _readable(of) if isinstance(of, str) else ""
 
 
 def mapping(of: Json, name: str) -> Json:

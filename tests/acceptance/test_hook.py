@@ -214,12 +214,12 @@ def test_a_check_that_finds_something_is_no_failure(lenient: Process, agents: Ag
 
 def test_a_command_that_works_again_unchanged_leaves_no_lesson(lenient: Process, agents: Agents) -> None:
     agent = agents(lenient, "unchanged")
-    agent.before("cargo build")
-    agent.failed("cargo build", "Exit code 101\nerror: could not compile `shop`")
-    agent.before("cargo build")
-    agent.worked("cargo build")
-    agent.before("cargo build --release")
-    agent.worked("cargo build --release")
+    agent.before("docker build .")
+    agent.failed("docker build .", "Exit code 1\nERROR: failed to solve")
+    agent.before("docker build .")
+    agent.worked("docker build .")
+    agent.before("docker build . --pull")
+    agent.worked("docker build . --pull")
     assert [episode["resolution"] for episode in episodes(lenient, agent)] == [""]
     assert not [note for note in agent.notes() if "program" in note]
 
@@ -255,6 +255,21 @@ def test_calls_side_by_side_are_each_answered_and_reported(lenient: Process, age
     assert len(agent.notes()) == 1  # the newest decision
 
 
+def test_a_hint_tells_a_session_nothing_it_saw_itself(lenient: Process, agents: Agents) -> None:
+    """Another session is told."""
+    agent, other = agents(lenient, "seen"), agents(lenient, "unseen")
+    agent.before("ansible-playbook site.yml")
+    agent.failed("ansible-playbook site.yml", "Exit code 4\nfatal: host unreachable")
+    assert agent.before("ansible-playbook site.yml").output == {}
+    assert "host unreachable" in other.before("ansible-playbook site.yml").text
+    assert [decision["heads"][0]["action"] for decision in decisions(lenient, agent, other)] == [
+        "PROCEED",
+        "HINT",
+        "HINT",
+    ]
+    agent.worked("ansible-playbook site.yml")  # reported like any call
+
+
 def test_a_call_nobody_was_asked_about_is_still_learnt_from(lenient: Process, agents: Agents) -> None:
     agent = agents(lenient, "unasked")
     agent.failed("rsync site host:", "Exit code 23\nrsync: some files could not be transferred")
@@ -263,6 +278,13 @@ def test_a_call_nobody_was_asked_about_is_still_learnt_from(lenient: Process, ag
     failure, lesson = episodes(lenient, agent)
     assert (failure["trace_id"], lesson["trace_id"]) == (None, None)
     assert lesson["resolution"] == "rsync --chmod=D755 site host:"
+
+
+def test_output_that_was_cut_inside_a_character_still_teaches(lenient: Process, agents: Agents) -> None:
+    agent = agents(lenient, "cut")
+    agent.before("flake \ud83d")
+    assert agent.failed("flake \ud83d", "Exit code 3\nno such option \ud83d").errors == ""
+    assert [episode["error_trace"] for episode in episodes(lenient, agent)] == ["no such option \ufffd"]
 
 
 def test_state_is_private_and_holds_no_command_and_no_output(lenient: Process, agents: Agents) -> None:

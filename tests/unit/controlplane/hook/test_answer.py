@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from controlplane.hook.answer import advised, spoken
+from controlplane.hook.answer import advised, is_news, spoken
 
 FIX = "git push --set-upstream origin HEAD"
 SAID: dict[str, Any] = {  # what docs/api.md shows of a gate's answer, as far as it is read
@@ -55,6 +55,27 @@ def test_block_denies_with_the_reason_and_the_fix() -> None:
     assert said["permissionDecision"] == "deny"
     assert FIX in said["permissionDecisionReason"]
     assert set(said) == {"hookEventName", "permissionDecision", "permissionDecisionReason"}
+
+
+@pytest.mark.parametrize(
+    ("changed", "known", "news"),
+    [
+        ({"reflection": {"root_cause": "no upstream"}}, set(), True),
+        ({"reflection": {"root_cause": "no upstream"}}, {"8"}, True),  # of this session, but not what is quoted
+        ({"reflection": {"root_cause": "no upstream"}}, {"5"}, False),
+        ({"reflection": {"root_cause": "no upstream", "resolution": FIX}}, {"5"}, True),
+        ({"reflection": {"root_cause": "no upstream"}, "suggested_action": FIX}, {"5"}, True),
+        ({"reflection": {"root_cause": "unknown"}}, set(), False),
+        ({"reflection": {"root_cause": " "}}, set(), False),
+        ({"reflection": {}}, set(), False),
+        ({"reflection": {}, "action": "BLOCK"}, {"5"}, True),
+        ({"reflection": {"root_cause": "no upstream"}, "supporting_episodes": []}, {"5"}, True),
+    ],
+)
+def test_a_hint_without_a_fix_is_said_if_the_session_does_not_know_it_yet(
+    changed: dict[str, Any], known: set[str], news: bool
+) -> None:
+    assert is_news({**SAID, "action": "HINT", **changed}, known) is news
 
 
 def test_remembered_text_cannot_leave_its_quotation_marks() -> None:

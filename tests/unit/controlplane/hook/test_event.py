@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from controlplane.hook.event import MAX_PLANNED, Event
+from controlplane.hook.event import MAX_PLANNED, Event, text
 
 from .conftest import RECORDED
 
@@ -38,6 +38,27 @@ def test_another_tool_is_told_by_name_and_arguments_in_one_order_without_secrets
     assert event.goal == "github create issue"
     turned = recorded("before_mcp", tool_input=dict(reversed(event.input.items())))
     assert turned.planned == told
+
+
+def test_secrets_stay_out_of_the_plan_however_deep_they_stand(recorded: Recorded) -> None:
+    given = {
+        "url": "https://ann:pw@acme.org/?key=1",
+        "request": {"headers": {"Cookie": "id=7"}, "note": "Bearer abcdefg"},
+    }
+    assert recorded("before_mcp", tool_input=given).planned == (
+        'mcp__github__create_issue request={"headers": {"Cookie": "***"}, "note": "Bearer ***"}'
+        ' url="https://***@acme.org/?key=***"'
+    )
+
+
+def test_half_a_character_is_replaced_where_it_is_read(recorded: Recorded) -> None:
+    """Output is cut somewhere, and a lesson must not be lost for it."""
+    half, whole = "cut here \ud83d", "smile \U0001f600"
+    assert recorded("before_bash", tool_input={"command": half}).planned == "cut here \ufffd"
+    assert text({"error": half}, "error") == "cut here \ufffd"
+    assert text({"error": whole}, "error") == whole
+    for given in ({"body": half}, {half: "x"}, {"body": [half]}):
+        recorded("before_mcp", tool_input=given).planned.encode()
 
 
 def test_long_arguments_are_cut_and_the_plan_is_bounded(recorded: Recorded) -> None:

@@ -62,8 +62,7 @@ def test_settings_keep_their_rights_and_new_ones_are_their_owners(tmp_path: Path
     assert rights(shared) == 0o664
 
 
-def test_a_file_has_its_rights_before_its_content(tmp_path: Path) -> None:
-    """Who opens the folder at the worst moment finds nothing to read: even a reader that polls never sees more."""
+def test_what_was_stopped_in_the_middle_or_left_there_is_read_by_nobody(tmp_path: Path) -> None:
     path = tmp_path / "kept.json"
     with pytest.raises(UnicodeEncodeError):  # stopped in the middle of writing
         private_file.replace(str(path), "hunter2\ud800")

@@ -1,0 +1,56 @@
+"""Takes secrets out of the arguments of a tool before anybody is told them: by name, by form, wherever they stand.
+
+Rather too much than too little: a masked word makes two plans alike, a secret that is told cannot be taken back.
+"""
+
+import re
+
+MASK = "***"
+MOST = 2000  # characters that are read of one text; more is not told anyway
+
+# A name holds one of these, whatever joins its words; `auth` counts as a word or at the end (`oauth`, not `author`).
+_NAMES = (
+    r"token|secret|passw|passphrase|pwd|api[-_. ]?key|access[-_. ]?key|private[-_. ]?key|authorization|bearer|cookie"
+    r"|credential|auth(?![a-z])"
+)
+_SECRET_NAME = re.compile(_NAMES, re.IGNORECASE)
+_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")  # authHeader is two words
+
+_ADDRESS = re.compile(r"\b[a-z][a-z0-9+.-]*://[^\s\"'<>]+", re.IGNORECASE)
+_USER = re.compile(r"(?<=://)[^/?#]*@")
+_QUERY = re.compile(r"([?&;#][^=&;#]*)=[^&;#]*")
+_FORMS = (  # (what a secret looks like inside a text, what is left of it)
+    (re.compile(r"\b(bearer|basic)\s+[\w.~+/=-]{6,}", re.IGNORECASE), rf"\1 {MASK}"),
+    (re.compile(rf"(\b[\w.-]*(?:{_NAMES})[\w.-]*[\"']?\s*[:=]\s*)(?:\"[^\"]*\"?|'[^']*'?|[^\s,;&\"']+)", re.IGNORECASE),
+     rf"\1{MASK}"),
+    (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*-----|$)", re.DOTALL), MASK),
+    (re.compile(r"\b(?:gh[a-z]_\w{16,}|github_pat_\w+|xox[a-z]-[\w-]+|sk-[\w-]{16,}|pm_(?:live|admin)_\w+"
+                r"|AKIA[0-9A-Z]{12,}|eyJ[\w-]+\.[\w-]+\.[\w-]*)"), MASK),
+)  # fmt: skip
+
+
+def masked(value: object, name: str = "") -> object:
+    """The value without secrets, at any depth.
+
+    >>> masked({"user": "ann", "headers": {"X-Auth": "hunter2"}, "url": "https://ann:pw@acme.org/?key=1"})
+    {'user': 'ann', 'headers': {'X-Auth': '***'}, 'url': 'https://***@acme.org/?key=***'}
+    """
+    if _SECRET_NAME.search(_HUMP.sub("_", name)):
+        return MASK
+    if isinstance(value, dict):
+        return {key: masked(item, str(key)) for key, item in value.items()}
+    if isinstance(value, list):
+        return [masked(item) for item in value]
+    return _without_secrets(value[:MOST]) if isinstance(value, str) else value
+
+
+def _without_secrets(text: str) -> str:
+    text = _ADDRESS.sub(lambda found: _bare(found[0]), text)
+    for form, left in _FORMS:
+        text = form.sub(left, text)
+    return text
+
+
+def _bare(address: str) -> str:
+    """Without who asks, and without what is asked for."""
+    return _QUERY.sub(rf"\1={MASK}", _USER.sub(f"{MASK}@", address))

@@ -1,0 +1,62 @@
+"""What a tool is given is told without its secrets, wherever they stand; what is none is told as it is."""
+
+import json
+import time
+
+import pytest
+
+from controlplane.hook.masking import masked
+
+SECRET = "hunter2hunter2"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "token", "api_token", "client_secret", "password", "passwd", "Passphrase", "pwd", "DB_PWD", "apikey", "api_key",
+        "api-key", "X-Api-Key", "apiKey", "accessKey", "authorization", "Authorization", "auth", "basic_auth", "oauth",
+        "authHeader", "auth-user", "bearer", "Cookie", "set-cookie", "credentials", "private_key", "privateKey",
+        "private key",
+    ],
+)  # fmt: skip
+def test_what_is_named_like_a_secret_is_masked_at_any_depth(name: str) -> None:
+    for value in (SECRET, [SECRET], {"a": SECRET}, 12345):
+        assert masked({name: value}) == {name: "***"}
+        assert masked({"options": [{"headers": {name: value}}]}) == {"options": [{"headers": {name: "***"}}]}
+
+
+@pytest.mark.parametrize("name", ["author", "authors", "authority", "key", "keyboard", "path", "passenger", "user"])
+def test_what_only_resembles_such_a_name_is_told(name: str) -> None:
+    assert masked({name: "ann"}) == {name: "ann"}
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("https://ann:pw@acme.org/a?b=c&d=e#f=g", "https://***@acme.org/a?b=***&d=***#f=***"),
+        ("see postgres://ann:p@ss@db:5432/shop now", "see postgres://***@db:5432/shop now"),
+        ("https://acme.org/a/b", "https://acme.org/a/b"),
+        ("git@github.com:acme/shop.git", "git@github.com:acme/shop.git"),
+        ("Authorization: Bearer abc.def-ghi", None),
+        ("curl -H 'authorization: bearer hunter2hunter2'", None),
+        ("password=hunter2hunter2 and more", "password=*** and more"),
+        ('{"api_key": "hunter2hunter2", "page": 2}', '{"api_key": ***, "page": 2}'),
+        ("use ghp_0123456789abcdefABCDEF", "use ***"),
+        ("eyJhbGciOi.eyJzdWIiOi.c2ln", "***"),
+        ("-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----\nrest", "***\nrest"),
+        ("the author wrote a novel: yes", "the author wrote a novel: yes"),
+        ("Login fails", "Login fails"),
+    ],
+)
+def test_secrets_inside_a_text_are_masked(given: str, told: str | None) -> None:
+    said = json.dumps(masked({"body": [given]}))
+    assert not [secret for secret in ("hunter2", "abc.def", "ann", ":pw", "ss@") if secret in said]
+    if told is not None:
+        assert masked(given) == told
+
+
+def test_a_text_made_to_be_slow_is_not() -> None:
+    begun = time.process_time()
+    for text in ("token" * 4000, "a" * 20_000, "a." * 9000 + "=", "://" * 6000, "http://" + "?" * 9000):
+        masked(text)
+    assert time.process_time() - begun < 0.5
