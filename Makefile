@@ -2,7 +2,7 @@
 #   PYTHON=...       the Python (>= 3.11) that .venv is made with
 #   TORCH_INDEX=...  an index URL for torch alone, to choose its build (see README)
 #   EXTRAS=a,b       optional extras of pyproject.toml, besides the development tools that are always installed
-#   ARGS=...         passed on to the command of run, serve, test, bench and bench-demo
+#   ARGS=...         passed on to the command of run, serve, test, test-nightly, bench and bench-demo
 
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do command -v $$p && break; done)
 BIN := .venv/bin
@@ -15,10 +15,10 @@ EXTRAS_STAMP := $(if $(EXTRAS),$(STAMP)-$(subst $(COMMA),-,$(EXTRAS)))
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_CONSTRAINT=$(LOCK) PIP_BUILD_CONSTRAINT=$(LOCK) $(BIN)/python -m pip
 
 .DEFAULT_GOAL := help
-.PHONY: help install run serve test lint bench bench-demo
+.PHONY: help install run serve test test-nightly lint bench bench-demo
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 install: $(STAMP) $(EXTRAS_STAMP) ## make .venv with the locked versions; nothing to do when it is there
 
@@ -28,8 +28,13 @@ run: install ## install, then play the demo
 serve: install ## install, then serve the API until interrupted
 	$(BIN)/pointsman serve $(ARGS)
 
-test: install ## install, then run all tests and doctests
+test: install ## install, then run the tests and doctests
 	$(BIN)/python -m pytest $(ARGS)
+
+test-nightly: install ## run the tests that take long or watch system calls (needs strace)
+	@command -v strace >/dev/null || { echo "The nightly tests watch system calls with strace. Install it (Debian," \
+		"Ubuntu: apt install strace; Fedora: dnf install strace)." >&2; exit 1; }
+	$(BIN)/python -m pytest -m nightly -rP $(ARGS)
 
 lint: install ## style, format, types and spelling
 	$(BIN)/ruff check .

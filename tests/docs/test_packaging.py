@@ -13,7 +13,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 PACKAGES = ("strategist", "auditor", "controlplane")
-TARGETS = ("install", "run", "serve", "test", "lint", "bench", "bench-demo")
+TARGETS = ("install", "run", "serve", "test", "test-nightly", "lint", "bench", "bench-demo")
 
 
 @pytest.fixture(scope="module")
@@ -128,6 +128,15 @@ def test_install_is_done_once_until_the_lock_changes(fresh: Path) -> None:
     assert "pip" not in make(fresh, "--dry-run", "test").stdout
     os.utime(fresh / "requirements.lock", (installed + 10, installed + 10))
     assert "pip install" in make(fresh, "--dry-run", "test").stdout
+
+
+def test_nightly_tests_without_strace_say_what_to_install(fresh: Path) -> None:
+    stamp = fresh / ".venv" / ".installed"
+    stamp.parent.mkdir()
+    stamp.touch()
+    refused = make(fresh, "test-nightly", "PATH=/nowhere")
+    assert refused.returncode != 0
+    assert "apt install strace" in refused.stderr
 
 
 def test_image_runs_without_root_and_keeps_data_on_a_volume(root: Path) -> None:

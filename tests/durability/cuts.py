@@ -144,8 +144,8 @@ def old_schema(folder: Path, ledger: Ledger) -> Files:
     """A database that the first version wrote, with an event in it."""
     put({}, folder)
     [(number, sql), *_] = migrations()
-    event = WindowClosed(tenant="a", at=1.5, trace_id="<old.1>")
-    ledger.hand_in({b"<old.1>": event}).answered = 0
+    event = WindowClosed(tenant="a", at=1.5, trace_id="<old>")
+    ledger.hand_in({b"<old>": event}).answered = 0
     with closing(sqlite3.connect(folder / FILE)) as database:
         database.executescript(f"{sql}\nPRAGMA user_version = {number};")
         with database:

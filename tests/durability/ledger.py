@@ -15,7 +15,7 @@ from auditor.events import AnyEvent, Purged
 from controlplane.journal import encode_event
 
 NEVER = 2**62
-MARK = re.compile(rb"<\w+\.\d+>")
+MARK = re.compile(rb"<\w+>")
 
 
 class Finding(NamedTuple):

@@ -29,7 +29,6 @@ class Life:
     def __init__(self, recorder: Recorder, folder: Path, ledger: Ledger, rng: random.Random, instead: Instead) -> None:
         self._recorder, self._ledger, self._rng = recorder, ledger, rng
         self._connect = connect(folder / FILE, recorder.vfs_name, instead)
-        self._name, self._made = f"{rng.getrandbits(48):012x}", 0
 
     @property
     def place(self) -> int:
@@ -95,8 +94,8 @@ class Life:
                 kept.answered = self.place
 
     def _mark(self) -> str:
-        self._made += 1
-        return f"<{self._name}.{self._made}>"
+        """Random throughout: a torn page may hold the head of one mark and the tail of another, never a third."""
+        return f"<{self._rng.getrandbits(64):016x}>"
 
     def _event(self, size: int) -> tuple[bytes, AnyEvent]:
         """An event of one of five kinds, with the mark by which it is known."""
@@ -107,12 +106,13 @@ class Life:
                 episode = Episode(goal=mark, error_trace=text, digest=mark, vector=self._rng.randbytes(768))
                 event: AnyEvent = Captured(tenant=tenant, at=1.5, episode=episode)
             case 1:
-                event = Reported(tenant=tenant, at=1.5, trace_id=mark, outcome=Outcome(latency_ms=float(self._made)))
+                outcome = Outcome(latency_ms=float(self._rng.randrange(1000)))
+                event = Reported(tenant=tenant, at=1.5, trace_id=mark, outcome=outcome)
             case 2:
                 event = WindowClosed(tenant=tenant, at=1.5, trace_id=mark)
             case 3:
                 signature = {"namespace": "", "text": mark * 3, "embedder": "e", "vector": b"\x01" * 384}
                 event = SignatureSeen(tenant=tenant, at=1.5, signature=mark, **signature)  # type: ignore[arg-type]
             case _:
-                event = EpisodeDeleted(tenant=tenant, at=1.5, episode_id=int(self._name, 16) * 1000 + self._made)
+                event = EpisodeDeleted(tenant=tenant, at=1.5, episode_id=int(mark[1:-1], 16) >> 8)
         return mark.encode(), event

@@ -22,8 +22,8 @@ def record(name: str, seq: int = 1) -> Learned:
 def ledger() -> Ledger:
     """Two events acknowledged together before the cut, two handed in and not acknowledged, and a flushed record."""
     made = Ledger()
-    made.hand_in({b"<x.1>": closed("<x.1>"), b"<x.2>": closed("<x.2>")}).answered = BEFORE
-    made.hand_in({b"<x.3>": closed("<x.3>"), b"<x.4>": closed("<x.4>")}).answered = LATER
+    made.hand_in({b"<x1>": closed("<x1>"), b"<x2>": closed("<x2>")}).answered = BEFORE
+    made.hand_in({b"<x3>": closed("<x3>"), b"<x4>": closed("<x4>")}).answered = LATER
     made.records = {"r1": Kept(record("r1"), BEFORE), "r2": Kept(record("r2"), LATER)}
     return made
 
@@ -71,7 +71,7 @@ def test_an_erased_event_is_a_tombstone_and_its_content_nowhere_on_the_disk(ledg
     tombstone = [rows(ledger, 1)[0], (2, erased.tombstone)]
     assert kinds(ledger, tombstone) == set()
     assert kinds(ledger, rows(ledger, 2)) == {"unerased"}
-    assert kinds(ledger, tombstone, disk=b"... <x.2> ...") == {"unerased"}
+    assert kinds(ledger, tombstone, disk=b"... <x2> ...") == {"unerased"}
 
 
 def test_an_event_whose_erasure_was_not_acknowledged_may_be_either(ledger: Ledger) -> None:
