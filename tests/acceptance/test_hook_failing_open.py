@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from threading import Thread
 
@@ -25,14 +25,20 @@ def listener(answer: bytes | None = None) -> Iterator[int]:
     """A port where something listens and says `answer` to whoever asks, or nothing at all."""
 
     def serve(server: socket.socket, said: bytes) -> None:
-        with server.accept()[0] as connection:
+        with server.accept()[0] as connection, suppress(OSError):  # whoever asked may be gone
             connection.recv(65536)
             connection.sendall(said)
 
     with closing(socket.create_server(("127.0.0.1", 0))) as server:
-        if answer is not None:
-            Thread(target=serve, args=(server, answer), daemon=True).start()
-        yield server.getsockname()[1]
+        address = server.getsockname()
+        if answer is None:
+            yield address[1]
+            return
+        answering = Thread(target=serve, args=(server, answer))
+        answering.start()
+        yield address[1]
+        socket.create_connection(address).close()  # nobody may have come
+        answering.join()
 
 
 @contextmanager

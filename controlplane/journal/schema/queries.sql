@@ -15,8 +15,8 @@ UPDATE events SET kind = 'purged', ref = '', payload = ? WHERE tenant = ? AND se
 SELECT coalesce(max(seq), 0) FROM events;
 
 -- name: newest
--- Where the log ends, and when its latest event was.
-SELECT coalesce(max(seq), 0), coalesce(max(at), 0) FROM events;
+-- The last event's place, and when it was.
+SELECT seq, at FROM events ORDER BY seq DESC LIMIT 1;
 
 -- name: read_after
 -- The next events of the log.
