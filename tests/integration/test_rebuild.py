@@ -162,7 +162,7 @@ def test_an_event_that_cannot_be_read_is_named(serve: Serve) -> None:
     live(server)
     server.stop()
     change(server, "UPDATE events SET payload = x'7b' WHERE seq = 7")
-    with pytest.raises(PointsmanError, match=r"event 7 of the journal is damaged .*go back to a copy"):
+    with pytest.raises(PointsmanError, match=r"event 7 of the journal is damaged .*restore a backup"):
         verify(server)
 
 
