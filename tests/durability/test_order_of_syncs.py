@@ -64,7 +64,7 @@ def _strace() -> None:
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Traced]:
-    traced = Traced(tmp_path, "controlplane", "serve", "--port", "0")
+    traced = Traced(tmp_path, "controlplane", "serve", "--port", "0", "--insecure-local")
     yield traced
     traced.process.kill()
     traced.process.communicate()
