@@ -16,7 +16,7 @@ SELECT coalesce(max(seq), 0) FROM events;
 
 -- name: newest
 -- The last event's place, and when it was.
-SELECT seq, at FROM events ORDER BY seq DESC LIMIT 1;
+SELECT seq, at FROM events WHERE seq = (SELECT max(seq) FROM events);
 
 -- name: read_after
 -- The next events of the log.
