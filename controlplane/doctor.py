@@ -121,7 +121,8 @@ def _journal(path: Path, clock: Clock) -> Finding:
     try:
         with contextlib.closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)) as database:
             found = database.execute("PRAGMA quick_check(1)").fetchone()[0]
-            seq, newest = database.execute(QUERIES["newest"]).fetchone() or (0, 0.0)
+            seq = database.execute(QUERIES["last_seq"]).fetchone()[0]
+            newest = (database.execute(QUERIES["moment"], (seq,)).fetchone() or (0.0,))[0]
     except sqlite3.Error as error:
         found, seq, newest = str(error), 0, 0.0
     if found != "ok":

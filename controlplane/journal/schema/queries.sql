@@ -14,9 +14,9 @@ UPDATE events SET kind = 'purged', ref = '', payload = ? WHERE tenant = ? AND se
 -- Where the log ends.
 SELECT coalesce(max(seq), 0) FROM events;
 
--- name: newest
--- The last event's place, and when it was.
-SELECT seq, at FROM events WHERE seq = (SELECT max(seq) FROM events);
+-- name: moment
+-- When an event was.
+SELECT at FROM events WHERE seq = ?;
 
 -- name: read_after
 -- The next events of the log.
