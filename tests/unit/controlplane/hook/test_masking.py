@@ -1,11 +1,10 @@
 """What a tool is given is told without its secrets, wherever they stand; what is none is told as it is."""
 
 import json
-import time
 
 import pytest
 
-from controlplane.hook.masking import masked
+from controlplane.hook.masking import MOST, masked
 
 SECRET = "hunter2hunter2"
 
@@ -55,8 +54,9 @@ def test_secrets_inside_a_text_are_masked(given: str, told: str | None) -> None:
         assert masked(given) == told
 
 
-def test_a_text_made_to_be_slow_is_not() -> None:
-    begun = time.process_time()
-    for text in ("token" * 4000, "a" * 20_000, "a." * 9000 + "=", "://" * 6000, "http://" + "?" * 9000):
-        masked(text)
-    assert time.process_time() - begun < 0.5
+@pytest.mark.parametrize(
+    "text", ["token" * 4000, "a" * 20_000, "a." * 9000 + "=", "://" * 6000, "http://" + "?" * 9000]
+)
+def test_of_a_text_made_to_be_slow_only_so_much_is_read(text: str) -> None:
+    """An expression that tries the same letters again and again would not come to an end here."""
+    assert len(str(masked(text))) <= MOST
