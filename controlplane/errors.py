@@ -172,7 +172,7 @@ class Unavailable(PointsmanError):
 
 
 class Overloaded(Unavailable):
-    """Too many requests are waiting for the journal; try again in a moment."""
+    """More calls come in than are answered in time; try again in a moment."""
 
     code = "overloaded"
 

@@ -27,6 +27,7 @@ from .executor.gate import GatePoint
 from .executor.route import RoutePoint
 from .failpoints import failpoint
 from .filesystems import magic_of, refuse_network
+from .intake import Intake
 from .journal import Journal, SqliteJournal, connect
 from .learning import Learning
 from .lifecycle import Lifecycle
@@ -59,7 +60,7 @@ class Service:
         clock: Clock,
     ) -> None:
         self.settings, self.journal, self.clock, self.recovery = settings, journal, clock, recovery
-        self.registry, self.limiter = registry, Limiter(clock)
+        self.registry, self.limiter, self.intake = registry, Limiter(clock), Intake(clock)
         self.first_keys: FirstKeys | None = None  # until they were shown
         self.started_at = clock.monotonic()
         self.metrics = Metrics()

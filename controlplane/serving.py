@@ -18,6 +18,7 @@ from . import failpoints
 from .administration import FirstKeys
 from .app import create_app
 from .errors import BadSetting
+from .http.shedding import SheddingProtocol
 from .journal import versions
 from .service import Service, lock_folder
 from .settings import Settings
@@ -53,6 +54,7 @@ def serve(settings: Settings, announce: Announce) -> None:
     logging.getLogger("uvicorn.error").addFilter(lambda record: "refusal" not in app.state)  # it is told once, below
     config = uvicorn.Config(
         app,
+        http=SheddingProtocol,
         log_config=None,
         access_log=False,
         lifespan="on",

@@ -29,6 +29,7 @@ from ..ids import new_id
 
 log = structlog.get_logger()
 TYPE = "urn:pointsman:error:"
+MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = "1"
 Req = Request[Any, Any, Any]
 
@@ -47,9 +48,8 @@ class Problem(msgspec.Struct, kw_only=True, omit_defaults=True):
 
 
 def respond(request: Req, error: PointsmanError, headers: dict[str, str] | None = None) -> Response[Problem]:
-    """The problem document of an error."""
+    """An error as its answer."""
     request.app.state.service.metrics.errors.labels(error.code).inc()
-    title = (type(error).__doc__ or "").strip().splitlines()[0]
     headers = dict(headers or {})
     if isinstance(error, Unavailable | StorageFull):
         headers["Retry-After"] = RETRY_AFTER_S
@@ -57,17 +57,22 @@ def respond(request: Req, error: PointsmanError, headers: dict[str, str] | None 
         headers |= error.headers
     if isinstance(error, Unauthorized):
         headers["WWW-Authenticate"] = "X-API-Key"
-    problem = Problem(
+    problem = document(error, request_id(request))
+    return Response(problem, status_code=error.status, media_type=MEDIA_TYPE, headers=headers)
+
+
+def document(error: PointsmanError, about: str) -> Problem:
+    """The problem document of an error, about the request with this id."""
+    return Problem(
         type=TYPE + error.code,
-        title=title,
+        title=(type(error).__doc__ or "").strip().splitlines()[0],
         status=error.status,
         detail=str(error),
         code=error.code,
-        request_id=request_id(request),
+        request_id=about,
         retryable=error.retryable,
         errors=error.errors,
     )
-    return Response(problem, status_code=error.status, media_type="application/problem+json", headers=headers)
 
 
 def request_id(request: Req) -> str:

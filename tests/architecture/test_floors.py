@@ -13,7 +13,7 @@ ORDER: tuple[set[str], ...] = (
     {"errors", "clock", "ids", "telemetry", "contract", "failpoints"},  # ground: imported by anyone
     {"settings", "upstream", "lineage", "filesystems"},
     # demo, hook: clients
-    {"embedding", "llm", "journal", "checkpoints", "signals", "router", "tenants", "demo", "hook"},
+    {"embedding", "llm", "journal", "checkpoints", "signals", "router", "tenants", "intake", "demo", "hook"},
     {"memory"},  # searches by the vectors the embedders' port defines
     {"executor"},  # decision points
     {

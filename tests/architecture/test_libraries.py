@@ -28,7 +28,10 @@ WHERE: dict[str, dict[str, str]] = {
         "controlplane.http.problems": "exceptions as problem documents",
         "controlplane.http.routes": "path -> handler",
     },
-    "uvicorn": {"controlplane.serving": "the server"},
+    "uvicorn": {
+        "controlplane.serving": "the server",
+        "controlplane.http.shedding": "its connections, which refuse before anything is parsed",
+    },
     "httpx": {
         "controlplane.service": "owns the one client of the server",
         "controlplane.upstream": "asks the signal source and the downstream router with it",
