@@ -8,6 +8,9 @@ from .feedback import Outcome
 from .rules import Rules
 from .trace import Trace
 
+# What is answered when a decision cannot be journalled: a refusal, the action that lets pass, or what was learnt last.
+FailMode = Literal["closed", "open", "last_good"]
+
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag_field="kind"):
     """Something that happened to a tenant; `at` is in seconds since the epoch."""
@@ -179,6 +182,7 @@ class TenantSet(Event, frozen=True, kw_only=True, tag="tenant_set"):
     """An operator made a tenant, or changed it; `by` is the operator's key, "" for the server itself."""
 
     tier: str
+    fail_mode: FailMode = "closed"
     by: str
 
 

@@ -50,8 +50,17 @@ class Administration:
         return [self._tenant(record) for record in self._registry.tenants.values()]
 
     async def set_tenant(self, by: str, request: TenantRequest) -> TenantAnswer:
-        """Make a tenant, or give it another tier."""
-        await self._append(TenantSet(tenant=request.tenant, at=self._clock.now(), tier=request.tier, by=by))
+        """Make a tenant, or change it."""
+        known = self._registry.tenants.get(request.tenant)
+        await self._append(
+            TenantSet(
+                tenant=request.tenant,
+                at=self._clock.now(),
+                tier=request.tier or (known.tier if known else "free"),
+                fail_mode=request.fail_mode or (known.fail_mode if known else "closed"),
+                by=by,
+            )
+        )
         return self._tenant(self._registry.tenants[request.tenant])
 
     def keys(self) -> list[KeyAnswer]:
@@ -133,7 +142,7 @@ class Administration:
     def _tenant(self, record: TenantRecord) -> TenantAnswer:
         now = self._clock.now()
         active = sum(key.active(now) for key in self._registry.of(record.tenant))
-        return TenantAnswer(tenant=record.tenant, tier=record.tier, created_at=record.created_at, active_keys=active)
+        return TenantAnswer(**msgspec.structs.asdict(record), active_keys=active)
 
     def _key(self, record: KeyRecord) -> KeyAnswer:
         return KeyAnswer(

@@ -8,11 +8,12 @@ import msgspec
 
 from auditor import Learner, Trace, learn_on
 from auditor.events import Decided as DecidedEvent
-from strategist import HeadChoice, Policy, State
+from auditor.events import FailMode
+from strategist import Eligible, HeadChoice, Policy, State
 
 from .clock import Clock
 from .contract import DecisionAnswer, DecisionRequest
-from .errors import Unprocessable
+from .errors import StorageFull, Unavailable, Unprocessable
 from .executor.point import Decided, Evidence, Executed, Point
 from .ids import new_id
 from .journal import Journal
@@ -40,8 +41,12 @@ class Plane:
         self._rng = random.Random(settings.seed)
         self._counters: dict[tuple[str, str, str], Counted] = {}
 
-    async def decide(self, tenant: str, request: DecisionRequest) -> DecisionAnswer:
-        """Decide, carry it out, write it down, answer."""
+    async def decide(self, tenant: str, request: DecisionRequest, fail_mode: FailMode = "closed") -> DecisionAnswer:
+        """Decide, carry it out, write it down, answer.
+
+        Raises:
+          Unavailable, StorageFull: it cannot be written down, and the fail mode is `closed`.
+        """
         point = self._point(request)
         watch = Watch(self._clock)
         fold = self._learner.state.of(tenant)
@@ -57,7 +62,12 @@ class Plane:
         trace = self._trace(point, request, evidence, policy, heads, executed)
         at = self._clock.now()
         beside = [msgspec.structs.replace(event, at=at) for event in executed.events]
-        await self._journal.append(DecidedEvent(tenant=tenant, at=at, trace=trace), *beside)
+        try:
+            await self._journal.append(DecidedEvent(tenant=tenant, at=at, trace=trace), *beside)
+        except (Unavailable, StorageFull):
+            if fail_mode == "closed":
+                raise
+            return await self._unjournalled(point, request, evidence, (policy, state), fail_mode)
         watch.lap("journal")
         self._count(trace, evidence, watch)
         decided = Decided(
@@ -67,6 +77,34 @@ class Plane:
             propensity=trace.propensity,
             policy_version=trace.policy_version,
             phases_ms=watch.phases_ms,
+        )
+        return point.answer(evidence, executed, decided)
+
+    async def _unjournalled(
+        self,
+        point: AnyPoint,
+        request: DecisionRequest,
+        evidence: Evidence,
+        situation: tuple[Policy, State],
+        fail_mode: FailMode,
+    ) -> DecisionAnswer:
+        """Answer without the journal, and without a draw: nobody can report on it and nothing is learnt from it."""
+        policy, state = situation
+        if fail_mode == "open":
+            only = Eligible(actions=(point.passing(request),))
+            heads: tuple[HeadChoice, ...] = (policy.choose(point.heads[0], state, only, self._rng),)
+        else:
+            heads = choose(point, evidence, policy.unexploring(), state, self._rng)
+        executed = await point.execute(evidence, request, heads)
+        evidence.degraded = (*evidence.degraded, "journal")
+        self._metrics.degraded.labels("journal").inc()
+        decided = Decided(
+            request=request,
+            trace_id=None,
+            heads=heads,
+            propensity=1.0,
+            policy_version=self._learner.version,
+            phases_ms={},
         )
         return point.answer(evidence, executed, decided)
 

@@ -1,7 +1,7 @@
 """A policy for one tenant at one decision point: it chooses head by head and learns from transitions."""
 
 from collections.abc import Mapping
-from typing import Literal, Protocol
+from typing import Literal, Protocol, Self
 
 import msgspec
 
@@ -63,6 +63,13 @@ class Policy:
             return situation.rule or ""
         q = self.values(situation)
         return situation.actions[max(range(len(q)), key=q.__getitem__)]
+
+    def unexploring(self) -> Self:
+        """A policy with the same table that only does what this one prefers."""
+        never = EpsilonDecay(start=0.0, floor=0.0)
+        same = type(self)(msgspec.structs.replace(self.settings, epsilon=never, apprentice_share=0.0))
+        same.table, same.updates = self.table, self.updates
+        return same
 
     def choose(self, head: str, state: State, eligible: Eligible, rng: Rng, rule: str | None = None) -> HeadChoice:
         """Draw one eligible action.

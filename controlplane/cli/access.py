@@ -5,6 +5,8 @@ from typing import Annotated
 import cyclopts
 from cyclopts import Parameter
 
+from auditor.events import FailMode
+
 from ..contract import Scope, Tier
 from .client import operate
 from .output import lines, show, table
@@ -20,19 +22,23 @@ app.command(keys)
 def tenants_list(*, url: Url = None, json: Json = False) -> None:
     """List the tenants."""
     answer = operate("GET", "/v1/admin/tenants", None, url)
-    show(answer, json, lambda: table(answer, ("tenant", "tier", "active_keys")))
+    show(answer, json, lambda: table(answer, ("tenant", "tier", "fail_mode", "active_keys")))
 
 
 @tenants.command(name="set")
-def tenants_set(tenant: str, *, tier: Tier = "free", url: Url = None, json: Json = False) -> None:
-    """Make a tenant, or give it another tier.
+def tenants_set(
+    tenant: str, *, tier: Tier | None = None, fail_mode: FailMode | None = None, url: Url = None, json: Json = False
+) -> None:
+    """Make a tenant, or change it.
 
     Args:
       tenant: Its name: small letters, digits and hyphens.
-      tier: What its limits are taken from.
+      tier: What its limits are taken from; at first `free`.
+      fail_mode: What it is answered while decisions cannot be journalled: `closed` (at first), `open` or `last_good`.
     """
-    answer = operate("POST", "/v1/admin/tenants", {"tenant": tenant, "tier": tier}, url)
-    show(answer, json, lambda: lines(f"tenant {answer['tenant']} has the tier {answer['tier']}"))
+    answer = operate("POST", "/v1/admin/tenants", {"tenant": tenant, "tier": tier, "fail_mode": fail_mode}, url)
+    said = f"tenant {answer['tenant']} has the tier {answer['tier']} and the fail mode {answer['fail_mode']}"
+    show(answer, json, lambda: lines(said))
 
 
 @keys.command(name="list")

@@ -117,7 +117,7 @@ class RouteAnswer(Answer, frozen=True, kw_only=True):
     action: str
     chosen: Candidate
     score: float
-    trace_id: str
+    trace_id: str | None
     propensity: float
     policy_version: int
     explanations: Explanations
@@ -131,7 +131,7 @@ class GateAnswer(Answer, frozen=True, kw_only=True):
     point: str
     action: str
     tier: str | None
-    trace_id: str
+    trace_id: str | None
     propensity: float
     propensities: dict[str, float]
     policy_version: int

@@ -4,6 +4,8 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from auditor.events import FailMode
+
 from .wire import Answer, Name, Request, Scope, Tier
 
 
@@ -33,10 +35,11 @@ class RestoreAnswer(Answer, frozen=True, kw_only=True):
 
 
 class TenantRequest(Request, frozen=True, kw_only=True):
-    """A tenant to make, or to give another tier."""
+    """A tenant to make, or to change; what is not given stays, and is `free` and `closed` at first."""
 
     tenant: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
-    tier: Tier = "free"
+    tier: Tier | None = None
+    fail_mode: FailMode | None = None
 
 
 class KeyRequest(Request, frozen=True, kw_only=True):
@@ -59,6 +62,7 @@ class TenantAnswer(Answer, frozen=True, kw_only=True):
 
     tenant: str
     tier: str
+    fail_mode: str
     created_at: float
     active_keys: int
 

@@ -69,6 +69,9 @@ class GatePoint(Point[GateEvidence]):
             allowed = allowed.without(laxer, f"risk {evidence.said.risk:.2f} is above {self._risk_ceiling:g}")
         return allowed
 
+    def passing(self, request: DecisionRequest) -> str:
+        return PROCEED
+
     async def execute(self, evidence: GateEvidence, request: DecisionRequest, taken: Sequence[HeadChoice]) -> Executed:
         verdict, said = taken[0].action, evidence.said
         abstained = evidence.vector is None or said.evidence == 0

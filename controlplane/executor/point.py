@@ -47,7 +47,7 @@ class Decided(msgspec.Struct, frozen=True, kw_only=True):
     """What every answer is made of, whatever the point."""
 
     request: DecisionRequest
-    trace_id: str
+    trace_id: str | None  # None: it could not be journalled
     heads: tuple[HeadChoice, ...]
     propensity: float
     policy_version: int
@@ -67,6 +67,10 @@ class Point(Protocol, Generic[E]):
 
     def eligible(self, head: str, evidence: E, policy: Policy, state: State, taken: Sequence[HeadChoice]) -> Eligible:
         """What this head may choose after what the heads before it took, with a reason for each mask."""
+        ...
+
+    def passing(self, request: DecisionRequest) -> str:
+        """The action the caller would take unasked."""
         ...
 
     async def execute(self, evidence: E, request: DecisionRequest, taken: Sequence[HeadChoice]) -> Executed:

@@ -60,6 +60,9 @@ class RoutePoint(Point[RouteEvidence]):
     ) -> Eligible:
         return Eligible(actions=tuple(evidence.candidates))
 
+    def passing(self, request: DecisionRequest) -> str:
+        return (request.candidates or ())[0].action
+
     async def execute(self, evidence: RouteEvidence, request: DecisionRequest, taken: Sequence[HeadChoice]) -> Executed:
         chosen = evidence.candidates[taken[0].action]
         if self._router.configured:

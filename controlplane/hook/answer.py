@@ -35,7 +35,7 @@ def _words(said: Json) -> str:
     risk, hints, suggested = said.get("risk"), said.get("hints"), text(said, "suggested_action")
     likely = f"{risk:.0%} likely to fail as planned" if isinstance(risk, float) else "likely to fail as planned"
     told = [str(hint) for hint in hints] if isinstance(hints, list) else []
-    why = f"pointsman why {text(said, 'trace_id')}"
+    why = f"pointsman why {trace_id}" if (trace_id := text(said, "trace_id")) else "it could not be journalled"
     lines = [
         f"Pointsman says {text(said, 'action')}: {likely}, by {said.get('evidence')} remembered outcome(s).",
         *([f"Suggested instead: {json.dumps(suggested, ensure_ascii=False)}"] if suggested else []),

@@ -28,7 +28,8 @@ def ask(event: Event, client: Client, session: Session, environ: Mapping[str, st
     said = client.post("/v1/decisions", question)
     answer = spoken(said) if is_news(said, {name for name, _ in session.notes(FAILURE)}) else None
     try:
-        _remember(event, session, said, seen)
+        if text(said, "trace_id"):
+            _remember(event, session, said, seen)
     except (OSError, Late) as error:  # the answer still holds, only its report will be missing
         complain(f"this call cannot be reported: {str(error) or 'no time to note it'}")
     return answer

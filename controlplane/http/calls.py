@@ -41,7 +41,7 @@ def service(request: AdmittedRequest) -> Service:
 
 async def decide(request: AdmittedRequest, data: JSONBody[DecisionRequest]) -> GateAnswer | RouteAnswer:
     """Decide before an agent acts: pass the gate, or route among candidates."""
-    return await service(request).plane.decide(request.caller.tenant, data)
+    return await service(request).plane.decide(request.caller.tenant, data, request.caller.fail_mode)
 
 
 async def reflect(request: AdmittedRequest, data: JSONBody[ReflectRequest]) -> GateAnswer | RouteAnswer:
@@ -54,7 +54,7 @@ async def reflect(request: AdmittedRequest, data: JSONBody[ReflectRequest]) -> G
         namespace=data.namespace,
         task_id=data.task_id,
     )
-    return await service(request).plane.decide(request.caller.tenant, asked)
+    return await service(request).plane.decide(request.caller.tenant, asked, request.caller.fail_mode)
 
 
 async def trace(request: AdmittedRequest, trace_id: FromPath[str]) -> dict[str, Any]:

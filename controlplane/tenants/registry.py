@@ -10,7 +10,7 @@ from typing import get_args
 
 import msgspec
 
-from auditor.events import KeyEnds, KeyIssued, Recorded, TenantSet
+from auditor.events import FailMode, KeyEnds, KeyIssued, Recorded, TenantSet
 
 from ..contract import Scope
 from ..errors import Forbidden, Unauthorized
@@ -41,11 +41,15 @@ class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TenantRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """A tenant, and the tier its limits are taken from."""
+    """A tenant, the tier its limits are taken from, and what it is answered when nothing can be journalled."""
 
     tenant: str
     tier: str
+    fail_mode: FailMode
     created_at: float
+
+
+NOBODY = TenantRecord(tenant=OPERATOR, tier="local", fail_mode="closed", created_at=0.0)  # whose keys operators' are
 
 
 class Caller(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,6 +59,7 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     tier: str
     key_id: str
     scopes: frozenset[str]
+    fail_mode: FailMode = "closed"
 
     def may(self, scope: Scope) -> None:
         """Raises Forbidden unless the key has the scope."""
@@ -84,7 +89,9 @@ class Registry:
             case TenantSet() as event:
                 known = self.tenants.get(event.tenant)
                 made_at = known.created_at if known else event.at
-                self.tenants[event.tenant] = TenantRecord(tenant=event.tenant, tier=event.tier, created_at=made_at)
+                self.tenants[event.tenant] = TenantRecord(
+                    tenant=event.tenant, tier=event.tier, fail_mode=event.fail_mode, created_at=made_at
+                )
             case KeyIssued() as event:
                 self.keys[event.key_id] = _record(event)
             case KeyEnds() as event:
@@ -107,8 +114,14 @@ class Registry:
             raise Unauthorized
         if not record.active(now):
             raise Unauthorized("this key has ended: it expired, was revoked or was replaced; ask for a new one")
-        tier = self.tenants[record.tenant].tier if kind == "tenant" else "local"
-        return Caller(tenant=record.tenant, tier=tier, key_id=record.key_id, scopes=record.scopes)
+        of = self.tenants[record.tenant] if kind == "tenant" else NOBODY
+        return Caller(
+            tenant=record.tenant,
+            tier=of.tier,
+            key_id=record.key_id,
+            scopes=record.scopes,
+            fail_mode=of.fail_mode,
+        )
 
     def digest(self, key: Key) -> bytes:
         """What is kept of a key's secret."""
