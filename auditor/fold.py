@@ -4,7 +4,7 @@
 same bytes. What it answers, and which decisions it learnt, is returned, not reported.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Self
 
 import msgspec
@@ -26,6 +26,7 @@ from .events import (
     WindowClosed,
 )
 from .feedback import Outcome
+from .packing import mapping
 from .rewards import Report, Scene, default_report, join, score
 from .rules import PointRules, Rules
 from .skills import Skill, Skills
@@ -276,19 +277,23 @@ class TenantFold:
     def _rules(self, decision: OpenDecision) -> PointRules:
         return self.rules.points[decision.point]
 
-    def dump(self) -> TenantDump:
+    def pieces(self) -> Iterator[bytes]:
+        """A TenantDump's encoding, piece by piece; nothing may be folded in between."""
+        return mapping(len(TenantDump.__struct_fields__), self._at_rest())
+
+    def _at_rest(self) -> Iterator[tuple[str, object]]:
+        """The fields of a TenantDump, each made when it is asked for."""
+        yield "tenant", self.tenant
+        spec_of = {point: of.spec_hash for point, of in self.rules.points.items()}
+        yield "policies", {point: PolicySnapshot.of(policy, spec_of[point]) for point, policy in self.policies.items()}
+        yield "counts", self.counts
         decisions, trajectories = self.credit.dump()
+        yield "open", decisions
+        yield "trajectories", trajectories
+        yield "cases", self.cases.dump()
         validations, skills = self.skills.dump()
-        return TenantDump(
-            tenant=self.tenant,
-            policies={p: PolicySnapshot.of(self.policies[p], self.rules.points[p].spec_hash) for p in self.policies},
-            counts=self.counts,
-            open=decisions,
-            trajectories=trajectories,
-            cases=self.cases.dump(),
-            validations=validations,
-            skills=skills,
-        )
+        yield "validations", validations
+        yield "skills", skills
 
     @classmethod
     def load(cls, dump: TenantDump, rules: Rules) -> Self:

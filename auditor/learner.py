@@ -24,6 +24,7 @@ class Learner:
         self._answers: OrderedDict[int, Answer] = OrderedDict()
         self._waiting: dict[int, asyncio.Future[Answer]] = {}
         self._passing: list[tuple[int, asyncio.Future[None]]] = []
+        self._still = asyncio.Lock()  # held by who folds, and by who needs that nobody does
         self._observers: list[Callable[[Recorded, Applied], None]] = []
 
     @property
@@ -55,12 +56,27 @@ class Learner:
         self._passing.append((seq, future))
         await future
 
+    async def dump(self) -> tuple[int, bytes]:
+        """(sequence number, learnt state). Folding waits meanwhile, decisions and everything else go on.
+
+        Raises the failure of a fold that stopped in the middle of an event.
+        """
+        async with self._still:
+            if self.failure is not None:
+                raise self.failure
+            pieces = []
+            for piece in self.state.pieces():
+                pieces.append(piece)
+                await asyncio.sleep(0)
+            return self.state.seq, b"".join(pieces)
+
     async def run(self) -> None:
         """Fold for ever. A fold that fails is a defect: it stops the learner, and everybody who waits hears of it."""
         try:
             while True:
                 for recorded in await self._source.committed(self.state.seq):
-                    await self._fold(recorded)
+                    async with self._still:
+                        await self._fold(recorded)
         except Exception as error:
             self.failure = error
             for future in self._waiting.values():

@@ -1,5 +1,6 @@
 """Every tenant's fold together, with the rules in force and the last folded sequence number."""
 
+from collections.abc import Iterator
 from typing import Self
 
 import msgspec
@@ -7,6 +8,7 @@ import msgspec
 from .errors import UnreadableFold
 from .events import AnyEvent, Configured, KeyEnds, KeyIssued, Recorded, Restored, TenantSet
 from .fold import Applied, TenantDump, TenantFold
+from .packing import ARRAY, encode, head
 from .rules import Rules
 
 FORMAT = 2
@@ -65,18 +67,19 @@ class State:
 
     def dump(self) -> bytes:
         """Equal states give equal bytes."""
-        return _encoder.encode(
-            StateDump(
-                format=FORMAT,
-                seq=self.seq,
-                rules=self.rules,
-                settings_hash=self.settings_hash,
-                tenants=[self.tenants[t].dump() for t in sorted(self.tenants) if self.tenants[t].touched],
-            )
-        )
+        return b"".join(self.pieces())
+
+    def pieces(self) -> Iterator[bytes]:
+        """The dump, piece by piece; nothing may be folded in between."""
+        nobody = StateDump(format=FORMAT, seq=self.seq, rules=self.rules, settings_hash=self.settings_hash, tenants=[])
+        yield encode(nobody)[:-1]  # all but the empty list it ends with
+        touched = [self.tenants[tenant] for tenant in sorted(self.tenants) if self.tenants[tenant].touched]
+        yield head(ARRAY, len(touched))
+        for fold in touched:
+            yield from fold.pieces()
 
     def dump_tenant(self, tenant: str) -> bytes:
-        return _encoder.encode(self.of(tenant).dump())
+        return b"".join(self.of(tenant).pieces())
 
     @classmethod
     def load(cls, payload: bytes) -> Self:
@@ -109,6 +112,5 @@ def decode_tenant(payload: bytes) -> TenantDump:
         raise UnreadableFold(f"the checkpoint cannot be read: {error}") from error
 
 
-_encoder = msgspec.msgpack.Encoder(order="deterministic")
 _decoder = msgspec.msgpack.Decoder(StateDump)
 _tenant_decoder = msgspec.msgpack.Decoder(TenantDump)

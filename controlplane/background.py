@@ -73,7 +73,7 @@ class Background:
         self._written_at = self._clock.monotonic()
         if self._learner.failure is not None or self._learner.version == self._written_seq:
             return
-        seq, payload = self._learner.version, self._learner.state.dump()
+        seq, payload = await self._learner.dump()
         failpoint("recovery.dumped")
         await self._journal.flush()  # records of what the file holds as folded must not be lost with a crash
         await asyncio.to_thread(self._recovery.write, payload, seq)

@@ -188,6 +188,23 @@ async def test_failed_fold_does_not_count_as_folded(running: Running) -> None:
     assert running.seen == [1, 2]
 
 
+async def test_a_dump_is_of_one_moment_and_folding_waits_for_it(running: Running) -> None:
+    await running.tell(*(decided(f"t{i}") for i in range(3000)))
+    before = running.learner.state.dump()
+    dumping = asyncio.create_task(running.learner.dump())
+    await asyncio.sleep(0)
+    telling = asyncio.create_task(running.tell(reported("t1", success=True)))
+    assert await dumping == (3001, before)
+    await telling
+    assert running.learner.state.dump() != before
+
+
+async def test_nothing_is_dumped_after_a_fold_failed_midway(running: Running) -> None:
+    await fail(running)
+    with pytest.raises(SpecMismatch):
+        await running.learner.dump()
+
+
 async def test_learner_that_starts_on_a_state_reads_only_what_came_after_it(running: Running, tmp_path: Path) -> None:
     await running.tell(decided("t1"), reported("t1", success=True))
     loaded = LearntState.load(running.learner.state.dump())

@@ -25,6 +25,8 @@ from auditor.events import (
     Validated,
     WindowClosed,
 )
+from auditor.packing import ROWS, packed
+from auditor.state import StateDump
 from controlplane.journal import decode_event, encode_event
 from strategist import PolicySettings, SpecMismatch, StepSize
 
@@ -189,7 +191,7 @@ def test_seeded_stream_learns_something_of_every_kind(learnt: LearntState) -> No
     assert min(fold_.policies["gate"].updates for fold_ in tenants) > 10
     assert sum(fold_.policies["route"].updates for fold_ in tenants) > 10
     for held in ("open", "trajectories", "cases", "validations", "skills"):
-        assert any(msgspec.to_builtins(fold_.dump())[held] for fold_ in tenants), held
+        assert any(msgspec.msgpack.decode(b"".join(fold_.pieces()))[held] for fold_ in tenants), held
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -200,6 +202,20 @@ def test_events_come_back_from_the_journal_as_they_went_in(seed: int) -> None:
 def test_dump_and_load_give_equal_bytes(learnt: LearntState) -> None:
     assert LearntState.load(learnt.dump()).dump() == learnt.dump()
     assert LearntState.load(learnt.dump()).seq == learnt.seq == 400
+
+
+@pytest.mark.parametrize("rows", [0, 15, 16, 70_000])
+def test_a_dump_in_pieces_is_what_the_library_writes_at_once(learnt: LearntState, rows: int) -> None:
+    encode = msgspec.msgpack.Encoder(order="deterministic").encode
+    assert encode(msgspec.msgpack.Decoder(StateDump).decode(learnt.dump())) == learnt.dump()
+    assert b"".join(packed(list(range(rows)))) == encode(list(range(rows)))
+
+
+def test_no_piece_of_a_dump_grows_with_how_much_is_open() -> None:
+    story = Story(rules_of())
+    for i in range(20 * ROWS):
+        story.decide(f"t{i}", "HINT")
+    assert max(map(len, story.state.pieces())) < len(story.state.dump()) / 15
 
 
 def test_same_stream_gives_the_same_bytes_twice(learnt: LearntState) -> None:
