@@ -11,7 +11,7 @@ from .rewards import Report
 Pending = Literal["next_decision", "window"]
 
 
-class FeedbackResult(msgspec.Struct, frozen=True, kw_only=True):
+class FeedbackResult(msgspec.Struct, frozen=True, kw_only=True, tag="feedback"):
     """What a report did."""
 
     updated: bool = False
@@ -22,7 +22,7 @@ class FeedbackResult(msgspec.Struct, frozen=True, kw_only=True):
     report: Report | None = None
 
 
-class ValidationResult(msgspec.Struct, frozen=True, kw_only=True):
+class ValidationResult(msgspec.Struct, frozen=True, kw_only=True, tag="validation"):
     """What a validation did to the decision it joined and to its episode."""
 
     updated: bool = False

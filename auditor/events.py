@@ -1,6 +1,6 @@
 """The journal's events. Whatever changes a fold is one of these; nothing else does."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -10,7 +10,10 @@ from .trace import Trace
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag_field="kind"):
-    """Something that happened to a tenant; `at` is in seconds since the epoch."""
+    """Something that happened to a tenant; `at` is in seconds since the epoch.
+
+    `by`, where an event has it, is the id of the key that asked for it, "" where no keys are read.
+    """
 
     tenant: str
     at: float
@@ -40,6 +43,7 @@ class Reported(Event, frozen=True, kw_only=True, tag="feedback"):
 
     trace_id: str
     outcome: Outcome
+    by: str = ""
 
     @property
     def ref(self) -> str:
@@ -53,6 +57,7 @@ class Validated(Event, frozen=True, kw_only=True, tag="validation"):
     trace_id: str | None
     success: bool
     applied_suggestion: bool
+    by: str = ""
 
     @property
     def ref(self) -> str:
@@ -89,6 +94,7 @@ class Captured(Event, frozen=True, kw_only=True, tag="capture"):
 
     episode: Episode
     duplicate_of: int | None = None
+    by: str = ""
 
     @property
     def ref(self) -> str:
@@ -113,6 +119,7 @@ class EpisodeDeleted(Event, frozen=True, kw_only=True, tag="episode_deleted"):
     """An episode was purged; its capture keeps its number and loses its content."""
 
     episode_id: int
+    by: str = ""
 
 
 class Purged(Event, frozen=True, kw_only=True, tag="purged"):
@@ -124,6 +131,7 @@ class SkillRetired(Event, frozen=True, kw_only=True, tag="skill_retired"):
 
     skill_id: int
     reason: str
+    by: str = ""
 
 
 class WindowClosed(Event, frozen=True, kw_only=True, tag="window_closed"):
@@ -158,6 +166,7 @@ class Checkpointed(Event, frozen=True, kw_only=True, tag="checkpoint"):
     name: str
     seq: int  # the prefix it holds
     size_bytes: int
+    by: str = ""
 
     @property
     def ref(self) -> str:
@@ -169,14 +178,42 @@ class Restored(Event, frozen=True, kw_only=True, tag="restored"):
 
     checkpoint_id: str
     seq: int
+    by: str = ""
 
     @property
     def ref(self) -> str:
         return self.checkpoint_id
 
 
+class Received(Event, frozen=True, kw_only=True, tag="receipt"):
+    """A request with an idempotency key; its effect is the next event, in the same commit."""
+
+    route: str
+    key: str
+    fingerprint: bytes  # of the path's parameters and the body
+    by: str
+    answer: Any = None  # where it was known before the effect was written
+
+    @property
+    def ref(self) -> str:
+        return f"{self.route} {self.key}"
+
+
+class Answered(Event, frozen=True, kw_only=True, tag="answered"):
+    """What a request with an idempotency key was answered, where only the fold could say."""
+
+    route: str
+    key: str
+    receipt: int
+    answer: Any
+
+    @property
+    def ref(self) -> str:
+        return f"{self.route} {self.key}"
+
+
 class TenantSet(Event, frozen=True, kw_only=True, tag="tenant_set"):
-    """An operator made a tenant, or changed it; `by` is the operator's key, "" for the server itself."""
+    """An operator made a tenant, or changed it; `by` is "" for the server itself."""
 
     tier: str
     by: str
@@ -224,6 +261,8 @@ AnyEvent = (
     | Configured
     | Checkpointed
     | Restored
+    | Received
+    | Answered
     | TenantSet
     | KeyIssued
     | KeyEnds

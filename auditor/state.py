@@ -5,11 +5,12 @@ from typing import Self
 import msgspec
 
 from .errors import UnreadableFold
-from .events import AnyEvent, Configured, KeyEnds, KeyIssued, Recorded, Restored, TenantSet
+from .events import Answered, AnyEvent, Configured, KeyEnds, KeyIssued, Received, Recorded, Restored, TenantSet
 from .fold import Applied, TenantDump, TenantFold
+from .receipts import Owed, Receipts
 from .rules import Rules
 
-FORMAT = 2
+FORMAT = 3
 
 
 class StateDump(msgspec.Struct, frozen=True, kw_only=True):
@@ -20,6 +21,7 @@ class StateDump(msgspec.Struct, frozen=True, kw_only=True):
     rules: Rules
     settings_hash: str
     tenants: list[TenantDump]
+    owed: list[Owed]
 
 
 class State:
@@ -30,6 +32,7 @@ class State:
         self.rules = rules
         self.settings_hash = settings_hash
         self.tenants: dict[str, TenantFold] = {}
+        self.receipts = Receipts()
 
     def of(self, tenant: str) -> TenantFold:
         """The tenant's fold; an unknown tenant has an empty one, which is not kept in a dump."""
@@ -41,6 +44,7 @@ class State:
     def apply(self, recorded: Recorded, prefix: bytes | None = None) -> Applied:
         """Fold the next event; a restore brings the encoded prefix it goes back to."""
         applied = self._apply(recorded.seq, recorded.event, prefix)
+        self.receipts.fold(recorded.seq, applied.answer)
         self.seq = recorded.seq  # only now: an event whose fold failed is not folded
         return applied
 
@@ -55,6 +59,12 @@ class State:
                 if prefix is None:
                     raise UnreadableFold(f"the restore at {seq} goes back to {event.seq}, which was not handed in")
                 self.tenants[event.tenant] = TenantFold.load(decode_tenant(prefix), self.rules)
+                return Applied()
+            case Received():
+                self.receipts.receive(seq, event)
+                return Applied()
+            case Answered():
+                self.receipts.settle(event)
                 return Applied()
             case TenantSet() | KeyIssued() | KeyEnds():
                 return Applied()  # who may call is no part of what is learnt
@@ -72,6 +82,7 @@ class State:
                 rules=self.rules,
                 settings_hash=self.settings_hash,
                 tenants=[self.tenants[t].dump() for t in sorted(self.tenants) if self.tenants[t].touched],
+                owed=self.receipts.dump(),
             )
         )
 
@@ -94,6 +105,7 @@ class State:
         state = cls(dump.rules, dump.settings_hash)
         state.seq = dump.seq
         state.tenants = {tenant.tenant: TenantFold.load(tenant, dump.rules) for tenant in dump.tenants}
+        state.receipts = Receipts.load(dump.owed)
         return state
 
 

@@ -15,10 +15,12 @@ from .contract import (
 )
 from .errors import UnknownEpisode, UnknownTrace
 from .failpoints import failpoint
+from .idempotency import Receipt
 from .journal import Journal
 from .lineage import holds
 from .memory.store import EpisodeRecord, MemoryStore
 from .telemetry import Metrics
+from .tenants import Caller
 
 
 class Learning:
@@ -28,12 +30,20 @@ class Learning:
         self._learner, self._journal, self._memory = learner, journal, memory
         self._clock, self._metrics = clock, metrics
 
-    async def feedback(self, tenant: str, request: FeedbackRequest) -> FeedbackAnswer:
+    async def feedback(
+        self, caller: Caller, request: FeedbackRequest, receipt: Receipt | None = None
+    ) -> FeedbackAnswer:
         """Journal a report, fold it, say what it changed."""
+        tenant = caller.tenant
         await self._known_trace(tenant, request.trace_id)
-        seq = await self._journal.append(
-            Reported(tenant=tenant, at=self._clock.now(), trace_id=request.trace_id, outcome=request.outcome)
+        reported = Reported(
+            tenant=tenant,
+            at=self._clock.now(),
+            trace_id=request.trace_id,
+            outcome=request.outcome,
+            by=caller.key_id,
         )
+        seq = await (receipt or self._journal).append(reported)
         failpoint("feedback.appended")
         self._metrics.feedback.labels(_outcome_label(request.outcome)).inc()
         result = await self._learner.reached(seq)
@@ -73,13 +83,16 @@ class Learning:
     def q_updates(self, tenant: str) -> int:
         return sum(policy.updates for policy in self._learner.state.of(tenant).policies.values())
 
-    async def validate(self, tenant: str, request: ValidateRequest) -> ValidateAnswer:
+    async def validate(
+        self, caller: Caller, request: ValidateRequest, receipt: Receipt | None = None
+    ) -> ValidateAnswer:
         """Journal a validation; the fold joins it to its decision and reviews the skill."""
+        tenant = caller.tenant
         if self._memory.episode(tenant, request.episode_id) is None:
             raise UnknownEpisode
         if request.trace_id is not None:
             await self._known_trace(tenant, request.trace_id)
-        seq = await self._journal.append(
+        seq = await (receipt or self._journal).append(
             Validated(
                 tenant=tenant,
                 at=self._clock.now(),
@@ -87,6 +100,7 @@ class Learning:
                 trace_id=request.trace_id,
                 success=request.outcome == "success",
                 applied_suggestion=request.applied_suggestion,
+                by=caller.key_id,
             )
         )
         failpoint("validation.appended")

@@ -14,6 +14,7 @@ from .clock import Clock
 from .contract import DecisionAnswer, DecisionRequest
 from .errors import Unprocessable
 from .executor.point import Decided, Evidence, Executed, Point
+from .idempotency import Receipt
 from .ids import new_id
 from .journal import Journal
 from .settings import Settings
@@ -40,7 +41,7 @@ class Plane:
         self._rng = random.Random(settings.seed)
         self._counters: dict[tuple[str, str, str], Counted] = {}
 
-    async def decide(self, tenant: str, request: DecisionRequest) -> DecisionAnswer:
+    async def decide(self, tenant: str, request: DecisionRequest, receipt: Receipt | None = None) -> DecisionAnswer:
         """Decide, carry it out, write it down, answer."""
         point = self._point(request)
         watch = Watch(self._clock)
@@ -57,9 +58,6 @@ class Plane:
         trace = self._trace(point, request, evidence, policy, heads, executed)
         at = self._clock.now()
         beside = [msgspec.structs.replace(event, at=at) for event in executed.events]
-        await self._journal.append(DecidedEvent(tenant=tenant, at=at, trace=trace), *beside)
-        watch.lap("journal")
-        self._count(trace, evidence, watch)
         decided = Decided(
             request=request,
             trace_id=trace.trace_id,
@@ -68,7 +66,13 @@ class Plane:
             policy_version=trace.policy_version,
             phases_ms=watch.phases_ms,
         )
-        return point.answer(evidence, executed, decided)
+        answer = point.answer(evidence, executed, decided)
+        if receipt is not None:
+            receipt.answer = msgspec.to_builtins(answer)
+        await (receipt or self._journal).append(DecidedEvent(tenant=tenant, at=at, trace=trace), *beside)
+        watch.lap("journal")
+        self._count(trace, evidence, watch)
+        return answer
 
     def _point(self, request: DecisionRequest) -> AnyPoint:
         gate, route = request.planned_action is not None, request.candidates is not None

@@ -27,6 +27,7 @@ from .executor.gate import GatePoint
 from .executor.route import RoutePoint
 from .failpoints import failpoint
 from .filesystems import magic_of, refuse_network
+from .idempotency import Idempotency
 from .journal import Journal, SqliteJournal, connect
 from .learning import Learning
 from .lifecycle import Lifecycle
@@ -77,6 +78,7 @@ class Service:
             RoutePoint(self.signals, self.router, self.embedder),
         )
         self.rules = rules_of(settings, {point.name: point.features.spec_hash for point in points})
+        self.idempotency = Idempotency(self.learner, journal, clock)
         self.plane = Plane(points, self.learner, journal, clock, settings, self.metrics)
         self.learning = Learning(self.learner, journal, self.memory, clock, self.metrics)
         self.remembering = Remembering(self.learner, journal, self.memory, self.embedder, clock)
