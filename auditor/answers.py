@@ -26,6 +26,7 @@ class ValidationResult(msgspec.Struct, frozen=True, kw_only=True, tag="validatio
     """What a validation did to the decision it joined and to its episode."""
 
     updated: bool = False
+    counted: bool = False  # for the episode, whether or not a decision rests on it
     reason: str | None = None
     trace_id: str | None = None
     report: Report | None = None
@@ -40,6 +41,7 @@ class Learned(msgspec.Struct, frozen=True, kw_only=True):
 
     trace_id: str
     point: str
+    action: str = ""  # unknown in records of before it was kept
     seq: int  # of the event that completed it
     report: Report | None
     update: Update | None

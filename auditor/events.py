@@ -39,11 +39,12 @@ class Decided(Event, frozen=True, kw_only=True, tag="decision"):
 
 
 class Reported(Event, frozen=True, kw_only=True, tag="feedback"):
-    """An agent reported what came of a decision."""
+    """An agent reported what came of a decision; `counts` says whether its key had not used up its share."""
 
     trace_id: str
     outcome: Outcome
     by: str = ""
+    counts: bool = True
 
     @property
     def ref(self) -> str:
@@ -51,13 +52,14 @@ class Reported(Event, frozen=True, kw_only=True, tag="feedback"):
 
 
 class Validated(Event, frozen=True, kw_only=True, tag="validation"):
-    """An agent says whether an episode's fix worked; without a trace the fold joins it to one."""
+    """An agent says whether an episode's fix worked; without a trace the fold joins it to one. `counts` as above."""
 
     episode_id: int
     trace_id: str | None
     success: bool
     applied_suggestion: bool
     by: str = ""
+    counts: bool = True
 
     @property
     def ref(self) -> str:

@@ -4,11 +4,13 @@ from typing import Self
 
 import msgspec
 
+from .drift import Drift, WatchDump
 from .errors import UnreadableFold
 from .events import Answered, AnyEvent, Configured, KeyEnds, KeyIssued, Received, Recorded, Restored, TenantSet
 from .fold import Applied, TenantDump, TenantFold
 from .receipts import Owed, Receipts
 from .rules import Rules
+from .shares import Shares, TallyDump
 
 FORMAT = 3
 
@@ -22,6 +24,8 @@ class StateDump(msgspec.Struct, frozen=True, kw_only=True):
     settings_hash: str
     tenants: list[TenantDump]
     owed: list[Owed]
+    shares: list[TallyDump]
+    drift: list[WatchDump]
 
 
 class State:
@@ -33,6 +37,8 @@ class State:
         self.settings_hash = settings_hash
         self.tenants: dict[str, TenantFold] = {}
         self.receipts = Receipts()
+        self.shares = Shares()
+        self.drift = Drift()
 
     def of(self, tenant: str) -> TenantFold:
         """The tenant's fold; an unknown tenant has an empty one, which is not kept in a dump."""
@@ -45,6 +51,9 @@ class State:
         """Fold the next event; a restore brings the encoded prefix it goes back to."""
         applied = self._apply(recorded.seq, recorded.event, prefix)
         self.receipts.fold(recorded.seq, applied.answer)
+        self.shares.fold(recorded.event, applied.answer)
+        if alarms := self.drift.fold(recorded.event.tenant, recorded.event.at, applied.learned):
+            applied = msgspec.structs.replace(applied, alarms=alarms)
         self.seq = recorded.seq  # only now: an event whose fold failed is not folded
         return applied
 
@@ -83,6 +92,8 @@ class State:
                 settings_hash=self.settings_hash,
                 tenants=[self.tenants[t].dump() for t in sorted(self.tenants) if self.tenants[t].touched],
                 owed=self.receipts.dump(),
+                shares=self.shares.dump(),
+                drift=self.drift.dump(),
             )
         )
 
@@ -106,6 +117,8 @@ class State:
         state.seq = dump.seq
         state.tenants = {tenant.tenant: TenantFold.load(tenant, dump.rules) for tenant in dump.tenants}
         state.receipts = Receipts.load(dump.owed)
+        state.shares = Shares.load(dump.shares)
+        state.drift = Drift.load(dump.drift)
         return state
 
 

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Self
 
 import httpx
+import msgspec
 import structlog
 
 from auditor import Learner, PointRules, Rules, State
-from auditor.events import Configured, Recorded
+from auditor.events import Configured, Recorded, Reported, Validated
 from auditor.fold import Applied
 from auditor.rewards import DEFAULT_WEIGHTS
 from strategist import EpsilonDecay, Mode, PolicySettings, StepSize
@@ -140,6 +141,11 @@ class Service:
     def _observe(self, recorded: Recorded, applied: Applied) -> None:
         self.memory.observe(recorded)
         self.registry.observe(recorded)
+        if isinstance(recorded.event, Reported | Validated) and not recorded.event.counts:
+            self.metrics.withheld.inc()
+        for alarm in applied.alarms:
+            self.metrics.drift_alarms.labels(alarm.point).inc()
+            log.warning("value_drifted", tenant=recorded.event.tenant, **msgspec.structs.asdict(alarm))
         for learned in applied.learned:
             if learned.update is not None and learned.report is not None:
                 self.metrics.q_updates.inc()
