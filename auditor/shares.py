@@ -7,6 +7,7 @@ twice its fair share: an honest key may be twice as busy as the others, and a li
 
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping
+from itertools import takewhile
 
 import msgspec
 
@@ -39,17 +40,18 @@ class Tally:
         while len(self.updates) > UPDATES or at - self.updates[0][0] >= WINDOW_S:
             _, gone = self.updates.popleft()
             self._moved[gone] -= 1
+            if not self._moved[gone]:
+                del self._moved[gone]
 
     def allows(self, key: str, now: float, claimed: Mapping[str, int]) -> bool:
         """Whether the key may move one more; `claimed` are those on their way."""
-        moved = self._moved + Counter(claimed)
-        for at, other in self.updates:
-            if now - at < WINDOW_S:
-                break
-            moved[other] -= 1
-        moved[key] += 1
-        active = sum(count > 0 for count in moved.values())
-        return active < FEWEST_KEYS or moved[key] * active <= TIMES_FAIR * moved.total()
+        gone = Counter(other for _, other in takewhile(lambda update: now - update[0] >= WINDOW_S, self.updates))
+        active = {other for other, count in self._moved.items() if count > gone.get(other, 0)}
+        active |= {key, *(other for other, count in claimed.items() if count)}
+        if len(active) < FEWEST_KEYS:
+            return True
+        moved = self._moved[key] - gone[key] + claimed.get(key, 0) + 1
+        return moved * len(active) <= TIMES_FAIR * (len(self.updates) - gone.total() + sum(claimed.values()) + 1)
 
 
 class Shares:

@@ -39,8 +39,8 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 class Receipt:
     """Stands before the journal for one request. An effect that is there already is not written again.
 
-    Who knows the answer before the effect is written sets `answer`. Who sets `derived` has it made again each time:
-    a purge leaves nothing of what it quotes.
+    Who knows the answer before the effect is written sets `answer`. Who sets `derived` has it made again each time,
+    so that a purge leaves nothing of the memory it quotes.
     """
 
     def __init__(self, asked: Asked, journal: Journal, clock: Clock, received: int | None) -> None:

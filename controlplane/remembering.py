@@ -196,6 +196,8 @@ class Remembering:
         tenant, by = caller.tenant, caller.key_id
         self.skill(tenant, skill_id)
         retired = SkillRetired(tenant=tenant, at=self._clock.now(), skill_id=skill_id, reason=request.reason, by=by)
+        if receipt is not None:
+            receipt.derived = True
         seq = await (receipt or self._journal).append(retired)
         await self._learner.reached(seq)
         return self.skill(tenant, skill_id)

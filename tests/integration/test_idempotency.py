@@ -125,8 +125,10 @@ def test_a_call_that_comes_again_has_its_effect_once_and_is_told_the_same(server
 
 def test_answers_hold_after_a_restart_and_the_journal_folds_to_the_same_bytes(serve: Serve) -> None:
     server = serve()
-    sent = {route: make(server) for route, (make, _) in CALLS.items()}
-    first = {route: send(server, path, body, "kept") for route, (path, body) in sent.items()}
+    sent, first = {}, {}
+    for route, (make, _) in CALLS.items():
+        sent[route] = path, body = make(server)
+        first[route] = send(server, path, body, "kept")
     before = kinds(server)
     server.stop()
     assert verify(server).differences == []
@@ -242,16 +244,21 @@ def test_keys_of_one_tenant_are_nothing_to_another(serve: Serve) -> None:
     assert said[first.tenant] != said[south]
 
 
-def test_a_purge_leaves_nothing_of_a_capture_that_came_under_a_key(serve: Serve) -> None:
+def test_a_purge_leaves_nothing_of_what_was_captured_and_retired_under_keys(serve: Serve) -> None:
     server = serve()
-    body = {"goal": "purged", "error_trace": "Error: canary-4711 broke"}
+    body = {"goal": "purged canary-4711", "error_trace": "Error: canary-4711 broke", "resolution": "make canary-4711"}
     first = send(server, "/v1/capture", body, "purged").json()
     assert "canary-4711" in first["reflection"]["root_cause"]
+    for key in "abc":
+        fixed = {"episode_id": first["episode_id"], "outcome": "success"}
+        skill_id = send(server, "/v1/validate_fix", fixed, key).json()["skill_id"]
+    assert "canary-4711" in send(server, f"/v1/skills/{skill_id}/retire", None, "retired").text
     assert server.client.delete(f"/v1/episodes/{first['episode_id']}").status_code == 204
     for file in Path(server.settings.data_dir).glob("journal.db*"):
         assert b"canary-4711" not in file.read_bytes(), file
     assert send(server, "/v1/capture", body, "purged").json() == first, "made again from what was sent"
     assert kinds(server)["capture"] == 0, "and nothing was captured again"
+    assert send(server, f"/v1/skills/{skill_id}/retire", None, "retired").status_code == 404
 
 
 def asked(tenant: str, trace_id: str, key: str) -> Asked:
