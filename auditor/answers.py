@@ -11,7 +11,7 @@ from .rewards import Report
 Pending = Literal["next_decision", "window"]
 
 
-class FeedbackResult(msgspec.Struct, frozen=True, kw_only=True):
+class FeedbackResult(msgspec.Struct, frozen=True, kw_only=True, tag="feedback"):
     """What a report did."""
 
     updated: bool = False
@@ -22,10 +22,11 @@ class FeedbackResult(msgspec.Struct, frozen=True, kw_only=True):
     report: Report | None = None
 
 
-class ValidationResult(msgspec.Struct, frozen=True, kw_only=True):
+class ValidationResult(msgspec.Struct, frozen=True, kw_only=True, tag="validation"):
     """What a validation did to the decision it joined and to its episode."""
 
     updated: bool = False
+    counted: bool = False  # for the episode, whether or not a decision rests on it
     reason: str | None = None
     trace_id: str | None = None
     report: Report | None = None
@@ -40,6 +41,7 @@ class Learned(msgspec.Struct, frozen=True, kw_only=True):
 
     trace_id: str
     point: str
+    action: str = ""  # unknown in records of before it was kept
     seq: int  # of the event that completed it
     report: Report | None
     update: Update | None

@@ -36,6 +36,7 @@ class OpenDecision(msgspec.Struct, kw_only=True, gc=False):
     logged: tuple[Outcome, ...] = ()  # came after the reward; they teach nothing
     validation: bool | None = None
     report: Report | None = None  # set once the reward is complete
+    withheld: bool = False  # a report came from a key that had used up its share
     ended: bool = False  # the task is known to end here
     successor: Situation | None = None
 
@@ -85,6 +86,11 @@ class OpenDecision(msgspec.Struct, kw_only=True, gc=False):
     def reported(self) -> bool:
         """Whether anything came in on it, enough to be scored or not."""
         return bool(self.outcomes) or self.validation is not None or self.report is not None
+
+    @property
+    def unscored(self) -> bool:
+        """Whether all that was reported was withheld: then not even the default reward is learnt."""
+        return self.withheld and not self.outcomes and self.validation is None
 
     @property
     def ready(self) -> bool:

@@ -1,6 +1,6 @@
 """The journal's events. Whatever changes a fold is one of these; nothing else does."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -13,7 +13,10 @@ FailMode = Literal["closed", "open", "last_good"]
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag_field="kind"):
-    """Something that happened to a tenant; `at` is in seconds since the epoch."""
+    """Something that happened to a tenant; `at` is in seconds since the epoch.
+
+    `by`, where an event has it, is the id of the key that asked for it, "" where no keys are read.
+    """
 
     tenant: str
     at: float
@@ -39,10 +42,12 @@ class Decided(Event, frozen=True, kw_only=True, tag="decision"):
 
 
 class Reported(Event, frozen=True, kw_only=True, tag="feedback"):
-    """An agent reported what came of a decision."""
+    """An agent reported what came of a decision; `counts` says whether its key had not used up its share."""
 
     trace_id: str
     outcome: Outcome
+    by: str = ""
+    counts: bool = True
 
     @property
     def ref(self) -> str:
@@ -50,12 +55,14 @@ class Reported(Event, frozen=True, kw_only=True, tag="feedback"):
 
 
 class Validated(Event, frozen=True, kw_only=True, tag="validation"):
-    """An agent says whether an episode's fix worked; without a trace the fold joins it to one."""
+    """An agent says whether an episode's fix worked; without a trace the fold joins it to one. `counts` as above."""
 
     episode_id: int
     trace_id: str | None
     success: bool
     applied_suggestion: bool
+    by: str = ""
+    counts: bool = True
 
     @property
     def ref(self) -> str:
@@ -92,6 +99,7 @@ class Captured(Event, frozen=True, kw_only=True, tag="capture"):
 
     episode: Episode
     duplicate_of: int | None = None
+    by: str = ""
 
     @property
     def ref(self) -> str:
@@ -116,6 +124,7 @@ class EpisodeDeleted(Event, frozen=True, kw_only=True, tag="episode_deleted"):
     """An episode was purged; its capture keeps its number and loses its content."""
 
     episode_id: int
+    by: str = ""
 
 
 class Purged(Event, frozen=True, kw_only=True, tag="purged"):
@@ -127,6 +136,7 @@ class SkillRetired(Event, frozen=True, kw_only=True, tag="skill_retired"):
 
     skill_id: int
     reason: str
+    by: str = ""
 
 
 class WindowClosed(Event, frozen=True, kw_only=True, tag="window_closed"):
@@ -161,6 +171,7 @@ class Checkpointed(Event, frozen=True, kw_only=True, tag="checkpoint"):
     name: str
     seq: int  # the prefix it holds
     size_bytes: int
+    by: str = ""
 
     @property
     def ref(self) -> str:
@@ -172,14 +183,42 @@ class Restored(Event, frozen=True, kw_only=True, tag="restored"):
 
     checkpoint_id: str
     seq: int
+    by: str = ""
 
     @property
     def ref(self) -> str:
         return self.checkpoint_id
 
 
+class Received(Event, frozen=True, kw_only=True, tag="receipt"):
+    """A request with an idempotency key; its effect is the next event, in the same commit."""
+
+    route: str
+    key: str
+    fingerprint: bytes  # of the path's parameters and the body
+    by: str
+    answer: Any = None  # where it was known before the effect was written
+
+    @property
+    def ref(self) -> str:
+        return f"{self.route} {self.key}"
+
+
+class Answered(Event, frozen=True, kw_only=True, tag="answered"):
+    """What a request with an idempotency key was answered, where only the fold could say."""
+
+    route: str
+    key: str
+    receipt: int
+    answer: Any
+
+    @property
+    def ref(self) -> str:
+        return f"{self.route} {self.key}"
+
+
 class TenantSet(Event, frozen=True, kw_only=True, tag="tenant_set"):
-    """An operator made a tenant, or changed it; `by` is the operator's key, "" for the server itself."""
+    """An operator made a tenant, or changed it; `by` is "" for the server itself."""
 
     tier: str
     fail_mode: FailMode = "closed"
@@ -228,6 +267,8 @@ AnyEvent = (
     | Configured
     | Checkpointed
     | Restored
+    | Received
+    | Answered
     | TenantSet
     | KeyIssued
     | KeyEnds

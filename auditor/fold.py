@@ -15,6 +15,7 @@ from . import promotion
 from .answers import Answer, FeedbackResult, Learned, ValidationResult
 from .cases import Cases, CasesDump
 from .credit import Credit, OpenDecision, TaskDump
+from .drift import Alarm
 from .events import (
     AnyEvent,
     Decided,
@@ -33,6 +34,7 @@ from .skills import Skill, Skills
 from .trace import PROCEED, Trace
 
 LATE = "the decision is closed; this report is logged, not learnt"
+OVER_SHARE = "this key has moved its share of what is learnt for now; what it says is logged, not learnt"
 
 
 class PointCounts(msgspec.Struct):
@@ -58,10 +60,11 @@ class TenantDump(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Applied(msgspec.Struct, frozen=True):
-    """What one event did: the answer to whoever sent it, and the decisions that were learnt."""
+    """What one event did: the answer to whoever sent it, the decisions that were learnt, the alarms that raised."""
 
     answer: Answer = None
     learned: tuple[Learned, ...] = ()
+    alarms: tuple[Alarm, ...] = ()
 
 
 class TenantFold:
@@ -140,6 +143,9 @@ class TenantFold:
         outcome = event.outcome
         if outcome in decision.outcomes or outcome in decision.logged:
             return Applied(self._standing(decision, duplicate=True))
+        if not event.counts:
+            decision.withheld = True
+            return Applied(self._standing(decision, reason=OVER_SHARE))
         if not outcome.executed:
             return self._cancelled(seq, decision)
         if decision.report is not None:
@@ -201,7 +207,7 @@ class TenantFold:
         )
         trace_id = decision.trace_id if decision else event.trace_id
         repeat = event.trace_id is not None and self.skills.counted(event.episode_id, event.trace_id)
-        counted = event.applied_suggestion and not repeat
+        counted = event.applied_suggestion and not repeat and event.counts
         if counted:
             self.skills.count(event.episode_id, trace_id, event.success)
         skill = promotion.review(self.skills, event.episode_id, seq, self.rules.promotion)
@@ -211,6 +217,10 @@ class TenantFold:
             reason = "the suggestion was not applied, so this says nothing about the fix"
         elif repeat:
             reason = "this decision's validation was counted before"
+        elif not event.counts:
+            reason = OVER_SHARE
+            if decision is not None:
+                decision.withheld = True
         elif decision is None:
             reason = "no open decision rests on this episode; the validation counts for the episode"
         else:
@@ -224,6 +234,7 @@ class TenantFold:
         return Applied(
             ValidationResult(
                 updated=updated,
+                counted=counted,
                 reason=reason,
                 trace_id=trace_id,
                 report=report,
@@ -270,6 +281,9 @@ class TenantFold:
     def _learn(self, seq: int, decision: OpenDecision) -> Learned:
         settings = self._rules(decision).policy
         self.credit.close(decision)
+        if decision.unscored:
+            decision.report = None
+            return _ended(seq, decision, reason=OVER_SHARE)
         if settings.mode == "frozen":
             return _ended(seq, decision, reason="the policy is frozen; nothing is learnt")
         return _ended(seq, decision, self.policies[decision.point].fold(decision.transition(settings.gamma)))
@@ -332,6 +346,7 @@ def _ended(seq: int, decision: OpenDecision, update: Update | None = None, reaso
     return Learned(
         trace_id=decision.trace_id,
         point=decision.point,
+        action=decision.action,
         seq=seq,
         report=decision.report,
         update=update,

@@ -36,11 +36,11 @@ class Learner:
         self._observers.append(observer)
 
     async def reached(self, seq: int) -> Answer:
-        """Wait until the event is folded; its answer."""
+        """Wait until the event is folded; its answer, which is handed out once unless a receipt keeps it."""
         if seq in self._answers:
             return self._answers.pop(seq)
         if seq <= self._done:
-            return None
+            return self.state.receipts.of(seq)
         if self.failure is not None:
             raise self.failure
         future = self._waiting.setdefault(seq, asyncio.get_running_loop().create_future())

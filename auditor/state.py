@@ -5,13 +5,16 @@ from typing import Self
 
 import msgspec
 
+from .drift import Drift, WatchDump
 from .errors import UnreadableFold
-from .events import AnyEvent, Configured, KeyEnds, KeyIssued, Recorded, Restored, TenantSet
+from .events import Answered, AnyEvent, Configured, KeyEnds, KeyIssued, Received, Recorded, Restored, TenantSet
 from .fold import Applied, TenantDump, TenantFold
 from .packing import ARRAY, encode, head
+from .receipts import Owed, Receipts
 from .rules import Rules
+from .shares import Shares, TallyDump
 
-FORMAT = 2
+FORMAT = 3
 
 
 class StateDump(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,7 +24,10 @@ class StateDump(msgspec.Struct, frozen=True, kw_only=True):
     seq: int
     rules: Rules
     settings_hash: str
-    tenants: list[TenantDump]
+    owed: list[Owed]
+    shares: list[TallyDump]
+    drift: list[WatchDump]
+    tenants: list[TenantDump]  # the last, because it is written piece by piece
 
 
 class State:
@@ -32,6 +38,9 @@ class State:
         self.rules = rules
         self.settings_hash = settings_hash
         self.tenants: dict[str, TenantFold] = {}
+        self.receipts = Receipts()
+        self.shares = Shares()
+        self.drift = Drift()
 
     def of(self, tenant: str) -> TenantFold:
         """The tenant's fold; an unknown tenant has an empty one, which is not kept in a dump."""
@@ -43,6 +52,10 @@ class State:
     def apply(self, recorded: Recorded, prefix: bytes | None = None) -> Applied:
         """Fold the next event; a restore brings the encoded prefix it goes back to."""
         applied = self._apply(recorded.seq, recorded.event, prefix)
+        self.receipts.fold(recorded.seq, applied.answer)
+        self.shares.fold(recorded.event, applied.answer)
+        if alarms := self.drift.fold(recorded.event.tenant, recorded.event.at, applied.learned):
+            applied = msgspec.structs.replace(applied, alarms=alarms)
         self.seq = recorded.seq  # only now: an event whose fold failed is not folded
         return applied
 
@@ -58,6 +71,12 @@ class State:
                     raise UnreadableFold(f"the restore at {seq} goes back to {event.seq}, which was not handed in")
                 self.tenants[event.tenant] = TenantFold.load(decode_tenant(prefix), self.rules)
                 return Applied()
+            case Received():
+                self.receipts.receive(seq, event)
+                return Applied()
+            case Answered():
+                self.receipts.settle(event)
+                return Applied()
             case TenantSet() | KeyIssued() | KeyEnds():
                 return Applied()  # who may call is no part of what is learnt
             case _:
@@ -71,7 +90,16 @@ class State:
 
     def pieces(self) -> Iterator[bytes]:
         """The dump, piece by piece; nothing may be folded in between."""
-        nobody = StateDump(format=FORMAT, seq=self.seq, rules=self.rules, settings_hash=self.settings_hash, tenants=[])
+        nobody = StateDump(
+            format=FORMAT,
+            seq=self.seq,
+            rules=self.rules,
+            settings_hash=self.settings_hash,
+            owed=self.receipts.dump(),
+            shares=self.shares.dump(),
+            drift=self.drift.dump(),
+            tenants=[],
+        )
         yield encode(nobody)[:-1]  # all but the empty list it ends with
         touched = [self.tenants[tenant] for tenant in sorted(self.tenants) if self.tenants[tenant].touched]
         yield head(ARRAY, len(touched))
@@ -97,6 +125,9 @@ class State:
         state = cls(dump.rules, dump.settings_hash)
         state.seq = dump.seq
         state.tenants = {tenant.tenant: TenantFold.load(tenant, dump.rules) for tenant in dump.tenants}
+        state.receipts = Receipts.load(dump.owed)
+        state.shares = Shares.load(dump.shares)
+        state.drift = Drift.load(dump.drift)
         return state
 
 

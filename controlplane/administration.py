@@ -10,6 +10,7 @@ from auditor.events import AnyEvent, KeyEnds, KeyIssued, TenantSet
 from .clock import Clock
 from .contract import KeyAnswer, KeyRequest, NewKeyAnswer, RotateRequest, TenantAnswer, TenantRequest
 from .errors import Conflict, UnknownKey, UnknownTenant, Unprocessable
+from .idempotency import Receipt
 from .journal import Journal
 from .tenants import DEFAULT, EVERY_SCOPE, OPERATOR, Key, KeyKind, KeyRecord, Registry, TenantRecord, new_key
 
@@ -49,18 +50,17 @@ class Administration:
     def tenants(self) -> list[TenantAnswer]:
         return [self._tenant(record) for record in self._registry.tenants.values()]
 
-    async def set_tenant(self, by: str, request: TenantRequest) -> TenantAnswer:
+    async def set_tenant(self, by: str, request: TenantRequest, receipt: Receipt | None = None) -> TenantAnswer:
         """Make a tenant, or change it."""
         known = self._registry.tenants.get(request.tenant)
-        await self._append(
-            TenantSet(
-                tenant=request.tenant,
-                at=self._clock.now(),
-                tier=request.tier or (known.tier if known else "free"),
-                fail_mode=request.fail_mode or (known.fail_mode if known else "closed"),
-                by=by,
-            )
+        event = TenantSet(
+            tenant=request.tenant,
+            at=self._clock.now(),
+            tier=request.tier or (known.tier if known else "free"),
+            fail_mode=request.fail_mode or (known.fail_mode if known else "closed"),
+            by=by,
         )
+        await self._learner.reached(await (receipt or self._journal).append(event))
         return self._tenant(self._registry.tenants[request.tenant])
 
     def keys(self) -> list[KeyAnswer]:

@@ -5,6 +5,7 @@ PointsmanError
 |   +-- TooLarge            413
 |   +-- UnsupportedMedia    415
 |   +-- Unprocessable       422  well-formed, but it cannot be meant
+|       +-- KeyReused       422  an idempotency key with another request
 +-- Unauthorized            401
 +-- Forbidden               403
 +-- NotFound                404
@@ -13,6 +14,7 @@ PointsmanError
 +-- MethodNotAllowed        405
 +-- Conflict                409
 |   +-- SpecChanged         409
+|   +-- InFlight            409  try again
 +-- RateLimited             429  try again
 +-- Unavailable             503  try again
 |   +-- Overloaded          503
@@ -69,6 +71,12 @@ class Unprocessable(InvalidRequest):
     """The request is well-formed, but it cannot be meant."""
 
     code, status = "unprocessable", 422
+
+
+class KeyReused(Unprocessable):
+    """This Idempotency-Key came with another request before; make a new key for each request."""
+
+    code = "idempotency_key_reused"
 
 
 class Unauthorized(PointsmanError):
@@ -153,6 +161,12 @@ class SpecChanged(Conflict):
     """The checkpoint was learnt under another feature spec and cannot be restored under this one."""
 
     code = "spec_changed"
+
+
+class InFlight(Conflict):
+    """A request with this Idempotency-Key is still being answered; try again in a moment."""
+
+    code, retryable = "idempotency_key_in_flight", True
 
 
 class RateLimited(PointsmanError):

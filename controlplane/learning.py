@@ -15,10 +15,13 @@ from .contract import (
 )
 from .errors import UnknownEpisode, UnknownTrace
 from .failpoints import failpoint
+from .idempotency import Receipt
+from .influence import Influence
 from .journal import Journal
 from .lineage import holds
 from .memory.store import EpisodeRecord, MemoryStore
 from .telemetry import Metrics
+from .tenants import Caller
 
 
 class Learning:
@@ -27,16 +30,27 @@ class Learning:
     def __init__(self, learner: Learner, journal: Journal, memory: MemoryStore, clock: Clock, metrics: Metrics) -> None:
         self._learner, self._journal, self._memory = learner, journal, memory
         self._clock, self._metrics = clock, metrics
+        self._influence = Influence(learner, clock)
 
-    async def feedback(self, tenant: str, request: FeedbackRequest) -> FeedbackAnswer:
+    async def feedback(
+        self, caller: Caller, request: FeedbackRequest, receipt: Receipt | None = None
+    ) -> FeedbackAnswer:
         """Journal a report, fold it, say what it changed."""
+        tenant = caller.tenant
         await self._known_trace(tenant, request.trace_id)
-        seq = await self._journal.append(
-            Reported(tenant=tenant, at=self._clock.now(), trace_id=request.trace_id, outcome=request.outcome)
-        )
-        failpoint("feedback.appended")
-        self._metrics.feedback.labels(_outcome_label(request.outcome)).inc()
-        result = await self._learner.reached(seq)
+        with self._influence.claim(caller) as counts:
+            reported = Reported(
+                tenant=tenant,
+                at=self._clock.now(),
+                trace_id=request.trace_id,
+                outcome=request.outcome,
+                by=caller.key_id,
+                counts=counts,
+            )
+            seq = await (receipt or self._journal).append(reported)
+            failpoint("feedback.appended")
+            self._metrics.feedback.labels(_outcome_label(request.outcome)).inc()
+            result = await self._learner.reached(seq)
         if not isinstance(result, FeedbackResult) or result.closed:
             result = await self._afterwards(tenant, request, seq)
         return self._answer(tenant, result)
@@ -73,24 +87,29 @@ class Learning:
     def q_updates(self, tenant: str) -> int:
         return sum(policy.updates for policy in self._learner.state.of(tenant).policies.values())
 
-    async def validate(self, tenant: str, request: ValidateRequest) -> ValidateAnswer:
+    async def validate(
+        self, caller: Caller, request: ValidateRequest, receipt: Receipt | None = None
+    ) -> ValidateAnswer:
         """Journal a validation; the fold joins it to its decision and reviews the skill."""
+        tenant = caller.tenant
         if self._memory.episode(tenant, request.episode_id) is None:
             raise UnknownEpisode
         if request.trace_id is not None:
             await self._known_trace(tenant, request.trace_id)
-        seq = await self._journal.append(
-            Validated(
+        with self._influence.claim(caller) as counts:
+            validated = Validated(
                 tenant=tenant,
                 at=self._clock.now(),
                 episode_id=request.episode_id,
                 trace_id=request.trace_id,
                 success=request.outcome == "success",
                 applied_suggestion=request.applied_suggestion,
+                by=caller.key_id,
+                counts=counts,
             )
-        )
-        failpoint("validation.appended")
-        result = await self._learner.reached(seq)
+            seq = await (receipt or self._journal).append(validated)
+            failpoint("validation.appended")
+            result = await self._learner.reached(seq)
         assert isinstance(result, ValidationResult)
         return ValidateAnswer(
             updated=result.updated,

@@ -20,9 +20,11 @@ from .clock import Clock
 from .contract import CheckpointAnswer, CheckpointRequest, RestoreAnswer
 from .errors import NO_SPACE, SpecChanged, StorageFull, Unavailable, UnknownCheckpoint
 from .failpoints import failpoint
+from .idempotency import Receipt
 from .journal import Journal
 from .lineage import stretches
 from .refold import PAGE, Prefixes
+from .tenants import Caller
 
 TEACHING = (Decided, Reported, Validated, WindowClosed, TrajectoryClosed, EpisodeDeleted, SkillRetired)
 
@@ -36,8 +38,11 @@ class Lifecycle:
         self._learner, self._journal, self._files = learner, journal, files
         self._prefixes, self._clock = prefixes, clock
 
-    async def create(self, tenant: str, request: CheckpointRequest) -> CheckpointAnswer:
+    async def create(
+        self, caller: Caller, request: CheckpointRequest, receipt: Receipt | None = None
+    ) -> CheckpointAnswer:
         """Keep the learnt state of this moment under a name: everything that was answered before is in it."""
+        tenant = caller.tenant
         await self._learner.passed(self._journal.last_seq)
         seq = self._learner.version
         payload = self._learner.state.dump_tenant(tenant)
@@ -48,12 +53,16 @@ class Lifecycle:
             name=request.name,
             seq=seq,
             size_bytes=len(payload),
+            by=caller.key_id,
         )
+        answer = _answer(event)
         failpoint("checkpoint.filed")
-        appended = await self._journal.append(event)
+        if receipt is not None:
+            receipt.answer = answer
+        appended = await (receipt or self._journal).append(event)
         failpoint("checkpoint.appended")
         await self._learner.reached(appended)
-        return _answer(event)
+        return answer
 
     def _write(self, payload: bytes) -> str:
         try:
@@ -74,35 +83,35 @@ class Lifecycle:
         events = [recorded.event for recorded in await self._journal.checkpoints(tenant)]
         return [event for event in events if isinstance(event, Checkpointed)]
 
-    async def restore(self, tenant: str, checkpoint_id: str) -> RestoreAnswer:
+    async def restore(self, caller: Caller, checkpoint_id: str, receipt: Receipt | None = None) -> RestoreAnswer:
         """Go back to a checkpoint. What came since stays in the journal and is no longer learnt.
 
         Raises:
           UnknownCheckpoint: this tenant has no such checkpoint.
           SpecChanged: it was learnt under another feature spec.
         """
+        tenant = caller.tenant
         created = [event for event in await self._created(tenant) if event.checkpoint_id == checkpoint_id]
         if not created:
             raise UnknownCheckpoint
         checkpoint = created[-1]
-        unlearnt = await self._learnt_since(tenant, checkpoint.seq)
         self._refuse_other_spec(decode_tenant(await self._prefixes.prefix(tenant, checkpoint.seq)))
-        seq = await self._journal.append(
-            Restored(tenant=tenant, at=self._clock.now(), checkpoint_id=checkpoint_id, seq=checkpoint.seq)
-        )
+        at, by = self._clock.now(), caller.key_id
+        event = Restored(tenant=tenant, at=at, checkpoint_id=checkpoint_id, seq=checkpoint.seq, by=by)
+        seq = await (receipt or self._journal).append(event)
         failpoint("restore.appended")
         await self._learner.reached(seq)
         return RestoreAnswer(
             checkpoint_id=checkpoint_id,
             restored_to=checkpoint.seq,
             policy_version=self._learner.version,
-            unlearnt_events=unlearnt,
+            unlearnt_events=await self._learnt_since(tenant, checkpoint.seq, seq - 1),
         )
 
-    async def _learnt_since(self, tenant: str, seq: int) -> int:
-        """How many events past `seq` the present state has learnt from; an earlier restore set others aside."""
+    async def _learnt_since(self, tenant: str, seq: int, until: int) -> int:
+        """How many events past `seq` the state of `until` had learnt from; an earlier restore set others aside."""
         marks = await self._journal.checkpoints(tenant)
-        folded = stretches(marks, self._learner.version)
+        folded = stretches(marks, until)
         return sum([await self._taught(tenant, max(seq, after), until) for after, until in folded])
 
     async def _taught(self, tenant: str, after: int, until: int) -> int:

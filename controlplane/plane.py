@@ -15,6 +15,7 @@ from .clock import Clock
 from .contract import DecisionAnswer, DecisionRequest
 from .errors import StorageFull, Unavailable, Unprocessable
 from .executor.point import Decided, Evidence, Executed, Point
+from .idempotency import Receipt
 from .ids import new_id
 from .journal import Journal
 from .settings import Settings
@@ -41,7 +42,13 @@ class Plane:
         self._rng = random.Random(settings.seed)
         self._counters: dict[tuple[str, str, str], Counted] = {}
 
-    async def decide(self, tenant: str, request: DecisionRequest, fail_mode: FailMode = "closed") -> DecisionAnswer:
+    async def decide(
+        self,
+        tenant: str,
+        request: DecisionRequest,
+        receipt: Receipt | None = None,
+        fail_mode: FailMode = "closed",
+    ) -> DecisionAnswer:
         """Decide, carry it out, write it down, answer.
 
         Raises:
@@ -62,14 +69,6 @@ class Plane:
         trace = self._trace(point, request, evidence, policy, heads, executed)
         at = self._clock.now()
         beside = [msgspec.structs.replace(event, at=at) for event in executed.events]
-        try:
-            await self._journal.append(DecidedEvent(tenant=tenant, at=at, trace=trace), *beside)
-        except (Unavailable, StorageFull):
-            if fail_mode == "closed":
-                raise
-            return await self._unjournalled(point, request, evidence, (policy, state), fail_mode)
-        watch.lap("journal")
-        self._count(trace, evidence, watch)
         decided = Decided(
             request=request,
             trace_id=trace.trace_id,
@@ -78,7 +77,18 @@ class Plane:
             policy_version=trace.policy_version,
             phases_ms=watch.phases_ms,
         )
-        return point.answer(evidence, executed, decided)
+        answer = point.answer(evidence, executed, decided)
+        if receipt is not None:
+            receipt.answer = msgspec.to_builtins(answer)
+        try:
+            await (receipt or self._journal).append(DecidedEvent(tenant=tenant, at=at, trace=trace), *beside)
+        except (Unavailable, StorageFull):
+            if fail_mode == "closed":
+                raise
+            return await self._unjournalled(point, request, evidence, (policy, state), fail_mode)
+        watch.lap("journal")
+        self._count(trace, evidence, watch)
+        return answer
 
     async def _unjournalled(
         self,

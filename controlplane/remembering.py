@@ -35,11 +35,13 @@ from .errors import (
 from .executor.advice import skill_answer
 from .executor.evidence import recall_matches
 from .failpoints import failpoint
+from .idempotency import Receipt
 from .journal import Journal
 from .llm.local import classify, clean, root_cause
 from .memory.actions import normalise
 from .memory.ranking import Match
 from .memory.store import EpisodeRecord, MemoryStore, episode_text, plan_text
+from .tenants import Caller
 
 OVERSAMPLING = 4  # candidates looked at per result, so that filters and ranking have something to choose from
 FILTERABLE = ("error_class", "license", "origin", "episode_type", "tags")
@@ -57,21 +59,25 @@ class Remembering:
     def _fold(self, tenant: str) -> TenantFold:
         return self._learner.state.of(tenant)
 
-    async def capture(self, tenant: str, request: CaptureRequest) -> CaptureAnswer:
+    async def capture(self, caller: Caller, request: CaptureRequest, receipt: Receipt | None = None) -> CaptureAnswer:
         """Remember a failure; an exact repeat is counted, not stored twice.
 
         Raises:
           UnknownTrace: it names a decision this tenant does not have.
           EmbedderLoading: the model is not there yet.
         """
+        tenant = caller.tenant
         await self._known_trace(tenant, request.trace_id)
         episode = _episode(request)
         space = self._memory.space(tenant, request.namespace)
         duplicate_of = space.by_digest.get(episode.digest)
         if duplicate_of is None:
             episode = await self._with_vector(episode)
-        event = Captured(tenant=tenant, at=self._clock.now(), episode=episode, duplicate_of=duplicate_of)
-        seq = await self._journal.append(event)
+        at, by = self._clock.now(), caller.key_id
+        event = Captured(tenant=tenant, at=at, episode=episode, duplicate_of=duplicate_of, by=by)
+        if receipt is not None:
+            receipt.derived = True
+        seq = await (receipt or self._journal).append(event)
         failpoint("capture.appended")
         await self._learner.reached(seq)
         first = space.by_digest.get(episode.digest, seq)
@@ -144,15 +150,18 @@ class Remembering:
             raise UnknownEpisode
         return record
 
-    async def delete(self, tenant: str, episode_id: int) -> None:
+    async def delete(self, caller: Caller, episode_id: int) -> None:
         """Purge an episode: its text and vector are overwritten, its number stays.
 
         Raises:
           UnknownEpisode: this tenant has no such episode.
         """
+        tenant = caller.tenant
         record = self._record(tenant, episode_id)
         repeats = await self._journal.about(tenant, record.episode.digest, "capture")
-        seq = await self._journal.append(EpisodeDeleted(tenant=tenant, at=self._clock.now(), episode_id=episode_id))
+        seq = await self._journal.append(
+            EpisodeDeleted(tenant=tenant, at=self._clock.now(), episode_id=episode_id, by=caller.key_id)
+        )
         failpoint("purge.appended")
         await self._learner.reached(seq)
         erasing = (self._journal.erase(tenant, recorded.seq) for recorded in repeats)
@@ -176,16 +185,20 @@ class Remembering:
             raise UnknownSkill
         return found
 
-    async def retire(self, tenant: str, skill_id: int, request: RetireRequest) -> SkillAnswer:
+    async def retire(
+        self, caller: Caller, skill_id: int, request: RetireRequest, receipt: Receipt | None = None
+    ) -> SkillAnswer:
         """Take a skill out of use.
 
         Raises:
           UnknownSkill: this tenant has no such skill.
         """
+        tenant, by = caller.tenant, caller.key_id
         self.skill(tenant, skill_id)
-        seq = await self._journal.append(
-            SkillRetired(tenant=tenant, at=self._clock.now(), skill_id=skill_id, reason=request.reason)
-        )
+        retired = SkillRetired(tenant=tenant, at=self._clock.now(), skill_id=skill_id, reason=request.reason, by=by)
+        if receipt is not None:
+            receipt.derived = True
+        seq = await (receipt or self._journal).append(retired)
         await self._learner.reached(seq)
         return self.skill(tenant, skill_id)
 

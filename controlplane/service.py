@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Self
 
 import httpx
+import msgspec
 import structlog
 
 from auditor import Learner, PointRules, Rules, State
-from auditor.events import Configured, Recorded
+from auditor.events import Configured, Recorded, Reported, Validated
 from auditor.fold import Applied
 from auditor.rewards import DEFAULT_WEIGHTS
 from strategist import EpsilonDecay, Mode, PolicySettings, StepSize
@@ -27,6 +28,7 @@ from .executor.gate import GatePoint
 from .executor.route import RoutePoint
 from .failpoints import failpoint
 from .filesystems import magic_of, refuse_network
+from .idempotency import Idempotency
 from .intake import Intake
 from .journal import Journal, SqliteJournal, connect
 from .learning import Learning
@@ -78,6 +80,7 @@ class Service:
             RoutePoint(self.signals, self.router, self.embedder),
         )
         self.rules = rules_of(settings, {point.name: point.features.spec_hash for point in points})
+        self.idempotency = Idempotency(self.learner, journal, clock)
         self.plane = Plane(points, self.learner, journal, clock, settings, self.metrics)
         self.learning = Learning(self.learner, journal, self.memory, clock, self.metrics)
         self.remembering = Remembering(self.learner, journal, self.memory, self.embedder, clock)
@@ -139,6 +142,11 @@ class Service:
     def _observe(self, recorded: Recorded, applied: Applied) -> None:
         self.memory.observe(recorded)
         self.registry.observe(recorded)
+        if isinstance(recorded.event, Reported | Validated) and not recorded.event.counts:
+            self.metrics.withheld.inc()
+        for alarm in applied.alarms:
+            self.metrics.drift_alarms.labels(alarm.point).inc()
+            log.warning("value_drifted", tenant=recorded.event.tenant, **msgspec.structs.asdict(alarm))
         for learned in applied.learned:
             if learned.update is not None and learned.report is not None:
                 self.metrics.q_updates.inc()

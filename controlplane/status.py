@@ -79,6 +79,7 @@ def describe_status(service: Service, tenant: str) -> dict[str, Any]:
         "memory": service.memory.counts(fold.tenant),
         "failpoints": failpoints.on(),
         "open_decisions": len(fold.credit.open),
+        "drift": service.learner.state.drift.standing(fold.tenant),
         "keys": KEYLESS if service.settings.insecure_local else "every call needs one",
         "versions": {
             "pointsman": __version__,

@@ -72,6 +72,12 @@ class Metrics:
         self.signal_errors = Counter("pointsman_signal_cache_errors_total", "Signal source failures.", registry=r)
         self.router_errors = Counter("pointsman_router_errors_total", "Downstream router failures.", registry=r)
         self.feedback = Counter("pointsman_feedback_total", "Reports received.", ["outcome"], registry=r)
+        self.withheld = Counter(
+            "pointsman_feedback_withheld_total", "Reports and validations beyond their key's share.", registry=r
+        )
+        self.drift_alarms = Counter(
+            "pointsman_drift_alarms_total", "Actions whose rewards left their usual level.", ["point"], registry=r
+        )
         self.traces = Gauge("pointsman_traces", "Decisions waiting for their reward or successor.", registry=r)
         self.degraded = Counter("pointsman_degraded_total", "Answers given without a part.", ["part"], registry=r)
         self.learner_lag = Gauge("pointsman_learner_lag_events", "Committed events not folded yet.", registry=r)

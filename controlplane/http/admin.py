@@ -23,7 +23,7 @@ async def tenants(request: AdmittedRequest) -> list[TenantAnswer]:
 
 async def set_tenant(request: AdmittedRequest, data: JSONBody[TenantRequest]) -> TenantAnswer:
     """Make a tenant, or give it another tier."""
-    return await administration(request).set_tenant(request.caller.key_id, data)
+    return await administration(request).set_tenant(request.caller.key_id, data, request.receipt)
 
 
 async def keys(request: AdmittedRequest) -> list[KeyAnswer]:

@@ -14,6 +14,7 @@ from litestar.types import Empty, HTTPRequestEvent
 
 from ..contract import MAX_TEXT, MAX_TRACE
 from ..errors import InvalidRequest, TooLarge, UnsupportedMedia
+from ..idempotency import Receipt
 from ..tenants import Caller, Left
 
 MAX_BODY = 256 * 1024
@@ -31,6 +32,7 @@ class AdmittedRequest(Request[Any, Any, Any]):
 
     caller: Caller  # set by the route's guard before anything is read, as is what it has left of such calls
     left: Left | None = None
+    receipt: Receipt | None = None  # of one that came with an idempotency key
 
     async def body(self) -> bytes:
         """The body.

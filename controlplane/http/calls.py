@@ -41,7 +41,8 @@ def service(request: AdmittedRequest) -> Service:
 
 async def decide(request: AdmittedRequest, data: JSONBody[DecisionRequest]) -> GateAnswer | RouteAnswer:
     """Decide before an agent acts: pass the gate, or route among candidates."""
-    return await service(request).plane.decide(request.caller.tenant, data, request.caller.fail_mode)
+    caller = request.caller
+    return await service(request).plane.decide(caller.tenant, data, request.receipt, caller.fail_mode)
 
 
 async def reflect(request: AdmittedRequest, data: JSONBody[ReflectRequest]) -> GateAnswer | RouteAnswer:
@@ -54,7 +55,8 @@ async def reflect(request: AdmittedRequest, data: JSONBody[ReflectRequest]) -> G
         namespace=data.namespace,
         task_id=data.task_id,
     )
-    return await service(request).plane.decide(request.caller.tenant, asked, request.caller.fail_mode)
+    caller = request.caller
+    return await service(request).plane.decide(caller.tenant, asked, request.receipt, caller.fail_mode)
 
 
 async def trace(request: AdmittedRequest, trace_id: FromPath[str]) -> dict[str, Any]:
@@ -69,12 +71,12 @@ async def why(request: AdmittedRequest, trace_id: FromPath[str]) -> Why:
 
 async def feedback(request: AdmittedRequest, data: JSONBody[FeedbackRequest]) -> FeedbackAnswer:
     """Report what came of a decision."""
-    return await service(request).learning.feedback(request.caller.tenant, data)
+    return await service(request).learning.feedback(request.caller, data, request.receipt)
 
 
 async def capture(request: AdmittedRequest, data: JSONBody[CaptureRequest]) -> CaptureAnswer:
     """Remember a failure."""
-    return await service(request).remembering.capture(request.caller.tenant, data)
+    return await service(request).remembering.capture(request.caller, data, request.receipt)
 
 
 async def search(request: AdmittedRequest, data: JSONBody[SearchRequest]) -> SearchAnswer:
@@ -84,7 +86,7 @@ async def search(request: AdmittedRequest, data: JSONBody[SearchRequest]) -> Sea
 
 async def validate_fix(request: AdmittedRequest, data: JSONBody[ValidateRequest]) -> ValidateAnswer:
     """Say whether an episode's fix worked."""
-    return await service(request).learning.validate(request.caller.tenant, data)
+    return await service(request).learning.validate(request.caller, data, request.receipt)
 
 
 async def episode(request: AdmittedRequest, episode_id: Id) -> EpisodeAnswer:
@@ -94,7 +96,7 @@ async def episode(request: AdmittedRequest, episode_id: Id) -> EpisodeAnswer:
 
 async def delete_episode(request: AdmittedRequest, episode_id: Id) -> None:
     """Purge an episode: its content is overwritten, its number stays."""
-    await service(request).remembering.delete(request.caller.tenant, episode_id)
+    await service(request).remembering.delete(request.caller, episode_id)
 
 
 async def skills(request: AdmittedRequest) -> list[SkillAnswer]:
@@ -111,7 +113,8 @@ async def retire_skill(
     request: AdmittedRequest, skill_id: Id, data: JSONBody[RetireRequest | None] = None
 ) -> SkillAnswer:
     """Take a skill out of use."""
-    return await service(request).remembering.retire(request.caller.tenant, skill_id, data or RetireRequest())
+    asked = data or RetireRequest()
+    return await service(request).remembering.retire(request.caller, skill_id, asked, request.receipt)
 
 
 async def checkpoints(request: AdmittedRequest) -> list[CheckpointAnswer]:
@@ -123,12 +126,12 @@ async def create_checkpoint(
     request: AdmittedRequest, data: JSONBody[CheckpointRequest | None] = None
 ) -> CheckpointAnswer:
     """Keep the learnt state of this moment."""
-    return await service(request).lifecycle.create(request.caller.tenant, data or CheckpointRequest())
+    return await service(request).lifecycle.create(request.caller, data or CheckpointRequest(), request.receipt)
 
 
 async def restore_checkpoint(request: AdmittedRequest, checkpoint_id: FromPath[str]) -> RestoreAnswer:
     """Go back to a checkpoint."""
-    return await service(request).lifecycle.restore(request.caller.tenant, checkpoint_id)
+    return await service(request).lifecycle.restore(request.caller, checkpoint_id, request.receipt)
 
 
 async def points(request: AdmittedRequest) -> list[PolicyAnswer]:

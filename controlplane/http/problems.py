@@ -19,10 +19,8 @@ from ..errors import (
     MethodNotAllowed,
     PointsmanError,
     RateLimited,
-    StorageFull,
     TooLarge,
     Unauthorized,
-    Unavailable,
     UnknownPath,
 )
 from ..ids import new_id
@@ -51,7 +49,7 @@ def respond(request: Req, error: PointsmanError, headers: dict[str, str] | None 
     """An error as its answer."""
     request.app.state.service.metrics.errors.labels(error.code).inc()
     headers = dict(headers or {})
-    if isinstance(error, Unavailable | StorageFull):
+    if error.retryable:
         headers["Retry-After"] = RETRY_AFTER_S
     if isinstance(error, RateLimited):
         headers |= error.headers

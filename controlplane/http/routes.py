@@ -12,6 +12,7 @@ from ..tenants import Call
 from . import admin, calls
 from .access import Guard, Needs
 from .encoding import encoded
+from .repeats import Repeats, repeatable
 
 COUNTS_AS: dict[Needs, Call] = {
     "decide": "decide",
@@ -24,7 +25,10 @@ COUNTS_AS: dict[Needs, Call] = {
 
 
 class Route(NamedTuple):
-    """One call: the decorator that makes its handler, its path, the function, who may call it, its status, aliases."""
+    """One call: the decorator that makes its handler, its path, the function, who may call it, its status, aliases.
+
+    `repeats` is about POST alone: what one with an `Idempotency-Key` does when it comes again.
+    """
 
     method: Callable[..., Any]
     path: str
@@ -33,6 +37,7 @@ class Route(NamedTuple):
     status: int = 200
     aliases: Sequence[str] = ()
     counts_as: Call | None = None  # by default as what it needs
+    repeats: Repeats = "once"
 
     @property
     def guards(self) -> list[Guard]:
@@ -40,6 +45,12 @@ class Route(NamedTuple):
         if self.needs == "nobody":
             return []
         return [Guard(self.needs, self.counts_as or COUNTS_AS[self.needs])]
+
+    @property
+    def handler(self) -> Callable[..., Any]:
+        """The call as the framework gets it."""
+        call = repeatable(self.call, self.path, self.repeats) if self.method is post else self.call
+        return encoded(call, self.status)
 
 
 ROUTES: tuple[Route, ...] = (
@@ -49,7 +60,7 @@ ROUTES: tuple[Route, ...] = (
     Route(post, "/v1/feedback", calls.feedback, "feedback", aliases=("/feedback",)),
     Route(post, "/v1/capture", calls.capture, "capture", 201),
     Route(post, "/v1/reflect", calls.reflect, "decide", counts_as="reflect"),
-    Route(post, "/v1/search", calls.search, "read", counts_as="search"),
+    Route(post, "/v1/search", calls.search, "read", counts_as="search", repeats="harmless"),
     Route(post, "/v1/validate_fix", calls.validate_fix, "feedback"),
     Route(get, "/v1/episodes/{episode_id:int}", calls.episode, "read"),
     Route(delete, "/v1/episodes/{episode_id:int}", calls.delete_episode, "admin", 204),
@@ -65,8 +76,8 @@ ROUTES: tuple[Route, ...] = (
     Route(get, "/v1/admin/tenants", admin.tenants, "operator"),
     Route(post, "/v1/admin/tenants", admin.set_tenant, "operator"),
     Route(get, "/v1/admin/keys", admin.keys, "operator"),
-    Route(post, "/v1/admin/keys", admin.issue_key, "operator", 201),
-    Route(post, "/v1/admin/keys/{key_id:str}/rotate", admin.rotate_key, "operator", 201),
+    Route(post, "/v1/admin/keys", admin.issue_key, "operator", 201, repeats="refused"),
+    Route(post, "/v1/admin/keys/{key_id:str}/rotate", admin.rotate_key, "operator", 201, repeats="refused"),
     Route(delete, "/v1/admin/keys/{key_id:str}", admin.revoke_key, "operator", 204),
     Route(get, "/metrics", calls.metrics, "operator"),
     Route(get, "/healthz", calls.healthz, "nobody"),
@@ -80,7 +91,7 @@ def handlers() -> list[HTTPRouteHandler]:
     """A handler per route, and a hidden one for its aliases."""
     made = []
     for route in ROUTES:
-        call, documented = encoded(route.call, route.status), {"responses": _documented(route)}
+        call, documented = route.handler, {"responses": _documented(route)}
         how = {"status_code": route.status, "guards": route.guards}
         made.append(route.method(route.path, **how, **documented)(call))
         if aliases := [*route.aliases, *_under_api(route)]:

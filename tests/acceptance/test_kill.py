@@ -28,6 +28,11 @@ class Ledger:
         self.unheard: dict[str, dict[str, Any]] = {}  # reported, and the server died before it answered
 
 
+def headers_of(trace_id: str) -> dict[str, str]:
+    """Every other report, by a random digit of its decision, comes under an idempotency key."""
+    return {"Idempotency-Key": trace_id} if int(trace_id[-1], 16) % 2 else {}
+
+
 def requests(rng: random.Random, worker: int) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
     """A worker's decisions, each with the outcome it will report: routes, gates alone, and gates of tasks."""
     for n in range(10_000):
@@ -53,7 +58,8 @@ async def load(url: str, ledger: Ledger, rng: random.Random, enough: int, kill: 
                 trace_id = (await client.post("/v1/decisions", json=asked)).json()["trace_id"]
                 ledger.decided.append(trace_id)
                 ledger.unheard[trace_id] = outcome
-                answer = await client.post("/v1/feedback", json={"trace_id": trace_id, "outcome": outcome})
+                body = {"trace_id": trace_id, "outcome": outcome}
+                answer = await client.post("/v1/feedback", json=body, headers=headers_of(trace_id))
             except httpx.TransportError:
                 return  # the server is dead
             assert answer.status_code == 200, answer.text
@@ -91,8 +97,10 @@ async def report_again(url: str, ledger: Ledger) -> None:
     """A client that never heard an answer asks again, as it should; it may have been heard before."""
     async with httpx.AsyncClient(base_url=url, timeout=60) as client:
         for trace_id, outcome in list(ledger.unheard.items()):
-            answer = (await client.post("/v1/feedback", json={"trace_id": trace_id, "outcome": outcome})).json()
+            body, headers = {"trace_id": trace_id, "outcome": outcome}, headers_of(trace_id)
+            answer = (await client.post("/v1/feedback", json=body, headers=headers)).json()
             assert answer["updated"] or answer["duplicate"] or answer["pending"], answer
+            assert not (headers and answer["duplicate"]), "what came of the first try is told, not of a second"
             del ledger.unheard[trace_id]
 
 
@@ -130,6 +138,9 @@ def test_nothing_acknowledged_is_lost_when_the_server_is_killed_again_and_again_
     assert len(ledger.acknowledged) > kills * 40
     assert all(decided[trace_id] == 1 for trace_id in ledger.decided)
     assert all(reports[trace_id] == 1 for trace_id in ledger.acknowledged), "each acknowledged report exactly once"
+    under_keys = [trace_id for trace_id in reports if headers_of(trace_id)]
+    assert len(under_keys) > kills * 15
+    assert all(reports[trace_id] == 1 for trace_id in under_keys), "also of those nobody heard an answer to"
     assert sum(record["update"] is not None for record in records.values()) == updates
     assert sum(decided.values()) == len(records) + opened, "every decision is learnt or waits"
 

@@ -14,7 +14,7 @@ ORDER: tuple[set[str], ...] = (
     {"settings", "upstream", "lineage", "filesystems"},
     # demo, hook: clients
     {"embedding", "llm", "journal", "checkpoints", "signals", "router", "tenants", "intake", "demo", "hook"},
-    {"memory"},  # searches by the vectors the embedders' port defines
+    {"memory", "idempotency", "influence"},  # memory searches by the vectors the embedders' port defines
     {"executor"},  # decision points
     {
         "plane",

@@ -129,6 +129,7 @@ def test_event_is_frozen_and_names_its_kind(event: type[msgspec.Struct]) -> None
 def test_kinds_of_events_are_those_the_journal_holds() -> None:
     """Renaming one would make every journal unreadable."""
     assert sorted(event.__struct_config__.tag for event in get_args(AnyEvent)) == [
+        "answered",
         "capture",
         "checkpoint",
         "configured",
@@ -138,6 +139,7 @@ def test_kinds_of_events_are_those_the_journal_holds() -> None:
         "key_ends",
         "key_issued",
         "purged",
+        "receipt",
         "restored",
         "signature",
         "skill_retired",

@@ -11,12 +11,14 @@ from hypothesis import strategies as st
 from auditor import Outcome, Rules, UnreadableFold
 from auditor import State as LearntState
 from auditor.events import (
+    Answered,
     AnyEvent,
     Captured,
     Configured,
     Decided,
     Episode,
     EpisodeDeleted,
+    Received,
     Recorded,
     Reported,
     Restored,
@@ -65,6 +67,10 @@ class Writer:
         trace_id = self._rng.choice(self._traces[tenant][-12:] or ["nobody"])
         if roll < 0.40:
             return self._decided(tenant)
+        if roll < 0.42:
+            return Received(tenant=tenant, at=at, route="/r", key=f"k{seq}", fingerprint=b"f", by="")
+        if roll < 0.43:
+            return Answered(tenant=tenant, at=at, route="/r", key="k", receipt=self._rng.randrange(1, seq), answer={})
         if roll < 0.72:
             return Reported(tenant=tenant, at=at, trace_id=trace_id, outcome=self._rng.choice(OUTCOMES))
         if roll < 0.80:

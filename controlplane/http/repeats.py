@@ -1,0 +1,52 @@
+"""The header `Idempotency-Key`: a writing call that comes again under its key has its effect once."""
+
+import functools
+import inspect
+from collections.abc import Awaitable, Callable
+from hashlib import blake2b
+from typing import Any, Literal
+
+import msgspec
+
+from ..errors import InvalidRequest
+from ..idempotency import Asked, Receipt
+from ..service import Service
+from .admission import AdmittedRequest
+
+Repeats = Literal["once", "refused", "harmless"]  # what a POST does that may come again: see `repeatable`
+Handler = Callable[..., Awaitable[Any]]
+_HEADER, _MOST = b"idempotency-key", 255
+
+
+def repeatable(call: Handler, route: str, repeats: Repeats) -> Handler:
+    """The call under its key: `once` has its effect once; `refused` takes no key; `harmless` reads none."""
+    if repeats == "harmless":
+        return call
+
+    @functools.wraps(call)
+    async def wrapped(*args: Any, **kwargs: Any) -> Any:
+        request: AdmittedRequest = kwargs["request"]
+        if (sent := next((v for k, v in request.scope["headers"] if k == _HEADER), None)) is None:
+            return await call(*args, **kwargs)
+        if repeats == "refused":
+            raise InvalidRequest("this answer shows a secret once and cannot be repeated; leave Idempotency-Key out")
+
+        async def receipted(receipt: Receipt) -> Any:
+            request.receipt = receipt
+            return await call(*args, **kwargs)
+
+        service: Service = request.app.state.service
+        return await service.idempotency.once(await _asked(request, route, sent), receipted)
+
+    wrapped.__signature__ = inspect.signature(call)  # type: ignore[attr-defined]
+    return wrapped
+
+
+async def _asked(request: AdmittedRequest, route: str, sent: bytes) -> Asked:
+    key = sent.decode("latin-1").strip()
+    if not 0 < len(key) <= _MOST or not all("!" <= sign <= "~" for sign in key):
+        raise InvalidRequest(f"Idempotency-Key takes 1 to {_MOST} visible ASCII characters")
+    parameters = msgspec.json.encode(request.scope["path_params"], order="sorted")
+    fingerprint = blake2b(parameters + b"\n" + await request.body(), digest_size=16).digest()
+    caller = request.caller
+    return Asked(tenant=caller.tenant, by=caller.key_id, route=route, key=key, fingerprint=fingerprint)
