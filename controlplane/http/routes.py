@@ -1,18 +1,20 @@
 """The one routing table: path -> call. The seeds' paths are aliases of ours, hidden from OpenAPI."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple, get_type_hints
 
 from litestar import delete, get, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi import ResponseSpec
+from litestar.openapi.spec import OpenAPIType, Operation, Parameter, Schema
 from litestar.response.base import ASGIResponse
 
 from ..tenants import Call
 from . import admin, calls
 from .access import Guard, Needs
 from .encoding import encoded
-from .repeats import Repeats, repeatable
+from .repeats import MOST, VISIBLE, Repeats, repeatable
 
 COUNTS_AS: dict[Needs, Call] = {
     "decide": "decide",
@@ -22,6 +24,17 @@ COUNTS_AS: dict[Needs, Call] = {
     "admin": "read",
     "operator": "read",
 }
+
+
+@dataclass
+class KeyedOperation(Operation):
+    """How the documentation shows a call that takes an `Idempotency-Key`."""
+
+    def __post_init__(self) -> None:
+        taken = Schema(type=OpenAPIType.STRING, min_length=1, max_length=MOST, pattern=VISIBLE)
+        said = "Sent again with the same body within 24 hours, the call has its effect once and answers the same."
+        key = Parameter(name="Idempotency-Key", param_in="header", schema=taken, description=said)
+        self.parameters = [*(self.parameters or []), key]
 
 
 class Route(NamedTuple):
@@ -45,6 +58,11 @@ class Route(NamedTuple):
         if self.needs == "nobody":
             return []
         return [Guard(self.needs, self.counts_as or COUNTS_AS[self.needs])]
+
+    @property
+    def keyed(self) -> bool:
+        """Whether it takes an idempotency key."""
+        return self.method is post and self.repeats == "once"
 
     @property
     def handler(self) -> Callable[..., Any]:
@@ -91,7 +109,8 @@ def handlers() -> list[HTTPRouteHandler]:
     """A handler per route, and a hidden one for its aliases."""
     made = []
     for route in ROUTES:
-        call, documented = route.handler, {"responses": _documented(route)}
+        call, operation = route.handler, KeyedOperation if route.keyed else Operation
+        documented: dict[str, Any] = {"responses": _documented(route), "operation_class": operation}
         how = {"status_code": route.status, "guards": route.guards}
         made.append(route.method(route.path, **how, **documented)(call))
         if aliases := [*route.aliases, *_under_api(route)]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import re
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -107,6 +108,17 @@ def test_every_writing_post_is_tried_here() -> None:
     posts = {route.path: route.repeats for route in ROUTES if route.method.__name__ == "post"}
     assert {path for path, repeats in posts.items() if repeats == "once"} == set(CALLS)
     assert {path for path, repeats in posts.items() if repeats == "harmless"} == {"/v1/search"}
+
+
+def test_the_api_document_shows_which_calls_take_a_key(server: Running) -> None:
+    paths = server.get("/docs/openapi.json")["paths"]
+    shown = {
+        (path, method)
+        for path, methods in paths.items()
+        for method, call in methods.items()
+        if any(parameter["name"] == "Idempotency-Key" for parameter in call.get("parameters", []))
+    }
+    assert shown == {(re.sub(r":(str|int)}", "}", path), "post") for path in CALLS}
 
 
 @pytest.mark.parametrize("route", CALLS)
