@@ -4,17 +4,16 @@
 same bytes. What it answers, and which decisions it learnt, is returned, not reported.
 """
 
-from collections.abc import Iterable, Iterator
-from typing import Self
+from collections.abc import Iterable
 
 import msgspec
 
-from strategist import Policy, PolicySnapshot, Update
+from strategist import Policy, Update
 
 from . import promotion
 from .answers import Answer, FeedbackResult, Learned, ValidationResult
-from .cases import Cases, CasesDump
-from .credit import Credit, OpenDecision, TaskDump
+from .cases import Cases
+from .credit import Credit, OpenDecision
 from .drift import Alarm
 from .events import (
     AnyEvent,
@@ -27,10 +26,9 @@ from .events import (
     WindowClosed,
 )
 from .feedback import Outcome
-from .packing import mapping
 from .rewards import Report, Scene, default_report, join, score
 from .rules import PointRules, Rules
-from .skills import Skill, Skills
+from .skills import Skills
 from .trace import PROCEED, Trace
 
 LATE = "the decision is closed; this report is logged, not learnt"
@@ -44,19 +42,6 @@ class PointCounts(msgspec.Struct):
     agreed_with_rule: int = 0
     interventions: int = 0  # anything but PROCEED
     interventions_by_exploration: int = 0
-
-
-class TenantDump(msgspec.Struct, frozen=True, kw_only=True):
-    """A tenant's learnt state at rest; equal states give equal bytes."""
-
-    tenant: str
-    policies: dict[str, PolicySnapshot]
-    counts: dict[str, PointCounts]
-    open: list[OpenDecision]
-    trajectories: list[TaskDump]
-    cases: CasesDump
-    validations: list[tuple[int, int, int, list[str]]]
-    skills: list[Skill]
 
 
 class Applied(msgspec.Struct, frozen=True):
@@ -290,41 +275,6 @@ class TenantFold:
 
     def _rules(self, decision: OpenDecision) -> PointRules:
         return self.rules.points[decision.point]
-
-    def pieces(self) -> Iterator[bytes]:
-        """A TenantDump's encoding, piece by piece; nothing may be folded in between."""
-        return mapping(len(TenantDump.__struct_fields__), self._at_rest())
-
-    def _at_rest(self) -> Iterator[tuple[str, object]]:
-        """The fields of a TenantDump, each made when it is asked for."""
-        yield "tenant", self.tenant
-        spec_of = {point: of.spec_hash for point, of in self.rules.points.items()}
-        yield "policies", {point: PolicySnapshot.of(policy, spec_of[point]) for point, policy in self.policies.items()}
-        yield "counts", self.counts
-        decisions, trajectories = self.credit.dump()
-        yield "open", decisions
-        yield "trajectories", trajectories
-        yield "cases", self.cases.dump()
-        validations, skills = self.skills.dump()
-        yield "validations", validations
-        yield "skills", skills
-
-    @classmethod
-    def load(cls, dump: TenantDump, rules: Rules) -> Self:
-        """The state a dump holds.
-
-        Raises:
-          SpecMismatch: a point's feature spec is not the one its values were learnt under.
-        """
-        fold = cls(dump.tenant, rules)
-        fold.touched = True
-        for point, snapshot in dump.policies.items():
-            fold.policies[point] = snapshot.restore(rules.points[point].policy, rules.points[point].spec_hash)
-            fold.counts[point] = dump.counts[point]
-        fold.credit = Credit.load(dump.open, dump.trajectories)
-        fold.cases = Cases.load(dump.cases)
-        fold.skills = Skills.load(dump.validations, dump.skills)
-        return fold
 
     def expired(self, now: float) -> Iterable[WindowClosed | TrajectoryClosed]:
         """The closings that are due: events for whoever holds the clock to append."""

@@ -5,10 +5,12 @@ from typing import Self
 
 import msgspec
 
+from . import at_rest
+from .at_rest import TenantDump
 from .drift import Drift, WatchDump
 from .errors import UnreadableFold
 from .events import Answered, AnyEvent, Configured, KeyEnds, KeyIssued, Received, Recorded, Restored, TenantSet
-from .fold import Applied, TenantDump, TenantFold
+from .fold import Applied, TenantFold
 from .packing import ARRAY, encode, head
 from .receipts import Owed, Receipts
 from .rules import Rules
@@ -69,7 +71,7 @@ class State:
             case Restored():
                 if prefix is None:
                     raise UnreadableFold(f"the restore at {seq} goes back to {event.seq}, which was not handed in")
-                self.tenants[event.tenant] = TenantFold.load(decode_tenant(prefix), self.rules)
+                self.tenants[event.tenant] = at_rest.load(decode_tenant(prefix), self.rules)
                 return Applied()
             case Received():
                 self.receipts.receive(seq, event)
@@ -104,10 +106,10 @@ class State:
         touched = [self.tenants[tenant] for tenant in sorted(self.tenants) if self.tenants[tenant].touched]
         yield head(ARRAY, len(touched))
         for fold in touched:
-            yield from fold.pieces()
+            yield from at_rest.pieces(fold)
 
     def dump_tenant(self, tenant: str) -> bytes:
-        return b"".join(self.of(tenant).pieces())
+        return b"".join(at_rest.pieces(self.of(tenant)))
 
     @classmethod
     def load(cls, payload: bytes) -> Self:
@@ -124,7 +126,7 @@ class State:
             raise UnreadableFold(f"learnt state has format {dump.format}; this version reads {FORMAT}")
         state = cls(dump.rules, dump.settings_hash)
         state.seq = dump.seq
-        state.tenants = {tenant.tenant: TenantFold.load(tenant, dump.rules) for tenant in dump.tenants}
+        state.tenants = {tenant.tenant: at_rest.load(tenant, dump.rules) for tenant in dump.tenants}
         state.receipts = Receipts.load(dump.owed)
         state.shares = Shares.load(dump.shares)
         state.drift = Drift.load(dump.drift)

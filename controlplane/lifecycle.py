@@ -1,6 +1,7 @@
 """Checkpoints of a tenant's learnt state: create, list, restore. A restore is an event like any other."""
 
 from auditor import Learner
+from auditor.at_rest import TenantDump
 from auditor.events import (
     Checkpointed,
     Decided,
@@ -12,7 +13,6 @@ from auditor.events import (
     Validated,
     WindowClosed,
 )
-from auditor.fold import TenantDump
 from auditor.state import decode_tenant
 
 from .checkpoints import CheckpointFiles

@@ -8,6 +8,8 @@ import pytest
 
 from auditor import Learned
 from auditor.events import (
+    Answered,
+    Received,
     AnyEvent,
     Captured,
     Checkpointed,
@@ -203,7 +205,9 @@ def one_of_each(trace: Trace, episode: Episode) -> tuple[AnyEvent, ...]:
         Configured(**head, rules=Rules(points={"gate": gate}, trajectory_ttl_s=9.0), settings_hash="s1"),
         Checkpointed(**head, checkpoint_id="cp_1", name="before", seq=7, size_bytes=99),
         Restored(**head, checkpoint_id="cp_1", seq=7),
-        TenantSet(**head, tier="pro", by="k1"),
+        TenantSet(**head, tier="pro", fail_mode="open", by="k1"),
+        Received(**head, route="/v1/feedback", key="once", fingerprint=b"\x02", by="k1", answer={"seq": [1]}),
+        Answered(**head, route="/v1/feedback", key="once", receipt=7, answer={"updated": True}),
         KeyIssued(
             **head, key_id="k2", key_kind="tenant", name="ci", scopes=("read",), digest=b"\x01", ends_at=9.5, by="k1"
         ),

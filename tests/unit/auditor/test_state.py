@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from auditor import Outcome, Rules, UnreadableFold
+from auditor import Outcome, Rules, UnreadableFold, at_rest
 from auditor import State as LearntState
 from auditor.events import (
     Answered,
@@ -197,7 +197,7 @@ def test_seeded_stream_learns_something_of_every_kind(learnt: LearntState) -> No
     assert min(fold_.policies["gate"].updates for fold_ in tenants) > 10
     assert sum(fold_.policies["route"].updates for fold_ in tenants) > 10
     for held in ("open", "trajectories", "cases", "validations", "skills"):
-        assert any(msgspec.msgpack.decode(b"".join(fold_.pieces()))[held] for fold_ in tenants), held
+        assert any(msgspec.msgpack.decode(b"".join(at_rest.pieces(fold_)))[held] for fold_ in tenants), held
 
 
 @pytest.mark.parametrize("seed", [1, 2])

@@ -1,0 +1,64 @@
+"""A tenant's fold at rest: written piece by piece, read in one go; equal folds give equal bytes."""
+
+from collections.abc import Iterator
+
+import msgspec
+
+from strategist import PolicySnapshot
+
+from .cases import Cases, CasesDump
+from .credit import Credit, OpenDecision, TaskDump
+from .fold import PointCounts, TenantFold
+from .packing import mapping
+from .rules import Rules
+from .skills import Skill, Skills
+
+
+class TenantDump(msgspec.Struct, frozen=True, kw_only=True):
+    """A tenant's learnt state at rest; equal states give equal bytes."""
+
+    tenant: str
+    policies: dict[str, PolicySnapshot]
+    counts: dict[str, PointCounts]
+    open: list[OpenDecision]
+    trajectories: list[TaskDump]
+    cases: CasesDump
+    validations: list[tuple[int, int, int, list[str]]]
+    skills: list[Skill]
+
+
+def pieces(fold: TenantFold) -> Iterator[bytes]:
+    """A TenantDump's encoding, piece by piece; nothing may be folded in between."""
+    return mapping(len(TenantDump.__struct_fields__), _fields(fold))
+
+
+def _fields(fold: TenantFold) -> Iterator[tuple[str, object]]:
+    """Those of a TenantDump, in order, each made when it is asked for."""
+    yield "tenant", fold.tenant
+    spec_of = {point: of.spec_hash for point, of in fold.rules.points.items()}
+    yield "policies", {point: PolicySnapshot.of(policy, spec_of[point]) for point, policy in fold.policies.items()}
+    yield "counts", fold.counts
+    decisions, trajectories = fold.credit.dump()
+    yield "open", decisions
+    yield "trajectories", trajectories
+    yield "cases", fold.cases.dump()
+    validations, skills = fold.skills.dump()
+    yield "validations", validations
+    yield "skills", skills
+
+
+def load(dump: TenantDump, rules: Rules) -> TenantFold:
+    """The fold a dump holds.
+
+    Raises:
+      SpecMismatch: a point's feature spec is not the one its values were learnt under.
+    """
+    fold = TenantFold(dump.tenant, rules)
+    fold.touched = True
+    for point, snapshot in dump.policies.items():
+        fold.policies[point] = snapshot.restore(rules.points[point].policy, rules.points[point].spec_hash)
+        fold.counts[point] = dump.counts[point]
+    fold.credit = Credit.load(dump.open, dump.trajectories)
+    fold.cases = Cases.load(dump.cases)
+    fold.skills = Skills.load(dump.validations, dump.skills)
+    return fold
