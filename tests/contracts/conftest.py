@@ -9,7 +9,6 @@ import pytest
 from auditor import Learned
 from auditor.events import (
     Answered,
-    Received,
     AnyEvent,
     Captured,
     Checkpointed,
@@ -20,6 +19,7 @@ from auditor.events import (
     KeyEnds,
     KeyIssued,
     Purged,
+    Received,
     Reported,
     Restored,
     SignatureSeen,
