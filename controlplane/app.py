@@ -7,10 +7,12 @@ from pathlib import Path
 from litestar import Litestar
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import SwaggerRenderPlugin
+from litestar.openapi.spec import Components
 from litestar.static_files import create_static_files_router
 
 from . import __version__
 from .errors import PointsmanError
+from .http.access import SCHEMES
 from .http.admission import MAX_BODY, AdmittedRequest
 from .http.problems import HANDLERS
 from .http.routes import handlers
@@ -61,4 +63,10 @@ def _openapi() -> OpenAPIConfig:
         css_url=f"{ASSETS}/swagger-ui.css",
         standalone_preset_js_url=f"{ASSETS}/swagger-ui-standalone-preset.js",
     )
-    return OpenAPIConfig(title="Pointsman", version=__version__, path="/docs", render_plugins=[page])
+    return OpenAPIConfig(
+        title="Pointsman",
+        version=__version__,
+        path="/docs",
+        render_plugins=[page],
+        components=Components(security_schemes=dict(SCHEMES)),
+    )

@@ -28,7 +28,7 @@ from ..errors import (
 from ..ids import new_id
 
 log = structlog.get_logger()
-TYPE = "urn:pointsman:error:"
+TYPE, PROBLEM = "urn:pointsman:error:", "application/problem+json"
 RETRY_AFTER_S = "1"
 Req = Request[Any, Any, Any]
 
@@ -67,7 +67,7 @@ def respond(request: Req, error: PointsmanError, headers: dict[str, str] | None 
         retryable=error.retryable,
         errors=error.errors,
     )
-    return Response(problem, status_code=error.status, media_type="application/problem+json", headers=headers)
+    return Response(problem, status_code=error.status, media_type=PROBLEM, headers=headers)
 
 
 def request_id(request: Req) -> str:
