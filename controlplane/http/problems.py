@@ -49,7 +49,6 @@ class Problem(msgspec.Struct, kw_only=True, omit_defaults=True):
 def respond(request: Req, error: PointsmanError, headers: dict[str, str] | None = None) -> Response[Problem]:
     """The problem document of an error."""
     request.app.state.service.metrics.errors.labels(error.code).inc()
-    title = (type(error).__doc__ or "").strip().splitlines()[0]
     headers = dict(headers or {})
     if isinstance(error, Unavailable | StorageFull):
         headers["Retry-After"] = RETRY_AFTER_S
@@ -57,17 +56,22 @@ def respond(request: Req, error: PointsmanError, headers: dict[str, str] | None 
         headers |= error.headers
     if isinstance(error, Unauthorized):
         headers["WWW-Authenticate"] = "X-API-Key"
-    problem = Problem(
+    problem = describe(error, request_id(request))
+    return Response(problem, status_code=error.status, media_type=PROBLEM, headers=headers)
+
+
+def describe(error: PointsmanError, request_id: str) -> Problem:
+    """What is said of an error."""
+    return Problem(
         type=TYPE + error.code,
-        title=title,
+        title=(type(error).__doc__ or "").strip().splitlines()[0],
         status=error.status,
         detail=str(error),
         code=error.code,
-        request_id=request_id(request),
+        request_id=request_id,
         retryable=error.retryable,
         errors=error.errors,
     )
-    return Response(problem, status_code=error.status, media_type=PROBLEM, headers=headers)
 
 
 def request_id(request: Req) -> str:

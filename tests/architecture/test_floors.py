@@ -28,7 +28,7 @@ ORDER: tuple[set[str], ...] = (
     {"service"},  # makes every part and hands it what it needs
     {"status", "rebuilding", "backups", "doctor"},  # look at a whole service
     {"http"},
-    {"app"},
+    {"app", "connections"},
     {"serving"},
     {"cli"},
     {"__main__"},
