@@ -27,15 +27,15 @@ def measure() -> dict[str, Any]:
     """Every pair's difference."""
     servers.pin_load()
     rng = random.Random(SEED)
-    with servers.pointsman(POINTSMAN_EMBEDDER="hashing") as (port, _):
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=HEADERS) as client:
-            traces, episodes = _of_another(client)
-            pairs = {
-                "trace": _pair(client, rng, "/v1/decisions/{}", traces, lambda: "tr_" + rng.randbytes(16).hex()),
-                "episode": _pair(client, rng, "/v1/episodes/{}", episodes, lambda: str(rng.randrange(10**6, 10**7))),
-                "key": (_refused(client, lambda: _wrong_secret(TENANT.key_id)), _refused(client, _unknown_key)),
-            }
-            found = {name: compare(rng, *pair) for name, pair in pairs.items()}
+    server = servers.pointsman(POINTSMAN_EMBEDDER="hashing")
+    with server as (port, _), httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=HEADERS) as client:
+        traces, episodes = _of_another(client)
+        pairs = {
+            "trace": _pair(client, rng, "/v1/decisions/{}", traces, lambda: "tr_" + rng.randbytes(16).hex()),
+            "episode": _pair(client, rng, "/v1/episodes/{}", episodes, lambda: str(rng.randrange(10**6, 10**7))),
+            "key": (_refused(client, lambda: _wrong_secret(TENANT.key_id)), _refused(client, _unknown_key)),
+        }
+        found = {name: compare(rng, *pair) for name, pair in pairs.items()}
     return {**found, "key_in_process": compare(rng, *_in_process())}
 
 

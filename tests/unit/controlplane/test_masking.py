@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from controlplane.hook.masking import masked
+from controlplane.masking import masked
 
 SECRET = "hunter2hunter2"
 
