@@ -1,4 +1,4 @@
-"""What the time of a refusal gives away: another tenant's things beside what nobody has, wrong secrets beside unknown ids.
+"""What the time of a refusal gives away: another tenant's things beside nobody's, wrong secrets beside unknown ids.
 
 The two kinds are asked in a random order over one connection. What counts is the difference of their medians with its
 95 % interval (bootstrap), beside the same for one kind against itself, which is what noise alone gives.

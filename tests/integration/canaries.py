@@ -5,6 +5,7 @@ known here is an error, so that none is left out.
 """
 
 import re
+from collections.abc import Callable
 from itertools import count
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -45,40 +46,43 @@ def owner_of(text: str) -> int:
     return int(text[4:].partition("q")[0])
 
 
-def filled(struct: type[msgspec.Struct], owner: int, **given: Any) -> dict[str, Any]:
-    """A request of this kind with a canary of the owner in every text of it; `given` are its references."""
+def texts_of(owner: int) -> Callable[[str], str]:
+    """What to fill a tenant's requests with: a canary, or in some fields what all of them share."""
+    return lambda field: shared(owner, field) if field in SHARED else canary(owner)
+
+
+def filled(struct: type[msgspec.Struct], text: Callable[[str], str], **given: Any) -> dict[str, Any]:
+    """A request of this kind with a text in every field that takes one; `given` are its references."""
     hints, body = get_type_hints(struct, include_extras=True), {}
     for field in msgspec.structs.fields(struct):
         name = field.name
         if name in OTHERWISE or name in REFERENCES or name in NAMES:
             value = given.get(name, OTHERWISE.get(name))
-        elif name in SHARED:
-            value = shared(owner, name)
         else:
-            value = _value(hints[name], owner, field.default)
+            value = _value(hints[name], name, text, field.default)
         if value is not None:
             body[name] = value
     return body
 
 
-def _value(kind: Any, owner: int, default: Any) -> Any:
+def _value(kind: Any, name: str, text: Callable[[str], str], default: Any) -> Any:
     while get_origin(kind) is Annotated:
         kind = get_args(kind)[0]
     origin, inner = get_origin(kind), get_args(kind)
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
-        return filled(kind, owner)
+        return filled(kind, text)
     if kind is str:
-        return canary(owner)
+        return text(name)
     if origin in (Union, UnionType):
         [kind] = [one for one in inner if one is not type(None)]
-        return _value(kind, owner, default)
+        return _value(kind, name, text, default)
     if origin is tuple:
-        return [_value(inner[0], owner, NODEFAULT)]
+        return [_value(inner[0], name, text, NODEFAULT)]
     if origin is dict:
-        return {canary(owner): canary(owner) if inner[1] is Any else 1.0}
+        return {text(name): text(name) if inner[1] is Any else 1.0}
     if origin is Literal or kind in (int, float, bool):
         return (inner[0] if inner else 1) if default is NODEFAULT else default
-    raise TypeError(f"say how a canary gets into {kind}")
+    raise TypeError(f"say how a text gets into {kind}")
 
 
 def texts(struct: type[msgspec.Struct]) -> int:

@@ -18,7 +18,7 @@ from controlplane import contract
 from controlplane.contract import CaptureRequest, DecisionRequest, Request
 from controlplane.http.routes import ROUTES, Route
 
-from .canaries import REFERENCES, filled, found, owner_of, texts
+from .canaries import REFERENCES, filled, found, owner_of, texts, texts_of
 from .conftest import Running, chosen
 
 Body = dict[str, Any]
@@ -101,7 +101,7 @@ class Crossing:
             for name in REFERENCES
             for kind in (name.removeprefix("previous_"),)
         }
-        body = filled(struct, tenant.number, **given)
+        body = filled(struct, texts_of(tenant.number), **given)
         if struct is DecisionRequest:  # the gate or the router: both at once are refused
             del body[self.rng.choice(("planned_action", "candidates"))]
         if struct is CaptureRequest:
@@ -214,12 +214,12 @@ REQUESTS = [one for one in vars(contract).values() if isinstance(one, type) and 
 @pytest.mark.parametrize("struct", REQUESTS, ids=lambda struct: struct.__name__)
 def test_every_text_of_a_request_holds_a_canary(struct: type[msgspec.Struct]) -> None:
     """Counted another way than they are filled: by the text types in the JSON schema of the request."""
-    assert len(found(json.dumps(filled(struct, 1)))) == texts(struct)
+    assert len(found(json.dumps(filled(struct, texts_of(1))))) == texts(struct)
 
 
 def test_a_kind_of_field_that_nobody_thought_of_is_an_error() -> None:
     class Later(Request, frozen=True, kw_only=True):
         when: bytes
 
-    with pytest.raises(TypeError, match="say how a canary gets into"):
-        filled(Later, 1)
+    with pytest.raises(TypeError, match="say how a text gets into"):
+        filled(Later, texts_of(1))
