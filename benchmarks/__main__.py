@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from . import gate, hook, nearest, reflector, serving, startup, storage, strategist
+from . import gate, hook, nearest, reflector, secrecy, serving, startup, storage, strategist
 
 PARTS = {
     "serving": serving.measure,
@@ -20,6 +20,7 @@ PARTS = {
     "strategist": strategist.measure,
     "startup": startup.measure,
     "storage": storage.measure,
+    "secrecy": secrecy.measure,
     "nearest": nearest.measure,
 }
 READING = {"nearest": nearest.measure, "reflector": reflector.measure}  # parts that measure more where there is --data

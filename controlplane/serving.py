@@ -17,8 +17,8 @@ from litestar import Litestar
 from . import failpoints
 from .administration import FirstKeys
 from .app import create_app
+from .connections import Connections
 from .errors import BadSetting
-from .http.shedding import SheddingProtocol
 from .journal import versions
 from .service import Service, lock_folder
 from .settings import Settings
@@ -54,7 +54,7 @@ def serve(settings: Settings, announce: Announce) -> None:
     logging.getLogger("uvicorn.error").addFilter(lambda record: "refusal" not in app.state)  # it is told once, below
     config = uvicorn.Config(
         app,
-        http=SheddingProtocol,
+        http=Connections().protocol,  # type: ignore[arg-type]  # it is called as a class would be
         log_config=None,
         access_log=False,
         lifespan="on",

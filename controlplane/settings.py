@@ -18,6 +18,7 @@ from strategist import Mode
 
 from . import failpoints as points
 from .errors import BadSetting
+from .masking import without_secrets
 
 PREFIX = "POINTSMAN_"
 Share = Annotated[float, Meta(ge=0, le=1)]
@@ -94,7 +95,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def shown(self) -> dict[str, Any]:
         """Every setting by name, without what must not be read over a shoulder."""
         values: dict[str, Any] = msgspec.to_builtins(self)
-        return {name: HIDDEN if name in SECRET and value else value for name, value in values.items()}
+        return {name: _shown(name, value) for name, value in values.items()}
 
     def __repr__(self) -> str:
         return f"<Settings {self.shown()}>"
@@ -110,6 +111,13 @@ SECRET = {"api_key", "admin_api_key"}
 HIDDEN = "(hidden)"
 _PLACES = {"data_dir", "host", "port", "log_level", "seed", "recovery_interval_s", "insecure_local", "failpoints"}
 _PLACES |= SECRET
+
+
+def _shown(name: str, value: Any) -> Any:
+    """A value without what must not be read over a shoulder: keys, and who asks in an address."""
+    if name in SECRET and value:
+        return HIDDEN
+    return without_secrets(value) if isinstance(value, str) else value
 
 
 class Described(msgspec.Struct, frozen=True):
@@ -157,8 +165,7 @@ def _convert(values: dict[str, Any]) -> Settings:
         try:
             msgspec.convert({name: value}, Settings, strict=False)
         except msgspec.ValidationError as error:
-            shown = HIDDEN if name in SECRET else repr(value)
-            raise BadSetting(f"{PREFIX}{name.upper()}={shown}: {error}") from error
+            raise BadSetting(f"{PREFIX}{name.upper()}={_shown(name, value)!r}: {error}") from error
     return msgspec.convert(values, Settings, strict=False)
 
 

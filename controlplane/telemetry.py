@@ -10,10 +10,14 @@ import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import HistogramMetricFamily
 from prometheus_client.registry import Collector
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+from .masking import without_secrets
 
 REWARD_BUCKETS = (-1.0, -0.5, -0.2, -0.05, 0.0, 0.2, 0.5, 0.8, 0.95, 1.0)
 LATENCY_BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 OTHER = "other"  # a provider or action that is in no catalogue
+LONGEST = 8000  # characters of one value in the log; of a longer one the end is kept, where an error stands
 Counted = Counter  # named here so that one file imports the metrics library
 
 
@@ -88,16 +92,34 @@ class Metrics:
 
 
 def configure_logging(level: str) -> None:
-    """One JSON line per event on standard error."""
+    """One JSON line per event on standard error, other libraries' warnings included, and no secret in any of them."""
+    chain: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    last: list[Processor] = [structlog.processors.format_exc_info, _masked, structlog.processors.JSONRenderer()]
     structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(),
-        ],
+        processors=chain + last,
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )
+    others = logging.StreamHandler(sys.stderr)
+    others.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=chain,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
+        )
+    )
+    logging.basicConfig(handlers=[others], level=logging.WARNING, force=True)
+    logging.captureWarnings(capture=True)
+
+
+def _masked(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """Errors of other libraries quote addresses, with whoever asks and what is asked for."""
+    return {name: _bounded(value) if isinstance(value, str) else value for name, value in event.items()}
+
+
+def _bounded(text: str) -> str:
+    return without_secrets(text[-LONGEST:])

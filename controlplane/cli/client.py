@@ -5,6 +5,7 @@ from typing import Any
 import httpx
 
 from .. import settings
+from ..masking import without_secrets
 from ..settings import Settings
 from .program import UNREACHABLE, Failed
 
@@ -40,15 +41,17 @@ def _ask(
     chosen: Settings, method: str, path: str, body: dict[str, Any] | None, url: str | None, headers: dict[str, str]
 ) -> Any:
     base = url or address(chosen)
+    told = without_secrets(base)
     try:
         response = httpx.request(method, f"{base}{path}", json=body, headers=headers, timeout=TIMEOUT_S)
         answer = response.json() if response.content else None
     except httpx.HTTPError as error:
         raise Failed(
-            f"no server answers at {base} ({type(error).__name__}); start one with `pointsman serve`", UNREACHABLE
+            f"no server answers at {told} ({type(error).__name__}); start one with `pointsman serve`",
+            UNREACHABLE,
         ) from error
     except ValueError as error:
-        raise Failed(f"what answers at {base} is no Pointsman; check POINTSMAN_HOST and POINTSMAN_PORT") from error
+        raise Failed(f"what answers at {told} is no Pointsman; check POINTSMAN_HOST and POINTSMAN_PORT") from error
     if response.is_error:
         raise Failed(_told(answer, headers))
     return answer

@@ -66,7 +66,7 @@ class Event:
 
 
 def _arguments(given: Json) -> list[str]:
-    from .masking import masked  # only tools that are no shell have arguments
+    from ..masking import masked  # only tools that are no shell have arguments
 
     return [f"{_readable(name)}={_shown(masked(value, name))}" for name, value in sorted(given.items())]
 

@@ -1,9 +1,10 @@
 """Who may call what: each route names the scope it needs, and no handler runs before its guard has let the call in."""
 
-from typing import Any, Literal, cast
+from typing import Any, Literal, cast, get_args
 
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
+from litestar.openapi.spec import SecurityRequirement, SecurityScheme
 
 from ..contract import Scope
 from ..service import Service
@@ -12,6 +13,17 @@ from .admission import AdmittedRequest
 
 Needs = Scope | Literal["operator", "nobody"]  # an admin key; no key at all
 _ADMIN, _TENANT, _BEARER = b"x-admin-api-key", b"x-api-key", b"authorization"
+# As the OpenAPI document has it: the headers a key is sent in, and which of them opens a route.
+SCHEMES = {
+    "tenant": SecurityScheme(type="apiKey", security_scheme_in="header", name="X-API-Key"),
+    "operator": SecurityScheme(type="apiKey", security_scheme_in="header", name="X-Admin-API-Key"),
+    "operator's bearer token": SecurityScheme(type="http", scheme="Bearer"),
+}
+SECURITY: dict[Needs, list[SecurityRequirement] | None] = {
+    **{scope: [{"tenant": []}] for scope in get_args(Scope)},
+    "operator": [{"operator": []}, {"operator's bearer token": []}],
+    "nobody": None,
+}
 
 
 class Guard:

@@ -39,11 +39,14 @@ class AdmittedRequest(Request[Any, Any, Any]):
 
         Raises:
           TooLarge: it is longer than MAX_BODY, whatever its headers say.
+          InvalidRequest: the caller went away before it was whole.
         """
         if self._body is Empty:
             read, more = b"", True
             while more and len(read) <= MAX_BODY:
                 message = cast(HTTPRequestEvent, await self.receive())
+                if message["type"] != "http.request":
+                    raise InvalidRequest("the connection was closed before the body was whole")
                 read, more = read + message.get("body", b""), message.get("more_body", False)
             if len(read) > MAX_BODY:
                 raise TooLarge
@@ -52,10 +55,11 @@ class AdmittedRequest(Request[Any, Any, Any]):
 
     async def json(self) -> Any:
         """The body's value; see `admit`."""
-        body = await self.body()
-        content_type = next((v for k, v in self.scope["headers"] if k == b"content-type"), b"")
-        if content_type.partition(b";")[0].strip().lower() != b"application/json":
+        body, sent = await self.body(), dict(self.scope["headers"])
+        if sent.get(b"content-type", b"").partition(b";")[0].strip().lower() != b"application/json":
             raise UnsupportedMedia
+        if sent.get(b"content-encoding", b"identity").lower() != b"identity":
+            raise UnsupportedMedia("send the body as it is, without Content-Encoding")
         return admit(body)
 
 

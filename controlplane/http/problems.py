@@ -26,8 +26,7 @@ from ..errors import (
 from ..ids import new_id
 
 log = structlog.get_logger()
-TYPE = "urn:pointsman:error:"
-MEDIA_TYPE = "application/problem+json"
+TYPE, PROBLEM = "urn:pointsman:error:", "application/problem+json"
 RETRY_AFTER_S = "1"
 Req = Request[Any, Any, Any]
 
@@ -55,19 +54,19 @@ def respond(request: Req, error: PointsmanError, headers: dict[str, str] | None 
         headers |= error.headers
     if isinstance(error, Unauthorized):
         headers["WWW-Authenticate"] = "X-API-Key"
-    problem = document(error, request_id(request))
-    return Response(problem, status_code=error.status, media_type=MEDIA_TYPE, headers=headers)
+    problem = describe(error, request_id(request))
+    return Response(problem, status_code=error.status, media_type=PROBLEM, headers=headers)
 
 
-def document(error: PointsmanError, about: str) -> Problem:
-    """The problem document of an error, about the request with this id."""
+def describe(error: PointsmanError, request_id: str) -> Problem:
+    """What is said of an error."""
     return Problem(
         type=TYPE + error.code,
         title=(type(error).__doc__ or "").strip().splitlines()[0],
         status=error.status,
         detail=str(error),
         code=error.code,
-        request_id=about,
+        request_id=request_id,
         retryable=error.retryable,
         errors=error.errors,
     )

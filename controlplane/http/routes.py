@@ -1,19 +1,22 @@
 """The one routing table: path -> call. The seeds' paths are aliases of ours, hidden from OpenAPI."""
 
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, NamedTuple, get_type_hints
 
-from litestar import delete, get, post
+from litestar import HttpMethod, delete, get, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi import ResponseSpec
-from litestar.openapi.spec import OpenAPIType, Operation, Parameter, Schema
+from litestar.openapi.spec import OpenAPIType, Operation, Parameter, RequestBody, Schema
 from litestar.response.base import ASGIResponse
 
 from ..tenants import Call
 from . import admin, calls
-from .access import Guard, Needs
-from .encoding import encoded
+from .access import SECURITY, Guard, Needs
+from .encoding import JSON, encoded
+from .problems import PROBLEM, Problem
 from .repeats import MOST, VISIBLE, Repeats, repeatable
 
 COUNTS_AS: dict[Needs, Call] = {
@@ -24,17 +27,6 @@ COUNTS_AS: dict[Needs, Call] = {
     "admin": "read",
     "operator": "read",
 }
-
-
-@dataclass
-class KeyedOperation(Operation):
-    """How the documentation shows a call that takes an `Idempotency-Key`."""
-
-    def __post_init__(self) -> None:
-        taken = Schema(type=OpenAPIType.STRING, min_length=1, max_length=MOST, pattern=VISIBLE)
-        said = "Sent again with the same body within 24 hours, the call has its effect once and answers the same."
-        key = Parameter(name="Idempotency-Key", param_in="header", schema=taken, description=said)
-        self.parameters = [*(self.parameters or []), key]
 
 
 class Route(NamedTuple):
@@ -51,6 +43,12 @@ class Route(NamedTuple):
     aliases: Sequence[str] = ()
     counts_as: Call | None = None  # by default as what it needs
     repeats: Repeats = "once"
+    answers: Any = None  # by default what the function returns; said where that is a response it made itself
+
+    @property
+    def hidden(self) -> list[str]:
+        """Its aliases; every /v1/... path is also /api/v1/..., where the seeds' clients look for it."""
+        return [*self.aliases, *([f"/api{self.path}"] if self.path.startswith("/v1/") else [])]
 
     @property
     def guards(self) -> list[Guard]:
@@ -69,6 +67,31 @@ class Route(NamedTuple):
         """The call as the framework gets it."""
         call = repeatable(self.call, self.path, self.repeats) if self.method is post else self.call
         return encoded(call, self.status)
+
+    @property
+    def takes_body(self) -> bool:
+        return "data" in inspect.signature(self.call).parameters
+
+    @property
+    def body_optional(self) -> bool:
+        return self.takes_body and inspect.signature(self.call).parameters["data"].default is None
+
+    @property
+    def writes(self) -> bool:
+        return self.method is not get and self.needs != "read"
+
+    @property
+    def refusals(self) -> set[int]:
+        """The statuses of the problems a caller may meet here; defects (500) are not among them."""
+        named = self.takes_body or "{" in self.path
+        return {
+            *((400, 404) if named else ()),
+            *((413, 415, 422) if self.takes_body else ()),
+            *((401, 503) if self.needs != "nobody" else ()),
+            *((403, 429) if self.needs not in ("nobody", "operator") else ()),
+            *((409, 507) if self.writes else ()),
+            *((400, 422) if self.keyed else ()),
+        }
 
 
 ROUTES: tuple[Route, ...] = (
@@ -97,34 +120,81 @@ ROUTES: tuple[Route, ...] = (
     Route(post, "/v1/admin/keys", admin.issue_key, "operator", 201, repeats="refused"),
     Route(post, "/v1/admin/keys/{key_id:str}/rotate", admin.rotate_key, "operator", 201, repeats="refused"),
     Route(delete, "/v1/admin/keys/{key_id:str}", admin.revoke_key, "operator", 204),
-    Route(get, "/metrics", calls.metrics, "operator"),
-    Route(get, "/healthz", calls.healthz, "nobody"),
+    Route(get, "/metrics", calls.metrics, "operator", answers=str),
+    Route(get, "/healthz", calls.healthz, "nobody", answers=dict[str, Any]),
     Route(get, "/livez", calls.livez, "nobody"),
-    Route(get, "/readyz", calls.readyz, "nobody"),
+    Route(get, "/readyz", calls.readyz, "nobody", answers=dict[str, Any]),
     Route(get, "/startupz", calls.startupz, "nobody"),
 )
 
 
 def handlers() -> list[HTTPRouteHandler]:
-    """A handler per route, and a hidden one for its aliases."""
-    made = []
+    """A handler per route, a hidden one for its aliases, and one per path that says what may be asked there."""
+    made = [_options(path, methods) for path, methods in _methods().items()]
     for route in ROUTES:
-        call, operation = route.handler, KeyedOperation if route.keyed else Operation
-        documented: dict[str, Any] = {"responses": _documented(route), "operation_class": operation}
+        call, documented = route.handler, _documented(route)
         how = {"status_code": route.status, "guards": route.guards}
         made.append(route.method(route.path, **how, **documented)(call))
-        if aliases := [*route.aliases, *_under_api(route)]:
-            made.append(route.method(aliases, **how, include_in_schema=False)(call))
+        if route.hidden:
+            made.append(route.method(route.hidden, **how, include_in_schema=False)(call))
     return made
 
 
-def _documented(route: Route) -> dict[int, ResponseSpec] | None:
-    answer = get_type_hints(route.call)["return"]
-    if answer in (type(None), ASGIResponse):
-        return None
-    return {route.status: ResponseSpec(data_container=answer, generate_examples=False, description="The answer.")}
+def _methods() -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for route in ROUTES:
+        for path in (route.path, *route.hidden):
+            found.setdefault(path, {"OPTIONS"}).add(route.method.__name__.upper())
+    return found
 
 
-def _under_api(route: Route) -> list[str]:
-    """Every /v1/... path is also /api/v1/..., where the seeds' clients look for it."""
-    return [f"/api{route.path}"] if route.path.startswith("/v1/") else []
+def _options(path: str, methods: set[str]) -> HTTPRouteHandler:
+    """The framework's own would name the method of the first of a path's handlers only."""
+
+    async def options() -> ASGIResponse:
+        return ASGIResponse(status_code=204, headers={"Allow": ", ".join(sorted(methods))})
+
+    return HTTPRouteHandler(path, http_method=HttpMethod.OPTIONS, include_in_schema=False)(options)
+
+
+def _operation(route: Route) -> type[Operation]:
+    """How a route is shown: with its idempotency key, and with a body that may be left out where it may."""
+
+    @dataclass
+    class _Shown(Operation):
+        def __post_init__(self) -> None:
+            if route.body_optional and isinstance(self.request_body, RequestBody):
+                self.request_body.required = False
+            if route.keyed:
+                self.parameters = [*(self.parameters or []), _key()]
+
+    return _Shown
+
+
+def _key() -> Parameter:
+    taken = Schema(type=OpenAPIType.STRING, min_length=1, max_length=MOST, pattern=VISIBLE)
+    said = "Sent again with the same body within 24 hours, the call has its effect once and answers the same."
+    return Parameter(name="Idempotency-Key", param_in="header", schema=taken, description=said)
+
+
+def _documented(route: Route) -> dict[str, Any]:
+    """What the OpenAPI document says of a route besides its parameters."""
+    return {
+        "responses": _answers(route),
+        "security": SECURITY[route.needs],
+        "operation_class": _operation(route),
+    }
+
+
+def _answers(route: Route) -> dict[int, ResponseSpec]:
+    """Every answer, refusals included; a probe that is not green answers as one that is, with 503."""
+    answer = route.answers or get_type_hints(route.call)["return"]
+    media = "text/plain" if answer is str else JSON
+    told = {} if answer is type(None) else {route.status: _spec(answer, "The answer.", media)}
+    if route.needs == "nobody" and route.answers:
+        told[503] = _spec(answer, "Not so, and why.", media)
+    return told | {status: _spec(Problem, HTTPStatus(status).phrase, PROBLEM) for status in sorted(route.refusals)}
+
+
+def _spec(answer: Any, description: str, media_type: str) -> ResponseSpec:
+    return ResponseSpec(answer, generate_examples=False, description=description, media_type=media_type)

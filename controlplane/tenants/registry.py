@@ -40,6 +40,12 @@ class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):
         return f"<KeyRecord {self.kind} {self.key_id} of {self.tenant!r}>"
 
 
+# Stands for every key there is not: no secret has this digest.
+_NOBODY = KeyRecord(
+    key_id="", kind="tenant", tenant="", name="", scopes=frozenset(), digest=bytes(32), created_at=0.0, ends_at=None
+)
+
+
 class TenantRecord(msgspec.Struct, frozen=True, kw_only=True):
     """A tenant, the tier its limits are taken from, and what it is answered when nothing can be journalled."""
 
@@ -78,7 +84,6 @@ class Registry:
         self.keys: dict[str, KeyRecord] = {}
         self.position = 0  # the last event taken in
         self._pepper = pepper
-        self._nobody = bytes(32)
 
     def observe(self, recorded: Recorded) -> None:
         """Take in one committed event, once."""
@@ -107,10 +112,9 @@ class Registry:
         if not given:
             raise Unauthorized(f"send your key in the header {HEADER[kind]}")
         key = parse(given)
-        record = self.keys.get(key.key_id) if key else None
-        expected = record.digest if record else self._nobody
-        proved = compare_digest(expected, digest(self._pepper, key.secret if key else ""))
-        if record is None or not proved or record.kind != kind:
+        record = self.keys.get(key.key_id, _NOBODY) if key else _NOBODY
+        proved = compare_digest(record.digest, digest(self._pepper, key.secret if key else ""))
+        if key is None or not proved or not key.kind == record.kind == kind:
             raise Unauthorized
         if not record.active(now):
             raise Unauthorized("this key has ended: it expired, was revoked or was replaced; ask for a new one")

@@ -18,12 +18,12 @@ Cli = Callable[..., subprocess.CompletedProcess[str]]
 class Keyed:
     """A server that was started for the first time, and everything it printed."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **variables: str) -> None:
         self._log = folder.parent / "log"
         with self._log.open("w") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "controlplane", "serve", "--port", "0"],
-                stdout=subprocess.PIPE, stderr=log, text=True, cwd=folder.parent, env=environment(folder),
+                stdout=subprocess.PIPE, stderr=log, text=True, cwd=folder.parent, env=environment(folder, **variables),
             )  # fmt: skip
         assert self.process.stdout is not None
         self.printed = ""

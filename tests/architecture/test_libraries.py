@@ -25,12 +25,13 @@ WHERE: dict[str, dict[str, str]] = {
         "controlplane.http.admission": "bounds what comes in",
         "controlplane.http.calls": "handlers are functions of a request",
         "controlplane.http.encoding": "answers as bytes",
+        "controlplane.http.page": "the documentation page",
         "controlplane.http.problems": "exceptions as problem documents",
         "controlplane.http.routes": "path -> handler",
     },
     "uvicorn": {
         "controlplane.serving": "the server",
-        "controlplane.http.shedding": "its connections, which refuse before anything is parsed",
+        "controlplane.connections": "bounds each of its connections",
     },
     "httpx": {
         "controlplane.service": "owns the one client of the server",

@@ -17,6 +17,7 @@ import uvicorn
 
 from controlplane import settings
 from controlplane.app import create_app
+from controlplane.connections import Connections
 from controlplane.service import Service
 from controlplane.serving import bind
 from controlplane.settings import Settings
@@ -29,12 +30,14 @@ Json = dict[str, Any]
 class Running:
     """A server from start to stop. Its client raises nothing: a test looks at status codes itself."""
 
-    def __init__(self, chosen: Settings) -> None:
+    def __init__(self, chosen: Settings, connections: Connections | None = None) -> None:
         self.settings = chosen
         self._app = create_app(chosen)
         self._listener = bind(chosen.host, 0)
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
-        self._server = uvicorn.Server(uvicorn.Config(self._app, log_config=None, access_log=False, lifespan="on"))
+        http: Any = (connections or Connections()).protocol
+        config = uvicorn.Config(self._app, http=http, log_config=None, access_log=False, lifespan="on")
+        self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()))
         self.client = httpx.Client(base_url=self.url, timeout=PATIENCE_S)
 

@@ -280,6 +280,14 @@ def test_the_allowed_method_is_named(server: Server) -> None:
     assert set(server.client.get("/v1/feedback").headers["allow"].split(", ")) == {"OPTIONS", "POST"}
 
 
+@pytest.mark.parametrize("path", ["/v1/episodes/1", "/api/v1/episodes/1"])
+def test_every_method_of_a_path_is_named(server: Server, path: str) -> None:
+    asked, refused = server.client.options(path), server.client.put(path)
+    assert (asked.status_code, refused.status_code) == (204, 405)
+    for answer in (asked, refused):
+        assert set(answer.headers["allow"].split(", ")) == {"DELETE", "GET", "OPTIONS"}
+
+
 @pytest.mark.parametrize("given", ["x" * 65, "no\ttabs", "naïve", ""])
 def test_a_request_id_that_could_harm_a_log_is_replaced(server: Server, given: str) -> None:
     problem = server.client.get("/nowhere", headers={"X-Request-Id": given.encode()}).json()

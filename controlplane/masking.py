@@ -1,4 +1,4 @@
-"""Takes secrets out of the arguments of a tool before anybody is told them: by name, by form, wherever they stand.
+"""Takes secrets out of what is told, logged or shown: by name, by form, wherever they stand.
 
 Rather too much than too little: a masked word makes two plans alike, a secret that is told cannot be taken back.
 """
@@ -6,7 +6,7 @@ Rather too much than too little: a masked word makes two plans alike, a secret t
 import re
 
 MASK = "***"
-MOST = 2000  # characters that are read of one text; more is not told anyway
+MOST = 2000  # characters that are read of a tool's argument; more is not told anyway
 
 # A name holds one of these, whatever joins its words; `auth` counts as a word or at the end (`oauth`, not `author`).
 _NAMES = (
@@ -16,12 +16,14 @@ _NAMES = (
 _SECRET_NAME = re.compile(_NAMES, re.IGNORECASE)
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")  # authHeader is two words
 
-_ADDRESS = re.compile(r"\b[a-z][a-z0-9+.-]*://[^\s\"'<>]+", re.IGNORECASE)
+_ADDRESS = re.compile(r"\b[a-z][a-z0-9+.-]{0,30}://[^\s\"'<>]+", re.IGNORECASE)
 _USER = re.compile(r"(?<=://)[^/?#]*@")
 _QUERY = re.compile(r"([?&;#][^=&;#]*)=[^&;#]*")
 _FORMS = (  # (what a secret looks like inside a text, what is left of it)
     (re.compile(r"\b(bearer|basic)\s+[\w.~+/=-]{6,}", re.IGNORECASE), rf"\1 {MASK}"),
-    (re.compile(rf"(\b[\w.-]*(?:{_NAMES})[\w.-]*[\"']?\s*[:=]\s*)(?:\"[^\"]*\"?|'[^']*'?|[^\s,;&\"']+)", re.IGNORECASE),
+    # a run of such characters is gone through from its start only, and its rest is never given back
+    (re.compile(rf"((?<![\w.-])[\w.-]*(?:{_NAMES})[\w.-]*+[\"']?\s*+[:=]\s*+)"
+                r"(?:\"[^\"]*\"?|'[^']*'?|[^\s,;&\"']+)", re.IGNORECASE),
      rf"\1{MASK}"),
     (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*-----|$)", re.DOTALL), MASK),
     (re.compile(r"\b(?:gh[a-z]_\w{16,}|github_pat_\w+|xox[a-z]-[\w-]+|sk-[\w-]{16,}|pm_(?:live|admin)_\w+"
@@ -41,10 +43,11 @@ def masked(value: object, name: str = "") -> object:
         return {key: masked(item, str(key)) for key, item in value.items()}
     if isinstance(value, list):
         return [masked(item) for item in value]
-    return _without_secrets(value[:MOST]) if isinstance(value, str) else value
+    return without_secrets(value[:MOST]) if isinstance(value, str) else value
 
 
-def _without_secrets(text: str) -> str:
+def without_secrets(text: str) -> str:
+    """The text without what looks like a secret, or stands beside the name of one."""
     text = _ADDRESS.sub(lambda found: _bare(found[0]), text)
     for form, left in _FORMS:
         text = form.sub(left, text)

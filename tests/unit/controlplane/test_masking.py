@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from controlplane.hook.masking import MOST, masked
+from controlplane.masking import MOST, masked
 
 SECRET = "hunter2hunter2"
 

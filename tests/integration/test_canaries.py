@@ -1,0 +1,225 @@
+"""Tenants at one server, every text of each a canary: none is ever seen by another, whatever is asked.
+
+Every route of the table is called with what is one's own, another's and nobody's. Routes, requests and their fields
+are in by being there; a path parameter, a reference or a kind of field that is new fails until it is entered.
+"""
+
+import json
+import random
+from collections import Counter
+from pathlib import Path
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
+
+import httpx
+import msgspec
+import pytest
+
+from controlplane import contract
+from controlplane.contract import CaptureRequest, DecisionRequest, Request
+from controlplane.http.routes import ROUTES, Route
+
+from .canaries import REFERENCES, filled, found, owner_of, texts, texts_of
+from .conftest import Running, chosen
+
+Body = dict[str, Any]
+# What a path parameter names, and an id of that kind that was never given out.
+IN_PATH = {
+    "trace_id:str": "trace_id",
+    "episode_id:int": "episode_id",
+    "skill_id:int": "skill_id",
+    "checkpoint_id:str": "checkpoint_id",
+    "point:str": "point",
+    "key_id:str": "key_id",
+}
+UNKNOWN: dict[str, Any] = {
+    "trace_id": "tr_" + "0" * 32,
+    "episode_id": 2**52,
+    "skill_id": 2**52,
+    "checkpoint_id": "cp_" + "0" * 32,
+    "point": "gate",  # the same for everybody
+    "key_id": "0" * 12,
+}
+PROBES = ("goal", "planned_action", "namespace", "environment", "current_state")  # what another's memory is asked by
+
+
+def request_of(route: Route) -> type[msgspec.Struct] | None:
+    """The struct of a route's body."""
+    if not route.takes_body:
+        return None
+    kind = get_type_hints(route.call, include_extras=True)["data"]
+    while get_origin(kind) is Annotated:
+        kind = get_args(kind)[0]
+    return next(one for one in get_args(kind) or (kind,) if one is not type(None))
+
+
+class Tenant:
+    """A caller, what it was given, and every canary it may know: its own, and those it sent."""
+
+    def __init__(self, number: int, key: str) -> None:
+        self.number, self.key = number, key
+        self.ids: dict[str, list[Any]] = {kind: [] for kind in UNKNOWN} | {"point": ["gate", "route"]}
+        self.sent: list[Body] = []  # captures, to be probed for by others
+        self.known: set[str] = set()
+
+
+class Crossing:
+    """All tenants at one server, and the calls between them."""
+
+    def __init__(self, server: Running, tenants: int, seed: int) -> None:
+        print(f"seed {seed}")
+        self.rng, self.server, self.calls, self.leaks = random.Random(seed), server, 0, list[str]()
+        self.answered = Counter[tuple[str, int]]()
+        self.admin = {"X-Admin-API-Key": server.service.first_keys.admin}  # type: ignore[union-attr]
+        self.tenants = [self._admitted(number) for number in range(tenants)]
+        for tenant in self.tenants:
+            self._furnish(tenant)
+
+    def _admitted(self, number: int) -> Tenant:
+        name = f"tenant-{number}"
+        for path, body in (("tenants", {"tenant": name, "tier": "local"}), ("keys", {"tenant": name})):
+            made = self.server.client.post(f"/v1/admin/{path}", json=body, headers=self.admin)
+        tenant = Tenant(number, made.json()["key"])
+        tenant.ids["key_id"].append(made.json()["key_id"])
+        return tenant
+
+    def _furnish(self, tenant: Tenant) -> None:
+        """One of everything that has an id."""
+        decided = self.ask(tenant, "POST", "/v1/decisions", self.body(DecisionRequest, tenant, tenant)).json()
+        tenant.ids["trace_id"].append(decided["trace_id"])
+        captured = self.ask(tenant, "POST", "/v1/capture", self.body(CaptureRequest, tenant, tenant)).json()
+        tenant.ids["episode_id"].append(captured["episode_id"])
+        fix = {"episode_id": captured["episode_id"], "outcome": "success"}
+        validated = [self.ask(tenant, "POST", "/v1/validate_fix", fix).json() for _ in range(3)]
+        tenant.ids["skill_id"].append(validated[-1]["skill_id"])
+        kept = self.ask(tenant, "POST", "/v1/checkpoints", {"name": "kept"}).json()
+        tenant.ids["checkpoint_id"].append(kept["checkpoint_id"])
+
+    def body(self, struct: type[msgspec.Struct], tenant: Tenant, whose: Tenant | None) -> Body:
+        """A request full of canaries, its references to somebody's things, or to nobody's."""
+        given = {
+            name: self.rng.choice(whose.ids[kind]) if whose and whose.ids[kind] else UNKNOWN[kind]
+            for name in REFERENCES
+            for kind in (name.removeprefix("previous_"),)
+        }
+        body = filled(struct, texts_of(tenant.number), **given)
+        if struct is DecisionRequest:  # the gate or the router: both at once are refused
+            del body[self.rng.choice(("planned_action", "candidates"))]
+        if struct is CaptureRequest:
+            tenant.sent.append(body)
+            body = body if self.rng.random() < 0.5 else {**body, "namespace": ""}
+            if not tenant.ids["trace_id"]:
+                del body["trace_id"]
+        return body
+
+    def ask(self, tenant: Tenant, method: str, path: str, body: Body | None = None) -> httpx.Response:
+        """One call; what is foreign in its answer is noted."""
+        tenant.known |= found(json.dumps(body))
+        answer = self.server.client.request(method, path, json=body, headers={"X-API-Key": tenant.key})
+        self.calls += 1
+        seen = found(answer.text + str(answer.headers))
+        foreign = {text for text in seen - tenant.known if owner_of(text) != tenant.number}
+        if foreign:
+            self.leaks.append(f"tenant {tenant.number} saw {foreign} at {method} {path}: {answer.text[:500]}")
+        assert answer.status_code < 500, answer.text
+        return answer
+
+    def step(self) -> None:
+        """Somebody calls some route with ids of its own, of another or of nobody."""
+        route, tenant = self.rng.choice(ROUTES), self.rng.choice(self.tenants)
+        other = self.rng.choice([one for one in self.tenants if one is not tenant])
+        whose = self.rng.choice((tenant, other, None))
+        method, struct = route.method.__name__.upper(), request_of(route)
+        body = None if struct is None else self.body(struct, tenant, whose)
+        if body and struct is not CaptureRequest and other.sent and self.rng.random() < 0.5:
+            probe = self.rng.choice(other.sent)
+            body |= {name: probe[name] for name in PROBES if name in probe and name in body}
+        answer = self.ask(tenant, method, self._path(route, whose), body)
+        self.answered[f"{method} {route.path}", answer.status_code] += 1
+        if whose is other:
+            self._nobodys(tenant, route, method, struct, body, answer)
+        elif answer.is_success:
+            self._keep(tenant, route, answer)
+
+    def _path(self, route: Route, whose: Tenant | None) -> str:
+        path = route.path
+        for name, kind in IN_PATH.items():
+            ids = whose.ids[kind] if whose else []
+            path = path.replace("{" + name + "}", str(self.rng.choice(ids) if ids else UNKNOWN[kind]))
+        assert "{" not in path, f"say in IN_PATH what the parameter of {route.path} names"
+        return path
+
+    def _nobodys(
+        self, tenant: Tenant, route: Route, method: str, struct: Any, body: Body | None, theirs: httpx.Response
+    ) -> None:
+        """What is another's answers as what is nobody's."""
+        if theirs.status_code != 404:
+            return
+        nobody = {name: value for name, value in (body or {}).items() if name not in REFERENCES}
+        nobody |= {name: UNKNOWN[name.removeprefix("previous_")] for name in REFERENCES if name in (body or {})}
+        nobodys = self.ask(tenant, method, self._path(route, None), nobody if struct else None)
+        assert _said(theirs) == _said(nobodys), route.path
+
+    def _keep(self, tenant: Tenant, route: Route, answer: httpx.Response) -> None:
+        """Remember the ids that an answer gave."""
+        told = answer.json() if answer.content and answer.headers["content-type"] == "application/json" else {}
+        for kind in ("trace_id", "episode_id", "checkpoint_id"):
+            if isinstance(told, dict) and told.get(kind) and route.method.__name__ == "post":
+                tenant.ids[kind].append(told[kind])
+
+
+def _said(answer: httpx.Response) -> tuple[int, Any, list[str]]:
+    body = {name: value for name, value in answer.json().items() if name != "request_id"}
+    return answer.status_code, body, sorted(name for name in answer.headers if name != "date")
+
+
+@pytest.mark.parametrize(
+    ("tenants", "calls"), [(4, 1200), pytest.param(20, 100_000, marks=pytest.mark.nightly)], ids=["few", "many"]
+)
+def test_nothing_of_one_tenant_is_ever_seen_by_another(
+    tmp_path: Path, tenants: int, calls: int, request: pytest.FixtureRequest, capfd: pytest.CaptureFixture[str]
+) -> None:
+    settings = chosen(tmp_path / "data", insecure_local=False, epsilon=0.3)
+    with Running(settings) as server:
+        crossing = Crossing(server, tenants, request.config.getoption("--seed"))
+        while crossing.calls < calls:
+            crossing.step()
+        operators = [
+            server.client.get(path, headers=crossing.admin).text
+            for path in ("/metrics", "/v1/admin/tenants", "/v1/admin/keys")
+        ]
+        own = [_what_is_left(crossing, tenant) for tenant in crossing.tenants]
+    assert crossing.leaks == []
+    assert [found(text) for text in operators] == [set()] * 3
+    assert found("".join(capfd.readouterr())) == set(), "logs name no content"
+    assert all(own), "each still finds its own"
+    for route in ROUTES:
+        assert {
+            status for (path, status) in crossing.answered if path == f"{route.method.__name__.upper()} {route.path}"
+        }
+    print(f"{crossing.calls} calls, {len(set().union(*(t.known for t in crossing.tenants)))} canaries")
+
+
+def _what_is_left(crossing: Crossing, tenant: Tenant) -> set[str]:
+    """Canaries of its own that a tenant finds when it searches for anything."""
+    asked = [
+        crossing.ask(tenant, "POST", "/v1/search", {"goal": "x", "namespace": name, "k": 100, "min_similarity": -1})
+        for name in ("", tenant.sent[0]["namespace"])
+    ]
+    return {text for answer in asked for text in found(answer.text) if owner_of(text) == tenant.number}
+
+
+REQUESTS = [one for one in vars(contract).values() if isinstance(one, type) and issubclass(one, Request)]
+
+
+@pytest.mark.parametrize("struct", REQUESTS, ids=lambda struct: struct.__name__)
+def test_every_text_of_a_request_holds_a_canary(struct: type[msgspec.Struct]) -> None:
+    """Counted another way than they are filled: by the text types in the JSON schema of the request."""
+    assert len(found(json.dumps(filled(struct, texts_of(1))))) == texts(struct)
+
+
+def test_a_kind_of_field_that_nobody_thought_of_is_an_error() -> None:
+    class Later(Request, frozen=True, kw_only=True):
+        when: bytes
+
+    with pytest.raises(TypeError, match="say how a text gets into"):
+        filled(Later, texts_of(1))
