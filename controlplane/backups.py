@@ -21,6 +21,7 @@ from . import __version__
 from .clock import Clock
 from .errors import PointsmanError
 from .journal.queries import QUERIES, migrations
+from .journal.soundness import look_through
 from .service import JOURNAL_FILE, LOCK_FILE, RECOVERY_FOLDER, lock_folder
 
 MANIFEST, STAGING = "manifest.json", ".restoring"
@@ -142,9 +143,7 @@ def _copy_journal(source: Path, target: Path, progress: Progress) -> None:
 def _checked(journal: Path) -> tuple[int, int]:
     """Schema and last event of a journal that is sound."""
     with contextlib.closing(sqlite3.connect(f"file:{quote(str(journal))}?mode=ro", uri=True)) as database:
-        found = database.execute("PRAGMA quick_check(1)").fetchone()[0]
-        if found != "ok":
-            raise PointsmanError(f"the journal is damaged: {found}; restore a backup")
+        look_through(database)
         schema = database.execute("PRAGMA user_version").fetchone()[0]
         return schema, database.execute(QUERIES["last_seq"]).fetchone()[0]
 
