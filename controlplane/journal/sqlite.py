@@ -36,6 +36,7 @@ PAGE_BYTES = 16_384  # a group of traces spans fewer pages, so a commit makes fe
 WAL_PAGES = 256  # 4 MB of log before it is folded into the database
 REWRITE = f"PRAGMA user_version = {migrations()[-1][0]}"  # the first page, as it is: a write like any other
 
+PRIMARY = 0xFF  # the part of an error's code that says what kind it is
 UNSOUND = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)  # the file is not as we made it
 MEMORY_PRAGMAS = ("PRAGMA busy_timeout = 5000", "PRAGMA temp_store = MEMORY")
 
@@ -335,4 +336,4 @@ class SqliteJournal:
 
 def _unsound(error: Exception) -> bool:
     """Damage, and not trouble with the disk: also when SQLite names a damaged table in bytes that are no text."""
-    return isinstance(error, UnicodeDecodeError) or getattr(error, "sqlite_errorcode", None) in UNSOUND
+    return isinstance(error, UnicodeDecodeError) or getattr(error, "sqlite_errorcode", 0) & PRIMARY in UNSOUND
