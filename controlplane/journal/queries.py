@@ -43,10 +43,9 @@ async def migrate(connection: aiosqlite.Connection) -> None:
     for number, sql in steps:
         if number > version:
             failpoint("journal.migrate")
-            await connection.executescript(f"BEGIN;\n{sql}")
+            await connection.executescript(f"BEGIN;\n{sql}\nPRAGMA user_version = {number};")
             if number == CHECKSUMS:
                 await _seal(connection)
-            await connection.execute(f"PRAGMA user_version = {number}")
             await connection.execute("COMMIT")
 
 
