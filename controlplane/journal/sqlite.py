@@ -270,7 +270,7 @@ class SqliteJournal:
 
     async def read(self, after: int, limit: int) -> list[Recorded]:
         due = min(limit, self.last_seq - after)  # events that come to be committed meanwhile may be found too
-        found = await self._select("read_after", (after, limit), lambda event: True)
+        found = [recorded_of(row) for row in await self._rows("read_after", (after, limit))]
         for place, recorded in enumerate(found, after + 1):
             if recorded.seq != place:
                 raise JournalDamaged(f"event {place} is missing")
@@ -306,11 +306,12 @@ class SqliteJournal:
 
     async def _rows(self, query: str, parameters: tuple[Any, ...]) -> list[Row]:
         try:
-            return [tuple(row) for row in await self._reader.execute_fetchall(QUERIES[query], parameters)]
+            rows: list[Any] = list(await self._reader.execute_fetchall(QUERIES[query], parameters))
         except (sqlite3.Error, UnicodeDecodeError) as error:
             if _unsound(error):
                 raise JournalDamaged(str(error)) from error
             raise JournalUnavailable(f"The journal cannot be read ({error}).") from error
+        return rows
 
     async def learned(self, tenant: str, trace_id: str) -> Learned | None:
         if (unwritten := self._unwritten.get((tenant, trace_id))) is not None:
