@@ -21,6 +21,7 @@ from . import __version__
 from .clock import Clock
 from .errors import PointsmanError
 from .journal.queries import QUERIES, migrations
+from .journal.soundness import look_through
 from .service import JOURNAL_FILE, LOCK_FILE, RECOVERY_FOLDER, lock_folder
 
 MANIFEST, STAGING = "manifest.json", ".restoring"
@@ -68,9 +69,18 @@ def back_up(folder: Path, target: Path, clock: Clock, progress: Progress) -> Man
             manifest = Manifest(version=__version__, schema=schema, seq=seq, made_at=clock.now(), files=files)
             (making / MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(manifest)))
             _sync(making)
-            making.rename(target)
-        _sync_one(target.parent)
+            _name(making, target)
     return manifest
+
+
+def _name(making: Path, target: Path) -> None:
+    """Rename a finished backup; a name that cannot be synced is taken back, for nobody should count on it."""
+    making.rename(target)
+    try:
+        _sync_one(target.parent)
+    except OSError:
+        target.rename(making)
+        raise
 
 
 def restore(backup: Path, folder: Path, progress: Progress) -> Manifest:
@@ -82,20 +92,33 @@ def restore(backup: Path, folder: Path, progress: Progress) -> Manifest:
     manifest = _read_manifest(backup)
     lock = lock_folder(folder)
     with contextlib.closing(os.fdopen(lock)), _told(f"{backup} was not restored"):
+        staging = folder / STAGING
+        if staging.exists() and not (folder / JOURNAL_FILE).exists():
+            _clear(folder)  # of a restore that was interrupted: it had begun in an empty folder
         if held := sorted({path.name for path in folder.iterdir()} - {LOCK_FILE, STAGING}):
             raise PointsmanError(f"{folder} is not empty ({held[0]}); name an empty data folder, or move that one away")
-        staging = folder / STAGING
-        shutil.rmtree(staging, ignore_errors=True)  # of a restore that was interrupted
         try:
             _stage(backup, staging, manifest, progress)
             for name in sorted({name.partition("/")[0] for name in manifest.files} - {JOURNAL_FILE}):
                 (staging / name).rename(folder / name)
             _sync_one(folder)
             (staging / JOURNAL_FILE).rename(folder / JOURNAL_FILE)
-        finally:
-            shutil.rmtree(staging, ignore_errors=True)
-        _sync_one(folder)
+            _sync_one(folder)
+        except BaseException:
+            _clear(folder)
+            raise
+        shutil.rmtree(staging, ignore_errors=True)
     return manifest
+
+
+def _clear(folder: Path) -> None:
+    """Take back what a restore has put in place; its staging folder goes last, for it says that there is something."""
+    for path in folder.iterdir():
+        if path.is_dir() and path.name != STAGING:
+            shutil.rmtree(path)
+        elif path.is_file() and path.name != LOCK_FILE:
+            path.unlink()
+    shutil.rmtree(folder / STAGING, ignore_errors=True)
 
 
 def _read_manifest(backup: Path) -> Manifest:
@@ -142,9 +165,7 @@ def _copy_journal(source: Path, target: Path, progress: Progress) -> None:
 def _checked(journal: Path) -> tuple[int, int]:
     """Schema and last event of a journal that is sound."""
     with contextlib.closing(sqlite3.connect(f"file:{quote(str(journal))}?mode=ro", uri=True)) as database:
-        found = database.execute("PRAGMA quick_check(1)").fetchone()[0]
-        if found != "ok":
-            raise PointsmanError(f"the journal is damaged: {found}; restore a backup")
+        look_through(database)
         schema = database.execute("PRAGMA user_version").fetchone()[0]
         return schema, database.execute(QUERIES["last_seq"]).fetchone()[0]
 

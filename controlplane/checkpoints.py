@@ -79,6 +79,7 @@ class RecoveryFiles:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self.damaged: list[str] = []
+        self.ahead: str | None = None  # a file that knows of more events than the journal has
         self.trouble: str | None = None  # why the last file could not be written
 
     def files(self) -> list[Path]:
@@ -110,7 +111,7 @@ class RecoveryFiles:
             else:
                 if state.seq <= last_seq:
                     return state
-                self.damaged.append(path.name)
+                self.ahead = self.ahead or path.name
                 log.error("recovery_file_ahead", file=path.name, seq=state.seq, last_seq=last_seq)
         return None
 

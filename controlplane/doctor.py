@@ -20,10 +20,11 @@ import msgspec
 
 from .clock import Clock
 from .embedding.sentence import SHIPPED, shipped_model, verify
-from .errors import BadSetting, ModelUntrusted
+from .errors import BadSetting, JournalDamaged, ModelUntrusted, PointsmanError
 from .filesystems import magic_of, refuse_network
 from .journal import versions
 from .journal.queries import QUERIES
+from .journal.soundness import look_through
 from .service import JOURNAL_FILE
 from .settings import Settings
 
@@ -115,18 +116,18 @@ def _syncs(folder: Path, clock: Clock) -> Finding:
 
 
 def _journal(path: Path, clock: Clock) -> Finding:
-    """Whether it is whole, and whether this machine's clock is behind what it holds."""
+    """Whether each row of it is what was written, and whether this machine's clock is behind what it holds."""
     if not path.exists():
         return _fine("journal", "none yet")
     try:
         with contextlib.closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)) as database:
-            found = database.execute("PRAGMA quick_check(1)").fetchone()[0]
+            look_through(database)
             seq = database.execute(QUERIES["last_seq"]).fetchone()[0]
             newest = (database.execute(QUERIES["moment"], (seq,)).fetchone() or (0.0,))[0]
     except sqlite3.Error as error:
-        found, seq, newest = str(error), 0, 0.0
-    if found != "ok":
-        return Finding(about="journal", state="broken", said=f"damaged ({found}); restore a backup")
+        return Finding(about="journal", state="broken", said=str(JournalDamaged(str(error))))
+    except PointsmanError as error:
+        return Finding(about="journal", state="broken", said=str(error))
     if newest > clock.now() + AHEAD_S:
         said = f"its newest event lies {newest - clock.now():.0f} s in the future; set this machine's clock"
         return Finding(about="journal", state="warning", said=said)

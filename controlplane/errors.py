@@ -22,7 +22,8 @@ PointsmanError
 |   +-- JournalUnavailable  503
 +-- StorageFull             507
 +-- InternalError           500
-+-- JournalDamaged          (start) the journal's file is damaged
++-- JournalDamaged          500  also ends the start
++-- RecordDamaged           500
 +-- BadSetting              (command line) a setting is unknown or has a bad value
 +-- ModelUntrusted          (start) the embedding model's weights are not the expected ones
 +-- CannotPlay              (command line, in demo/world.py) the demo lacks a program, or its server failed
@@ -211,6 +212,12 @@ class JournalDamaged(PointsmanError):
     def __init__(self, found: str) -> None:
         restore = "restore a backup into an empty folder: pointsman restore BACKUP --data-dir FOLDER"
         super().__init__(f"the journal is damaged ({found}); {restore}")
+
+
+class RecordDamaged(PointsmanError):
+    """A record of how a decision ended is damaged; stop the server and make it again: pointsman rebuild."""
+
+    code = "record_damaged"
 
 
 class StorageFull(PointsmanError):

@@ -43,6 +43,7 @@ async def rebuild(settings: Settings, *, verify: bool, progress: Callable[[int, 
         if verify:
             return await _verified(journal, recovery, lambda seq: progress(seq, total))
         refolded = await again.refold(journal, total, lambda seq: progress(seq, total))
+        await journal.drop_damaged_records()
         for (tenant, _), record in refolded.learned.items():
             journal.record(tenant, [record])
         await journal.flush()

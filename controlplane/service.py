@@ -46,6 +46,7 @@ from .upstream import Upstream
 
 log = structlog.get_logger()
 PAGE = 1000  # events read at once
+AHEAD = "but recovery/{} knows a later one: acknowledged events are gone; to go on without them, move that file away"
 JOURNAL_FILE, RECOVERY_FOLDER, CHECKPOINT_FOLDER, LOCK_FILE = "journal.db", "recovery", "checkpoints", "lock"
 
 
@@ -108,6 +109,8 @@ class Service:
             if journal.last_seq == 0 and recovery.files():
                 raise JournalDamaged("it is empty, but recovery files are there")
             state = recovery.newest(journal.last_seq) or State(Rules(points={}))
+            if recovery.ahead is not None:
+                raise JournalDamaged(f"it ends with event {journal.last_seq}, {AHEAD.format(recovery.ahead)}")
             registry = await load_registry(journal, folder)
             service = cls(settings, journal, state, recovery, registry, clock or SystemClock())
             await service.start()
@@ -159,8 +162,9 @@ class Service:
 
     @property
     def healthy(self) -> bool:
-        """Nothing that must run for ever has ended."""
-        return self.learner.failure is None
+        """Nothing that must run has failed."""
+        dead = any(task.done() and not task.cancelled() and task.exception() for task in self._tasks)
+        return self.learner.failure is None and not dead
 
     async def close(self) -> None:
         """Stop the loops, write a recovery file, let go of everything."""
@@ -168,7 +172,7 @@ class Service:
             task.cancel()
         await asyncio.gather(*self._tasks[1:], return_exceptions=True)
         try:
-            if self.healthy:
+            if self.learner.failure is None:
                 await self._caught_up()
                 failpoint("shutdown.recovery")
                 await self.background.write_recovery()

@@ -13,6 +13,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--seed", type=int, default=SEED, help=f"of the tests that draw what they do (default {SEED})")
 
 
+@pytest.fixture
+def seed(request: pytest.FixtureRequest) -> int:
+    """The seed of a test that draws what it does; `--seed` changes it."""
+    chosen: int = request.config.getoption("--seed")
+    print(f"seed {chosen}")
+    return chosen
+
+
 def _cleared() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as environment:
         for name in [name for name in os.environ if name.startswith(PREFIX)]:

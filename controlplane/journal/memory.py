@@ -6,11 +6,8 @@ from auditor.answers import Learned
 from auditor.events import AnyEvent, Purged, Recorded
 
 from .codec import decode_event, encode_event
-from .port import check_size
+from .port import ACCESS_KINDS, CHECKPOINT_KINDS, MEMORY_KINDS, check_size
 from .tail import Tail
-
-MEMORY_KINDS = ("capture", "signature", "episode_deleted")
-ACCESS_KINDS = ("tenant_set", "key_issued", "key_ends")
 
 
 class MemoryJournal:
@@ -75,7 +72,7 @@ class MemoryJournal:
         return [
             recorded
             for recorded in await self.read(0, self.last_seq)
-            if recorded.event.tenant == tenant and recorded.event.kind in ("checkpoint", "restored")
+            if recorded.event.tenant == tenant and recorded.event.kind in CHECKPOINT_KINDS
         ]
 
     async def learned(self, tenant: str, trace_id: str) -> Learned | None:

@@ -6,6 +6,9 @@ from typing import Protocol
 from auditor.answers import Learned
 from auditor.events import AnyEvent, Recorded
 
+MEMORY_KINDS = ("capture", "signature", "episode_deleted")
+ACCESS_KINDS = ("tenant_set", "key_issued", "key_ends")
+CHECKPOINT_KINDS = ("checkpoint", "restored")
 MOST = 4096  # events one append may hold, so that a group stays under SQLite's limit of bound values
 
 
@@ -16,7 +19,11 @@ def check_size(events: Sequence[AnyEvent]) -> None:
 
 
 class Journal(Protocol):
-    """An append-only event log with a server sequence number. Reading never blocks writing."""
+    """An append-only event log with a server sequence number. Reading never blocks writing.
+
+    Whatever reads events raises JournalDamaged for one that is not what was written, and JournalUnavailable when
+    the storage does not give it; what reads records raises RecordDamaged.
+    """
 
     last_seq: int  # of the newest committed event
     trouble: str | None  # the code of the refusal that the last write met; None when it went through

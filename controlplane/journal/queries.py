@@ -11,6 +11,8 @@ from ..failpoints import failpoint
 
 _FILES = resources.files(__package__) / "schema"
 _NAMED = re.compile(r"-- name: (\w+)\n((?:--[^\n]*\n)*)(.*?;)", re.DOTALL)
+CHECKSUMS = 4  # the schema from which on rows carry one
+PART = 1000  # rows
 
 QUERIES: dict[str, str] = {match[1]: match[3] for match in _NAMED.finditer((_FILES / "queries.sql").read_text("utf-8"))}
 
@@ -41,4 +43,18 @@ async def migrate(connection: aiosqlite.Connection) -> None:
     for number, sql in steps:
         if number > version:
             failpoint("journal.migrate")
-            await connection.executescript(f"BEGIN;\n{sql}\nPRAGMA user_version = {number};\nCOMMIT;")
+            await connection.executescript(f"BEGIN;\n{sql}\nPRAGMA user_version = {number};")
+            if number == CHECKSUMS:
+                await _seal(connection)
+            await connection.execute("COMMIT")
+
+
+async def _seal(connection: aiosqlite.Connection) -> None:
+    """Give every row its checksum, part by part: of one long statement SQLite keeps each page it changes in memory."""
+    [(last,)] = await connection.execute_fetchall(QUERIES["last_seq"])
+    for after in range(0, last, PART):
+        await connection.execute(QUERIES["seal_events"], (after, after + PART))
+    sealed = ["", ""]
+    while ends := list(await connection.execute_fetchall(QUERIES["end_of_part"], (*sealed, PART))):
+        await connection.execute(QUERIES["seal_records"], (*sealed, *ends[-1]))
+        sealed = list(ends[-1])

@@ -22,9 +22,10 @@ from auditor.events import AnyEvent, Purged, Recorded
 
 from ..errors import JournalDamaged, JournalUnavailable, Overloaded, PointsmanError, StorageFull
 from ..failpoints import failpoint
-from .codec import decode_event, decode_learned, encode_event, encode_learned
-from .port import check_size
+from .codec import encode_event
+from .port import ACCESS_KINDS, CHECKPOINT_KINDS, MEMORY_KINDS, check_size
 from .queries import QUERIES, many_rows, migrate, migrations
+from .rows import CHECKSUM, Row, checksum, event_row, record_row, recorded_of, records_of
 from .tail import Tail
 
 log = structlog.get_logger()
@@ -35,7 +36,8 @@ PAGE_BYTES = 16_384  # a group of traces spans fewer pages, so a commit makes fe
 WAL_PAGES = 256  # 4 MB of log before it is folded into the database
 REWRITE = f"PRAGMA user_version = {migrations()[-1][0]}"  # the first page, as it is: a write like any other
 
-UNSOUND = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)  # at the start: the file is not ours
+PRIMARY = 0xFF  # the part of an error's code that says what kind it is
+UNSOUND = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)  # the file is not as we made it
 MEMORY_PRAGMAS = ("PRAGMA busy_timeout = 5000", "PRAGMA temp_store = MEMORY")
 
 
@@ -90,8 +92,8 @@ class SqliteJournal:
         """
         try:
             return await cls._opened(connection)
-        except sqlite3.Error as error:
-            if getattr(error, "sqlite_errorcode", None) in UNSOUND:
+        except (sqlite3.Error, UnicodeDecodeError) as error:
+            if _unsound(error):
                 raise JournalDamaged(str(error)) from error
             raise JournalUnavailable(
                 f"the journal cannot be opened ({error}); see to the disk and the permissions of the data folder"
@@ -110,6 +112,7 @@ class SqliteJournal:
             await writer.execute("PRAGMA synchronous = FULL")
             await writer.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES}")
             await writer.execute("PRAGMA secure_delete = ON")
+            await writer.create_function(CHECKSUM, -1, checksum, deterministic=True)
             await migrate(writer)
             reader = await connection()
             failing.push_async_callback(reader.close)
@@ -176,7 +179,7 @@ class SqliteJournal:
         for append in group:
             for event, payload in zip(append.events, append.payloads, strict=True):
                 seq = self.last_seq + len(recorded) + 1
-                values += (seq, event.tenant, event.kind, event.ref, event.at, payload)
+                values += event_row(seq, event, payload)
                 recorded.append(Recorded(seq, event))
         try:
             failpoint("journal.insert")
@@ -206,7 +209,8 @@ class SqliteJournal:
             for _, tenant, seq in batch:
                 failpoint("journal.erase")
                 tombstone = Purged(tenant=tenant, at=0.0)
-                done = await self._writer.execute(QUERIES["erase_payload"], (encode_event(tombstone), tenant, seq))
+                _, _, kind, ref, at, *content = event_row(seq, tombstone, encode_event(tombstone))
+                done = await self._writer.execute(QUERIES["erase"], (kind, ref, at, *content, tenant, seq))
                 if done.rowcount:
                     self._tail.replace(Recorded(seq, tombstone))
             failpoint("journal.erased")
@@ -226,7 +230,7 @@ class SqliteJournal:
         """Write the records that wait; what cannot be written now is tried again with the next group."""
         flushes, self._flushes = self._flushes, []
         batch = list(self._unwritten.items())
-        rows = [(tenant, r.trace_id, r.seq, encode_learned(r)) for (tenant, _), r in batch]
+        rows = [record_row(tenant, record) for (tenant, _), record in batch]
         try:
             failpoint("journal.records")
             for start in range(0, len(rows), GROUP):
@@ -265,34 +269,63 @@ class SqliteJournal:
         return at_hand
 
     async def read(self, after: int, limit: int) -> list[Recorded]:
-        return await self._select("read_after", (after, limit))
+        due = min(limit, self.last_seq - after)  # events that come to be committed meanwhile may be found too
+        found = [recorded_of(row) for row in await self._rows("read_after", (after, limit))]
+        for place, recorded in enumerate(found, after + 1):
+            if recorded.seq != place:
+                raise JournalDamaged(f"event {place} is missing")
+        if len(found) < due:
+            raise JournalDamaged(f"event {after + len(found) + 1} is missing")
+        return found
 
     async def read_memory(self, after: int, limit: int) -> list[Recorded]:
-        return await self._select("read_memory", (after, limit))
+        return await self._select("read_memory", (after, limit), lambda event: event.kind in MEMORY_KINDS)
 
     async def read_access(self, after: int, limit: int) -> list[Recorded]:
-        return await self._select("read_access", (after, limit))
+        return await self._select("read_access", (after, limit), lambda event: event.kind in ACCESS_KINDS)
 
     async def about(self, tenant: str, ref: str, kind: str) -> list[Recorded]:
-        return await self._select("about", (tenant, ref, kind))
+        asked = (tenant, ref, kind)
+        return await self._select("about", asked, lambda event: (event.tenant, event.ref, event.kind) == asked)
 
     async def checkpoints(self, tenant: str) -> list[Recorded]:
-        return await self._select("checkpoints", (tenant,))
+        asked = [(tenant, kind) for kind in CHECKPOINT_KINDS]
+        return await self._select("checkpoints", (tenant,), lambda event: (event.tenant, event.kind) in asked)
 
-    async def _select(self, query: str, parameters: tuple[Any, ...]) -> list[Recorded]:
-        rows = await self._reader.execute_fetchall(QUERIES[query], parameters)
-        return [Recorded(seq, _event(seq, payload)) for seq, payload in rows]
+    async def _select(
+        self, query: str, parameters: tuple[Any, ...], fits: Callable[[AnyEvent], bool]
+    ) -> list[Recorded]:
+        """Events, each compared with its checksum and with what was asked for: a damaged index leads to other rows."""
+        found = [recorded_of(row) for row in await self._rows(query, parameters)]
+        seen = 0
+        for recorded in found:
+            if recorded.seq <= seen or not fits(recorded.event):
+                raise JournalDamaged(f"an index leads to event {recorded.seq} in the place of another")
+            seen = recorded.seq
+        return found
+
+    async def _rows(self, query: str, parameters: tuple[Any, ...]) -> list[Row]:
+        try:
+            rows: list[Any] = list(await self._reader.execute_fetchall(QUERIES[query], parameters))
+        except (sqlite3.Error, UnicodeDecodeError) as error:
+            if _unsound(error):
+                raise JournalDamaged(str(error)) from error
+            raise JournalUnavailable(f"The journal cannot be read ({error}).") from error
+        return rows
 
     async def learned(self, tenant: str, trace_id: str) -> Learned | None:
         if (unwritten := self._unwritten.get((tenant, trace_id))) is not None:
             return unwritten
-        rows = list(await self._reader.execute_fetchall(QUERIES["learned"], (tenant, trace_id)))
-        return _record(rows[0][0]) if rows else None
+        found = records_of(await self._rows("learned", (tenant, trace_id)))
+        return found[0][1] if found else None
 
     async def all_learned(self, until: int) -> list[tuple[str, Learned]]:
         await self.flush()
-        rows = await self._reader.execute_fetchall(QUERIES["all_learned"], (until,))
-        return [(tenant, _record(record)) for tenant, record in rows]
+        return records_of(await self._rows("all_learned", (until,)))
+
+    async def drop_damaged_records(self) -> None:
+        """Make room for the records of a rebuild; for who holds the data folder and writes nothing meanwhile."""
+        await self._writer.execute(QUERIES["drop_damaged_records"])
 
     async def close(self) -> None:
         self._closing = True
@@ -302,15 +335,6 @@ class SqliteJournal:
         await self._reader.close()
 
 
-def _record(payload: bytes) -> Learned:
-    try:
-        return decode_learned(payload)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise PointsmanError(f"a record of what was learnt is damaged ({error}); `pointsman rebuild`") from error
-
-
-def _event(seq: int, payload: bytes) -> AnyEvent:
-    try:
-        return decode_event(payload)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise PointsmanError(f"event {seq} of the journal is damaged ({error}); restore a backup") from error
+def _unsound(error: Exception) -> bool:
+    """Damage, and not trouble with the disk: also when SQLite names a damaged table in bytes that are no text."""
+    return isinstance(error, UnicodeDecodeError) or getattr(error, "sqlite_errorcode", 0) & PRIMARY in UNSOUND

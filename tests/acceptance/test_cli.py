@@ -13,6 +13,8 @@ import pytest
 from controlplane import __version__
 from controlplane.settings import table
 
+from ..tampering import SEAL, tamper
+
 Start = Any
 Run = Callable[..., subprocess.CompletedProcess[str]]
 DONE, REFUSED, WRONG_USAGE, UNREACHABLE = 0, 1, 2, 3
@@ -100,21 +102,15 @@ def test_a_verification_that_finds_a_difference_is_a_failure(start: Start, cli: 
     trace_id = server.post("/v1/decisions", {"planned_action": "ls"})["trace_id"]
     server.post("/v1/feedback", {"trace_id": trace_id, "outcome": {"success": True}})
     assert server.end() == 0
-    subprocess.run([sys.executable, "-c", TAMPER, str(server.folder / "journal.db")], check=True, capture_output=True)
+    lie = """UPDATE events SET payload = CAST(replace(payload, '"success":true', '"success":false') AS BLOB)"""
+    tamper(server.folder, f"{lie} WHERE kind = 'feedback'")
+    tamper(server.folder, SEAL)
     found = cli("rebuild", "--verify", "--json")
     assert found.returncode == REFUSED
     report = json.loads(found.stdout)
     assert report["verdict"] == "DIFFERENT from what the server wrote"
     assert "the learnt state of tenant 'default' differs" in report["differences"]
     assert "keep both and report it" in found.stderr
-
-
-TAMPER = """
-import sqlite3, sys
-with sqlite3.connect(sys.argv[1]) as database:
-    database.execute("UPDATE events SET payload = CAST(replace(payload, ?, ?) AS BLOB) WHERE kind = 'feedback'",
-                     ('"success":true', '"success":false'))
-"""
 
 
 def test_without_a_server_a_command_says_so_with_exit_code_3(cli: Run) -> None:

@@ -1,16 +1,15 @@
 """The doctor on data folders that are well, worn and broken."""
 
 import json
-import sqlite3
 import subprocess
 import time
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ..tampering import SEAL, tamper
 from .conftest import Start
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]
@@ -46,11 +45,18 @@ def test_a_damaged_journal_is_named_with_what_to_do(start: Start, cli: Cli, tmp_
     assert "restore a backup" in done.stdout
 
 
+def test_damage_that_a_start_does_not_read_is_found(start: Start, cli: Cli, tmp_path: Path) -> None:
+    start().end()
+    tamper(tmp_path / "data", "UPDATE events SET at = at + 1 WHERE seq = 1")
+    assert start().end() == 0, "the recovery file is newer than the damage"
+    assert "event 1 is not what was written" in looked(cli)["journal"]["said"]
+
+
 def test_a_clock_behind_the_journal_and_open_files_are_warned_of(start: Start, cli: Cli, tmp_path: Path) -> None:
     start().end()
     journal = tmp_path / "data" / "journal.db"
-    with closing(sqlite3.connect(journal)) as database, database:
-        database.execute("UPDATE events SET at = ?", (time.time() + 3600,))
+    tamper(tmp_path / "data", "UPDATE events SET at = ?", time.time() + 3600)
+    tamper(tmp_path / "data", SEAL)
     journal.chmod(0o644)
     found = looked(cli)
     assert "set this machine's clock" in found["journal"]["said"]

@@ -72,14 +72,15 @@ def test_a_journal_of_a_newer_version_ends_the_start_at_once(start: Start, cli: 
         assert "install the newer Pointsman" in refused.stderr
 
 
-def test_a_damaged_event_ends_the_start_at_once_and_is_named(start: Start, cli: Cli, tmp_path: Path) -> None:
+@pytest.mark.parametrize("harm", ["payload = x'7b'", "at = at + 1", "kind = 'feedback'", "checksum = NULL"])
+def test_a_damaged_event_ends_the_start_at_once_and_is_named(start: Start, cli: Cli, tmp_path: Path, harm: str) -> None:
     server = start()
     server.post("/v1/decisions", {"planned_action": "ls"})
     server.end(signal.SIGKILL)
-    _tamper(tmp_path, "UPDATE events SET payload = x'7b' WHERE seq = 2")
+    _tamper(tmp_path, f"UPDATE events SET {harm} WHERE seq = 2")
     refused = cli("serve", "--port", "0")
     assert refused.returncode == 1
-    assert "event 2 of the journal is damaged" in refused.stderr
+    assert "the journal is damaged (event 2 is not what was written); restore a backup" in refused.stderr
     assert "Traceback" not in refused.stderr
 
 

@@ -9,10 +9,13 @@ import pytest
 from auditor.events import Captured, Episode, WindowClosed
 from controlplane.errors import PointsmanError
 from controlplane.journal import SqliteJournal, encode_event
-from controlplane.journal.queries import QUERIES, migrations
+from controlplane.journal.queries import CHECKSUMS, QUERIES, migrations
+from controlplane.journal.rows import CHECKSUM, checksum, event_row
 
 Make = Callable[[str], WindowClosed]
 Reopen = Callable[[], Awaitable[SqliteJournal]]
+BARE = "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?)"  # a row before there were checksums
+REBUILDING = ("all_learned", "drop_damaged_records")
 SECRET = "the-canary-9f1c"
 
 
@@ -53,12 +56,12 @@ async def test_an_old_journal_is_migrated_once_and_keeps_its_events(
     on_disk: Reopen, closed: Make, tmp_path: Path, version: int
 ) -> None:
     database = sqlite3.connect(tmp_path / "journal.db")
+    database.create_function(CHECKSUM, -1, checksum)
     for number, sql in migrations()[:version]:
         database.executescript(f"{sql}\nPRAGMA user_version = {number};")
     with database:
-        database.execute(
-            QUERIES["append_events"], (1, "default", "window_closed", "kept", 1.0, encode_event(closed("kept")))
-        )
+        *row, kept = event_row(1, closed("kept"), encode_event(closed("kept")))
+        database.execute(*((QUERIES["append_events"], (*row, kept)) if version >= CHECKSUMS else (BARE, row)))
     database.close()
     for _ in range(3):
         journal = await on_disk()
@@ -69,8 +72,8 @@ async def test_an_old_journal_is_migrated_once_and_keeps_its_events(
 @pytest.mark.parametrize("query", [name for name, sql in QUERIES.items() if not sql.startswith("INSERT")])
 async def test_no_question_but_a_rebuilds_reads_a_whole_table(on_disk: Reopen, query: str) -> None:
     journal, sql = await on_disk(), QUERIES[query]
-    steps = await journal._reader.execute_fetchall(f"EXPLAIN QUERY PLAN {sql}", [1] * sql.count("?"))
-    assert all(step[-1].startswith("SEARCH ") for step in steps) != (query == "all_learned")
+    steps = await journal._writer.execute_fetchall(f"EXPLAIN QUERY PLAN {sql}", [1] * sql.count("?"))
+    assert all(step[-1].startswith("SEARCH ") for step in steps) != (query in REBUILDING)
 
 
 async def test_a_journal_of_a_newer_version_is_refused_and_left_alone(on_disk: Reopen, tmp_path: Path) -> None:

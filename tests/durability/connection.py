@@ -41,6 +41,9 @@ class ApswConnection:
     async def executescript(self, sql: str) -> None:
         await self.execute_fetchall(sql)
 
+    async def create_function(self, name: str, num_params: int, func: Callable[..., Any], deterministic: bool) -> None:
+        self._database.create_scalar_function(name, func, num_params, deterministic=deterministic)
+
     async def close(self) -> None:
         self._database.close()
 

@@ -18,7 +18,7 @@ import msgspec
 from auditor.events import WindowClosed
 from controlplane.errors import PointsmanError
 from controlplane.journal import SqliteJournal, connect, encode_event
-from controlplane.journal.queries import QUERIES, migrations
+from controlplane.journal.queries import migrations
 
 from .disk import Disk
 from .ledger import Finding, Found, Ledger
@@ -150,5 +150,5 @@ def old_schema(folder: Path, ledger: Ledger) -> Files:
         database.executescript(f"{sql}\nPRAGMA user_version = {number};")
         with database:
             row = (1, event.tenant, event.kind, event.ref, event.at, encode_event(event))
-            database.execute(QUERIES["append_events"], row)
+            database.execute("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?)", row)
     return {FILE: (folder / FILE).read_bytes()}

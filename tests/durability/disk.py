@@ -6,6 +6,8 @@ each operation by itself may be lost, kept or torn, whatever came of the ones be
 
 import random
 from collections.abc import Iterable, Mapping
+from os.path import commonpath
+from pathlib import PurePosixPath
 
 import msgspec
 
@@ -28,13 +30,16 @@ class Inode(msgspec.Struct):
         self.unsynced = []
 
 
+Renaming = dict[str, Inode | None]  # what names stand for, all of them or none
+
+
 class Disk:
     """Follows the operations of one log; `after_cut` is one of the disks that a cut may leave."""
 
     def __init__(self, files: Mapping[str, bytes]) -> None:
         self._names = {name: Inode(bytearray(content)) for name, content in files.items()}
         self._safe_names: dict[str, Inode] = dict(self._names)
-        self._renamings: list[tuple[str, Inode | None]] = []
+        self._renamings: list[Renaming] = []
 
     def follow(self, operations: Iterable[Operation]) -> None:
         for operation in operations:
@@ -43,11 +48,17 @@ class Disk:
     def _step(self, operation: Operation) -> None:
         match operation.kind:
             case "create":
-                self._names[operation.file] = Inode(bytearray())
-                self._renamings.append((operation.file, self._names[operation.file]))
+                self._rename({operation.file: Inode(bytearray())})
             case "unlink":
-                del self._names[operation.file]
-                self._renamings.append((operation.file, None))
+                self._rename({operation.file: None})
+            case "rename":
+                moved = [name for name in self._names if f"{name}/".startswith(f"{operation.file}/")]
+                inodes = {operation.to + name.removeprefix(operation.file): self._names[name] for name in moved}
+                self._rename(dict.fromkeys(moved) | inodes)
+            case "sync folder":
+                settled = [change for change in self._renamings if folder_of(change) == operation.file]
+                rename(self._safe_names, settled)
+                self._renamings = [change for change in self._renamings if change not in settled]
             case "sync":
                 self._names[operation.file].sync()
             case _:
@@ -55,6 +66,10 @@ class Disk:
         if operation.folder:
             rename(self._safe_names, self._renamings)
             self._renamings.clear()
+
+    def _rename(self, change: Renaming) -> None:
+        rename(self._names, [change])
+        self._renamings.append(change)
 
     def after_cut(self, rng: random.Random) -> dict[str, bytes]:
         """Every file by its name."""
@@ -73,13 +88,20 @@ class Disk:
         return files
 
 
-def rename(names: dict[str, Inode], renamings: Iterable[tuple[str, Inode | None]]) -> None:
+def rename(names: dict[str, Inode], renamings: Iterable[Renaming]) -> None:
     """Let the names stand for what they stand for after the renamings; a removed name for nothing."""
-    for name, inode in renamings:
-        if inode is None:
-            names.pop(name, None)
-        else:
-            names[name] = inode
+    for change in renamings:
+        for name, inode in change.items():
+            if inode is None:
+                names.pop(name, None)
+            else:
+                names[name] = inode
+
+
+def folder_of(change: Renaming) -> str:
+    """The folder in which the names of a renaming stand: of a renamed folder's files, the one it stands in."""
+    folders = {str(PurePosixPath(name).parent) for name in change}
+    return folders.pop() if len(folders) == 1 else str(PurePosixPath(commonpath(folders)))
 
 
 def apply(operation: Operation, content: bytearray) -> None:

@@ -13,17 +13,18 @@ import apsw
 import msgspec
 
 WITH_FOLDER = apsw.SQLITE_OPEN_WAL | apsw.SQLITE_OPEN_MAIN_JOURNAL
-Kind = Literal["create", "write", "truncate", "sync", "unlink"]
+Kind = Literal["create", "write", "truncate", "sync", "unlink", "rename", "sync folder"]
 
 
 class Operation(msgspec.Struct, frozen=True):
-    """One step towards the disk; `folder` says that the folder was synced with it."""
+    """One step towards the disk; `folder`: the folder was synced with it; `to`: a renamed file's new name."""
 
     kind: Kind
     file: str
     at: int = 0
     data: bytes = b""
     folder: bool = False
+    to: str = ""
 
     @property
     def name(self) -> str:

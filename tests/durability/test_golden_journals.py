@@ -1,21 +1,23 @@
 """Journals that earlier versions wrote: they migrate once, and fold to what was learnt from them then."""
 
-import gzip
 import json
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import aiosqlite
 import pytest
 
 from controlplane.journal import SqliteJournal, connect
 from controlplane.journal.queries import migrations
 from controlplane.refold import refold
 
-GOLDEN = Path(__file__).parent / "golden"
-NAMES = sorted(path.name.removesuffix(".journal.db.gz") for path in GOLDEN.glob("*.journal.db.gz"))
+from .golden_journals import GOLDEN, NAMES, unpacked
+
+EVERYTHING = 2**60
+STEPS_OF_OPENING = 8  # without a migration
 
 
 @pytest.fixture(params=NAMES)
@@ -26,9 +28,7 @@ def name(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def file(name: str, tmp_path: Path) -> Path:
     """A copy of the golden journal."""
-    path = tmp_path / "journal.db"
-    path.write_bytes(gzip.decompress((GOLDEN / f"{name}.journal.db.gz").read_bytes()))
-    return path
+    return unpacked(name, tmp_path / "journal.db")
 
 
 @pytest.fixture
@@ -81,14 +81,46 @@ async def test_an_old_journal_migrates_once_and_twice_is_no_change(file: Path) -
 
 async def test_a_migration_cut_short_at_any_step_is_taken_up_again(file: Path, name: str) -> None:
     """Each step is one transaction: whatever ran before the process died ran whole."""
-    begun = schema(file)
-    assert begun == int(name.removeprefix("schema-"))
-    for number, sql in [step for step in migrations() if step[0] > begun]:
-        with closing(sqlite3.connect(file, isolation_level=None)) as database:
-            for statement in ("BEGIN", *(part for part in sql.split(";") if part.strip())):
-                database.execute(statement)
-            database.execute("ROLLBACK")  # what SQLite does with the transaction of a process that died
-        assert schema(file) < number
+    assert schema(file) == int(name.removeprefix("schema-"))
+    golden, cuts = content(file), 0
+    while not await opens(file, golden, cuts):
+        cuts += 1
         opened = await SqliteJournal.open(connect(file))
+        assert [recorded.seq for recorded in await opened.read(0, EVERYTHING)] == [*range(1, opened.last_seq + 1)]
+        assert await opened.all_learned(EVERYTHING)
         await opened.close()
         assert schema(file) == migrations()[-1][0]
+    assert cuts > STEPS_OF_OPENING
+
+
+async def opens(file: Path, golden: bytes, steps: int) -> bool:
+    """Whether the golden journal opens when the process dies after so many steps."""
+    Path.write_bytes(file, golden)
+
+    async def dying() -> aiosqlite.Connection:
+        return cast(aiosqlite.Connection, Dying(await connect(file)(), steps))
+
+    try:
+        journal = await SqliteJournal.open(dying)
+    except Died:
+        return False
+    await journal.close()
+    return True
+
+
+class Died(Exception):
+    """What is left of a process."""
+
+
+class Dying:
+    """A connection whose process dies after so many steps: what it had begun, nobody ends."""
+
+    def __init__(self, connection: aiosqlite.Connection, steps: int) -> None:
+        self._connection, self._left = connection, steps
+        self.close = connection.close
+
+    def __getattr__(self, name: str) -> Any:
+        if self._left == 0:
+            raise Died
+        self._left -= 1
+        return getattr(self._connection, name)

@@ -10,9 +10,11 @@ import pytest
 
 from controlplane.errors import JournalDamaged, PointsmanError
 from controlplane.service import JOURNAL_FILE, Service
+from controlplane.settings import Settings
 
-from .conftest import Running, chosen
-from .test_recovery_files import live
+from ..tampering import tamper
+from .conftest import PATIENCE_S, Running, Serve, chosen
+from .test_recovery_files import live, opened
 
 SEED = 20_261_130
 PAGE = 16_384
@@ -25,17 +27,6 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with Running(chosen(folder)) as server:
         live(server)
     return folder / JOURNAL_FILE
-
-
-def opened(folder: Path) -> int:
-    """Start on the folder and stop; the last event."""
-
-    async def start() -> int:
-        service = await Service.open(chosen(folder))
-        await service.close()
-        return service.journal.last_seq
-
-    return asyncio.run(start())
 
 
 def harmed(sound: Path, folder: Path, harm: Callable[[bytearray], object]) -> Path:
@@ -62,7 +53,7 @@ def test_flipped_bits_end_the_start_with_a_sentence_or_do_no_harm_to_the_file(
             content[at] ^= 1 << bit
 
         try:
-            opened(harmed(sound, tmp_path / "data", flip))
+            opened(chosen(harmed(sound, tmp_path / "data", flip)))
         except PointsmanError:
             refused += 1
     print(f"{refused} of {times} refused")
@@ -76,7 +67,7 @@ def test_a_page_of_noise_is_refused_with_what_to_do(sound: Path, tmp_path: Path,
         content[page * PAGE : (page + 1) * PAGE] = noise
 
     with pytest.raises(JournalDamaged, match="restore a backup into an empty folder: pointsman restore"):
-        opened(harmed(sound, tmp_path / "data", overwrite))
+        opened(chosen(harmed(sound, tmp_path / "data", overwrite)))
 
 
 @pytest.mark.parametrize("length", [99, PAGE - 1, PAGE, PAGE * 2, PAGE * 3 + 100])
@@ -85,7 +76,7 @@ def test_a_file_cut_short_is_refused_with_what_to_do(sound: Path, tmp_path: Path
         del content[length:]
 
     with pytest.raises(JournalDamaged, match="damaged"):
-        opened(harmed(sound, tmp_path / "data", cut))
+        opened(chosen(harmed(sound, tmp_path / "data", cut)))
 
 
 @pytest.mark.parametrize("length", [0, 1])
@@ -93,12 +84,41 @@ def test_an_empty_journal_beside_recovery_files_is_no_new_one(sound: Path, tmp_p
     folder = harmed(sound, tmp_path / "data", lambda content: content.__delitem__(slice(length, None)))
     shutil.copytree(sound.parent / "recovery", folder / "recovery")
     with pytest.raises(JournalDamaged, match="it is empty, but recovery files are there"):
-        opened(folder)
+        opened(chosen(folder))
+
+
+def test_a_damaged_event_is_refused_while_serving_and_nothing_else_is(serve: Serve) -> None:
+    server = serve()
+    damaged, whole = server.gate()["trace_id"], server.gate()["trace_id"]
+    tamper(Path(server.settings.data_dir), "UPDATE events SET payload = x'7b7d' WHERE ref = ?", damaged)
+    refused = server.get(f"/v1/decisions/{damaged}", 500)
+    assert refused["code"] == "journal_damaged"
+    assert "is not what was written" in refused["detail"]
+    assert server.get(f"/v1/decisions/{whole}")["trace_id"] == whole
+    assert server.get("/healthz")["status"] == "healthy"
+
+
+def test_a_memory_that_cannot_be_read_is_no_empty_one(serve: Serve) -> None:
+    server = serve()
+    episode_id = server.capture()["episode_id"]
+    server.stop()
+    tamper(Path(server.settings.data_dir), "UPDATE events SET at = at + 1 WHERE seq = ?", episode_id)
+    assert asyncio.run(health(server.settings)) == (False, False)
+
+
+async def health(chosen: Settings) -> tuple[bool, bool]:
+    """Healthy, ready: once memory is loaded, or never will be."""
+    service = await Service.open(chosen)
+    [memory] = [task for task in asyncio.all_tasks() if task.get_name() == "memory"]
+    await asyncio.wait([memory], timeout=PATIENCE_S)
+    found = service.healthy, service.ready
+    await service.close()
+    return found
 
 
 def test_a_refused_start_changes_nothing(sound: Path, tmp_path: Path) -> None:
     folder = harmed(sound, tmp_path / "data", lambda content: content.__setitem__(slice(PAGE, PAGE + 50), bytes(50)))
     before = (folder / JOURNAL_FILE).read_bytes()
     with pytest.raises(JournalDamaged):
-        opened(folder)
+        opened(chosen(folder))
     assert (folder / JOURNAL_FILE).read_bytes() == before

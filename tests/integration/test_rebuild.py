@@ -2,7 +2,6 @@
 
 import asyncio
 import shutil
-import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,8 +9,10 @@ from typing import Any
 import pytest
 
 from controlplane.checkpoints import RecoveryFiles
-from controlplane.errors import BadSetting, PointsmanError
+from controlplane.errors import BadSetting, JournalDamaged, PointsmanError, RecordDamaged
 from controlplane.rebuilding import RebuildReport, rebuild
+
+from ..tampering import SEAL, SEAL_RECORDS, tamper
 
 Serve = Callable[..., Any]
 ASKED = {"goal": "ship", "planned_action": "make ship", "environment": {"stage": "prod"}}
@@ -41,9 +42,7 @@ def refold(server: Any) -> RebuildReport:
 
 def change(server: Any, statement: str, *values: Any) -> None:
     """Tamper with the stopped server's journal."""
-    with sqlite3.connect(Path(server.settings.data_dir) / "journal.db") as database:
-        assert database.execute(statement, values).rowcount > 0
-    database.close()
+    tamper(Path(server.settings.data_dir), statement, *values)
 
 
 def recovery(server: Any) -> Path:
@@ -144,6 +143,9 @@ def test_a_changed_event_is_found(serve: Serve, what: str, where: str) -> None:
     live(server)
     server.stop()
     change(server, f"UPDATE events SET payload = CAST({what} AS BLOB) WHERE {where}")
+    with pytest.raises(JournalDamaged, match=r"event \d+ is not what was written"):
+        verify(server)
+    change(server, SEAL)
     report = verify(server)
     assert report.verdict == "DIFFERENT from what the server wrote"
     assert report.differences
@@ -154,7 +156,8 @@ def test_a_removed_event_is_found(serve: Serve) -> None:
     live(server)
     server.stop()
     change(server, "DELETE FROM events WHERE seq = (SELECT max(seq) FROM events WHERE kind = 'feedback') - 9")
-    assert verify(server).differences
+    with pytest.raises(JournalDamaged, match=r"event \d+ is missing"):
+        verify(server)
 
 
 def test_an_event_that_cannot_be_read_is_named(serve: Serve) -> None:
@@ -162,7 +165,7 @@ def test_an_event_that_cannot_be_read_is_named(serve: Serve) -> None:
     live(server)
     server.stop()
     change(server, "UPDATE events SET payload = x'7b' WHERE seq = 7")
-    with pytest.raises(PointsmanError, match=r"event 7 of the journal is damaged .*restore a backup"):
+    with pytest.raises(PointsmanError, match=r"event 7 is not what was written.*restore a backup"):
         verify(server)
 
 
@@ -204,15 +207,17 @@ def test_a_changed_record_of_what_was_learnt_is_found(serve: Serve, statement: s
     live(server)
     server.stop()
     change(server, statement)
+    change(server, SEAL_RECORDS)
     assert any("record of tr_" in difference for difference in verify(server).differences)
 
 
-def test_a_record_that_cannot_be_read_is_written_again_by_a_rebuild(serve: Serve) -> None:
+@pytest.mark.parametrize("part", ["record = x'7b'", "trace_id = trace_id || 'x'", "seq = seq + 1", "checksum = NULL"])
+def test_a_damaged_record_is_noticed_and_written_again_by_a_rebuild(serve: Serve, part: str) -> None:
     server = serve()
     live(server)
     server.stop()
-    change(server, "UPDATE learned SET record = x'7b'")
-    with pytest.raises(PointsmanError, match="`pointsman rebuild`"):
+    change(server, f"UPDATE learned SET {part}")
+    with pytest.raises(RecordDamaged, match="pointsman rebuild"):
         verify(server)
     refold(server)
     assert verify(server).differences == []

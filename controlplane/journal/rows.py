@@ -1,0 +1,78 @@
+"""Rows of the journal, each with a checksum, so that what comes back is what was written or is known not to be.
+
+SQLite has none over values: a bit that flips inside one comes back flipped. Names are read as bytes, for damaged
+ones need not be text.
+"""
+
+import struct
+import zlib
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from auditor.answers import Learned
+from auditor.events import AnyEvent, Recorded
+
+from ..errors import JournalDamaged, RecordDamaged
+from .codec import decode_event, decode_learned, encode_learned
+
+Row = tuple[Any, ...]
+CHECKSUM = "row_checksum"  # the function's name in SQL
+TIMELESS = 0.0  # a record has no moment of its own
+_NUMBERS = struct.Struct(">qd")
+
+
+def checksum(seq: int, at: float, payload: bytes, *names: bytes) -> int | None:
+    """CRC-32, which every flipped bit and every burst of up to 32 changes; None for values of other types."""
+    try:
+        return zlib.crc32(payload, zlib.crc32(b"\0".join((_NUMBERS.pack(seq, at), *names))))
+    except (TypeError, struct.error):
+        return None
+
+
+def event_row(seq: int, event: AnyEvent, payload: bytes) -> Row:
+    """An event as it is written."""
+    tenant, kind, ref, at = event.tenant, event.kind, event.ref, event.at
+    return seq, tenant, kind, ref, at, payload, checksum(seq, at, payload, tenant.encode(), kind.encode(), ref.encode())
+
+
+def recorded_of(row: Row) -> Recorded:
+    """An event as it was read.
+
+    Raises:
+      JournalDamaged: it is not what was written.
+    """
+    verify(row)
+    try:
+        return Recorded(row[0], decode_event(row[5]))
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise JournalDamaged(f"event {row[0]} cannot be read: {error}") from error
+
+
+def verify(row: Row) -> None:
+    """Raises JournalDamaged for an event's row that is not what was written."""
+    seq, tenant, kind, ref, at, payload, kept = row
+    if kept is None or checksum(seq, at, payload, tenant, kind, ref) != kept:
+        raise JournalDamaged(f"event {seq} is not what was written")
+
+
+def record_row(tenant: str, learned: Learned) -> Row:
+    """How a decision ended, as it is written."""
+    record, trace_id = encode_learned(learned), learned.trace_id
+    kept = checksum(learned.seq, TIMELESS, record, tenant.encode(), trace_id.encode())
+    return tenant, trace_id, learned.seq, record, kept
+
+
+def records_of(rows: Iterable[Row]) -> list[tuple[str, Learned]]:
+    """(tenant, record) of each row.
+
+    Raises:
+      RecordDamaged: one is not what was written.
+    """
+    found = []
+    for tenant, trace_id, seq, record, kept in rows:
+        if kept is None or checksum(seq, TIMELESS, record, tenant, trace_id) != kept:
+            raise RecordDamaged
+        found.append((tenant.decode(), decode_learned(record)))
+    return found
