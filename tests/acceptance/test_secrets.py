@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -16,6 +17,7 @@ import pytest
 from .test_first_keys import Keyed
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]
+Start = Callable[..., Keyed]
 SECRETS = {name: f"cAnArY{name}0123456789" for name in ("password", "query", "header", "cookie", "bearer", "path")}
 PLAN = {"planned_action": "ls", "goal": "look"}
 READ = ("/status", "/v1/skills", "/v1/checkpoints", "/metrics", "/readyz", "/nowhere", "/v1/admin/keys")
@@ -46,6 +48,17 @@ def outside() -> Iterator[str]:
         server.shutdown()
 
 
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Starts servers that want keys, each stopped at the end of the test however it ends."""
+    with ExitStack() as running:
+
+        def begin(folder: Path, **variables: str) -> Keyed:
+            return running.enter_context(closing(Keyed(folder, **variables)))
+
+        yield begin
+
+
 def hostile(url: str, keyed: Keyed) -> list[str]:
     """Calls of many kinds with secrets wherever a request has room for one; all that was answered."""
     sent = {
@@ -72,9 +85,9 @@ def hostile(url: str, keyed: Keyed) -> list[str]:
     return [answer.text + str(answer.headers) for answer in heard]
 
 
-def test_no_secret_is_found_again(tmp_path: Path, cli: Cli, outside: str) -> None:
+def test_no_secret_is_found_again(tmp_path: Path, cli: Cli, outside: str, start: Start) -> None:
     variables = {"POINTSMAN_PSI_URL": outside, "POINTSMAN_ROUTER_URL": outside, "POINTSMAN_CACHE_TTL_S": "0.001"}
-    keyed = Keyed(tmp_path / "data", **variables)
+    keyed = start(tmp_path / "data", **variables)
     answers = hostile(keyed.url, keyed)
     keys = {"POINTSMAN_API_KEY": keyed.tenant, "POINTSMAN_ADMIN_API_KEY": keyed.admin}
     shown = [cli("config", "show", **variables, **keys), cli("config", "show", "--json", **variables, **keys)]
@@ -95,9 +108,9 @@ def test_no_secret_is_found_again(tmp_path: Path, cli: Cli, outside: str) -> Non
             assert [name for name, content in files if form in content] == []
 
 
-def test_every_line_of_the_log_is_one_event(tmp_path: Path, outside: str) -> None:
+def test_every_line_of_the_log_is_one_event(tmp_path: Path, outside: str, start: Start) -> None:
     """What other libraries say too, and whatever line ends a request has in it."""
-    keyed = Keyed(tmp_path / "data", POINTSMAN_ROUTER_URL=outside)
+    keyed = start(tmp_path / "data", POINTSMAN_ROUTER_URL=outside)
     hostile(keyed.url, keyed)
     for path in ("/%0a%0d%0afaked", "/v1/points/%0a%7b%22level%22%3a%22info%22%7d/policy", "/%1b[31m"):
         httpx.get(keyed.url + path, headers={"X-Request-Id": "a"})

@@ -17,7 +17,7 @@ import pytest
 
 Serve = Any
 ENDINGS = "/v1/admin/keys/"  # rotate and revoke: drawn among the rest they would end the key that is sent
-FEW, MANY = 3, 600  # drawn per call; what the schema's edges give comes on top
+FEW, MANY = 3, 480  # drawn per call; what the schema's edges give comes on top
 
 
 class Run(NamedTuple):
