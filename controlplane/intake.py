@@ -6,12 +6,13 @@ that stands gets no shorter by waiting, so from then on each turn takes in only 
 """
 
 import asyncio
+from math import exp
 
 from .clock import Clock
 
-BURST_S, BURST = 0.1, 16  # of work, and of calls, that a turn may take in at any time
-FOR_S = 0.5  # of turns half as long as that are a queue that stands
-TURN_S, MODEST_S = 0.005, 0.02  # of work that a turn takes in while there is one; from who asked for little, so much
+BURST_S, BURST = 0.06, 16  # of work, and of calls, that a turn may take in at any time
+STANDING_S, OVER_S = 0.04, 0.5  # turns that are so long on average over that time are a queue that stands
+TURN_S, MODEST_S = 0.002, 0.02  # of work that a turn takes in while there is one; from who asked for little, so much
 CALM_S = 1.0  # without a refusal, after which the queue counts as gone
 MEMORY_S = 0.1  # after which what somebody took counts half
 WEIGHT = 0.2  # of the newest turn in what a call is thought to cost
@@ -27,7 +28,8 @@ class Intake:
         self._turning = self._working = False
         self._taken_in = self._calls = 0  # of the next turn, and of this one
         self._began = self._refused_at = self._halved_at = 0.0
-        self._long_since = clock.monotonic()  # no turn was short since
+        self._ended = clock.monotonic()
+        self._usual_s = 0.0  # length of a turn, each counted by how long it took
         self._cost_s = 0.0  # of one call
         self._shares: dict[str, float] = {}
 
@@ -68,9 +70,11 @@ class Intake:
         now, self._working = self._clock.monotonic(), False
         length = now - self._began
         self._cost_s += WEIGHT * (length / self._calls - self._cost_s)
-        if length <= BURST_S / 2:
-            self._long_since = now
-        if not self.shedding and now - self._long_since > FOR_S:
+        idle, counted = self._began - self._ended, min(length, BURST_S)
+        self._usual_s *= exp(-idle / OVER_S)
+        self._usual_s += (1.0 - exp(-counted / OVER_S)) * (counted - self._usual_s)
+        self._ended = now
+        if not self.shedding and self._usual_s > STANDING_S:
             self.shedding, self._refused_at = True, now
         if self.shedding:
             self._forget(now)
@@ -81,8 +85,6 @@ class Intake:
         self._turning = bool(self._taken_in)
         if self._turning:
             self._begin()
-        else:
-            self._long_since = self._clock.monotonic()
 
     def _forget(self, now: float) -> None:
         if now - self._halved_at > MEMORY_S:
