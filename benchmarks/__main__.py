@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from . import gate, hook, nearest, reflector, secrecy, serving, startup, storage, strategist
+from . import gate, hook, nearest, overload, reflector, secrecy, serving, startup, storage, strategist
 
 PARTS = {
     "serving": serving.measure,
@@ -22,6 +22,7 @@ PARTS = {
     "storage": storage.measure,
     "secrecy": secrecy.measure,
     "nearest": nearest.measure,
+    "overload": overload.measure,
 }
 READING = {"nearest": nearest.measure, "reflector": reflector.measure}  # parts that measure more where there is --data
 
