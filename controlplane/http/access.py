@@ -1,9 +1,7 @@
 """Who may call what: each route names the scope it needs, and no handler runs before its guard has let the call in."""
 
-from typing import Any, Literal, cast, get_args
+from typing import Literal, get_args
 
-from litestar.connection import ASGIConnection
-from litestar.handlers import BaseRouteHandler
 from litestar.openapi.spec import SecurityRequirement, SecurityScheme
 
 from ..contract import Scope
@@ -32,14 +30,13 @@ class Guard:
     def __init__(self, needs: Scope | Literal["operator"], counts_as: Call) -> None:
         self._needs, self._counts_as = needs, counts_as
 
-    async def __call__(self, connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+    async def __call__(self, request: AdmittedRequest) -> None:
         """Give the request its caller, and what that has left.
 
         Raises:
           Unauthorized, Forbidden: the key is none of ours, or does not do.
           RateLimited: its tenant calls more often than its tier allows.
         """
-        request = cast(AdmittedRequest, connection)
         service: Service = request.app.state.service
         request.caller = caller = self._caller(request, service)
         request.left = service.limiter.take(caller.tenant, caller.tier, self._counts_as)

@@ -51,11 +51,11 @@ class Route(NamedTuple):
         return [*self.aliases, *([f"/api{self.path}"] if self.path.startswith("/v1/") else [])]
 
     @property
-    def guards(self) -> list[Guard]:
+    def guard(self) -> Guard | None:
         """None where nobody needs a key."""
         if self.needs == "nobody":
-            return []
-        return [Guard(self.needs, self.counts_as or COUNTS_AS[self.needs])]
+            return None
+        return Guard(self.needs, self.counts_as or COUNTS_AS[self.needs])
 
     @property
     def keyed(self) -> bool:
@@ -133,7 +133,8 @@ def handlers() -> list[HTTPRouteHandler]:
     made = [_options(path, methods) for path, methods in _methods().items()]
     for route in ROUTES:
         call, documented = route.handler, _documented(route)
-        how = {"status_code": route.status, "guards": route.guards}
+        # before anything is read; as one of the framework's guards it would cost a copy of the handler each time
+        how = {"status_code": route.status, "before_request": route.guard}
         made.append(route.method(route.path, **how, **documented)(call))
         if route.hidden:
             made.append(route.method(route.hidden, **how, include_in_schema=False)(call))

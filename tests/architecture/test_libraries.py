@@ -20,7 +20,7 @@ WHERE: dict[str, dict[str, str]] = {
     "litestar": {
         "controlplane.app": "puts the application together",
         "controlplane.serving": "hands it to the server",
-        "controlplane.http.access": "guards are functions of a connection",
+        "controlplane.http.access": "which keys the documentation names",
         "controlplane.http.admin": "handlers are functions of a request",
         "controlplane.http.admission": "bounds what comes in",
         "controlplane.http.calls": "handlers are functions of a request",
