@@ -77,6 +77,17 @@ def test_a_backup_can_be_read_by_its_owner_only_and_says_what_it_holds(kept: Pat
     assert put_back(kept, tmp_path / "data").seq == manifest["seq"]
 
 
+def test_a_backup_within_the_data_folder_is_refused_for_the_next_one_would_hold_it(kept: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    put_back(kept, folder)
+    (tmp_path / "link").symlink_to(folder)
+    for target in (folder / "monday", folder / "backups" / "monday", tmp_path / "link" / "monday"):
+        with pytest.raises(PointsmanError, match="lies in the data folder"):
+            back_up(folder, target, FixedClock(), lambda done, of: None)
+    assert {path.name for path in folder.iterdir()} & {"monday", "backups"} == set()
+    back_up(folder, tmp_path / "data-monday", FixedClock(), lambda done, of: None)
+
+
 def test_a_folder_in_use_or_not_empty_is_not_restored_into(kept: Path, tmp_path: Path) -> None:
     with Running(chosen(tmp_path / "used")) as server:
         server.gate()
