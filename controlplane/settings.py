@@ -21,6 +21,7 @@ from .errors import BadSetting
 from .masking import without_secrets
 
 PREFIX = "POINTSMAN_"
+LOOPBACK = ("127.0.0.1", "::1", "localhost")  # what this machine calls itself
 Share = Annotated[float, Meta(ge=0, le=1)]
 Threshold = Annotated[float, Meta(ge=0, le=2)]
 Seconds = Annotated[float, Meta(gt=0, le=10**9)]
