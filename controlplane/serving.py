@@ -21,7 +21,7 @@ from .connections import Connections
 from .errors import BadSetting
 from .journal import versions
 from .service import Service, lock_folder
-from .settings import LOOPBACK, Settings
+from .settings import LOOPBACK, Settings, address
 from .telemetry import configure_logging
 
 log = structlog.get_logger()
@@ -63,7 +63,7 @@ def serve(settings: Settings, announce: Announce) -> None:
     )
     gc.set_threshold(*GC_THRESHOLD)
     gc.freeze()  # what is there by now stays for good
-    url = f"http://{settings.host}:{listener.getsockname()[1]}"
+    url = address(settings.host, listener.getsockname()[1])
     server = _Server(config, lambda: announce(url, _shown_once(app)))
     try:
         server.run(sockets=[listener])

@@ -140,6 +140,15 @@ def table() -> list[Described]:
     return rows
 
 
+def address(host: str, port: int) -> str:
+    """Where a server is found.
+
+    >>> address("127.0.0.1", 8080), address("::1", 8080)
+    ('http://127.0.0.1:8080', 'http://[::1]:8080')
+    """
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
 def load(
     environ: Mapping[str, str] = os.environ, *, file: Path | None = None, overrides: Mapping[str, Any] | None = None
 ) -> Settings:
