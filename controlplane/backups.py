@@ -186,7 +186,7 @@ def _files(folder: Path) -> list[Path]:
 
 def _copy(source: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copy2(source, target)
+    shutil.copyfile(source, target)  # not its mode: who else may read the copy is the umask's to say
 
 
 def _kept(path: Path) -> Kept:
