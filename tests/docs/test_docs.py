@@ -217,3 +217,23 @@ def test_every_promise_names_tests_that_exist(pages: Pages, root: Path, page: st
 
 def test_every_page_is_linked_from_the_readme(pages: Pages) -> None:
     assert [name for name in pages if name != "README.md" and f"({name})" not in pages["README.md"]] == []
+
+
+def test_commands_that_pages_tell_to_run_exist(pages: Pages) -> None:
+    """The changelog tells of what was, so it is left out."""
+    known = {words[0] for words, _ in commands()}
+    told = {word for name, page in pages.items() if name != "CHANGELOG.md" for word in runs(page)}
+    assert {"serve", "backup", "restore", "doctor"} <= told
+    assert told - known == set()
+
+
+def runs(page: str) -> list[str]:
+    """First words after `pointsman` in what stands in code."""
+    code = [*re.findall(r"```sh\n(.*?)```", page, re.DOTALL), *re.findall(r"`([^`\n]+)`", page)]
+    code += re.findall(r"^ {4}(\S.*)$", page, re.MULTILINE)
+    return [
+        word
+        for text in code
+        for word in re.findall(r"(?:^|[\s(\"]|bin/)pointsman ([a-z]+)\b", text)
+        if word != "pointsman"
+    ]
