@@ -79,7 +79,7 @@ def test_an_operator_makes_replaces_and_revokes_a_key(keyed: Keyed, cli: Cli) ->
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 
-    assert run("tenants", "set", "acme", "--tier", "pro") == "tenant acme has the tier pro"
+    assert run("tenants", "set", "acme", "--tier", "pro") == "tenant acme has the tier pro and the fail mode closed"
     first = run("keys", "create", "acme", "--name", "ci", "--scope", "decide", "--scope", "read")
     assert "PROCEED" in run("decide", "ls", POINTSMAN_API_KEY=first)
     second = run("keys", "rotate", first.split("_")[2], "--overlap-s", "0")

@@ -237,3 +237,24 @@ def runs(page: str) -> list[str]:
         for word in re.findall(r"(?:^|[\s(\"]|bin/)pointsman ([a-z]+)\b", text)
         if word != "pointsman"
     ]
+
+
+def test_every_promise_on_security_names_a_test(pages: Pages) -> None:
+    tables = re.findall(r"^\| promise \|.*\n\|[-|]+\|\n((?:\|.*\n)+)", pages["docs/security.md"], re.MULTILINE)
+    rows = [row for table in tables for row in table.splitlines()]
+    assert len(rows) > 30
+    assert [row for row in rows if "`test_" not in row and not row.endswith("| the same |")] == []
+
+
+def test_every_item_of_owasp_is_answered(pages: Pages) -> None:
+    section = pages["docs/security.md"].split("## OWASP's lists, item by item")[1].split("\n## ")[0]
+    rows = [row.split("|")[1:-1] for row in section.splitlines() if row.startswith("| ")]
+    answered = {
+        item for first, *rest in rows if all(cell.strip() for cell in rest) for item in re.findall(r"[A-Z]+\d+", first)
+    }
+    lists = (
+        {f"API{n}" for n in range(1, 11)},
+        {f"LLM{n:02}" for n in range(1, 11)},
+        {f"ASI{n:02}" for n in range(1, 11)},
+    )
+    assert set().union(*lists) - answered == set()
