@@ -21,6 +21,7 @@ from .errors import BadSetting
 from .masking import without_secrets
 
 PREFIX = "POINTSMAN_"
+LOOPBACK = ("127.0.0.1", "::1", "localhost")  # what this machine calls itself
 Share = Annotated[float, Meta(ge=0, le=1)]
 Threshold = Annotated[float, Meta(ge=0, le=2)]
 Seconds = Annotated[float, Meta(gt=0, le=10**9)]
@@ -137,6 +138,15 @@ def table() -> list[Described]:
         metas = [m for m in get_args(hints[field.name])[1:] if isinstance(m, Meta) and m.description]
         rows.append(Described(field.name, PREFIX + field.name.upper(), field.default, metas[-1].description or ""))
     return rows
+
+
+def address(host: str, port: int) -> str:
+    """Where a server is found.
+
+    >>> address("127.0.0.1", 8080), address("::1", 8080)
+    ('http://127.0.0.1:8080', 'http://[::1]:8080')
+    """
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def load(

@@ -1,6 +1,7 @@
 """Commands on the data folder itself: fold the journal again, back it up, put a backup back."""
 
 import asyncio
+import os
 from pathlib import Path
 
 import msgspec
@@ -19,6 +20,7 @@ def rebuild(*, verify: Flag = False, json: Json = False) -> None:
     """
     from ..rebuilding import rebuild as run
 
+    _for_the_owner_only()
     with Bar("folding", hidden=json) as bar:
         report = asyncio.run(run(settings.load(), verify=verify, progress=bar))
     said = f"{report.events} events folded to {report.seq}: {report.verdict}"
@@ -38,6 +40,7 @@ def backup(target: Path, *, data_dir: Path | None = None, json: Json = False) ->
     from ..backups import back_up
     from ..clock import SystemClock
 
+    _for_the_owner_only()
     with Bar("copying", hidden=json) as bar:
         made = back_up(data_dir or Path(settings.load().data_dir), target, SystemClock(), bar)
     held = f"events up to {made.seq} in {len(made.files)} file(s), {sum(f.size for f in made.files.values()):,} bytes"
@@ -54,8 +57,14 @@ def restore(backup: Path, *, data_dir: Path | None = None, json: Json = False) -
     """
     from ..backups import restore as put_back
 
+    _for_the_owner_only()
     folder = data_dir or Path(settings.load().data_dir)
     with Bar("verifying and copying", hidden=json) as bar:
         manifest = put_back(backup, folder, bar)
     answer = {"data_dir": str(folder), **msgspec.to_builtins(manifest)}
     show(answer, json, lambda: lines(f"{folder} holds events up to {manifest.seq}; `pointsman serve` folds them"))
+
+
+def _for_the_owner_only() -> None:
+    """What is written from here on is read by nobody else, as what the server writes."""
+    os.umask(0o077)

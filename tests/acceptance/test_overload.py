@@ -10,8 +10,9 @@ Start = Any
 CONNECTIONS, EACH = 400, 6
 PLACE = {f"variable-{i}": f"value {i}" for i in range(300)}  # so that each call is some work
 BODY = json.dumps({"planned_action": "make all", "goal": "build", "environment": PLACE}).encode()
-DECIDE = b"POST /v1/decisions HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"
-PROBE = b"GET /readyz HTTP/1.1\r\nHost: t\r\n\r\n"
+LOCAL = b" HTTP/1.1\r\nHost: localhost\r\n"
+DECIDE = b"POST /v1/decisions" + LOCAL + b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"
+PROBE = b"GET /readyz" + LOCAL + b"\r\n"
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 Answer = tuple[int, bytes, bytes]
 
