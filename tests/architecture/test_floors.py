@@ -23,7 +23,8 @@ ORDER: tuple[set[str], ...] = (
         "administration",
         "refold",
         "background",
-    },  # the two loops, and what keeps them
+        "audit",
+    },  # the two loops, what keeps them, and what operators did
     {"lifecycle", "explanation"},
     {"service"},  # makes every part and hands it what it needs
     {"status", "rebuilding", "backups", "doctor"},  # look at a whole service
