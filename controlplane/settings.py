@@ -85,6 +85,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         None
     )
     admin_api_key: Annotated[str | None, _help("The key that `pointsman keys` and `tenants` send.")] = None
+    alarm_url: Annotated[
+        Annotated[str, Meta(pattern="^https?://")] | None,
+        _help("Where alarms are sent: POST of signed JSON. The address is kept like a key."),
+    ] = None
     failpoints: Annotated[
         str | None, _help("For tests of crashes: where the server dies or fails, as name:kill@3,name:error@1.")
     ] = None
@@ -107,14 +111,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         return blake2b(msgspec.json.encode(shaping, order="sorted"), digest_size=8).hexdigest()
 
 
-SECRET = {"api_key", "admin_api_key"}
+SECRET = {"api_key", "admin_api_key", "alarm_url"}
 HIDDEN = "(hidden)"
 _PLACES = {"data_dir", "host", "port", "log_level", "seed", "recovery_interval_s", "insecure_local", "failpoints"}
 _PLACES |= SECRET
 
 
 def _shown(name: str, value: Any) -> Any:
-    """A value without what must not be read over a shoulder: keys, and who asks in an address."""
+    """A value without what must not be read over a shoulder: keys, who asks in an address, where alarms go."""
     if name in SECRET and value:
         return HIDDEN
     return without_secrets(value) if isinstance(value, str) else value
