@@ -24,6 +24,7 @@ PREFIX = "POINTSMAN_"
 Share = Annotated[float, Meta(ge=0, le=1)]
 Threshold = Annotated[float, Meta(ge=0, le=2)]
 Seconds = Annotated[float, Meta(gt=0, le=10**9)]
+RequestLogged = Literal["failures", "all", "off"]
 
 
 def _help(text: str) -> Meta:
@@ -39,6 +40,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], _help("Least severe log lines that are written.")
     ] = "info"
+    request_log: Annotated[
+        RequestLogged,
+        _help("Requests that are logged: `failures` (also slow ones and operators' changes), `all` or `off`."),
+    ] = "failures"
     embedder: Annotated[
         str,
         _help(
@@ -114,7 +119,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 SECRET = {"api_key", "admin_api_key", "alarm_url"}
 HIDDEN = "(hidden)"
 _PLACES = {"data_dir", "host", "port", "log_level", "seed", "recovery_interval_s", "insecure_local", "failpoints"}
-_PLACES |= SECRET
+_PLACES |= {"request_log", *SECRET}
 
 
 def _shown(name: str, value: Any) -> Any:

@@ -41,7 +41,7 @@ class Guard:
         """
         request = cast(AdmittedRequest, connection)
         service: Service = request.app.state.service
-        request.caller = caller = self._caller(request, service)
+        request.caller = request.scope["state"]["caller"] = caller = self._caller(request, service)
         request.left = service.limiter.take(caller.tenant, caller.tier, self._counts_as)
 
     def _caller(self, request: AdmittedRequest, service: Service) -> Caller:
