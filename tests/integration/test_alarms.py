@@ -38,8 +38,10 @@ async def receiver(upstream: Scripted) -> Receiver:
 
 @pytest.fixture
 async def service(tmp_path: Path, receiver: Receiver) -> AsyncIterator[Service]:
-    """One whose clock stands still, so that its outbox ticks once by itself at most."""
+    """One whose clock stands still and whose outbox ticks when a test says so."""
     opened = await Service.open(chosen(tmp_path / "data", alarm_url=receiver.url), FixedClock())
+    [ticking] = [task for task in opened._tasks if task.get_name() == "outbox"]
+    ticking.cancel()
     yield opened
     await opened.close()
 

@@ -11,9 +11,11 @@ import httpx
 import msgspec
 import pytest
 
-from auditor.events import AnyEvent, JobAdded, JobEnded, JobFailed, JobLeased
+from auditor import Outcome
+from auditor.events import AnyEvent, JobAdded, JobEnded, JobFailed, JobLeased, Recorded, Reported
+from auditor.fold import Applied
 from controlplane import failpoints
-from controlplane.alarms import ALARMS, CALM_S, SIGNATURE, WORK, Alarms, Sender
+from controlplane.alarms import ALARMS, CALM_S, QUIET_S, SIGNATURE, WORK, Alarms, Sender
 from controlplane.clock import FixedClock
 from controlplane.errors import JournalUnavailable
 from controlplane.jobs import Jobs
@@ -244,6 +246,59 @@ async def test_open_jobs_are_the_same_in_memory_and_from_the_journal(begin: Begi
     assert 0 < len(again.open) < 9
     assert again.open == life.open
     assert again.outbox.jobs.given_up == life.outbox.jobs.given_up
+
+
+async def test_what_was_being_tried_when_a_server_died_is_tried_at_once_by_the_next(
+    begin: Begin, upstream: Scripted
+) -> None:
+    receiver = Receiver(upstream)
+    life = await begin(receiver)
+    head: dict[str, Any] = {"tenant": "", "at": life.clock.now(), "job_id": "jb_1"}
+    body = {"alarm": "value_drifted", "details": {}}
+    leased = JobLeased(**head, fence=1, until=life.clock.now() + LEASE_S)
+    await life.journal.append(JobAdded(**head, work=WORK, about="x", body=body), leased)
+    again = await begin(receiver)
+    await again.outbox.tick()
+    assert receiver.taken == ["jb_1"], "nobody else holds the data folder, so the lease need not end first"
+    [second] = [r.event.fence for r in await again.journal.read(2, 10) if isinstance(r.event, JobLeased)]
+    assert second == 2
+
+
+async def test_what_happens_again_and_again_is_told_once_an_hour(begin: Begin, upstream: Scripted) -> None:
+    receiver = Receiver(upstream)
+    life = await begin(receiver)
+    for step_s, heard in ((0.0, 1), (QUIET_S / 2, 1), (QUIET_S / 2, 2), (1.0, 2)):
+        life.clock.advance(step_s)
+        life.alarms.damaged("recovery-7.fold")
+        await life.outbox.tick()
+        assert len(receiver.heard) == heard
+        life = await begin(receiver)
+    life.alarms.damaged("recovery-8.fold")
+    await life.outbox.tick()
+    assert len(receiver.heard) == 3, "another file is another thing"
+
+
+async def test_an_event_that_is_folded_again_raises_nothing_again_and_an_old_one_nothing_at_all(
+    begin: Begin, upstream: Scripted
+) -> None:
+    receiver = Receiver(upstream)
+    life = await begin(receiver)
+
+    def withheld(seq: int) -> Recorded:
+        at = 1_800_000_000.0 + seq
+        return Recorded(seq, Reported(tenant="a", at=at, trace_id="t", outcome=Outcome(), by=f"k{seq}", counts=False))
+
+    async def observed(seq: int) -> int:
+        life.alarms.observe(withheld(seq), Applied())
+        await life.outbox.tick()
+        return len(receiver.heard)
+
+    assert await observed(7) == 1
+    life = await begin(receiver)
+    life.clock.advance(2 * QUIET_S)
+    assert [await observed(seq) for seq in (6, 7, 8)] == [1, 1, 2]
+    life.clock.advance(LONGEST_S)
+    assert await observed(9) == 2
 
 
 def test_a_late_result_of_an_older_try_changes_nothing() -> None:
