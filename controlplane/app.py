@@ -4,14 +4,32 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from litestar import Litestar
+from litestar.enums import ScopeType
+from litestar.types import LifeSpanReceive, LifeSpanScope, LifeSpanSend, Receive, Scope, Send
 
 from .errors import PointsmanError
 from .http.admission import MAX_BODY, AdmittedRequest
 from .http.page import asset, openapi
 from .http.problems import HANDLERS
+from .http.request_log import LABEL, RequestLog
 from .http.routes import handlers
 from .service import Service
 from .settings import Settings
+
+
+class Application(Litestar):
+    """Ours: each request gets its id, and is logged if it is due."""
+
+    requests: RequestLog
+
+    async def __call__(
+        self, scope: Scope | LifeSpanScope, receive: Receive | LifeSpanReceive, send: Send | LifeSpanSend
+    ) -> None:
+        """The server calls this, for requests and for its own life."""
+        if scope["type"] == ScopeType.HTTP:
+            await self.requests.serve(super().__call__, scope, receive, send)  # type: ignore[arg-type]
+        else:
+            await super().__call__(scope, receive, send)
 
 
 def create_app(settings: Settings) -> Litestar:
@@ -24,6 +42,7 @@ def create_app(settings: Settings) -> Litestar:
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
         try:
             app.state.service = service = await Service.open(settings)
+            made.requests = RequestLog(settings.request_log, service.registry.derived(LABEL), service.clock)
         except PointsmanError as refusal:
             app.state.refusal = refusal
             raise
@@ -32,7 +51,7 @@ def create_app(settings: Settings) -> Litestar:
         finally:
             await service.close()
 
-    return Litestar(
+    made = Application(
         route_handlers=[*handlers(), asset],
         lifespan=[lifespan],
         request_class=AdmittedRequest,
@@ -41,3 +60,4 @@ def create_app(settings: Settings) -> Litestar:
         openapi_config=openapi(),
         logging_config=None,
     )
+    return made

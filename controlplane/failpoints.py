@@ -54,6 +54,7 @@ FAILPOINTS: dict[str, Failpoint] = {
     "capture.appended": Failpoint("a capture is committed, not folded"),
     "purge.appended": Failpoint("a purge is committed, the contents are not overwritten"),
     "expiry.appended": Failpoint("the ends of windows are committed, not folded"),
+    "outbox.done": Failpoint("a job is done outside, nothing is written about it"),
     "shutdown.recovery": Failpoint("everything is folded, the last recovery file is not written", _disk),
 }
 

@@ -43,7 +43,7 @@ class Guard:
           RateLimited: its tenant calls more often than its tier allows.
         """
         service: Service = request.app.state.service
-        request.caller = caller = self._caller(request, service)
+        request.caller = request.scope["state"]["caller"] = caller = self._caller(request, service)
         request.left = service.limiter.take(caller.tenant, caller.tier, self._counts_as)
 
     def _caller(self, request: AdmittedRequest, service: Service) -> Caller:

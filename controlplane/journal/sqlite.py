@@ -23,7 +23,7 @@ from auditor.events import AnyEvent, Purged, Recorded
 from ..errors import JournalDamaged, JournalUnavailable, Overloaded, PointsmanError, StorageFull
 from ..failpoints import failpoint
 from .codec import encode_event
-from .port import ACCESS_KINDS, CHECKPOINT_KINDS, MEMORY_KINDS, check_size
+from .port import ACCESS_KINDS, ACT_KINDS, ALL, CHECKPOINT_KINDS, JOB_KINDS, MEMORY_KINDS, check_size
 from .queries import QUERIES, many_rows, migrate, migrations
 from .rows import CHECKSUM, Row, checksum, event_row, record_row, recorded_of, records_of
 from .tail import Tail
@@ -283,6 +283,13 @@ class SqliteJournal:
 
     async def read_access(self, after: int, limit: int) -> list[Recorded]:
         return await self._select("read_access", (after, limit), lambda event: event.kind in ACCESS_KINDS)
+
+    async def read_jobs(self, after: int, limit: int) -> list[Recorded]:
+        return await self._select("read_jobs", (after, limit), lambda event: event.kind in JOB_KINDS)
+
+    async def acts(self, tenant: str, before: int, limit: int) -> list[Recorded]:
+        asked = (before, tenant, limit)
+        return await self._select("acts", asked, lambda e: e.kind in ACT_KINDS and tenant in (e.tenant, ALL))
 
     async def about(self, tenant: str, ref: str, kind: str) -> list[Recorded]:
         asked = (tenant, ref, kind)

@@ -15,6 +15,7 @@ from auditor.events import FailMode, KeyEnds, KeyIssued, Recorded, TenantSet
 from ..contract import Scope
 from ..errors import Forbidden, Unauthorized
 from .keys import Key, KeyKind, digest, parse
+from .pepper import derived
 
 EVERY_SCOPE: frozenset[str] = frozenset(get_args(Scope))
 HEADER: dict[KeyKind, str] = {"tenant": "X-API-Key", "admin": "X-Admin-API-Key"}
@@ -84,6 +85,10 @@ class Registry:
         self.keys: dict[str, KeyRecord] = {}
         self.position = 0  # the last event taken in
         self._pepper = pepper
+
+    def derived(self, label: str) -> bytes:
+        """A key of its own for another use; see `derived`."""
+        return derived(self._pepper, label)
 
     def observe(self, recorded: Recorded) -> None:
         """Take in one committed event, once."""

@@ -35,11 +35,16 @@ class Keyed:
         [self.admin] = set(re.findall(r"pm_admin_\w+", self.printed))
         [self.tenant] = set(re.findall(r"pm_live_\w+", self.printed))
 
+    @property
+    def logged(self) -> str:
+        """What it wrote to its log so far."""
+        return self._log.read_text()
+
     def close(self) -> str:
         """Stop it; what it logged."""
         self.process.terminate()
         self.process.communicate(timeout=PATIENCE_S)
-        return self._log.read_text()
+        return self.logged
 
 
 @pytest.fixture

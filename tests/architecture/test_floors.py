@@ -11,11 +11,11 @@ MAY_IMPORT = {"strategist": PURE | {"numpy", "msgspec"}, "auditor": PURE | {"num
 # siblings meet only through protocols.
 ORDER: tuple[set[str], ...] = (
     {"errors", "clock", "ids", "masking", "contract", "failpoints"},  # ground: imported by anyone
-    {"telemetry", "settings", "upstream", "lineage", "filesystems"},
+    {"telemetry", "settings", "upstream", "lineage", "filesystems", "jobs"},
     # demo, hook: clients
     {"embedding", "llm", "journal", "checkpoints", "signals", "router", "tenants", "intake", "demo", "hook"},
-    {"memory", "idempotency", "influence"},  # memory searches by the vectors the embedders' port defines
-    {"executor"},  # decision points
+    {"memory", "idempotency", "influence", "outbox"},  # memory searches by the vectors the embedders' port defines
+    {"executor", "alarms"},  # decision points; what an operator hears of unasked
     {
         "plane",
         "learning",
@@ -23,7 +23,8 @@ ORDER: tuple[set[str], ...] = (
         "administration",
         "refold",
         "background",
-    },  # the two loops, and what keeps them
+        "audit",
+    },  # the two loops, what keeps them, and what operators did
     {"lifecycle", "explanation"},
     {"service"},  # makes every part and hands it what it needs
     {"status", "rebuilding", "backups", "doctor"},  # look at a whole service

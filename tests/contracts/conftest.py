@@ -16,6 +16,10 @@ from auditor.events import (
     Decided,
     Episode,
     EpisodeDeleted,
+    JobAdded,
+    JobEnded,
+    JobFailed,
+    JobLeased,
     KeyEnds,
     KeyIssued,
     Purged,
@@ -212,4 +216,8 @@ def one_of_each(trace: Trace, episode: Episode) -> tuple[AnyEvent, ...]:
             **head, key_id="k2", key_kind="tenant", name="ci", scopes=("read",), digest=b"\x01", ends_at=9.5, by="k1"
         ),
         KeyEnds(**head, key_id="k2", ends_at=8.5, by="k1"),
+        JobAdded(**head, job_id="jb_1", work="alarm", about="a/gate", body={"alarm": "x", "details": {}}, cause=7),
+        JobLeased(**head, job_id="jb_1", fence=2, until=9.5),
+        JobFailed(**head, job_id="jb_1", fence=2, why="it answered 500", next_at=9.5),
+        JobEnded(**head, job_id="jb_1", fence=3, given_up="too old"),
     )

@@ -15,10 +15,12 @@ from auditor.events import AnyEvent
 from auditor.feedback import Outcome
 from auditor.rewards import DEFAULT_WEIGHTS
 from controlplane import contract, settings
+from controlplane.alarms import ALARMS
 from controlplane.cli import app
 from controlplane.errors import PointsmanError
 from controlplane.http.problems import Problem
 from controlplane.http.routes import ROUTES, Route
+from controlplane.outbox import WORK
 from controlplane.status import PolicyAnswer
 from controlplane.telemetry import Metrics
 from strategist import Policy, PolicySettings, Situation, State, Step, Transition
@@ -153,6 +155,12 @@ def test_command_is_documented_with_its_options(pages: Pages, words: tuple[str, 
 def test_event_kinds_are_documented(pages: Pages) -> None:
     kinds = [str(event.__struct_config__.tag) for event in AnyEvent.__args__]
     assert [kind for kind in kinds if f"`{kind}`" not in pages["docs/learning.md"]] == []
+
+
+def test_kinds_of_work_and_alarms_are_documented_with_what_they_mean(pages: Pages) -> None:
+    page = pages["docs/operations.md"].split("## Outbox and alarms")[1].split("\n## ")[0]
+    rows = dict(re.findall(r"^\| `(\w+)` \| (.+) \|$", page, re.MULTILINE))
+    assert rows == {**WORK, **ALARMS}
 
 
 def test_reward_terms_are_documented_with_their_weights(pages: Pages) -> None:
