@@ -1,6 +1,8 @@
 """Every sign of trouble has its runbook: events of the log, error codes of 5xx, findings of the doctor, alerts."""
 
 import ast
+import inspect
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ from prometheus_client import Metric
 
 from controlplane import doctor
 from controlplane.errors import PointsmanError
+from controlplane.http import calls
 from controlplane.telemetry import Metrics
 
 SEVERE = {"warning", "error", "critical", "exception"}
@@ -128,3 +131,19 @@ def test_every_section_says_what_to_do_and_when_it_is_over(signs: str) -> None:
     sections = [text for text in re.split(r"^## ", signs, flags=re.MULTILINE) if "**Signs**" in text]
     assert len(sections) > 15
     assert [text.splitlines()[0] for text in sections if "**Over when**" not in text] == []
+
+
+def test_every_state_of_readiness_has_a_runbook(signs: str) -> None:
+    [line] = [line for line in inspect.getsource(calls.readyz).splitlines() if "waiting =" in line]
+    states = {"ready", *re.findall(r'"(\w+)"', line)}
+    assert len(states) == 4
+    assert {state for state in states if f"| `{state}`, " not in signs} == set()
+
+
+def test_fields_of_the_status_that_are_to_be_looked_at_are_there(signs: str, pages: dict[str, str]) -> None:
+    [status] = re.findall(r"```json\n(\{\"uptime_seconds\".*?)```", pages["docs/api.md"], re.DOTALL)
+    parts = {part: fields for part, fields in json.loads(status).items() if isinstance(fields, dict)}
+    there = {f"{part}.{name}" for part, fields in parts.items() for name in fields}
+    looked_at = set(re.findall(r"`((?:journal|recovery|intake|embedder|memory)\.[a-z_]+)`", signs)) - {"journal.db"}
+    assert {"journal.trouble", "recovery.damaged", "intake.shedding"} <= looked_at
+    assert looked_at - there == set()
