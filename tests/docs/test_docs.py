@@ -242,7 +242,7 @@ def runs(page: str) -> list[str]:
     return [
         word
         for text in code
-        for word in re.findall(r"(?:^|[\s(\"]|bin/)pointsman ([a-z]+)\b", text)
+        for word in re.findall(r"(?:^|[\s(\"]|bin/)pointsman ([a-z][a-z-]+)", text)
         if word != "pointsman"
     ]
 
