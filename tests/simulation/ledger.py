@@ -74,7 +74,7 @@ class Entry(msgspec.Struct, kw_only=True):
     effects: tuple[Effect, ...]
     told: Any = None  # the answer that said it was done
     unheard: bool = False  # it may have been done: the answer never came
-    purgeable: Effect | None = None  # the purge that takes its content away
+    remembered: tuple[str, int] | None = None  # tenant and episode, which a purge takes away
 
 
 class Ledger:
@@ -85,15 +85,14 @@ class Ledger:
 
     def wrong(self, events: Iterable[Recorded], by_server: Iterable[Effect]) -> list[str]:
         """Effects that are missing, doubled, or that nobody asked for (I1)."""
-        found = Counter(EFFECTS[type(r.event)](r.event) for r in events if type(r.event) in EFFECTS)
+        everything = list(events)
+        found = Counter(EFFECTS[type(r.event)](r.event) for r in everything if type(r.event) in EFFECTS)
         found.subtract(by_server)
-        purged = {
-            effect for entry in self.entries if entry.told is not None or entry.unheard for effect in entry.effects
-        }
+        purged = _purged(everything)
         least: Counter[Effect] = Counter()
         most: Counter[Effect] = Counter()
         for entry in self.entries:
-            sure = entry.told is not None and entry.purgeable not in purged
+            sure = entry.told is not None and entry.remembered not in purged
             least.update(entry.effects * sure)
             most.update(entry.effects * (entry.told is not None or entry.unheard))
         return [
@@ -101,3 +100,10 @@ class Ledger:
             for effect in sorted(found.keys() | least.keys(), key=repr)
             if not least[effect] <= found[effect] <= most[effect]
         ]
+
+
+def _purged(events: list[Recorded]) -> set[tuple[str, int]]:
+    """What is gone, by tenant and number, and before a purge of the tenant, which may have been of what it repeats."""
+    last = {r.event.tenant: r.seq for r in events if isinstance(r.event, EpisodeDeleted)}
+    gone = [(r.event.tenant, r.seq) for r in events if isinstance(r.event, Purged)]
+    return {(tenant, seq) for tenant, seq in gone if seq < last.get(tenant, 0)}

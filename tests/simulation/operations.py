@@ -41,7 +41,6 @@ class Call(msgspec.Struct, kw_only=True):
     body: Any = None
     effects: tuple[Effect, ...] = ()
     foreign: bool = False  # it names what is another tenant's
-    purgeable: Effect | None = None
     learn: Callable[[Any], object] = lambda answer: None
 
 

@@ -139,7 +139,7 @@ class Run:
             return
         self.numbers += 1
         call = drawn(self.rng, self.known, self.numbers)
-        entry = Entry(effects=call.effects, purgeable=None)
+        entry = Entry(effects=call.effects)
         self.ledger.entries.append(entry)
         key = None
         if oracles.BY_NAME[call.route].keyed and self.rng.random() < 0.3:
@@ -195,7 +195,7 @@ class Run:
         if entry.told is None:
             entry.told = answer if answer is not None else True
             if call.route == "POST /v1/capture":
-                entry.purgeable = ("purge", call.tenant, answer["episode_id"])
+                entry.remembered = call.tenant, answer["episode_id"]
             call.learn(answer)
         if call.route.startswith("DELETE /v1/admin/keys"):
             self.revoked.update(k["key"] for k in self.known_keys() if k["key_id"] == call.effects[0][2])
