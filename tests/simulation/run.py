@@ -41,6 +41,19 @@ DEFECTS = ("background_tick_failed", "task_died", "internal_error")
 MEMORY = Path("/dev/shm")
 
 
+DERIVED = ("POST /v1/capture", "POST /v1/skills/{skill_id:int}/retire")  # made anew each time they come again
+OTHERWISE: dict[str, dict[str, Any]] = {  # what makes another body of one that was sent under a key
+    "POST /v1/decisions": {"goal": "another"},
+    "POST /v1/reflect": {"goal": "another"},
+    "POST /v1/feedback": {"outcome": {"latency_ms": 77.0}},
+    "POST /v1/capture": {"goal": "another"},
+    "POST /v1/validate_fix": {"episode_id": 2**40},
+    "POST /v1/skills/{skill_id:int}/retire": {"reason": "another"},
+    "POST /v1/checkpoints": {"name": "another"},
+    "POST /v1/admin/tenants": {"tenant": "another"},
+}
+
+
 class Result(msgspec.Struct, frozen=True):
     """What a run was, and what was wrong with it."""
 
@@ -71,6 +84,7 @@ class Run:
         self.keyed: list[Sent] = []
         self.revoked: set[str] = set()
         self.over = self.calm = False
+        self.repeating = 0  # calls that are being sent again
         self.counts: dict[str, int] = {}
 
     async def everything(self) -> None:
@@ -148,11 +162,19 @@ class Run:
         await self._send(call, entry, key)
 
     async def _again(self, sent: Sent) -> None:
-        """Send it again: the same, or (seldom) something else under its key."""
+        """Send it again: the same, or (when it is done) something else under its key, which is refused."""
         if abs(self.world.clock.now() - sent.at) > REPEATABLE_S / 2:
             self.keyed.remove(sent)
             return
-        await self._send(sent.call, sent.entry, sent.key)
+        self.repeating += 1
+        if sent.entry.told is not None and sent.call.body and self.rng.random() < 0.2:
+            other = msgspec.structs.replace(
+                sent.call, body={**sent.call.body, **OTHERWISE[sent.call.route]}, effects=()
+            )
+            await self._send(other, Entry(effects=()), sent.key)
+        else:
+            await self._send(sent.call, sent.entry, sent.key)
+        self.repeating -= 1
 
     async def _send(self, call: Call, entry: Entry, key: str | None) -> None:
         world, at = self.world, self.world.loop.time()
@@ -168,7 +190,9 @@ class Run:
         self.limits.note(life, call, at, answer.status)
         if ended and answer.status != 401:
             world.wrong.append(f"a key that had ended was let in: {call.route} answered {answer.status}")
-        if answer.status < 300:
+        if answer.status < 300 and key is not None and not call.effects:
+            world.wrong.append(f"{call.route} took something else under a key that was used")
+        elif answer.status < 300:
             self._told(call, entry, key, answer.json)
         elif call.route.startswith("DELETE /v1/episodes") and answer.status in (503, 507):
             entry.unheard = True  # it may be deleted already, and say that its content is not overwritten yet
@@ -192,6 +216,8 @@ class Run:
             and call.route in ("POST /v1/decisions", "POST /v1/reflect")
         ):
             return  # decided without the journal, as the tenant chose
+        if entry.told is not None and call.route not in DERIVED and _steady(entry.told) != _steady(answer):
+            self.world.wrong.append(f"{call.route} was told {answer} and before that {entry.told}")
         if entry.told is None:
             entry.told = answer if answer is not None else True
             if call.route == "POST /v1/capture":
@@ -227,7 +253,7 @@ class Run:
                     self.world.faults.standing = self.rng.choice((StorageFull, JournalUnavailable))
                     await asyncio.sleep(self.rng.choice(TROUBLE_S))
                     self.world.faults.standing = None
-                case "clock":
+                case "clock" if not self.repeating:  # a key is good for a day, by this clock
                     self.world.clock.set_by(self.rng.choice(CLOCK_S))
 
     async def _calm(self) -> None:
@@ -273,6 +299,13 @@ def simulate(seed: int, operations: int, mode: Mode, make_journal: MakeJournal =
             loop.run_until_complete(loop.kill(list(loop.alive)))
     wrong = [*world.wrong, *(f"I8: the log says {defect}" for defect in defects)]
     return Result(seed, mode, world.trace, wrong, run.counts)
+
+
+def _steady(answer: Any) -> Any:
+    """An answer without what says how far learning was when it was given."""
+    if not isinstance(answer, dict):
+        return answer
+    return {name: value for name, value in answer.items() if name not in ("policy_version", "q_updates")}
 
 
 @contextlib.contextmanager

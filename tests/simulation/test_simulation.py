@@ -17,13 +17,13 @@ from .store import CrashingJournal
 
 ROOT = Path(__file__).resolve().parents[2]
 ENOUGH = 40  # seeds within which a weaker journal is found out
-# What failed once: seed, operations, mode, and what was wrong then.
+# What failed once: seed, operations, mode, and what was wrong then. Who changes what is drawn makes other runs of them.
 FOUND: list[tuple[int, int, Mode, str]] = [
     (7, 150, "safety", "a keyed decision that may go on without the journal was a defect"),
-    (10, 150, "safety", "a keyed call that was refused after its caller had left was warned of"),
-    (18, 150, "liveness", "a purge whose caller had left was not finished"),
-    (22, 150, "liveness", "a revoked key was good again once the clock was set back"),
-    (33, 150, "safety", "after the clock had been ahead no later window closed"),
+    (14, 150, "safety", "a keyed call that was refused after its caller had left was warned of"),
+    (42, 150, "liveness", "a purge whose caller had left was not finished"),
+    (19, 150, "liveness", "after the clock had been ahead no later window closed"),
+    (49, 150, "safety", "a key was made by a replacement that was refused"),
 ]
 
 
