@@ -22,6 +22,11 @@ class Application(Litestar):
 
     requests: RequestLog
 
+    def take(self, service: Service) -> None:
+        """Answer with this service from here on."""
+        self.state.service = service
+        self.requests = RequestLog(service.settings.request_log, service.registry.derived(LABEL), service.clock)
+
     async def __call__(
         self, scope: Scope | LifeSpanScope, receive: Receive | LifeSpanReceive, send: Send | LifeSpanSend
     ) -> None:
@@ -32,7 +37,7 @@ class Application(Litestar):
             await super().__call__(scope, receive, send)
 
 
-def create_app(settings: Settings) -> Litestar:
+def create_app(settings: Settings) -> Application:
     """An application that opens its service when it starts and closes it when it stops.
 
     A start that is refused leaves its reason in `state.refusal`.
@@ -41,8 +46,8 @@ def create_app(settings: Settings) -> Litestar:
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
         try:
-            app.state.service = service = await Service.open(settings)
-            made.requests = RequestLog(settings.request_log, service.registry.derived(LABEL), service.clock)
+            service = await Service.open(settings)
+            made.take(service)
         except PointsmanError as refusal:
             app.state.refusal = refusal
             raise

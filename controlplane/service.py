@@ -116,17 +116,28 @@ class Service:
                 clear_unfinished(folder / name)
             journal = await SqliteJournal.open(connect(folder / JOURNAL_FILE))
             failing.push_async_callback(journal.close)
-            recovery = RecoveryFiles(folder / RECOVERY_FOLDER)
-            if journal.last_seq == 0 and recovery.files():
-                raise JournalDamaged("it is empty, but recovery files are there")
-            state = recovery.newest(journal.last_seq) or State(Rules(points={}))
-            if recovery.ahead is not None:
-                raise JournalDamaged(f"it ends with event {journal.last_seq}, {AHEAD.format(recovery.ahead)}")
-            registry = await load_registry(journal, folder)
-            service = cls(settings, journal, state, recovery, registry, clock or SystemClock())
-            await service.start()
+            service = await cls.over(journal, settings, clock or SystemClock())
             failing.pop_all()
         service._lock = lock
+        return service
+
+    @classmethod
+    async def over(cls, journal: Journal, settings: Settings, clock: Clock) -> Self:
+        """Catch up with an open journal and start the loops.
+
+        Raises:
+          JournalDamaged: recovery files know of events that the journal does not have.
+        """
+        folder = Path(settings.data_dir)
+        recovery = RecoveryFiles(folder / RECOVERY_FOLDER)
+        if journal.last_seq == 0 and recovery.files():
+            raise JournalDamaged("it is empty, but recovery files are there")
+        state = recovery.newest(journal.last_seq) or State(Rules(points={}))
+        if recovery.ahead is not None:
+            raise JournalDamaged(f"it ends with event {journal.last_seq}, {AHEAD.format(recovery.ahead)}")
+        registry = await load_registry(journal, folder)
+        service = cls(settings, journal, state, recovery, registry, clock)
+        await service.start()
         return service
 
     def _deeds(self, alarm_url: str | None) -> dict[str, Deed]:
