@@ -17,7 +17,7 @@ from .operations import TENANTS, Call, canary
 from .world import Answer, World
 
 SERIES = 2000  # what a server may have in all (I9)
-LOOPS = {"learner", "background", "journal-writer"}  # what runs while nothing is asked
+LOOPS = {"learner", "background", "journal-writer", "outbox"}  # what runs while nothing is asked
 BY_NAME: dict[str, Route] = {f"{route.method.__name__.upper()} {route.path}": route for route in ROUTES}
 
 

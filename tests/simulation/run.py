@@ -42,6 +42,7 @@ MEMORY = Path("/dev/shm")
 
 
 DERIVED = ("POST /v1/capture", "POST /v1/skills/{skill_id:int}/retire")  # made anew each time they come again
+MOMENTARY = ("policy_version", "q_updates", "active_keys")
 OTHERWISE: dict[str, dict[str, Any]] = {  # what makes another body of one that was sent under a key
     "POST /v1/decisions": {"goal": "another"},
     "POST /v1/reflect": {"goal": "another"},
@@ -302,10 +303,10 @@ def simulate(seed: int, operations: int, mode: Mode, make_journal: MakeJournal =
 
 
 def _steady(answer: Any) -> Any:
-    """An answer without what says how far learning was when it was given."""
+    """An answer without what tells of its moment: where the journal refused to keep one, it is made again."""
     if not isinstance(answer, dict):
         return answer
-    return {name: value for name, value in answer.items() if name not in ("policy_version", "q_updates")}
+    return {name: value for name, value in answer.items() if name not in MOMENTARY}
 
 
 @contextlib.contextmanager

@@ -23,7 +23,10 @@ from .store import CrashingJournal, Disk, Faults
 DRIVER = "driver"  # how tasks are called that no crash ends
 PATIENCE_S = 60.0  # after which a call that nobody stopped was lost
 UNSTEADY = ("GET /metrics", "GET /status")  # their bodies tell of this machine, too
-_IDS = re.compile(rb'[a-z]{2}_[0-9a-f]{32}|pm_(?:live|admin)_\w{51}|(?<="key_id":")\w{12}|(?<=/admin/keys/)\w{12}')
+_IDS = re.compile(
+    rb"[a-z]{2}_[0-9a-f]{32}|pm_(?:live|admin)_\w{51}|(?<=/admin/keys/)\w{12}"
+    rb'|(?<="key_id":")\w{12}|(?<="about":")\w{12}(?=")|(?<="by":")\w{12}(?=")'
+)
 MakeJournal = Callable[[Disk, Faults], CrashingJournal]
 
 
