@@ -59,7 +59,7 @@ async def _open_sqlite(file: Path) -> Journal:
 
 
 async def _open_crashing(file: Path) -> Journal:
-    return CrashingJournal(Disk(), Faults(random.Random(1), share=0.0))
+    return CrashingJournal(Disk(), Faults(random.Random(1), share=0.0, slowest_s=0.0))
 
 
 @pytest.fixture(params=[_open_memory, _open_sqlite, _open_crashing], ids=["memory", "sqlite", "simulated"])

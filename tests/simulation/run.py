@@ -42,6 +42,11 @@ MEMORY = Path("/dev/shm")
 
 
 DERIVED = ("POST /v1/capture", "POST /v1/skills/{skill_id:int}/retire")  # made anew each time they come again
+HALF_DONE = {  # refusals after which there may be an event
+    ("DELETE /v1/episodes/{episode_id:int}", 503),  # deleted, and its content not overwritten yet
+    ("DELETE /v1/episodes/{episode_id:int}", 507),
+    ("POST /v1/skills/{skill_id:int}/retire", 404),  # a restore that came first unlearnt the skill
+}
 MOMENTARY = ("policy_version", "q_updates", "active_keys")
 OTHERWISE: dict[str, dict[str, Any]] = {  # what makes another body of one that was sent under a key
     "POST /v1/decisions": {"goal": "another"},
@@ -195,8 +200,8 @@ class Run:
             world.wrong.append(f"{call.route} took something else under a key that was used")
         elif answer.status < 300:
             self._told(call, entry, key, answer.json)
-        elif call.route.startswith("DELETE /v1/episodes") and answer.status in (503, 507):
-            entry.unheard = True  # it may be deleted already, and say that its content is not overwritten yet
+        elif (call.route, answer.status) in HALF_DONE:
+            entry.unheard = True
         if self.calm:
             self._in_time(call, answer.status, world.loop.time() - at)
 

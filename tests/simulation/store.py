@@ -29,13 +29,14 @@ GROUP = 64  # fewer than the shipped journal, so that a run sees groups that are
 WRITE_S = (0.0, 0.0, 0.0003, 0.001, 0.004, 0.05)
 READ_S = (0.0, 0.0, 0.0, 0.0005, 0.004)
 Place = tuple[str, str, str]  # tenant, reference, kind
+Row = tuple[AnyEvent, bytes]  # an event, and as it is written
 
 
 class Faults:
-    """When a write fails, drawn from the seed; never once they are over."""
+    """When a write fails and how long things take, drawn from the seed; no write fails once they are over."""
 
-    def __init__(self, rng: random.Random, share: float = 0.02) -> None:
-        self.rng, self.share = rng, share
+    def __init__(self, rng: random.Random, share: float = 0.02, slowest_s: float = 1.0) -> None:
+        self.rng, self.share, self.slowest_s = rng, share, slowest_s
         self.standing: type[PointsmanError] | None = None  # trouble that lasts
 
     def over(self) -> None:
@@ -57,9 +58,9 @@ class Disk:
         self._places: defaultdict[Place, list[int]] = defaultdict(list)
         self._kinds: defaultdict[str, list[int]] = defaultdict(list)
 
-    def extend(self, events: Iterable[AnyEvent]) -> None:
-        for event in events:
-            self.rows.append(encode_event(event))
+    def extend(self, rows: Iterable[Row]) -> None:
+        for event, payload in rows:
+            self.rows.append(payload)
             self._places[_place(event)].append(len(self.rows))
             self._kinds[event.kind].append(len(self.rows))
 
@@ -91,7 +92,7 @@ class CrashingJournal:
         self.last_seq = len(disk.rows)
         self.trouble: str | None = None
         self._disk, self._faults = disk, faults
-        self._pending: list[tuple[asyncio.Future[int], tuple[AnyEvent, ...]]] = []
+        self._pending: list[tuple[asyncio.Future[int], list[Row]]] = []
         self._erasures: list[tuple[asyncio.Future[None], str, int]] = []
         self._owed: list[tuple[asyncio.Future[None], str, int]] = []
         self._flushes: list[asyncio.Future[None]] = []
@@ -102,8 +103,9 @@ class CrashingJournal:
 
     async def append(self, *events: AnyEvent) -> int:
         check_size(events)
+        rows = [(event, encode_event(event)) for event in events]
         future: asyncio.Future[int] = self._promise()
-        self._pending.append((future, events))
+        self._pending.append((future, rows))
         return await future
 
     def record(self, tenant: str, learned: Sequence[Learned]) -> None:
@@ -137,22 +139,22 @@ class CrashingJournal:
             if self._flushes or self._closing:
                 await self._write_records()
 
-    def _next_group(self) -> list[tuple[asyncio.Future[int], tuple[AnyEvent, ...]]]:
+    def _next_group(self) -> list[tuple[asyncio.Future[int], list[Row]]]:
         size = self._faults.rng.randint(1, GROUP)
         group, self._pending = self._pending[:size], self._pending[size:]
         return group
 
-    async def _commit(self, group: list[tuple[asyncio.Future[int], tuple[AnyEvent, ...]]]) -> None:
+    async def _commit(self, group: list[tuple[asyncio.Future[int], list[Row]]]) -> None:
         await self._pass(WRITE_S)
         futures = [future for future, _ in group]
         if self._refused(futures):
             return
-        events = [event for _, appended in group for event in appended]
-        self._disk.extend(events)
+        rows = [row for _, appended in group for row in appended]
+        self._disk.extend(rows)
         await self._pass(WRITE_S)  # on the disk, and nobody has heard of it
         first, self.trouble = self.last_seq + 1, None
-        self._tail.extend([Recorded(first + i, event) for i, event in enumerate(events)])
-        self.last_seq += len(events)
+        self._tail.extend([Recorded(first + i, event) for i, (event, _) in enumerate(rows)])
+        self.last_seq += len(rows)
         for future, appended in group:
             _tell(future, first)
             first += len(appended)
@@ -194,7 +196,7 @@ class CrashingJournal:
 
     async def _pass(self, draws: Sequence[float]) -> None:
         """Some time passes, and others go on meanwhile."""
-        await asyncio.sleep(self._faults.rng.choice(draws))
+        await asyncio.sleep(min(self._faults.rng.choice(draws), self._faults.slowest_s))
 
     async def committed(self, after: int) -> Sequence[Recorded]:
         while not (at_hand := self._tail.after(after)):

@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from controlplane.journal.codec import encode_event
+
 from .run import Mode, Result, simulate
 from .store import CrashingJournal
 
@@ -82,7 +84,7 @@ class Hasty(CrashingJournal):
         return first
 
     def _begin(self, events: Any) -> None:
-        self._pending.append((self._promise(), events))
+        self._pending.append((self._promise(), [(event, encode_event(event)) for event in events]))
 
 
 class Forgetful(CrashingJournal):
