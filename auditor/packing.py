@@ -33,7 +33,7 @@ def packed(value: Any) -> Iterator[bytes]:
 
 
 def mapping(size: int, items: Iterable[tuple[str, Any]]) -> Iterator[bytes]:
-    """So many items, which may be made while they are taken."""
+    """The head of so many items, and those that are given here; they may be made while they are taken."""
     yield head(MAP, size)
     for name, item in items:
         yield encode(name)

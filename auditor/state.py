@@ -25,7 +25,7 @@ from .events import (
     TenantSet,
 )
 from .fold import Applied, TenantFold
-from .packing import ARRAY, encode, head
+from .packing import ARRAY, encode, head, mapping
 from .receipts import Owed, Receipts
 from .rules import Rules
 from .shares import Shares, TallyDump
@@ -108,21 +108,22 @@ class State:
 
     def pieces(self) -> Iterator[bytes]:
         """The dump, piece by piece; nothing may be folded in between."""
-        nobody = StateDump(
-            format=FORMAT,
-            seq=self.seq,
-            rules=self.rules,
-            settings_hash=self.settings_hash,
-            owed=self.receipts.dump(),
-            shares=self.shares.dump(),
-            drift=self.drift.dump(),
-            tenants=[],
-        )
-        yield encode(nobody)[:-1]  # all but the empty list it ends with
+        yield from mapping(len(StateDump.__struct_fields__), self._before_tenants())
+        yield encode("tenants")
         touched = [self.tenants[tenant] for tenant in sorted(self.tenants) if self.tenants[tenant].touched]
         yield head(ARRAY, len(touched))
         for fold in touched:
             yield from at_rest.pieces(fold)
+
+    def _before_tenants(self) -> Iterator[tuple[str, object]]:
+        """The fields of a StateDump but the last, in order, each made when it is asked for."""
+        yield "format", FORMAT
+        yield "seq", self.seq
+        yield "rules", self.rules
+        yield "settings_hash", self.settings_hash
+        yield "owed", self.receipts.dump()
+        yield "shares", self.shares.dump()
+        yield "drift", self.drift.dump()
 
     def dump_tenant(self, tenant: str) -> bytes:
         return b"".join(at_rest.pieces(self.of(tenant)))

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from auditor import Outcome, Rules, UnreadableFold, at_rest
 from auditor import State as LearntState
+from auditor.drift import Drift, Watch, WatchDump
 from auditor.events import (
     Answered,
     AnyEvent,
@@ -222,6 +223,13 @@ def test_no_piece_of_a_dump_grows_with_how_much_is_open() -> None:
     for i in range(20 * ROWS):
         story.decide(f"t{i}", "HINT")
     assert max(map(len, story.state.pieces())) < len(story.state.dump()) / 15
+
+
+def test_no_piece_of_a_dump_grows_with_how_many_actions_there_are() -> None:
+    state = Story(rules_of()).state
+    state.drift = Drift.load([WatchDump("default", "route", f"action {i}", Watch()) for i in range(20 * ROWS)])
+    assert max(map(len, state.pieces())) < len(state.dump()) / 15
+    assert LearntState.load(state.dump()).dump() == state.dump()
 
 
 def test_same_stream_gives_the_same_bytes_twice(learnt: LearntState) -> None:
