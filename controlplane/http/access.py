@@ -47,7 +47,7 @@ class Guard:
         request.left = service.limiter.take(caller.tenant, caller.tier, self._counts_as)
 
     def _caller(self, request: AdmittedRequest, service: Service) -> Caller:
-        sent, now = dict(request.scope["headers"]), service.clock.now()
+        sent, now = request.sent, service.clock.now()
         if service.settings.insecure_local:
             _refuse_strangers_pages(sent)
             return LOCAL

@@ -6,6 +6,7 @@ Cheap tests on the raw bytes clear nearly every body; only a suspicious one is w
 import math
 import re
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Any, cast
 
 import msgspec
@@ -34,6 +35,11 @@ class AdmittedRequest(Request[Any, Any, Any]):
     left: Left | None = None
     receipt: Receipt | None = None  # of one that came with an idempotency key
 
+    @cached_property
+    def sent(self) -> dict[bytes, bytes]:
+        """The headers by name, in small letters; of one that came twice the last."""
+        return dict(self.scope["headers"])
+
     async def body(self) -> bytes:
         """The body.
 
@@ -55,10 +61,10 @@ class AdmittedRequest(Request[Any, Any, Any]):
 
     async def json(self) -> Any:
         """The body's value; see `admit`."""
-        body, sent = await self.body(), dict(self.scope["headers"])
-        if sent.get(b"content-type", b"").partition(b";")[0].strip().lower() != b"application/json":
+        body = await self.body()
+        if self.sent.get(b"content-type", b"").partition(b";")[0].strip().lower() != b"application/json":
             raise UnsupportedMedia
-        if sent.get(b"content-encoding", b"identity").lower() != b"identity":
+        if self.sent.get(b"content-encoding", b"identity").lower() != b"identity":
             raise UnsupportedMedia("send the body as it is, without Content-Encoding")
         return admit(body)
 

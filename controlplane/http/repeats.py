@@ -28,7 +28,7 @@ def repeatable(call: Handler, route: str, repeats: Repeats) -> Handler:
     @functools.wraps(call)
     async def wrapped(*args: Any, **kwargs: Any) -> Any:
         request: AdmittedRequest = kwargs["request"]
-        if (sent := next((v for k, v in request.scope["headers"] if k == _HEADER), None)) is None:
+        if (sent := request.sent.get(_HEADER)) is None:
             return await call(*args, **kwargs)
         if repeats == "refused":
             raise InvalidRequest("this answer shows a secret once and cannot be repeated; leave Idempotency-Key out")
