@@ -105,10 +105,8 @@ class Idempotency:
         receipt = Receipt(asked, self._journal, self._clock, received[0] if received else None)
         answer = await call(receipt)
         assert receipt.handed, f"{asked.route} did not hand its events to the receipt"
-        if receipt.received is None:
-            return (
-                answer  # a decision without the journal, as its tenant's fail mode has it: there is nothing to repeat
-            )
+        if receipt.received is None:  # decided without the journal (its tenant's fail mode): there is nothing to repeat
+            return answer
         if receipt.answer is not None:
             return receipt.answer
         if not receipt.derived:

@@ -73,7 +73,7 @@ class Plane:
             policy_version=trace.policy_version,
             phases_ms=watch.phases_ms,
         )
-        answer = point.answer(evidence, executed, decided)
+        answer = point.answer(evidence, executed, decided)  # its phases are the watch's: the last lap enters them yet
         if receipt is not None:
             receipt.answer = msgspec.to_builtins(answer)
         try:
