@@ -1,7 +1,7 @@
 """What a server does when five times as much comes in as it can answer: gate decisions over a memory in use.
 
 Journal and fsync on, server on one core, load on the other, on a fixed schedule (open loop) that does not wait for
-answers. Half a second of a spike, and one tenant that asks fifty times as often as nine others, are tried too.
+answers. A spike of ten times as much as in calm, and what is answered after it, is tried too.
 """
 
 import asyncio

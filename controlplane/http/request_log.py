@@ -1,6 +1,6 @@
 """The request log: a line for each request that an operator should see. And every answer names its request's id.
 
-A line costs about 0.1 ms, a tenth of what a decision does, so what goes well is not logged unless that is asked for.
+A line costs a good part of what a decision does, so what goes well is not logged unless that is asked for.
 """
 
 import hmac
