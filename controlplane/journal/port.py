@@ -9,6 +9,7 @@ from auditor.events import AnyEvent, Recorded
 MEMORY_KINDS = ("capture", "signature", "episode_deleted")
 ACCESS_KINDS = ("tenant_set", "key_issued", "key_ends")
 CHECKPOINT_KINDS = ("checkpoint", "restored")
+STAYING_KINDS = (*MEMORY_KINDS, *ACCESS_KINDS, *CHECKPOINT_KINDS)  # what an archive leaves in the log
 MOST = 4096  # events one append may hold, so that a group stays under SQLite's limit of bound values
 
 
@@ -61,7 +62,7 @@ class Journal(Protocol):
         ...
 
     async def read(self, after: int, limit: int) -> list[Recorded]:
-        """Up to `limit` committed events past `after`, in order."""
+        """Up to `limit` committed events past `after`, in order; of what was archived those that stayed."""
         ...
 
     async def read_memory(self, after: int, limit: int) -> list[Recorded]:

@@ -14,7 +14,7 @@ ORDER: tuple[set[str], ...] = (
     {"telemetry", "settings", "upstream", "lineage", "filesystems"},
     # demo, hook: clients
     {"embedding", "llm", "journal", "checkpoints", "signals", "router", "tenants", "intake", "demo", "hook"},
-    {"memory", "idempotency", "influence"},  # memory searches by the vectors the embedders' port defines
+    {"memory", "idempotency", "influence", "origin"},  # memory searches by the vectors the embedders' port defines
     {"executor"},  # decision points
     {
         "plane",
@@ -26,7 +26,9 @@ ORDER: tuple[set[str], ...] = (
     },  # the two loops, and what keeps them
     {"lifecycle", "explanation"},
     {"service"},  # makes every part and hands it what it needs
-    {"status", "rebuilding", "backups", "doctor"},  # look at a whole service
+    {"status", "backups", "doctor"},  # look at a whole service
+    {"retention"},
+    {"rebuilding"},
     {"http"},
     {"app", "connections"},
     {"serving"},
