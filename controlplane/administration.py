@@ -90,9 +90,8 @@ class Administration:
         """
         old, now = self._active(key_id), self._clock.now()
         ends_at = min(now + request.overlap_s, old.ends_at or float("inf"))
-        made = await self._issued(old.kind, old.tenant, old.name, old.scopes, old.ends_at, by)
-        await self._append(KeyEnds(tenant=old.tenant, at=now, key_id=key_id, ends_at=ends_at, by=by))
-        return made
+        ends = KeyEnds(tenant=old.tenant, at=now, key_id=key_id, ends_at=ends_at, by=by)
+        return await self._issued(old.kind, old.tenant, old.name, old.scopes, old.ends_at, by, ends)
 
     async def revoke(self, by: str, key_id: str) -> None:
         """End a key now.
@@ -113,10 +112,18 @@ class Administration:
         return record
 
     async def _issued(
-        self, kind: KeyKind, tenant: str, name: str, scopes: frozenset[str], ends_at: float | None, by: str
+        self,
+        kind: KeyKind,
+        tenant: str,
+        name: str,
+        scopes: frozenset[str],
+        ends_at: float | None,
+        by: str,
+        *beside: AnyEvent,
     ) -> NewKeyAnswer:
+        """A new key; `beside` is committed with it, so that nobody finds one without the other."""
         key = new_key(kind)
-        await self._append(self._event(key, tenant, name, scopes, ends_at, by))
+        await self._append(self._event(key, tenant, name, scopes, ends_at, by), *beside)
         return NewKeyAnswer(**msgspec.structs.asdict(self._key(self._registry.keys[key.key_id])), key=key.text)
 
     def _event(

@@ -1,6 +1,7 @@
 """The second loop's front door: feedback is journalled, folded in sequence order, and answered."""
 
 from auditor import FeedbackResult, Learned, Learner, Outcome, ValidationResult
+from auditor.answers import Answer
 from auditor.events import Decided, Recorded, Reported, Validated
 from auditor.fold import LATE
 from auditor.rewards import Report
@@ -15,6 +16,7 @@ from .contract import (
 )
 from .errors import UnknownEpisode, UnknownTrace
 from .failpoints import failpoint
+from .finishing import finished
 from .idempotency import Receipt
 from .influence import Influence
 from .journal import Journal
@@ -35,12 +37,18 @@ class Learning:
     async def feedback(
         self, caller: Caller, request: FeedbackRequest, receipt: Receipt | None = None
     ) -> FeedbackAnswer:
-        """Journal a report, fold it, say what it changed."""
+        """Journal a report, fold it, say what it changed. Once it is handed in its claim holds until it is folded."""
         tenant = caller.tenant
         await self._known_trace(tenant, request.trace_id)
+        seq, result = await finished(self._reported(caller, request, receipt))
+        if not isinstance(result, FeedbackResult) or result.closed:
+            result = await self._afterwards(tenant, request, seq)
+        return self._answer(tenant, result)
+
+    async def _reported(self, caller: Caller, request: FeedbackRequest, receipt: Receipt | None) -> tuple[int, Answer]:
         with self._influence.claim(caller) as counts:
             reported = Reported(
-                tenant=tenant,
+                tenant=caller.tenant,
                 at=self._clock.now(),
                 trace_id=request.trace_id,
                 outcome=request.outcome,
@@ -50,10 +58,7 @@ class Learning:
             seq = await (receipt or self._journal).append(reported)
             failpoint("feedback.appended")
             self._metrics.feedback.labels(_outcome_label(request.outcome)).inc()
-            result = await self._learner.reached(seq)
-        if not isinstance(result, FeedbackResult) or result.closed:
-            result = await self._afterwards(tenant, request, seq)
-        return self._answer(tenant, result)
+            return seq, await self._learner.reached(seq)
 
     async def _known_trace(self, tenant: str, trace_id: str) -> None:
         if trace_id in self._learner.state.of(tenant).credit.open:
@@ -96,20 +101,7 @@ class Learning:
             raise UnknownEpisode
         if request.trace_id is not None:
             await self._known_trace(tenant, request.trace_id)
-        with self._influence.claim(caller) as counts:
-            validated = Validated(
-                tenant=tenant,
-                at=self._clock.now(),
-                episode_id=request.episode_id,
-                trace_id=request.trace_id,
-                success=request.outcome == "success",
-                applied_suggestion=request.applied_suggestion,
-                by=caller.key_id,
-                counts=counts,
-            )
-            seq = await (receipt or self._journal).append(validated)
-            failpoint("validation.appended")
-            result = await self._learner.reached(seq)
+        result = await finished(self._validated(caller, request, receipt))
         assert isinstance(result, ValidationResult)
         return ValidateAnswer(
             updated=result.updated,
@@ -121,6 +113,22 @@ class Learning:
             promoted_to_skill=result.promoted_to_skill,
             skill_id=result.skill_id,
         )
+
+    async def _validated(self, caller: Caller, request: ValidateRequest, receipt: Receipt | None) -> Answer:
+        with self._influence.claim(caller) as counts:
+            validated = Validated(
+                tenant=caller.tenant,
+                at=self._clock.now(),
+                episode_id=request.episode_id,
+                trace_id=request.trace_id,
+                success=request.outcome == "success",
+                applied_suggestion=request.applied_suggestion,
+                by=caller.key_id,
+                counts=counts,
+            )
+            seq = await (receipt or self._journal).append(validated)
+            failpoint("validation.appended")
+            return await self._learner.reached(seq)
 
     async def trace(self, tenant: str, trace_id: str) -> "WholeTrace":
         """Everything known of a decision.

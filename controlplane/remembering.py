@@ -35,6 +35,7 @@ from .errors import (
 from .executor.advice import skill_answer
 from .executor.evidence import recall_matches
 from .failpoints import failpoint
+from .finishing import finished
 from .idempotency import Receipt
 from .journal import Journal
 from .llm.local import classify, clean, root_cause
@@ -156,8 +157,11 @@ class Remembering:
         Raises:
           UnknownEpisode: this tenant has no such episode.
         """
+        record = self._record(caller.tenant, episode_id)
+        await finished(self._purge(caller, episode_id, record))
+
+    async def _purge(self, caller: Caller, episode_id: int, record: EpisodeRecord) -> None:
         tenant = caller.tenant
-        record = self._record(tenant, episode_id)
         repeats = await self._journal.about(tenant, record.episode.digest, "capture")
         seq = await self._journal.append(
             EpisodeDeleted(tenant=tenant, at=self._clock.now(), episode_id=episode_id, by=caller.key_id)

@@ -10,7 +10,7 @@ MAY_IMPORT = {"strategist": PURE | {"numpy", "msgspec"}, "auditor": PURE | {"num
 # The rooms of the control plane from the ground up. A room imports rooms below its line, never one beside it:
 # siblings meet only through protocols.
 ORDER: tuple[set[str], ...] = (
-    {"errors", "clock", "ids", "masking", "contract", "failpoints"},  # ground: imported by anyone
+    {"errors", "clock", "ids", "masking", "contract", "failpoints", "finishing"},  # ground: imported by anyone
     {"telemetry", "settings", "upstream", "lineage", "filesystems"},
     # demo, hook: clients
     {"embedding", "llm", "journal", "checkpoints", "signals", "router", "tenants", "intake", "demo", "hook"},
