@@ -29,7 +29,7 @@ serve: install ## install, then serve the API until interrupted
 	$(BIN)/pointsman serve $(ARGS)
 
 test: install ## install, then run the tests and doctests
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 test-nightly: install ## run the tests that take long or watch system calls (needs strace)
 	@command -v strace >/dev/null || { echo "The nightly tests watch system calls with strace. Install it (Debian," \

@@ -277,19 +277,24 @@ class TenantFold:
         return self.rules.points[decision.point]
 
     def expired(self, now: float) -> Iterable[WindowClosed | TrajectoryClosed]:
-        """The closings that are due: events for whoever holds the clock to append."""
+        """The closings that are due: events for whoever holds the clock to append.
+
+        What carries a time that is yet to come was noted before the clock was set back, and says nothing of the rest.
+        """
         shortest = min(point.window_s for point in self.rules.points.values())
         for decision in self.credit.open.values():
             age = now - decision.at
-            if age < shortest:
+            if 0.0 <= age < shortest:
                 break  # the rest is younger
             waiting_for_task = decision.report is not None and decision.task is not None
             if not waiting_for_task and age >= self._rules(decision).window_s:
                 yield WindowClosed(tenant=self.tenant, at=now, trace_id=decision.trace_id)
         for (point, namespace, task_id), trajectory in self.credit.trajectories.items():
-            if now - trajectory.last_at < self.rules.trajectory_ttl_s:
+            age = now - trajectory.last_at
+            if 0.0 <= age < self.rules.trajectory_ttl_s:
                 break  # the rest was used later
-            yield TrajectoryClosed(tenant=self.tenant, at=now, point=point, namespace=namespace, task_id=task_id)
+            if age > 0.0:
+                yield TrajectoryClosed(tenant=self.tenant, at=now, point=point, namespace=namespace, task_id=task_id)
 
 
 def _ended(seq: int, decision: OpenDecision, update: Update | None = None, reason: str | None = None) -> Learned:

@@ -9,7 +9,21 @@ from . import at_rest
 from .at_rest import TenantDump
 from .drift import Drift, WatchDump
 from .errors import UnreadableFold
-from .events import Answered, AnyEvent, Configured, KeyEnds, KeyIssued, Received, Recorded, Restored, TenantSet
+from .events import (
+    Answered,
+    AnyEvent,
+    Configured,
+    JobAdded,
+    JobEnded,
+    JobFailed,
+    JobLeased,
+    KeyEnds,
+    KeyIssued,
+    Received,
+    Recorded,
+    Restored,
+    TenantSet,
+)
 from .fold import Applied, TenantFold
 from .packing import ARRAY, encode, head
 from .receipts import Owed, Receipts
@@ -81,6 +95,8 @@ class State:
                 return Applied()
             case TenantSet() | KeyIssued() | KeyEnds():
                 return Applied()  # who may call is no part of what is learnt
+            case JobAdded() | JobLeased() | JobFailed() | JobEnded():
+                return Applied()  # nor is what is owed to the world outside
             case _:
                 fold = self.of(event.tenant)
                 fold.touched = True

@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from . import gate, hook, nearest, reflector, secrecy, serving, startup, storage, strategist
+from . import gate, hook, nearest, overload, reflector, secrecy, serving, soak, startup, storage, strategist
 
 PARTS = {
     "serving": serving.measure,
@@ -22,7 +22,9 @@ PARTS = {
     "storage": storage.measure,
     "secrecy": secrecy.measure,
     "nearest": nearest.measure,
+    "overload": overload.measure,
 }
+LONG = {"soak": soak.measure}  # only by name: twenty minutes
 READING = {"nearest": nearest.measure, "reflector": reflector.measure}  # parts that measure more where there is --data
 
 
@@ -37,10 +39,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--data", type=Path, help="the folder of real data sets: for reflector, and more of nearest")
-    known = f"some of {', '.join(PARTS)}, nearest; reflector only by name"
+    known = f"some of {', '.join(PARTS)}, nearest; reflector and {', '.join(LONG)} only by name"
     parser.add_argument("parts", nargs="*", default=[*PARTS, "nearest"], help=known)
     arguments = parser.parse_args()
-    parts = {**PARTS, **{name: partial(measure, arguments.data) for name, measure in READING.items()}}
+    parts = {**PARTS, **LONG, **{name: partial(measure, arguments.data) for name, measure in READING.items()}}
     found: dict[str, Any] = {"machine": {"cores": os.cpu_count(), "python": platform.python_version()}}
     for name in arguments.parts:
         Console(stderr=True).print(f"measuring {name} ...")

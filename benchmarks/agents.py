@@ -12,7 +12,7 @@ import uvloop
 from .load import Connection, connect, request_bytes
 from .workload import Plan, surroundings
 
-AGENTS, STEPS = 64, 4  # at work together; attempts a task takes
+AGENTS, STEPS = 32, 4  # at work together; attempts a task takes
 FOLLOWED, HELPED, VALIDATED = 0.25, 0.85, 0.3  # advice taken; advice that worked; captured fixes tried at once
 Answer = dict[str, Any]
 

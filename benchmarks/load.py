@@ -6,8 +6,8 @@ its stall (coordinated omission). Runs are bounded in requests and in time.
 
 import asyncio
 import time
-from collections.abc import Callable
-from typing import NamedTuple, cast
+from collections.abc import Callable, Coroutine
+from typing import Any, NamedTuple, cast
 
 import uvloop
 
@@ -122,13 +122,21 @@ def open_loop(port: int, make: Callable[[int], bytes], *, rate: float, seconds: 
             failed += not answer.startswith(b"HTTP/1.1 2")
             idle.put_nowait(connection)
 
-        begun, running = time.perf_counter(), []
-        for number in range(int(rate * seconds)):
-            due = begun + number / rate
-            if (early := due - time.perf_counter()) > 0:
-                await asyncio.sleep(early)
-            running.append(asyncio.create_task(one(number, due)))
-        await asyncio.wait_for(asyncio.gather(*running), STALL_S)
+        begun = time.perf_counter()
+        await paced(one, rate=rate, seconds=seconds)
         return Result(sorted(latencies), time.perf_counter() - begun, failed)
 
     return uvloop.run(run())
+
+
+async def paced(one: Callable[[int, float], Coroutine[Any, Any, None]], *, rate: float, seconds: float) -> None:
+    """Begin `one` (its number, when it is due) on a fixed schedule, whatever became of those before; wait for all."""
+    begun, running = time.perf_counter(), set[asyncio.Task[None]]()
+    for number in range(int(rate * seconds)):
+        due = begun + number / rate
+        if (early := due - time.perf_counter()) > 0:
+            await asyncio.sleep(early)
+        task = asyncio.create_task(one(number, due))
+        running.add(task)
+        task.add_done_callback(running.discard)
+    await asyncio.wait_for(asyncio.gather(*running), STALL_S)

@@ -16,7 +16,7 @@ import uvloop
 from . import servers
 from .access import HEADERS
 from .gate import WARM_UP, cycling, decisions, fill
-from .load import Connection, closed_loop, connect
+from .load import Connection, closed_loop, connect, paced
 from .workload import plans
 
 KNOWN, PEAK_REQUESTS, CONNECTIONS, POOL = 600, 6_000, 32, 768
@@ -66,15 +66,9 @@ def on_schedule(port: int, make: Make, *, rate: float, seconds: float) -> tuple[
                     probes.append(time.perf_counter() - asked)
                 await asyncio.sleep(PROBE_EVERY_S)
 
-        running: set[asyncio.Task[None]] = {asyncio.create_task(probe())}
-        for number in range(int(rate * seconds)):
-            due = begun + number / rate
-            if (early := due - time.perf_counter()) > 0:
-                await asyncio.sleep(early)
-            task = asyncio.create_task(one(number, due))
-            running.add(task)
-            task.add_done_callback(running.discard)
-        await asyncio.wait_for(asyncio.gather(*running), 60)
+        probing = asyncio.create_task(probe())
+        await paced(one, rate=rate, seconds=seconds)
+        await probing
         return answers, probes
 
     return uvloop.run(run())

@@ -80,7 +80,9 @@ class Administration:
             raise Unprocessable("an admin key has no scopes; leave them out, or name a tenant")
         scopes = frozenset() if kind == "admin" else EVERY_SCOPE if request.scopes is None else request.scopes
         ends_at = None if request.expires_in_s is None else self._clock.now() + request.expires_in_s
-        return await self._issued(kind, request.tenant or OPERATOR, request.name, scopes, ends_at, by)
+        key = new_key(kind)
+        await self._append(self._event(key, request.tenant or OPERATOR, request.name, scopes, ends_at, by))
+        return self._shown_once(key)
 
     async def rotate(self, by: str, key_id: str, request: RotateRequest) -> NewKeyAnswer:
         """Replace a key by one that may do the same; both work until the overlap is over.
@@ -90,8 +92,12 @@ class Administration:
         """
         old, now = self._active(key_id), self._clock.now()
         ends_at = min(now + request.overlap_s, old.ends_at or float("inf"))
-        ends = KeyEnds(tenant=old.tenant, at=now, key_id=key_id, ends_at=ends_at, by=by)
-        return await self._issued(old.kind, old.tenant, old.name, old.scopes, old.ends_at, by, ends)
+        key = new_key(old.kind)
+        await self._append(
+            self._event(key, old.tenant, old.name, old.scopes, old.ends_at, by),
+            KeyEnds(tenant=old.tenant, at=now, key_id=key_id, ends_at=ends_at, by=by),
+        )
+        return self._shown_once(key)
 
     async def revoke(self, by: str, key_id: str) -> None:
         """End a key now.
@@ -111,19 +117,7 @@ class Administration:
             raise UnknownKey
         return record
 
-    async def _issued(
-        self,
-        kind: KeyKind,
-        tenant: str,
-        name: str,
-        scopes: frozenset[str],
-        ends_at: float | None,
-        by: str,
-        *beside: AnyEvent,
-    ) -> NewKeyAnswer:
-        """A new key; `beside` is committed with it, so that nobody finds one without the other."""
-        key = new_key(kind)
-        await self._append(self._event(key, tenant, name, scopes, ends_at, by), *beside)
+    def _shown_once(self, key: Key) -> NewKeyAnswer:
         return NewKeyAnswer(**msgspec.structs.asdict(self._key(self._registry.keys[key.key_id])), key=key.text)
 
     def _event(

@@ -4,17 +4,40 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from litestar import Litestar
+from litestar.enums import ScopeType
+from litestar.types import LifeSpanReceive, LifeSpanScope, LifeSpanSend, Receive, Scope, Send
 
 from .errors import PointsmanError
 from .http.admission import MAX_BODY, AdmittedRequest
 from .http.page import asset, openapi
 from .http.problems import HANDLERS
+from .http.request_log import LABEL, RequestLog
 from .http.routes import handlers
 from .service import Service
 from .settings import Settings
 
 
-def create_app(settings: Settings) -> Litestar:
+class Application(Litestar):
+    """Ours: each request gets its id, and is logged if it is due."""
+
+    requests: RequestLog
+
+    def take(self, service: Service) -> None:
+        """Answer with this service from here on."""
+        self.state.service = service
+        self.requests = RequestLog(service.settings.request_log, service.registry.derived(LABEL), service.clock)
+
+    async def __call__(
+        self, scope: Scope | LifeSpanScope, receive: Receive | LifeSpanReceive, send: Send | LifeSpanSend
+    ) -> None:
+        """The server calls this, for requests and for its own life."""
+        if scope["type"] == ScopeType.HTTP:
+            await self.requests.serve(super().__call__, scope, receive, send)  # type: ignore[arg-type]
+        else:
+            await super().__call__(scope, receive, send)
+
+
+def create_app(settings: Settings) -> Application:
     """An application that opens its service when it starts and closes it when it stops.
 
     A start that is refused leaves its reason in `state.refusal`.
@@ -23,7 +46,8 @@ def create_app(settings: Settings) -> Litestar:
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
         try:
-            app.state.service = service = await Service.open(settings)
+            service = await Service.open(settings)
+            made.take(service)
         except PointsmanError as refusal:
             app.state.refusal = refusal
             raise
@@ -32,7 +56,7 @@ def create_app(settings: Settings) -> Litestar:
         finally:
             await service.close()
 
-    return Litestar(
+    made = Application(
         route_handlers=[*handlers(), asset],
         lifespan=[lifespan],
         request_class=AdmittedRequest,
@@ -41,3 +65,4 @@ def create_app(settings: Settings) -> Litestar:
         openapi_config=openapi(),
         logging_config=None,
     )
+    return made

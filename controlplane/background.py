@@ -14,6 +14,7 @@ from .errors import PointsmanError
 from .failpoints import failpoint
 from .journal import Journal
 from .memory.store import MemoryStore
+from .outbox import Outbox
 
 log = structlog.get_logger()
 TICK_S = 1.0
@@ -31,10 +32,12 @@ class Background:
         embedder: BatchingEmbedder,
         recovery: RecoveryFiles,
         clock: Clock,
+        outbox: Outbox,
         recovery_interval_s: float,
     ) -> None:
         self._learner, self._journal, self._memory, self._embedder = learner, journal, memory, embedder
         self._recovery, self._clock, self._recovery_interval_s = recovery, clock, recovery_interval_s
+        self._outbox = outbox
         self._written_seq = -1
         self._written_at = clock.monotonic()
 
@@ -75,6 +78,7 @@ class Background:
             return
         seq, payload = await self._learner.dump()
         failpoint("recovery.dumped")
+        await self._outbox.flush()  # what follows from folded events must not be lost with them
         await self._journal.flush()  # records of what the file holds as folded must not be lost with a crash
         await asyncio.to_thread(self._recovery.write, payload, seq)
         self._written_seq = seq

@@ -52,12 +52,14 @@ def back_up(folder: Path, target: Path, clock: Clock, progress: Progress) -> Man
     """Copy a data folder's journal and what stands beside it to a new folder.
 
     Raises:
-      PointsmanError: there is no journal or it is damaged, the target is taken or cannot be written.
+      PointsmanError: there is no journal or it is damaged; the target is taken, cannot be written, or lies within.
     """
     if not (folder / JOURNAL_FILE).exists():
         raise PointsmanError(f"there is no journal in {folder}; set POINTSMAN_DATA_DIR")
     if target.exists():
         raise PointsmanError(f"{target} is there already; name another place for the backup")
+    if target.resolve().is_relative_to(folder.resolve()):  # later backups would hold it, and each the one before
+        raise PointsmanError(f"{target} lies in the data folder; name another place for the backup")
     with told(f"the backup of {folder} was not made"):
         target.parent.mkdir(parents=True, exist_ok=True)
         with _made_aside(target) as making:
@@ -183,7 +185,7 @@ def _files(folder: Path) -> list[Path]:
 
 def _copy(source: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copy2(source, target)
+    shutil.copyfile(source, target)  # not its mode: who else may read the copy is the umask's to say
 
 
 def _kept(path: Path) -> Kept:

@@ -173,8 +173,10 @@ class Bounded(HttpToolsProtocol):
             self.cycle.keep_alive = False  # a whole request is answered, and nothing after it
             return
         if unanswered:
-            body = msgspec.json.encode(describe(InvalidRequest(NOT_HTTP), new_id("rq")))
-            head = f"content-type: {PROBLEM}\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n"
+            request_id = new_id("rq")
+            body = msgspec.json.encode(describe(InvalidRequest(NOT_HTTP), request_id))
+            head = f"content-type: {PROBLEM}\r\nx-request-id: {request_id}\r\n"
+            head += f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
             self.transport.write(STATUS_LINE[InvalidRequest.status] + head.encode() + body)
         self.transport.close()
 

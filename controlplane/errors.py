@@ -87,7 +87,7 @@ class Unauthorized(PointsmanError):
 
 
 class Forbidden(PointsmanError):
-    """The key is known, but it may not do this; ask an operator for one with the scope."""
+    """This is not allowed to whoever asks; `detail` says what it takes."""
 
     code, status = "forbidden", 403
 

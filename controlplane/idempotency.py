@@ -4,7 +4,6 @@ A receipt is appended together with the effect, so both are there or neither, an
 and key: there is no index that a start would have to make again or that could fill the memory.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -16,6 +15,7 @@ from auditor.events import Answered, AnyEvent, Received, Recorded
 from auditor.receipts import REPEATABLE_S
 
 from .clock import Clock
+from .errands import Errands
 from .errors import InFlight, KeyReused, PointsmanError
 from .journal import Journal
 
@@ -47,10 +47,12 @@ class Receipt:
         self.answer: Any = None
         self.derived = False
         self.received = received  # its number, once it is in the journal
+        self.handed = received is not None  # whether the call gave its effect here
         self._asked, self._journal, self._clock = asked, journal, clock
 
     async def append(self, *events: AnyEvent) -> int:
         """Commit the receipt and its effect; the number of the effect's first event, now or back then."""
+        self.handed = True
         if self.received is None:
             asked = self._asked
             received = Received(
@@ -74,7 +76,8 @@ class Idempotency:
 
     def __init__(self, learner: Learner, journal: Journal, clock: Clock) -> None:
         self._learner, self._journal, self._clock = learner, journal, clock
-        self._running: dict[tuple[str, str], asyncio.Task[Any]] = {}
+        self._running: set[tuple[str, str]] = set()
+        self._errands = Errands()
 
     async def once(self, asked: Asked, call: Call) -> Any:
         """The call's answer, or what it was answered before. A caller that goes away does not stop it midway.
@@ -86,9 +89,14 @@ class Idempotency:
         slot = asked.tenant, asked.ref
         if slot in self._running:
             raise InFlight
-        task = self._running[slot] = asyncio.create_task(self._once(asked, call))
-        task.add_done_callback(lambda _: self._running.pop(slot))
-        return await asyncio.shield(task)
+        self._running.add(slot)
+        return await self._errands.finish(self._held(slot, asked, call))
+
+    async def _held(self, slot: tuple[str, str], asked: Asked, call: Call) -> Any:
+        try:
+            return await self._once(asked, call)
+        finally:
+            self._running.remove(slot)
 
     async def _once(self, asked: Asked, call: Call) -> Any:
         received = await self._last(asked)
@@ -96,7 +104,11 @@ class Idempotency:
             return told
         receipt = Receipt(asked, self._journal, self._clock, received[0] if received else None)
         answer = await call(receipt)
-        assert receipt.received is not None, f"{asked.route} did not hand its events to the receipt"
+        assert receipt.handed, f"{asked.route} did not hand its events to the receipt"
+        if receipt.received is None:
+            return (
+                answer  # a decision without the journal, as its tenant's fail mode has it: there is nothing to repeat
+            )
         if receipt.answer is not None:
             return receipt.answer
         if not receipt.derived:

@@ -1,20 +1,20 @@
 """Tells when more comes in than one event loop answers in time, and whose call has to wait.
 
-All work is done on one event loop, so how long a turn of it takes is how long a call waits. A burst may wait; a queue
-that stands gets no shorter by waiting, so from then on each turn takes in only so much (Nichols and Jacobson 2012,
-"Controlling Queue Delay", tell the two apart in the same way), and who asked for little lately goes first.
+All work is done on one event loop, so the work that a turn of it takes in is what its calls wait for. A burst may wait;
+a queue that stands gets no shorter by waiting, so from then on each turn takes in only so much (Nichols and Jacobson
+2012, "Controlling Queue Delay", tell the two apart in the same way), and who asked for little lately goes first.
 """
 
 import asyncio
+from math import exp
 
 from .clock import Clock
 
 BURST_S, BURST = 0.1, 16  # of work, and of calls, that a turn may take in at any time
-FOR_S = 0.5  # of turns half as long as that are a queue that stands
-TURN_S, MODEST_S = 0.005, 0.02  # of work that a turn takes in while there is one; from who asked for little, so much
+STANDING_S, OVER_S = 0.1, 0.5  # of work that comes in at a turn, on average over that time, is a queue that stands
+TURN_S, MODEST_S = 0.002, 0.02  # of work that a turn takes in while there is one; from who asked for little, so much
 CALM_S = 1.0  # without a refusal, after which the queue counts as gone
 MEMORY_S = 0.1  # after which what somebody took counts half
-WEIGHT = 0.2  # of the newest turn in what a call is thought to cost
 
 
 class Intake:
@@ -25,16 +25,19 @@ class Intake:
         self.shedding = False
         self._clock = clock
         self._turning = self._working = False
-        self._taken_in = self._calls = 0  # of the next turn, and of this one
+        self._taken_in = self._came = 0  # calls of the next turn, and those that were refused with them
+        self._turn = (0, 0)  # the same of this turn
         self._began = self._refused_at = self._halved_at = 0.0
-        self._long_since = clock.monotonic()  # no turn was short since
-        self._cost_s = 0.0  # of one call
+        self._ended = clock.monotonic()
+        self._lately = (0.0, 0.0)  # seconds of work, and the calls it was done for
+        self._standing_s = 0.0  # work that comes in at a turn, on average over time
         self._shares: dict[str, float] = {}
 
     def admit(self, who: str) -> bool:
         """Whether the call may go on."""
         if self._working:
             self._worked()
+        self._came += 1
         if not self._fits(who):
             self.refused += 1
             self._refused_at = self._clock.monotonic()
@@ -45,8 +48,14 @@ class Intake:
             asyncio.get_running_loop().call_soon(self._begin)
         return True
 
+    @property
+    def cost_s(self) -> float:
+        """Of one call, as calls went lately."""
+        work_s, calls = self._lately
+        return work_s / calls if calls else 0.0
+
     def _fits(self, who: str) -> bool:
-        work_s = (self._taken_in + 1) * self._cost_s
+        work_s = (self._taken_in + 1) * self.cost_s
         if not self.shedding:
             return self._taken_in < BURST or work_s <= BURST_S
         fits = not self._taken_in or work_s <= (MODEST_S if self._modest(who) else TURN_S)
@@ -61,16 +70,17 @@ class Intake:
     def _begin(self) -> None:
         """What was taken in is worked on from here on, until the loop looks for more or has found nothing."""
         self._began, self._working = self._clock.monotonic(), True
-        self._calls, self._taken_in = self._taken_in, 0
+        self._turn, self._taken_in, self._came = (self._taken_in, self._came), 0, 0
         asyncio.get_running_loop().call_soon(self._end)
 
     def _worked(self) -> None:
         now, self._working = self._clock.monotonic(), False
-        length = now - self._began
-        self._cost_s += WEIGHT * (length / self._calls - self._cost_s)
-        if length <= BURST_S / 2:
-            self._long_since = now
-        if not self.shedding and now - self._long_since > FOR_S:
+        (taken_in, came), (work_s, calls) = self._turn, self._lately
+        kept = exp(-(now - self._ended) / OVER_S)
+        self._lately = work_s * kept + now - self._began, calls * kept + taken_in
+        self._standing_s += (1.0 - kept) * (came * self.cost_s - self._standing_s)
+        self._ended = now
+        if not self.shedding and self._standing_s > STANDING_S:
             self.shedding, self._refused_at = True, now
         if self.shedding:
             self._forget(now)
@@ -81,8 +91,6 @@ class Intake:
         self._turning = bool(self._taken_in)
         if self._turning:
             self._begin()
-        else:
-            self._long_since = self._clock.monotonic()
 
     def _forget(self, now: float) -> None:
         if now - self._halved_at > MEMORY_S:

@@ -20,6 +20,7 @@ from .ids import new_id
 from .journal import Journal
 from .settings import Settings
 from .telemetry import OTHER, Counted, Metrics
+from .tenants import Caller
 
 AnyPoint = Point[Any]
 
@@ -42,18 +43,13 @@ class Plane:
         self._rng = random.Random(settings.seed)
         self._counters: dict[tuple[str, str, str], Counted] = {}
 
-    async def decide(
-        self,
-        tenant: str,
-        request: DecisionRequest,
-        receipt: Receipt | None = None,
-        fail_mode: FailMode = "closed",
-    ) -> DecisionAnswer:
+    async def decide(self, caller: Caller, request: DecisionRequest, receipt: Receipt | None = None) -> DecisionAnswer:
         """Decide, carry it out, write it down, answer.
 
         Raises:
-          Unavailable, StorageFull: it cannot be written down, and the fail mode is `closed`.
+          Unavailable, StorageFull: it cannot be written down, and the caller's fail mode is `closed`.
         """
+        tenant = caller.tenant
         point = self._point(request)
         watch = Watch(self._clock)
         fold = self._learner.state.of(tenant)
@@ -83,9 +79,9 @@ class Plane:
         try:
             await (receipt or self._journal).append(DecidedEvent(tenant=tenant, at=at, trace=trace), *beside)
         except (Unavailable, StorageFull):
-            if fail_mode == "closed":
+            if caller.fail_mode == "closed":
                 raise
-            return await self._unjournalled(point, request, evidence, (policy, state), fail_mode)
+            return await self._unjournalled(point, request, evidence, (policy, state), caller.fail_mode)
         watch.lap("journal")
         self._count(trace, evidence, watch)
         return answer

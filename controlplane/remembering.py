@@ -23,6 +23,7 @@ from .contract import (
     SkillAnswer,
 )
 from .embedding import BatchingEmbedder, EmbeddingUnavailable
+from .errands import Errands
 from .errors import (
     EmbedderLoading,
     JournalUnavailable,
@@ -35,7 +36,6 @@ from .errors import (
 from .executor.advice import skill_answer
 from .executor.evidence import recall_matches
 from .failpoints import failpoint
-from .finishing import finished
 from .idempotency import Receipt
 from .journal import Journal
 from .llm.local import classify, clean, root_cause
@@ -55,7 +55,7 @@ class Remembering:
         self, learner: Learner, journal: Journal, memory: MemoryStore, embedder: BatchingEmbedder, clock: Clock
     ) -> None:
         self._learner, self._journal, self._memory = learner, journal, memory
-        self._embedder, self._clock = embedder, clock
+        self._embedder, self._clock, self._errands = embedder, clock, Errands()
 
     def _fold(self, tenant: str) -> TenantFold:
         return self._learner.state.of(tenant)
@@ -158,22 +158,27 @@ class Remembering:
           UnknownEpisode: this tenant has no such episode.
         """
         record = self._record(caller.tenant, episode_id)
-        await finished(self._purge(caller, episode_id, record))
+        await self._errands.finish(self._purge(caller, record))
 
-    async def _purge(self, caller: Caller, episode_id: int, record: EpisodeRecord) -> None:
-        tenant = caller.tenant
-        repeats = await self._journal.about(tenant, record.episode.digest, "capture")
-        seq = await self._journal.append(
-            EpisodeDeleted(tenant=tenant, at=self._clock.now(), episode_id=episode_id, by=caller.key_id)
-        )
+    async def _purge(self, caller: Caller, record: EpisodeRecord) -> None:
+        tenant, at = caller.tenant, self._clock.now()
+        purge = EpisodeDeleted(tenant=tenant, at=at, episode_id=record.episode_id, by=caller.key_id)
+        seq = await self._journal.append(purge)
         failpoint("purge.appended")
         await self._learner.reached(seq)
-        erasing = (self._journal.erase(tenant, recorded.seq) for recorded in repeats)
+        try:
+            await self._overwrite(tenant, record.episode.digest, seq)
+        except (StorageFull, JournalUnavailable) as refusal:
+            raise type(refusal)(
+                "The episode is deleted, but its content is still on disk: it is overwritten with the next write, or"
+                " by the next start."
+            ) from refusal
+
+    async def _overwrite(self, tenant: str, digest: str, until: int) -> None:
+        """Erase every capture of a content before `until`; those are looked for now, for one may just have come in."""
+        captures = await self._journal.about(tenant, digest, "capture")
+        erasing = (self._journal.erase(tenant, recorded.seq) for recorded in captures if recorded.seq < until)
         for refusal in await asyncio.gather(*erasing, return_exceptions=True):
-            if isinstance(refusal, StorageFull | JournalUnavailable):
-                raise type(refusal)(
-                    "The episode is deleted, but its content is still on disk: it is overwritten with the next write."
-                ) from refusal
             if refusal is not None:
                 raise refusal
 

@@ -19,6 +19,7 @@ from auditor.rewards import DEFAULT_WEIGHTS
 from strategist import EpsilonDecay, Mode, PolicySettings, StepSize
 
 from .administration import Administration, FirstKeys
+from .alarms import LABEL, Alarms, Sender
 from .background import Background
 from .checkpoints import CHECKPOINT_FOLDER, CheckpointFiles, RecoveryFiles, clear_unfinished
 from .clock import Clock, SystemClock
@@ -35,6 +36,7 @@ from .learning import Learning
 from .lifecycle import Lifecycle
 from .memory.store import MemoryStore
 from .origin import Origin, find
+from .outbox import DEADLINE_S, Deed, Outbox
 from .plane import Plane
 from .refold import BEGINNING, Prefixes
 from .remembering import Remembering
@@ -89,8 +91,17 @@ class Service:
         self.remembering = Remembering(self.learner, journal, self.memory, self.embedder, clock)
         self.administration = Administration(registry, journal, self.learner, clock)
         self.lifecycle = Lifecycle(self.learner, journal, checkpoints, self.prefixes, clock)
+        self.outbox = Outbox(journal, clock, self._deeds(settings.alarm_url), settings.seed)
+        self.alarms = Alarms(self.outbox, clock)
         self.background = Background(
-            self.learner, journal, self.memory, self.embedder, recovery, clock, settings.recovery_interval_s
+            self.learner,
+            journal,
+            self.memory,
+            self.embedder,
+            recovery,
+            clock,
+            self.outbox,
+            settings.recovery_interval_s,
         )
         self._tasks: list[asyncio.Task[None]] = []
         self._lock: int | None = None
@@ -108,23 +119,42 @@ class Service:
                 clear_unfinished(folder / name)
             journal = await SqliteJournal.open(connect(folder / JOURNAL_FILE))
             failing.push_async_callback(journal.close)
-            recovery = RecoveryFiles(folder / RECOVERY_FOLDER)
-            if journal.last_seq == 0 and recovery.files():
-                raise JournalDamaged("it is empty, but recovery files are there")
             origin = find(folder, journal.archives)
-            state = recovery.newest(journal.last_seq)
-            if state is None or state.seq < origin.seq:
-                state = origin.state()
-            if recovery.ahead is not None:
-                raise JournalDamaged(f"it ends with event {journal.last_seq}, {AHEAD.format(recovery.ahead)}")
-            registry = await load_registry(journal, folder)
-            service = cls(settings, journal, state, recovery, registry, clock or SystemClock(), origin)
-            await service.start()
+            service = await cls.over(journal, settings, clock or SystemClock(), origin)
             failing.pop_all()
         service._lock = lock
         return service
 
+    @classmethod
+    async def over(cls, journal: Journal, settings: Settings, clock: Clock, origin: Origin = BEGINNING) -> Self:
+        """Catch up with an open journal, from its origin on, and start the loops.
+
+        Raises:
+          JournalDamaged: recovery files know of events that the journal does not have.
+        """
+        folder = Path(settings.data_dir)
+        recovery = RecoveryFiles(folder / RECOVERY_FOLDER)
+        if journal.last_seq == 0 and recovery.files():
+            raise JournalDamaged("it is empty, but recovery files are there")
+        state = recovery.newest(journal.last_seq)
+        if state is None or state.seq < origin.seq:
+            state = origin.state()
+        if recovery.ahead is not None:
+            raise JournalDamaged(f"it ends with event {journal.last_seq}, {AHEAD.format(recovery.ahead)}")
+        registry = await load_registry(journal, folder)
+        service = cls(settings, journal, state, recovery, registry, clock, origin)
+        await service.start()
+        return service
+
+    def _deeds(self, alarm_url: str | None) -> dict[str, Deed]:
+        """Who does which of the outbox's work."""
+        if alarm_url is None:
+            return {}
+        upstream = Upstream(self.http, deadline_s=DEADLINE_S)
+        return {"alarm": Sender(alarm_url, self.registry.derived(LABEL), upstream, self.clock)}
+
     async def start(self) -> None:
+        await self.outbox.load()
         self.learner.observe(self._observe)
         self._run(self.learner.run(), "learner")
         await self._caught_up()
@@ -138,6 +168,15 @@ class Service:
         self._run(self.embedder.load(lambda: make_embedder(self.settings.embedder)), "embedder")
         self._run(self.background.load_memory(), "memory")
         self._run(self.background.run(), "background")
+        for file in self.recovery.damaged:
+            self.alarms.damaged(file)
+        self._run(self.outbox.run(lambda: self.alarms.look(self._wrong())), "outbox")
+
+    def _wrong(self) -> dict[str, str | None]:
+        """What can be wrong, and why it is."""
+        parts = {task.get_name(): _death(task) for task in self._tasks}
+        shedding = f"{self.intake.refused} refused so far" if self.intake.shedding else None
+        return {"journal": self.journal.trouble, "recovery": self.recovery.trouble, "shedding": shedding, **parts}
 
     async def _caught_up(self) -> None:
         if self.learner.version < self.journal.last_seq:
@@ -153,6 +192,7 @@ class Service:
         self.registry.observe(recorded)
         if isinstance(recorded.event, Reported | Validated) and not recorded.event.counts:
             self.metrics.withheld.inc()
+        self.alarms.observe(recorded, applied)
         for alarm in applied.alarms:
             self.metrics.drift_alarms.labels(alarm.point).inc()
             log.warning("value_drifted", tenant=recorded.event.tenant, **msgspec.structs.asdict(alarm))
@@ -169,8 +209,7 @@ class Service:
     @property
     def healthy(self) -> bool:
         """Nothing that must run has failed."""
-        dead = any(task.done() and not task.cancelled() and task.exception() for task in self._tasks)
-        return self.learner.failure is None and not dead
+        return self.learner.failure is None and not any(map(_death, self._tasks))
 
     async def close(self) -> None:
         """Stop the loops, write a recovery file, let go of everything."""
@@ -182,6 +221,7 @@ class Service:
                 await self._caught_up()
                 failpoint("shutdown.recovery")
                 await self.background.write_recovery()
+            await self.outbox.flush()
         except (OSError, PointsmanError) as error:
             log.error("recovery_file_not_written", error=str(error), costs="the next start folds more of the journal")
         finally:  # a recovery file that cannot be written must not leave threads that keep the process alive
@@ -236,9 +276,16 @@ def lock_folder(folder: Path) -> int:
     return descriptor
 
 
+def _death(task: "asyncio.Task[None]") -> str | None:
+    """Why a task ended that should not have."""
+    if not task.done() or task.cancelled() or (error := task.exception()) is None:
+        return None
+    return f"{type(error).__name__}: {error}"
+
+
 def _report_death(task: "asyncio.Task[None]") -> None:
-    if not task.cancelled() and (error := task.exception()) is not None:
-        log.critical("task_died", task=task.get_name(), error=f"{type(error).__name__}: {error}")
+    if (error := _death(task)) is not None:
+        log.critical("task_died", task=task.get_name(), error=error)
 
 
 def make_embedder(name: str) -> Embedder:

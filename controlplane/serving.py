@@ -21,12 +21,11 @@ from .connections import Connections
 from .errors import BadSetting
 from .journal import versions
 from .service import Service, lock_folder
-from .settings import Settings
+from .settings import LOOPBACK, Settings, address
 from .telemetry import configure_logging
 
 log = structlog.get_logger()
 Announce = Callable[[str, FirstKeys | None], None]
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
 GRACE_S = 10
 BACKLOG = 2048
 GC_THRESHOLD = (50_000, 50, 100)  # what piles up here are decisions waiting for feedback, not cycles
@@ -64,7 +63,7 @@ def serve(settings: Settings, announce: Announce) -> None:
     )
     gc.set_threshold(*GC_THRESHOLD)
     gc.freeze()  # what is there by now stays for good
-    url = f"http://{settings.host}:{listener.getsockname()[1]}"
+    url = address(settings.host, listener.getsockname()[1])
     server = _Server(config, lambda: announce(url, _shown_once(app)))
     try:
         server.run(sockets=[listener])

@@ -21,9 +21,11 @@ from .errors import BadSetting
 from .masking import without_secrets
 
 PREFIX = "POINTSMAN_"
+LOOPBACK = ("127.0.0.1", "::1", "localhost")  # what this machine calls itself
 Share = Annotated[float, Meta(ge=0, le=1)]
 Threshold = Annotated[float, Meta(ge=0, le=2)]
 Seconds = Annotated[float, Meta(gt=0, le=10**9)]
+RequestLogged = Literal["failures", "all", "off"]
 
 
 def _help(text: str) -> Meta:
@@ -39,6 +41,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], _help("Least severe log lines that are written.")
     ] = "info"
+    request_log: Annotated[
+        RequestLogged,
+        _help("Requests that are logged: `failures` (also slow ones and operators' changes), `all` or `off`."),
+    ] = "failures"
     embedder: Annotated[
         str,
         _help(
@@ -85,6 +91,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         None
     )
     admin_api_key: Annotated[str | None, _help("The key that `pointsman keys` and `tenants` send.")] = None
+    alarm_url: Annotated[
+        Annotated[str, Meta(pattern="^https?://")] | None,
+        _help("Where alarms are sent: POST of signed JSON. The address is kept like a key."),
+    ] = None
     failpoints: Annotated[
         str | None, _help("For tests of crashes: where the server dies or fails, as name:kill@3,name:error@1.")
     ] = None
@@ -107,14 +117,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         return blake2b(msgspec.json.encode(shaping, order="sorted"), digest_size=8).hexdigest()
 
 
-SECRET = {"api_key", "admin_api_key"}
+SECRET = {"api_key", "admin_api_key", "alarm_url"}
 HIDDEN = "(hidden)"
 _PLACES = {"data_dir", "host", "port", "log_level", "seed", "recovery_interval_s", "insecure_local", "failpoints"}
-_PLACES |= SECRET
+_PLACES |= {"request_log", *SECRET}
 
 
 def _shown(name: str, value: Any) -> Any:
-    """A value without what must not be read over a shoulder: keys, and who asks in an address."""
+    """A value without what must not be read over a shoulder: keys, who asks in an address, where alarms go."""
     if name in SECRET and value:
         return HIDDEN
     return without_secrets(value) if isinstance(value, str) else value
@@ -137,6 +147,15 @@ def table() -> list[Described]:
         metas = [m for m in get_args(hints[field.name])[1:] if isinstance(m, Meta) and m.description]
         rows.append(Described(field.name, PREFIX + field.name.upper(), field.default, metas[-1].description or ""))
     return rows
+
+
+def address(host: str, port: int) -> str:
+    """Where a server is found.
+
+    >>> address("127.0.0.1", 8080), address("::1", 8080)
+    ('http://127.0.0.1:8080', 'http://[::1]:8080')
+    """
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def load(

@@ -75,6 +75,7 @@ def describe_status(service: Service, tenant: str) -> dict[str, Any]:
             "damaged": service.recovery.damaged,
             "trouble": service.recovery.trouble,
         },
+        "outbox": _outbox(service),
         "embedder": service.embedder.state,
         "memory": service.memory.counts(fold.tenant),
         "failpoints": failpoints.on(),
@@ -97,6 +98,17 @@ def _journal(service: Service) -> dict[str, Any]:
         "learner_lag": _lag(service),
         "trouble": journal.trouble,
         "warning": versions.warning(sqlite3.sqlite_version_info),
+    }
+
+
+def _outbox(service: Service) -> dict[str, Any]:
+    outbox = service.outbox
+    return {
+        "open": len(outbox.jobs.open),
+        "failing": sum(job.why is not None for job in outbox.jobs.open.values()),
+        "unwritten": outbox.unwritten,
+        "left_out": outbox.left_out,
+        "given_up": list(outbox.jobs.given_up),
     }
 
 
@@ -161,6 +173,7 @@ def refresh_metrics(service: Service) -> None:
         metrics.q_table_size.labels(point).set(sum(policy.table.pairs for policy in policies))
     metrics.traces.set(sum(len(fold.credit.open) for fold in folds))
     metrics.learner_lag.set(_lag(service))
+    metrics.open_jobs.set(len(service.outbox.jobs.open))
 
 
 def describe_trace(whole: WholeTrace) -> dict[str, Any]:

@@ -85,6 +85,7 @@ class Metrics:
         self.traces = Gauge("pointsman_traces", "Decisions waiting for their reward or successor.", registry=r)
         self.degraded = Counter("pointsman_degraded_total", "Answers given without a part.", ["part"], registry=r)
         self.learner_lag = Gauge("pointsman_learner_lag_events", "Committed events not folded yet.", registry=r)
+        self.open_jobs = Gauge("pointsman_outbox_open_jobs", "Jobs of the outbox that are not done yet.", registry=r)
         self.errors = Counter("pointsman_errors_total", "Problem answers.", ["code"], registry=r)
 
     def text(self) -> bytes:

@@ -6,6 +6,7 @@ own, ends by itself, and whoever asked stops waiting for it when the time is up.
 """
 
 import asyncio
+from collections.abc import Mapping
 from typing import Literal, TypeVar
 
 import httpx
@@ -14,10 +15,15 @@ import msgspec
 T = TypeVar("T")
 MAX_ANSWER = 64 * 1024
 HEADERS = {"Content-Type": "application/json", "Accept-Encoding": "identity"}  # nothing to inflate
+NONE: Mapping[str, str] = {}
 
 
 class UpstreamFailed(Exception):
-    """The service gave no usable answer in time."""
+    """The service gave no usable answer in time; `brief` says why without its address, which may hold a secret."""
+
+    def __init__(self, message: str, brief: str | None = None) -> None:
+        super().__init__(message)
+        self.brief = brief or message
 
 
 class Upstream:
@@ -39,15 +45,23 @@ class Upstream:
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise UpstreamFailed(f"the answer is no {answer.__name__}: {error}") from error
 
-    async def _content(self, method: str, url: str, body: bytes | None) -> bytes:
-        exchange = asyncio.create_task(self._exchange(method, url, body), name="upstream")
+    async def tell(self, url: str, body: bytes, headers: Mapping[str, str]) -> None:
+        """Post something; what is answered does not matter.
+
+        Raises:
+          UpstreamFailed: it was not taken (2xx) within the deadline.
+        """
+        await self._content("POST", url, body, headers)
+
+    async def _content(self, method: str, url: str, body: bytes | None, headers: Mapping[str, str] = NONE) -> bytes:
+        exchange = asyncio.create_task(self._exchange(method, url, body, {**HEADERS, **headers}), name="upstream")
         self._exchanges.add(exchange)
         exchange.add_done_callback(self._ended)
         await asyncio.wait({exchange}, timeout=self._deadline_s)
         if not exchange.done():
             raise UpstreamFailed(f"no whole answer within {self._deadline_s:g} s")
         if (error := exchange.exception()) is not None:  # of whatever kind: the client, its transport, the address
-            raise UpstreamFailed(f"{type(error).__name__}: {error}") from error
+            raise UpstreamFailed(f"{type(error).__name__}: {error}", _brief(error)) from error
         return exchange.result()
 
     def _ended(self, exchange: "asyncio.Task[bytes]") -> None:
@@ -55,13 +69,22 @@ class Upstream:
         if not exchange.cancelled():
             exchange.exception()  # whoever waited was told; nobody waiting any more is no reason to warn
 
-    async def _exchange(self, method: str, url: str, body: bytes | None) -> bytes:
+    async def _exchange(self, method: str, url: str, body: bytes | None, headers: Mapping[str, str]) -> bytes:
         loop = asyncio.get_running_loop()
         ends, answer = loop.time() + self._deadline_s, b""
-        async with self._http.stream(method, url, content=body, headers=HEADERS, timeout=self._deadline_s) as response:
+        async with self._http.stream(method, url, content=body, headers=headers, timeout=self._deadline_s) as response:
             response.raise_for_status()
             async for part in response.aiter_raw():
                 answer += part
                 if len(answer) > MAX_ANSWER or loop.time() > ends:
                     raise UpstreamFailed("the answer is too long, or too long in coming")
         return answer
+
+
+def _brief(error: BaseException) -> str:
+    match error:
+        case httpx.HTTPStatusError():
+            return f"it answered {error.response.status_code}"
+        case UpstreamFailed():
+            return error.brief
+    return type(error).__name__

@@ -1,6 +1,8 @@
-"""Commands of operators: tenants and keys. They ask a running server, with an admin key."""
+"""Commands of operators: tenants, keys, and what was done. They ask a running server, with an admin key."""
 
+from datetime import UTC, datetime
 from typing import Annotated
+from urllib.parse import urlencode
 
 import cyclopts
 from cyclopts import Parameter
@@ -93,3 +95,21 @@ def keys_revoke(key_id: str, *, url: Url = None, json: Json = False) -> None:
     """
     operate("DELETE", f"/v1/admin/keys/{key_id}", None, url)
     show({"key_id": key_id, "revoked": True}, json, lambda: lines(f"key {key_id} is revoked"))
+
+
+@app.command
+def audit(
+    *, tenant: str | None = None, before: int | None = None, limit: int = 100, url: Url = None, json: Json = False
+) -> None:
+    """Show what operators did, newest first.
+
+    Args:
+      tenant: Only what was done to this one.
+      before: Only acts before this event; the last number of a page leads to the next.
+      limit: At most so many.
+    """
+    asked = {"tenant": tenant, "before": before, "limit": limit}
+    query = urlencode({name: value for name, value in asked.items() if value is not None})
+    answer = operate("GET", f"/v1/admin/audit?{query}", None, url)
+    rows = [{**act, "at": datetime.fromtimestamp(act["at"], UTC).isoformat(timespec="seconds")} for act in answer]
+    show(answer, json, lambda: table(rows, ("seq", "at", "act", "tenant", "about", "by", "details")))

@@ -40,7 +40,7 @@ def refusal(base: str, key: str) -> str | None:
 def _ask(
     chosen: Settings, method: str, path: str, body: dict[str, Any] | None, url: str | None, headers: dict[str, str]
 ) -> Any:
-    base = url or address(chosen)
+    base = url or settings.address(chosen.host, chosen.port)
     told = without_secrets(base)
     try:
         response = httpx.request(method, f"{base}{path}", json=body, headers=headers, timeout=TIMEOUT_S)
@@ -63,8 +63,3 @@ def _told(answer: Any, headers: dict[str, str]) -> str:
         setting = "POINTSMAN_ADMIN_API_KEY" if "X-Admin-API-Key" in headers else "POINTSMAN_API_KEY"
         return f"the server wants a key: set {setting} to the one that its first start showed, or that you were given"
     return str(answer.get("detail", answer))
-
-
-def address(current: Settings) -> str:
-    host = f"[{current.host}]" if ":" in current.host else current.host
-    return f"http://{host}:{current.port}"

@@ -78,6 +78,23 @@ def doctor(*, data_dir: str | None = None, json: Json = False) -> None:
         raise Failed("something is broken; what to do stands beside it")
 
 
+@app.command(name="alarm-key")
+def alarm_key(*, data_dir: str | None = None, json: Json = False) -> None:
+    """Print the key that alarms are signed with; it is a secret of the data folder.
+
+    Args:
+      data_dir: The data folder; by default what the settings say.
+    """
+    from ..alarms import LABEL
+    from ..tenants import derived, load_pepper
+
+    folder = Path(settings.load(overrides={"data_dir": data_dir}).data_dir)
+    if not folder.exists():
+        raise Failed(f"there is no data folder {folder} yet; start the server once")
+    key = derived(load_pepper(folder, needed=True), LABEL).hex()
+    show({"alarm_key": key}, json, lambda: lines(key))
+
+
 @config.command(name="show")
 def config_show(*, json: Json = False) -> None:
     """Show every setting, its value and what it does."""

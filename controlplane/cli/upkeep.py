@@ -1,6 +1,7 @@
 """Commands on the data folder itself: fold the journal again, back it up, put a backup back, archive."""
 
 import asyncio
+import os
 from pathlib import Path
 
 import msgspec
@@ -19,6 +20,7 @@ def rebuild(*, verify: Flag = False, json: Json = False) -> None:
     """
     from ..rebuilding import rebuild as run
 
+    _for_the_owner_only()
     with Bar("folding", hidden=json) as bar:
         report = asyncio.run(run(settings.load(), verify=verify, progress=bar))
     said = f"{report.events} events folded to {report.seq}: {report.verdict}"
@@ -38,6 +40,7 @@ def backup(target: Path, *, data_dir: Path | None = None, json: Json = False) ->
     from ..backups import back_up
     from ..clock import SystemClock
 
+    _for_the_owner_only()
     with Bar("copying", hidden=json) as bar:
         made = back_up(data_dir or Path(settings.load().data_dir), target, SystemClock(), bar)
     held = f"events up to {made.seq} in {len(made.files)} file(s), {sum(f.size for f in made.files.values()):,} bytes"
@@ -54,6 +57,7 @@ def restore(backup: Path, *, data_dir: Path | None = None, json: Json = False) -
     """
     from ..backups import restore as put_back
 
+    _for_the_owner_only()
     folder = data_dir or Path(settings.load().data_dir)
     with Bar("verifying and copying", hidden=json) as bar:
         manifest = put_back(backup, folder, bar)
@@ -71,6 +75,7 @@ def archive(*, keep: Some, json: Json = False) -> None:
     from ..clock import SystemClock
     from ..retention import archive as run
 
+    _for_the_owner_only()
     loaded = settings.load()
     failpoints.arm(loaded.failpoints or "")
     with Bar("folding and copying", hidden=json) as bar:
@@ -78,3 +83,8 @@ def archive(*, keep: Some, json: Json = False) -> None:
     said = f"archive/{moved.file} holds {moved.events} event(s), the newest of them at most {moved.seq}"
     nothing = "nothing was archived: what is older than 24 hours is kept, or archived already"
     show(msgspec.to_builtins(moved), json, lambda: lines(said if moved.file else nothing))
+
+
+def _for_the_owner_only() -> None:
+    """What is written from here on is read by nobody else, as what the server writes."""
+    os.umask(0o077)

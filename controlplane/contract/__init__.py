@@ -28,6 +28,7 @@ from .memory import (
     ValidateRequest,
 )
 from .operators import (
+    ActAnswer,
     CheckpointAnswer,
     CheckpointRequest,
     KeyAnswer,
@@ -43,6 +44,7 @@ from .wire import MAX_TEXT, MAX_TRACE, Answer, Request, Scope, Tier
 __all__ = [
     "MAX_TEXT",
     "MAX_TRACE",
+    "ActAnswer",
     "Answer",
     "Candidate",
     "CaptureAnswer",

@@ -1,6 +1,6 @@
 """What operators send and see: learnt states by name, tenants, keys."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from msgspec import Meta
 
@@ -84,3 +84,15 @@ class NewKeyAnswer(KeyAnswer, frozen=True, kw_only=True):
     """A key with its text, which is told this once."""
 
     key: str
+
+
+class ActAnswer(Answer, frozen=True, kw_only=True):
+    """An operator's act: what was done to what, by which key ("" for the server itself)."""
+
+    seq: int
+    at: float
+    act: str
+    tenant: str | None
+    about: str
+    by: str
+    details: dict[str, Any]

@@ -2,10 +2,11 @@
 
 from typing import Annotated
 
-from litestar.params import JSONBody, PathParameter
+from litestar.params import JSONBody, PathParameter, QueryParameter
 
 from ..administration import Administration
-from ..contract import KeyAnswer, KeyRequest, NewKeyAnswer, RotateRequest, TenantAnswer, TenantRequest
+from ..audit import MOST, acts
+from ..contract import ActAnswer, KeyAnswer, KeyRequest, NewKeyAnswer, RotateRequest, TenantAnswer, TenantRequest
 from .admission import AdmittedRequest
 from .calls import service
 
@@ -46,3 +47,13 @@ async def rotate_key(
 async def revoke_key(request: AdmittedRequest, key_id: KeyId) -> None:
     """End a key now."""
     await administration(request).revoke(request.caller.key_id, key_id)
+
+
+async def audit(
+    request: AdmittedRequest,
+    before: Annotated[int, QueryParameter(ge=1, le=2**53)] = 2**53,
+    limit: Annotated[int, QueryParameter(ge=1, le=MOST)] = 100,
+    tenant: Annotated[str | None, QueryParameter(min_length=1, max_length=40)] = None,
+) -> list[ActAnswer]:
+    """What operators did, newest first."""
+    return await acts(service(request).journal, tenant, before, limit)

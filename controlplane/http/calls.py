@@ -41,8 +41,7 @@ def service(request: AdmittedRequest) -> Service:
 
 async def decide(request: AdmittedRequest, data: JSONBody[DecisionRequest]) -> GateAnswer | RouteAnswer:
     """Decide before an agent acts: pass the gate, or route among candidates."""
-    caller = request.caller
-    return await service(request).plane.decide(caller.tenant, data, request.receipt, caller.fail_mode)
+    return await service(request).plane.decide(request.caller, data, request.receipt)
 
 
 async def reflect(request: AdmittedRequest, data: JSONBody[ReflectRequest]) -> GateAnswer | RouteAnswer:
@@ -55,8 +54,7 @@ async def reflect(request: AdmittedRequest, data: JSONBody[ReflectRequest]) -> G
         namespace=data.namespace,
         task_id=data.task_id,
     )
-    caller = request.caller
-    return await service(request).plane.decide(caller.tenant, asked, request.receipt, caller.fail_mode)
+    return await service(request).plane.decide(request.caller, asked, request.receipt)
 
 
 async def trace(request: AdmittedRequest, trace_id: FromPath[str]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from litestar.response.base import ASGIResponse
 
-from ..tenants import Left
+from .admission import AdmittedRequest
 
 _encoder = msgspec.json.Encoder()
 JSON = "application/json"
@@ -22,18 +22,22 @@ def respond(value: Any, status: int = 200, headers: dict[str, str] | None = None
 def encoded(call: Callable[..., Awaitable[Any]], status: int) -> Callable[..., Awaitable[Any]]:
     """The call, with its answer encoded; a response it made itself is passed on, and None stays None.
 
-    Who is limited is told what is left.
+    Who is limited is told what is left; what was asked and answered stays at hand for the request log.
     """
     if inspect.signature(call).return_annotation is None:
         return call
 
     @functools.wraps(call)
     async def wrapped(*args: Any, **kwargs: Any) -> ASGIResponse:
-        answer = await call(*args, **kwargs)
+        request: AdmittedRequest | None = kwargs.get("request")
+        if request is None:
+            answer = await call(*args, **kwargs)
+            return answer if isinstance(answer, ASGIResponse) else respond(answer, status)
+        request.scope["state"]["asked"] = kwargs.get("data")
+        request.scope["state"]["answered"] = answer = await call(*args, **kwargs)
         if isinstance(answer, ASGIResponse):
             return answer
-        left: Left | None = kwargs["request"].left if "request" in kwargs else None
-        return respond(answer, status, left.headers if left else None)
+        return respond(answer, status, request.left.headers if request.left else None)
 
     hints = inspect.get_annotations(call)
     wrapped.__annotations__ = {**hints, "return": ASGIResponse}

@@ -23,7 +23,6 @@ from ..errors import (
     Unauthorized,
     UnknownPath,
 )
-from ..ids import new_id
 
 log = structlog.get_logger()
 TYPE, PROBLEM = "urn:pointsman:error:", "application/problem+json"
@@ -73,9 +72,9 @@ def describe(error: PointsmanError, request_id: str) -> Problem:
 
 
 def request_id(request: Req) -> str:
-    """The caller's X-Request-Id when it is a short plain word, else a new one."""
-    given = request.headers.get("x-request-id", "")
-    return given if given.isascii() and given.isprintable() and 0 < len(given) <= 64 else new_id("rq")
+    """The id the request came under (request_log.py)."""
+    given: str = request.scope["state"]["request_id"]
+    return given
 
 
 def ours(request: Req, error: Exception) -> Response[Problem]:

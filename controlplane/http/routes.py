@@ -1,6 +1,7 @@
 """The one routing table: path -> call. The seeds' paths are aliases of ours, hidden from OpenAPI."""
 
 import inspect
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -51,11 +52,11 @@ class Route(NamedTuple):
         return [*self.aliases, *([f"/api{self.path}"] if self.path.startswith("/v1/") else [])]
 
     @property
-    def guards(self) -> list[Guard]:
+    def guard(self) -> Guard | None:
         """None where nobody needs a key."""
         if self.needs == "nobody":
-            return []
-        return [Guard(self.needs, self.counts_as or COUNTS_AS[self.needs])]
+            return None
+        return Guard(self.needs, self.counts_as or COUNTS_AS[self.needs])
 
     @property
     def keyed(self) -> bool:
@@ -73,6 +74,12 @@ class Route(NamedTuple):
         return "data" in inspect.signature(self.call).parameters
 
     @property
+    def takes_query(self) -> bool:
+        """Parameters behind the path: all of the call's that are neither its body nor in the path."""
+        named = set(re.findall(r"{(\w+):", self.path))
+        return bool(inspect.signature(self.call).parameters.keys() - named - {"request", "data"})
+
+    @property
     def body_optional(self) -> bool:
         return self.takes_body and inspect.signature(self.call).parameters["data"].default is None
 
@@ -86,6 +93,7 @@ class Route(NamedTuple):
         named = self.takes_body or "{" in self.path
         return {
             *((400, 404) if named else ()),
+            *((400,) if self.takes_query else ()),
             *((413, 415, 422) if self.takes_body else ()),
             *((401, 503) if self.needs != "nobody" else ()),
             *((403, 429) if self.needs not in ("nobody", "operator") else ()),
@@ -120,6 +128,7 @@ ROUTES: tuple[Route, ...] = (
     Route(post, "/v1/admin/keys", admin.issue_key, "operator", 201, repeats="refused"),
     Route(post, "/v1/admin/keys/{key_id:str}/rotate", admin.rotate_key, "operator", 201, repeats="refused"),
     Route(delete, "/v1/admin/keys/{key_id:str}", admin.revoke_key, "operator", 204),
+    Route(get, "/v1/admin/audit", admin.audit, "operator"),
     Route(get, "/metrics", calls.metrics, "operator", answers=str),
     Route(get, "/healthz", calls.healthz, "nobody", answers=dict[str, Any]),
     Route(get, "/livez", calls.livez, "nobody"),
@@ -133,7 +142,8 @@ def handlers() -> list[HTTPRouteHandler]:
     made = [_options(path, methods) for path, methods in _methods().items()]
     for route in ROUTES:
         call, documented = route.handler, _documented(route)
-        how = {"status_code": route.status, "guards": route.guards}
+        # before anything is read; as one of the framework's guards it would cost a copy of the handler each time
+        how = {"status_code": route.status, "before_request": route.guard}
         made.append(route.method(route.path, **how, **documented)(call))
         if route.hidden:
             made.append(route.method(route.hidden, **how, include_in_schema=False)(call))

@@ -17,7 +17,10 @@ PROBES = tuple(b"GET /" + name for name in (b"livez ", b"readyz ", b"startupz ",
 _KEY, _ID = b"pm_live_", 12
 _LENGTH = b"\r\ncontent-length:"
 _ERROR = Overloaded("more calls come in than this server answers in time; nothing was done for this one")
-_HEAD = b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: %b\r\nRetry-After: %b\r\nContent-Length: %d%b\r\n\r\n%b"
+_HEAD = (
+    b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: %b\r\nRetry-After: %b\r\n"
+    b"X-Request-Id: %b\r\nContent-Length: %d%b\r\n\r\n%b"
+)
 _FIELDS = PROBLEM.encode(), RETRY_AFTER_S.encode()
 
 
@@ -34,8 +37,11 @@ def refusal(service: Service, data: bytes) -> Refusal | None:
     if data.startswith(PROBES) or service.intake.admit(who):
         return None
     service.metrics.errors.labels(_ERROR.code).inc()
-    body, whole = msgspec.json.encode(describe(_ERROR, new_id("rq"))), is_whole(data)
-    return Refusal(_HEAD % (*_FIELDS, len(body), b"" if whole else b"\r\nConnection: close", body), whole)
+    request_id = new_id("rq")
+    body, whole = msgspec.json.encode(describe(_ERROR, request_id)), is_whole(data)
+    return Refusal(
+        _HEAD % (*_FIELDS, request_id.encode(), len(body), b"" if whole else b"\r\nConnection: close", body), whole
+    )
 
 
 def _tenant(service: Service, data: bytes) -> str:

@@ -6,7 +6,7 @@ from auditor.answers import Learned
 from auditor.events import AnyEvent, Purged, Recorded
 
 from .codec import decode_event, encode_event
-from .port import ACCESS_KINDS, CHECKPOINT_KINDS, MEMORY_KINDS, check_size
+from .port import ACCESS_KINDS, ACT_KINDS, ALL, CHECKPOINT_KINDS, JOB_KINDS, MEMORY_KINDS, check_size
 from .tail import Tail
 
 
@@ -60,6 +60,13 @@ class MemoryJournal:
     async def _of(self, kinds: Sequence[str], after: int, limit: int) -> list[Recorded]:
         everything = await self.read(after, self.last_seq)
         return [recorded for recorded in everything if recorded.event.kind in kinds][:limit]
+
+    async def read_jobs(self, after: int, limit: int) -> list[Recorded]:
+        return await self._of(JOB_KINDS, after, limit)
+
+    async def acts(self, tenant: str, before: int, limit: int) -> list[Recorded]:
+        every = await self._of(ACT_KINDS, 0, self.last_seq)
+        return [r for r in every if r.seq < before and tenant in (r.event.tenant, ALL)][-limit:]
 
     async def about(self, tenant: str, ref: str, kind: str) -> list[Recorded]:
         return [

@@ -9,7 +9,10 @@ from auditor.events import AnyEvent, Recorded
 MEMORY_KINDS = ("capture", "signature", "episode_deleted")
 ACCESS_KINDS = ("tenant_set", "key_issued", "key_ends")
 CHECKPOINT_KINDS = ("checkpoint", "restored")
-STAYING_KINDS = (*MEMORY_KINDS, *ACCESS_KINDS, *CHECKPOINT_KINDS)  # what an archive leaves in the log
+ACT_KINDS = (*ACCESS_KINDS, "episode_deleted", "skill_retired", *CHECKPOINT_KINDS)
+JOB_KINDS = ("job", "job_leased", "job_failed", "job_ended")
+STAYING_KINDS = tuple({*MEMORY_KINDS, *ACT_KINDS, *JOB_KINDS})  # what an archive leaves in the log
+ALL = "*"  # no tenant's name
 MOST = 4096  # events one append may hold, so that a group stays under SQLite's limit of bound values
 
 
@@ -71,6 +74,14 @@ class Journal(Protocol):
 
     async def read_access(self, after: int, limit: int) -> list[Recorded]:
         """The same, of the operators' acts about tenants and keys."""
+        ...
+
+    async def read_jobs(self, after: int, limit: int) -> list[Recorded]:
+        """The same, of what is or was owed."""
+        ...
+
+    async def acts(self, tenant: str, before: int, limit: int) -> list[Recorded]:
+        """The last `limit` acts of operators before a place in the log, in order; of `ALL` tenants or of one."""
         ...
 
     async def about(self, tenant: str, ref: str, kind: str) -> list[Recorded]:

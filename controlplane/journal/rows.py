@@ -57,18 +57,18 @@ def verify(row: Row) -> None:
         raise JournalDamaged(f"event {seq} is not what was written")
 
 
-def end_without_gap(found: Iterable[Recorded], place: int) -> int:
-    """The last number of events in order that follow each other past `place`; of those up to there some are archived.
+def refuse_gap(found: Iterable[Recorded], place: int, last: int = 0) -> None:
+    """Raises JournalDamaged unless events in order follow each other past `place`, and reach `last`.
 
-    Raises:
-      JournalDamaged: one is missing.
+    Of those up to `place` some are archived.
     """
     for recorded in found:
         if recorded.seq > place:
             place += 1
             if recorded.seq != place:
                 raise JournalDamaged(f"event {place} is missing")
-    return place
+    if place < last:
+        raise JournalDamaged(f"event {place + 1} is missing")
 
 
 class Archived(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,7 +86,7 @@ class Archived(msgspec.Struct, frozen=True, kw_only=True):
         return self.seq, self.kept, self.base, self.archive, sealed
 
 
-def archived_of(rows: Iterable[Row]) -> list[Archived]:
+def archived_of(rows: Iterable[Any]) -> list[Archived]:
     """The archives as they were read.
 
     Raises:

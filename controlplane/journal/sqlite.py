@@ -23,7 +23,7 @@ from auditor.events import AnyEvent, Purged, Recorded
 from ..errors import JournalDamaged, JournalUnavailable, Overloaded, PointsmanError, StorageFull
 from ..failpoints import failpoint
 from .codec import encode_event
-from .port import ACCESS_KINDS, CHECKPOINT_KINDS, MEMORY_KINDS, check_size
+from .port import ACCESS_KINDS, ACT_KINDS, ALL, CHECKPOINT_KINDS, JOB_KINDS, MEMORY_KINDS, check_size
 from .queries import QUERIES, many_rows, migrate, migrations
 from .rows import (
     CHECKSUM,
@@ -31,11 +31,11 @@ from .rows import (
     Row,
     archived_of,
     checksum,
-    end_without_gap,
     event_row,
     record_row,
     recorded_of,
     records_of,
+    refuse_gap,
 )
 from .soundness import unsound
 from .tail import Tail
@@ -47,7 +47,6 @@ WAITING = 20_000  # most writes waiting; beyond it requests are refused
 PAGE_BYTES = 16_384  # a group of traces spans fewer pages, so a commit makes fewer system calls
 WAL_PAGES = 256  # 4 MB of log before it is folded into the database
 REWRITE = f"PRAGMA user_version = {migrations()[-1][0]}"  # the first page, as it is: a write like any other
-
 MEMORY_PRAGMAS = ("PRAGMA busy_timeout = 5000", "PRAGMA temp_store = MEMORY")
 
 
@@ -131,8 +130,7 @@ class SqliteJournal:
             await reader.execute("PRAGMA query_only = ON")
             await reader.execute("PRAGMA wal_autocheckpoint = 0")
             [(last_seq,)] = await reader.execute_fetchall(QUERIES["last_seq"])
-            rows: list[Any] = list(await reader.execute_fetchall(QUERIES["archives"]))
-            archives = archived_of(rows)
+            archives = archived_of(await reader.execute_fetchall(QUERIES["archives"]))
             failing.pop_all()
         return cls(writer, reader, last_seq, archives)
 
@@ -283,11 +281,9 @@ class SqliteJournal:
         return at_hand
 
     async def read(self, after: int, limit: int) -> list[Recorded]:
-        last = self.last_seq  # events that come to be committed meanwhile may be found too
+        last, begun = self.last_seq, self.archives[-1].seq if self.archives else 0
         found = [recorded_of(row) for row in await self._rows("read_after", (after, limit))]
-        place = end_without_gap(found, max(after, self.archives[-1].seq if self.archives else 0))
-        if len(found) < limit and place < last:
-            raise JournalDamaged(f"event {place + 1} is missing")
+        refuse_gap(found, max(after, begun), last if len(found) < limit else 0)  # more may be committed meanwhile
         return found
 
     async def read_memory(self, after: int, limit: int) -> list[Recorded]:
@@ -295,6 +291,13 @@ class SqliteJournal:
 
     async def read_access(self, after: int, limit: int) -> list[Recorded]:
         return await self._select("read_access", (after, limit), lambda event: event.kind in ACCESS_KINDS)
+
+    async def read_jobs(self, after: int, limit: int) -> list[Recorded]:
+        return await self._select("read_jobs", (after, limit), lambda event: event.kind in JOB_KINDS)
+
+    async def acts(self, tenant: str, before: int, limit: int) -> list[Recorded]:
+        asked = (before, tenant, limit)
+        return await self._select("acts", asked, lambda e: e.kind in ACT_KINDS and tenant in (e.tenant, ALL))
 
     async def about(self, tenant: str, ref: str, kind: str) -> list[Recorded]:
         asked = (tenant, ref, kind)

@@ -7,7 +7,7 @@ from auditor.events import Recorded
 
 from .port import Journal
 from .queries import QUERIES
-from .rows import end_without_gap, recorded_of
+from .rows import recorded_of, refuse_gap
 
 
 class Whole:
@@ -26,5 +26,5 @@ class Whole:
         for archive in self._archives:
             found += map(recorded_of, archive.execute(QUERIES["read_after"], (after, limit)))
         found = sorted(found, key=lambda recorded: recorded.seq)[:limit]
-        end_without_gap(found, after)
+        refuse_gap(found, after)
         return found

@@ -2,7 +2,7 @@
 
 from .keys import Key, KeyKind, digest, new_key, parse
 from .limits import Call, Left, Limiter
-from .pepper import load_pepper
+from .pepper import derived, load_pepper
 from .registry import DEFAULT, EVERY_SCOPE, LOCAL, OPERATOR, Caller, KeyRecord, Registry, TenantRecord
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "Limiter",
     "Registry",
     "TenantRecord",
+    "derived",
     "digest",
     "load_pepper",
     "new_key",

@@ -3,6 +3,7 @@
 Whoever has a copy of the journal alone can check no key. It lies in the data folder, readable by its owner only.
 """
 
+import hmac
 import os
 import stat
 from pathlib import Path
@@ -33,6 +34,15 @@ def load_pepper(folder: Path, *, needed: bool) -> bytes:
     if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
         log.warning("pepper_readable_by_others", file=str(path), fix=f"chmod 600 {path}")
     return pepper
+
+
+def derived(pepper: bytes, label: str) -> bytes:
+    """A key for another use than API keys, which has nothing to do with any of theirs [32 bytes].
+
+    >>> derived(bytes(32), "one use") == derived(bytes(32), "one use") != derived(bytes(32), "another")
+    True
+    """
+    return hmac.digest(pepper, b"for " + label.encode(), "sha256")
 
 
 def _make(path: Path) -> None:

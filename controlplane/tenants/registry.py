@@ -15,6 +15,7 @@ from auditor.events import FailMode, KeyEnds, KeyIssued, Recorded, TenantSet
 from ..contract import Scope
 from ..errors import Forbidden, Unauthorized
 from .keys import Key, KeyKind, digest, parse
+from .pepper import derived
 
 EVERY_SCOPE: frozenset[str] = frozenset(get_args(Scope))
 HEADER: dict[KeyKind, str] = {"tenant": "X-API-Key", "admin": "X-Admin-API-Key"}
@@ -22,7 +23,10 @@ DEFAULT, OPERATOR = "default", ""  # the tenant of the first key, and of nobody'
 
 
 class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """A key at rest. `ends_at` is when it expires, was revoked or is replaced; None for never."""
+    """A key at rest. `ends_at` is when it expires, was revoked or is replaced; None for never.
+
+    One that was `ended` at once stays so, whatever a clock that is set back says.
+    """
 
     key_id: str
     kind: KeyKind
@@ -32,9 +36,10 @@ class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):
     digest: bytes
     created_at: float
     ends_at: float | None
+    ended: bool = False
 
     def active(self, now: float) -> bool:
-        return self.ends_at is None or now < self.ends_at
+        return not self.ended and (self.ends_at is None or now < self.ends_at)
 
     def __repr__(self) -> str:
         return f"<KeyRecord {self.kind} {self.key_id} of {self.tenant!r}>"
@@ -85,6 +90,10 @@ class Registry:
         self.position = 0  # the last event taken in
         self._pepper = pepper
 
+    def derived(self, label: str) -> bytes:
+        """A key of its own for another use; see `derived`."""
+        return derived(self._pepper, label)
+
     def observe(self, recorded: Recorded) -> None:
         """Take in one committed event, once."""
         if recorded.seq <= self.position:
@@ -100,8 +109,7 @@ class Registry:
             case KeyIssued() as event:
                 self.keys[event.key_id] = _record(event)
             case KeyEnds() as event:
-                ended = msgspec.structs.replace(self.keys[event.key_id], ends_at=event.ends_at)
-                self.keys[event.key_id] = ended
+                self.keys[event.key_id] = _ending(self.keys[event.key_id], event)
 
     def caller(self, given: str | None, kind: KeyKind, now: float) -> Caller:
         """Who sends this key.
@@ -134,6 +142,12 @@ class Registry:
     def of(self, tenant: str | None) -> Iterable[KeyRecord]:
         """A tenant's keys, or everybody's, oldest first."""
         return (record for record in self.keys.values() if tenant is None or record.tenant == tenant)
+
+
+def _ending(record: KeyRecord, event: KeyEnds) -> KeyRecord:
+    """The sooner end holds: a replacement that was asked for before a revocation does not put it off."""
+    ends_at = event.ends_at if record.ends_at is None else min(record.ends_at, event.ends_at)
+    return msgspec.structs.replace(record, ends_at=ends_at, ended=record.ended or event.ends_at <= event.at)
 
 
 def _record(event: KeyIssued) -> KeyRecord:

@@ -1,6 +1,7 @@
 """A backup under load holds everything acknowledged before it began; a restore puts nothing unverified in place."""
 
 import json
+import os
 import shutil
 import threading
 from collections.abc import Callable
@@ -75,6 +76,39 @@ def test_a_backup_can_be_read_by_its_owner_only_and_says_what_it_holds(kept: Pat
         str(p.relative_to(kept)) for p in kept.rglob("*") if p.is_file() and p.name != MANIFEST
     )
     assert put_back(kept, tmp_path / "data").seq == manifest["seq"]
+
+
+def test_what_a_command_writes_is_read_by_its_owner_only_even_out_of_a_backup_that_others_could_read(
+    start: Start, cli: Cli, tmp_path: Path
+) -> None:
+    server = start()
+    server.post("/v1/decisions", {"planned_action": "ls"})
+    server.post("/v1/checkpoints", {"name": "one"}, 201)
+    server.end()
+    restored, before = tmp_path / "restored", os.umask(0o022)
+    try:
+        assert cli("backup", str(tmp_path / "backup")).returncode == 0
+        for path in (*tmp_path.joinpath("backup").rglob("*"), tmp_path / "backup"):
+            assert path.stat().st_mode & 0o077 == 0, path
+            path.chmod(0o755 if path.is_dir() else 0o644)
+        assert cli("restore", str(tmp_path / "backup"), "--data-dir", str(restored)).returncode == 0
+        assert cli("rebuild", POINTSMAN_DATA_DIR=str(restored)).returncode == 0
+    finally:
+        os.umask(before)
+    written = [restored, *restored.rglob("*")]
+    assert {"journal.db", "pepper", "checkpoints", "recovery"} <= {path.name for path in written}
+    assert [path for path in written if path.stat().st_mode & 0o077] == []
+
+
+def test_a_backup_within_the_data_folder_is_refused_for_the_next_one_would_hold_it(kept: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    put_back(kept, folder)
+    (tmp_path / "link").symlink_to(folder)
+    for target in (folder / "monday", folder / "backups" / "monday", tmp_path / "link" / "monday"):
+        with pytest.raises(PointsmanError, match="lies in the data folder"):
+            back_up(folder, target, FixedClock(), lambda done, of: None)
+    assert {path.name for path in folder.iterdir()} & {"monday", "backups"} == set()
+    back_up(folder, tmp_path / "data-monday", FixedClock(), lambda done, of: None)
 
 
 def test_a_folder_in_use_or_not_empty_is_not_restored_into(kept: Path, tmp_path: Path) -> None:

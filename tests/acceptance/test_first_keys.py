@@ -1,5 +1,6 @@
 """The first start with keys, as an operator lives it: what is printed, pasted, made, replaced and revoked."""
 
+import json
 import os
 import re
 import subprocess
@@ -35,11 +36,16 @@ class Keyed:
         [self.admin] = set(re.findall(r"pm_admin_\w+", self.printed))
         [self.tenant] = set(re.findall(r"pm_live_\w+", self.printed))
 
+    @property
+    def logged(self) -> str:
+        """What it wrote to its log so far."""
+        return self._log.read_text()
+
     def close(self) -> str:
         """Stop it; what it logged."""
         self.process.terminate()
         self.process.communicate(timeout=PATIENCE_S)
-        return self._log.read_text()
+        return self.logged
 
 
 @pytest.fixture
@@ -79,7 +85,7 @@ def test_an_operator_makes_replaces_and_revokes_a_key(keyed: Keyed, cli: Cli) ->
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 
-    assert run("tenants", "set", "acme", "--tier", "pro") == "tenant acme has the tier pro"
+    assert run("tenants", "set", "acme", "--tier", "pro") == "tenant acme has the tier pro and the fail mode closed"
     first = run("keys", "create", "acme", "--name", "ci", "--scope", "decide", "--scope", "read")
     assert "PROCEED" in run("decide", "ls", POINTSMAN_API_KEY=first)
     second = run("keys", "rotate", first.split("_")[2], "--overlap-s", "0")
@@ -139,3 +145,20 @@ def test_installing_the_hook_says_whether_the_server_takes_the_key(keyed: Keyed,
     where = environment(tmp_path, XDG_STATE_HOME=places["XDG_STATE_HOME"])
     done = subprocess.run(PATIENT, input=event, capture_output=True, text=True, env=where, cwd="/", check=True)
     assert (done.stdout, done.stderr) == ("", "")
+
+
+def test_an_operator_reads_what_was_done_and_by_whom(keyed: Keyed, cli: Cli) -> None:
+    admin = {"POINTSMAN_ADMIN_API_KEY": keyed.admin}
+    assert cli("tenants", "set", "acme", "--url", keyed.url, **admin).returncode == 0
+    shown = cli("audit", "--url", keyed.url, COLUMNS="200", **admin)
+    assert shown.returncode == 0, shown.stderr
+    rows = [line for line in shown.stdout.splitlines() if "tenant_set" in line or "key_issued" in line]
+    assert len(rows) == 4
+    assert "acme" in rows[0]
+    assert keyed.admin.split("_")[2] in rows[0], "newest first, with the key that asked"
+    [act] = json.loads(cli("audit", "--tenant", "acme", "--json", "--url", keyed.url, **admin).stdout)
+    assert (act["act"], act["about"], act["by"]) == ("tenant_set", "acme", keyed.admin.split("_")[2])
+    older = cli("audit", "--before", str(act["seq"]), "--limit", "1", "--json", "--url", keyed.url, **admin)
+    assert [one["seq"] < act["seq"] for one in json.loads(older.stdout)] == [True]
+    refused = cli("audit", "--url", keyed.url, POINTSMAN_ADMIN_API_KEY=keyed.tenant)
+    assert refused.returncode == 1

@@ -33,7 +33,7 @@ def test_the_gate_abstains_until_the_model_is_there_and_then_finds_what_was_reme
     assert ready["model_load_s"] > 0
     assert server.get("/status")["embedder"]["name"] == "all-MiniLM-L6-v2"
 
-    until(lambda: not server.post("/v1/decisions", ASKED)["abstained"])
+    until(lambda: server.post("/v1/decisions", REWORDED)["supporting_episodes"])  # embedded anew in the background
     later = server.post("/v1/decisions", REWORDED)
     assert (later["abstained"], later["degraded"]) == (False, [])
     assert later["supporting_episodes"][0]["episode_id"] == captured["episode_id"]

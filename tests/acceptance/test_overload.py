@@ -7,18 +7,23 @@ from collections import Counter
 from typing import Any
 
 Start = Any
-CONNECTIONS, EACH = 600, 10
-BODY = json.dumps({"planned_action": "make all", "goal": "build"}).encode()
-DECIDE = b"POST /v1/decisions HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"
-PROBE = b"GET /readyz HTTP/1.1\r\nHost: t\r\n\r\n"
+CONNECTIONS, EACH = 400, 6
+PLACE = {f"variable-{i}": f"value {i}" for i in range(300)}  # so that each call is some work
+BODY = json.dumps({"planned_action": "make all", "goal": "build", "environment": PLACE}).encode()
+LOCAL = b" HTTP/1.1\r\nHost: localhost\r\n"
+DECIDE = b"POST /v1/decisions" + LOCAL + b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"
+PROBE = b"GET /readyz" + LOCAL + b"\r\n"
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 Answer = tuple[int, bytes, bytes]
 
 
 async def ask(streams: Streams, request: bytes) -> Answer:
+    streams[1].write(request)
+    return await answered(streams[0])
+
+
+async def answered(reader: asyncio.StreamReader) -> Answer:
     """(status, head, body) on a connection that is kept."""
-    reader, writer = streams
-    writer.write(request)
     head = await reader.readuntil(b"\r\n\r\n")
     length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n")[0])
     return int(head[9:12]), head, await reader.readexactly(length)
@@ -30,8 +35,10 @@ async def everybody(port: int) -> tuple[list[Answer], list[int]]:
     prober = await asyncio.open_connection("127.0.0.1", port)
     probed: list[int] = []
 
-    async def one(connection: Streams) -> list[Answer]:
-        return [await ask(connection, DECIDE % (len(BODY), BODY)) for _ in range(EACH)]
+    async def all_at_once() -> list[Answer]:
+        for _, writer in streams:
+            writer.write(DECIDE % (len(BODY), BODY))
+        return list(await asyncio.gather(*(answered(reader) for reader, _ in streams)))
 
     async def probe() -> None:
         while True:
@@ -39,7 +46,7 @@ async def everybody(port: int) -> tuple[list[Answer], list[int]]:
             await asyncio.sleep(0.02)
 
     probing = asyncio.create_task(probe())
-    told = [answer for answers in await asyncio.gather(*map(one, streams)) for answer in answers]
+    told = [answer for _ in range(EACH) for answer in await all_at_once()]
     probing.cancel()
     for _, writer in (*streams, prober):
         writer.close()

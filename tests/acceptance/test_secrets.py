@@ -18,6 +18,7 @@ from .test_first_keys import Keyed
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]
 Start = Callable[..., Keyed]
+Until = Callable[[Callable[[], Any]], Any]
 SECRETS = {name: f"cAnArY{name}0123456789" for name in ("password", "query", "header", "cookie", "bearer", "path")}
 PLAN = {"planned_action": "ls", "goal": "look"}
 READ = ("/status", "/v1/skills", "/v1/checkpoints", "/metrics", "/readyz", "/nowhere", "/v1/admin/keys")
@@ -85,15 +86,21 @@ def hostile(url: str, keyed: Keyed) -> list[str]:
     return [answer.text + str(answer.headers) for answer in heard]
 
 
-def test_no_secret_is_found_again(tmp_path: Path, cli: Cli, outside: str, start: Start) -> None:
+def test_no_secret_is_found_again(tmp_path: Path, cli: Cli, outside: str, start: Start, until: Until) -> None:
     variables = {"POINTSMAN_PSI_URL": outside, "POINTSMAN_ROUTER_URL": outside, "POINTSMAN_CACHE_TTL_S": "0.001"}
+    variables["POINTSMAN_ALARM_URL"] = outside.replace("/x?", f"/{SECRETS['path']}?")
+    variables |= {"POINTSMAN_RECOVERY_INTERVAL_S": "3", "POINTSMAN_FAILPOINTS": "recovery.prune:error@1"}  # an alarm
+    variables |= {"POINTSMAN_LOG_LEVEL": "info", "POINTSMAN_REQUEST_LOG": "all"}
     keyed = start(tmp_path / "data", **variables)
     answers = hostile(keyed.url, keyed)
     keys = {"POINTSMAN_API_KEY": keyed.tenant, "POINTSMAN_ADMIN_API_KEY": keyed.admin}
     shown = [cli("config", "show", **variables, **keys), cli("config", "show", "--json", **variables, **keys)]
     shown += [cli("doctor", **variables, **keys), cli("keys", "list", "--url", keyed.url, **keys)]
     shown += [cli("decide", "ls", "--url", outside, **keys), cli("config", "check", POINTSMAN_PORT="x", **keys)]
+    until(lambda: "job_failed" in keyed.logged)
     logged = keyed.close()
+    assert '"why": "it answered 401"' in logged, "an alarm was sent and refused"
+    assert logged.count('"event": "request"') > 20
     assert "router_failed" in logged, "the address did get into an error"
     assert "signal_source_failed" in logged
     files = [(str(file), file.read_bytes()) for file in (tmp_path / "data").rglob("*") if file.is_file()]
@@ -110,7 +117,8 @@ def test_no_secret_is_found_again(tmp_path: Path, cli: Cli, outside: str, start:
 
 def test_every_line_of_the_log_is_one_event(tmp_path: Path, outside: str, start: Start) -> None:
     """What other libraries say too, and whatever line ends a request has in it."""
-    keyed = start(tmp_path / "data", POINTSMAN_ROUTER_URL=outside)
+    requests = {"POINTSMAN_LOG_LEVEL": "info", "POINTSMAN_REQUEST_LOG": "all"}
+    keyed = start(tmp_path / "data", POINTSMAN_ROUTER_URL=outside, **requests)
     hostile(keyed.url, keyed)
     for path in ("/%0a%0d%0afaked", "/v1/points/%0a%7b%22level%22%3a%22info%22%7d/policy", "/%1b[31m"):
         httpx.get(keyed.url + path, headers={"X-Request-Id": "a"})

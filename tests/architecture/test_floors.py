@@ -10,12 +10,18 @@ MAY_IMPORT = {"strategist": PURE | {"numpy", "msgspec"}, "auditor": PURE | {"num
 # The rooms of the control plane from the ground up. A room imports rooms below its line, never one beside it:
 # siblings meet only through protocols.
 ORDER: tuple[set[str], ...] = (
-    {"errors", "clock", "ids", "masking", "contract", "failpoints", "finishing"},  # ground: imported by anyone
-    {"telemetry", "settings", "upstream", "lineage", "filesystems"},
+    {"errors", "clock", "ids", "masking", "contract", "errands", "failpoints"},  # ground: imported by anyone
+    {"telemetry", "settings", "upstream", "lineage", "filesystems", "jobs"},
     # demo, hook: clients
     {"embedding", "llm", "journal", "checkpoints", "signals", "router", "tenants", "intake", "demo", "hook"},
-    {"memory", "idempotency", "influence", "origin"},  # memory searches by the vectors the embedders' port defines
-    {"executor"},  # decision points
+    {
+        "memory",
+        "idempotency",
+        "influence",
+        "outbox",
+        "origin",
+    },  # memory searches by the vectors the embedders' port defines
+    {"executor", "alarms"},  # decision points; what an operator hears of unasked
     {
         "plane",
         "learning",
@@ -23,7 +29,8 @@ ORDER: tuple[set[str], ...] = (
         "administration",
         "refold",
         "background",
-    },  # the two loops, and what keeps them
+        "audit",
+    },  # the two loops, what keeps them, and what operators did
     {"lifecycle", "explanation"},
     {"service"},  # makes every part and hands it what it needs
     {"status", "backups", "doctor"},  # look at a whole service

@@ -20,13 +20,14 @@ WHERE: dict[str, dict[str, str]] = {
     "litestar": {
         "controlplane.app": "puts the application together",
         "controlplane.serving": "hands it to the server",
-        "controlplane.http.access": "guards are functions of a connection",
+        "controlplane.http.access": "which keys the documentation names",
         "controlplane.http.admin": "handlers are functions of a request",
         "controlplane.http.admission": "bounds what comes in",
         "controlplane.http.calls": "handlers are functions of a request",
         "controlplane.http.encoding": "answers as bytes",
         "controlplane.http.page": "the documentation page",
         "controlplane.http.problems": "exceptions as problem documents",
+        "controlplane.http.request_log": "stands around the application",
         "controlplane.http.routes": "path -> handler",
     },
     "uvicorn": {
@@ -35,7 +36,7 @@ WHERE: dict[str, dict[str, str]] = {
     },
     "httpx": {
         "controlplane.service": "owns the one client of the server",
-        "controlplane.upstream": "asks the signal source and the downstream router with it",
+        "controlplane.upstream": "asks the signal source and the downstream router with it, and sends alarms",
         "controlplane.cli.client": "commands that talk to a running server",
         "controlplane.demo.gate": "the demo's agent asks over HTTP like anybody",
         "controlplane.demo.servers": "waits for the demo's servers to be up",

@@ -1,6 +1,7 @@
-"""The twins that must keep the same promises: two journals, two indexes, two embedders."""
+"""The twins that must keep the same promises: two journals and the simulation's, two indexes, two embedders."""
 
 import os
+import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
@@ -16,6 +17,10 @@ from auditor.events import (
     Decided,
     Episode,
     EpisodeDeleted,
+    JobAdded,
+    JobEnded,
+    JobFailed,
+    JobLeased,
     KeyEnds,
     KeyIssued,
     Purged,
@@ -37,6 +42,8 @@ from controlplane.embedding import Embedder, HashingEmbedder, SentenceEmbedder
 from controlplane.journal import Journal, MemoryJournal, SqliteJournal, connect
 from strategist import HeadChoice, PolicySettings, State, Update
 
+from ..simulation.store import CrashingJournal, Disk, Faults
+
 os.environ["HF_HUB_OFFLINE"] = "1"  # read when the library is imported: a test looks nothing up
 
 TENANT, AT = "default", 1_800_000_000.25
@@ -51,7 +58,11 @@ async def _open_sqlite(file: Path) -> Journal:
     return await SqliteJournal.open(connect(file))
 
 
-@pytest.fixture(params=[_open_memory, _open_sqlite], ids=["memory", "sqlite"])
+async def _open_crashing(file: Path) -> Journal:
+    return CrashingJournal(Disk(), Faults(random.Random(1), share=0.0, slowest_s=0.0))
+
+
+@pytest.fixture(params=[_open_memory, _open_sqlite, _open_crashing], ids=["memory", "sqlite", "simulated"])
 async def journal(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Journal]:
     """An empty journal of each kind."""
     opened = await request.param(tmp_path / "journal.db")
@@ -212,4 +223,8 @@ def one_of_each(trace: Trace, episode: Episode) -> tuple[AnyEvent, ...]:
             **head, key_id="k2", key_kind="tenant", name="ci", scopes=("read",), digest=b"\x01", ends_at=9.5, by="k1"
         ),
         KeyEnds(**head, key_id="k2", ends_at=8.5, by="k1"),
+        JobAdded(**head, job_id="jb_1", work="alarm", about="a/gate", body={"alarm": "x", "details": {}}, cause=7),
+        JobLeased(**head, job_id="jb_1", fence=2, until=9.5),
+        JobFailed(**head, job_id="jb_1", fence=2, why="it answered 500", next_at=9.5),
+        JobEnded(**head, job_id="jb_1", fence=3, given_up="too old"),
     )

@@ -21,6 +21,7 @@ from auditor.events import (
 )
 from auditor.feedback import Outcome
 from controlplane.journal import Journal, decode_event, encode_event
+from controlplane.journal.port import ACT_KINDS, ALL
 
 Make = Callable[[str], WindowClosed]
 Ended = Callable[..., Learned]
@@ -28,7 +29,7 @@ KINDS = {
     "decision", "feedback", "validation", "capture", "signature", "episode_deleted", "purged", "skill_retired",
     "window_closed", "trajectory_closed", "configured", "checkpoint", "restored", "tenant_set", "key_issued",
     "receipt", "answered",
-    "key_ends",
+    "key_ends", "job", "job_leased", "job_failed", "job_ended",
 }  # fmt: skip
 
 
@@ -93,6 +94,38 @@ async def test_read_access_finds_the_operators_acts_and_nothing_else(
     acts = await journal.read_access(0, 100)
     assert [r.event.kind for r in acts] == ["tenant_set", "key_issued", "key_ends"] * 2
     assert await journal.read_access(acts[1].seq, 1) == acts[2:3]
+
+
+async def test_read_jobs_finds_what_is_or_was_owed_and_nothing_else(
+    journal: Journal, one_of_each: tuple[AnyEvent, ...]
+) -> None:
+    await journal.append(*one_of_each, *one_of_each)
+    jobs = await journal.read_jobs(0, 100)
+    assert [r.event.kind for r in jobs] == ["job", "job_leased", "job_failed", "job_ended"] * 2
+    assert await journal.read_jobs(jobs[3].seq, 2) == jobs[4:6]
+
+
+async def test_acts_are_the_last_before_a_place_of_one_tenant_or_of_all(journal: Journal) -> None:
+    def deleted(tenant: str, episode_id: int) -> EpisodeDeleted:
+        return EpisodeDeleted(tenant=tenant, at=1.0, episode_id=episode_id, by="k1")
+
+    await journal.append(*(deleted("ab"[n % 2], n) for n in range(10)))
+    assert [r.seq for r in await journal.acts(ALL, 8, 3)] == [5, 6, 7]
+    assert [r.seq for r in await journal.acts("a", 8, 3)] == [3, 5, 7]
+    assert [r.seq for r in await journal.acts("b", 99, 99)] == [2, 4, 6, 8, 10]
+    assert await journal.acts("a", 1, 9) == []
+
+
+async def test_acts_are_every_kind_of_operators_act_and_nothing_else(
+    journal: Journal, one_of_each: tuple[AnyEvent, ...]
+) -> None:
+    await journal.append(*one_of_each)
+    acts = [r.event.kind for r in await journal.acts(ALL, 1000, 1000)]
+    assert sorted(acts) == sorted(ACT_KINDS)
+    named = {e.kind for e in one_of_each if "by" in e.__struct_fields__}
+    assert named - set(acts) == {"feedback", "validation", "capture", "receipt"}, (
+        "what a key asks for is an act, or use"
+    )
 
 
 async def test_checkpoints_lists_a_tenants_checkpoints_and_restores(journal: Journal) -> None:

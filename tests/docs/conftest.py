@@ -30,22 +30,21 @@ def pages() -> dict[str, str]:
     return {name: (ROOT / name).read_text("utf-8") for name in names}
 
 
-@pytest.fixture
-def server(readme: str, tmp_path: Path) -> Iterator[str]:
+@pytest.fixture(scope="module")
+def server(readme: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The server the README starts, on a free port, with an embedder that needs no loading; its URL."""
+    folder = tmp_path_factory.mktemp("server")
     seeds = re.findall(r"POINTSMAN_SEED=(\d+) make serve ARGS=--insecure-local", readme)
     assert len(seeds) == 1, "the README starts one server, with a seed"
     environment = {**os.environ, "POINTSMAN_SEED": seeds[0], "POINTSMAN_EMBEDDER": "hashing", "POINTSMAN_PORT": "0"}
-    command = [sys.executable, "-m", "controlplane", "serve", "--insecure-local", "--data-dir", str(tmp_path / "data")]
-    with (tmp_path / "log").open("w") as log:
-        process = subprocess.Popen(
-            command, env=environment, stdout=subprocess.PIPE, stderr=log, text=True, cwd=tmp_path
-        )
+    command = [sys.executable, "-m", "controlplane", "serve", "--insecure-local", "--data-dir", str(folder / "data")]
+    with (folder / "log").open("w") as log:
+        process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=log, text=True, cwd=folder)
         try:
             assert process.stdout is not None
             said = process.stdout.readline()
             found = re.search(r"http://\S+", said)
-            assert found, f"the server said {said!r}; {(tmp_path / 'log').read_text()}"
+            assert found, f"the server said {said!r}; {(folder / 'log').read_text()}"
             yield found[0]
         finally:
             process.terminate()

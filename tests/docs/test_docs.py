@@ -15,10 +15,12 @@ from auditor.events import AnyEvent
 from auditor.feedback import Outcome
 from auditor.rewards import DEFAULT_WEIGHTS
 from controlplane import contract, settings
+from controlplane.alarms import ALARMS
 from controlplane.cli import app
 from controlplane.errors import PointsmanError
 from controlplane.http.problems import Problem
 from controlplane.http.routes import ROUTES, Route
+from controlplane.outbox import WORK
 from controlplane.status import PolicyAnswer
 from controlplane.telemetry import Metrics
 from strategist import Policy, PolicySettings, Situation, State, Step, Transition
@@ -155,6 +157,12 @@ def test_event_kinds_are_documented(pages: Pages) -> None:
     assert [kind for kind in kinds if f"`{kind}`" not in pages["docs/learning.md"]] == []
 
 
+def test_kinds_of_work_and_alarms_are_documented_with_what_they_mean(pages: Pages) -> None:
+    page = pages["docs/operations.md"].split("## Outbox and alarms")[1].split("\n## ")[0]
+    rows = dict(re.findall(r"^\| `(\w+)` \| (.+) \|$", page, re.MULTILINE))
+    assert rows == {**WORK, **ALARMS}
+
+
 def test_reward_terms_are_documented_with_their_weights(pages: Pages) -> None:
     page = pages["docs/learning.md"]
     for weights in DEFAULT_WEIGHTS.values():
@@ -217,3 +225,44 @@ def test_every_promise_names_tests_that_exist(pages: Pages, root: Path, page: st
 
 def test_every_page_is_linked_from_the_readme(pages: Pages) -> None:
     assert [name for name in pages if name != "README.md" and f"({name})" not in pages["README.md"]] == []
+
+
+def test_commands_that_pages_tell_to_run_exist(pages: Pages) -> None:
+    """The changelog tells of what was, so it is left out."""
+    known = {words[0] for words, _ in commands()}
+    told = {word for name, page in pages.items() if name != "CHANGELOG.md" for word in runs(page)}
+    assert {"serve", "backup", "restore", "doctor"} <= told
+    assert told - known == set()
+
+
+def runs(page: str) -> list[str]:
+    """First words after `pointsman` in what stands in code."""
+    code = [*re.findall(r"```sh\n(.*?)```", page, re.DOTALL), *re.findall(r"`([^`\n]+)`", page)]
+    code += re.findall(r"^ {4}(\S.*)$", page, re.MULTILINE)
+    return [
+        word
+        for text in code
+        for word in re.findall(r"(?:^|[\s(\"]|bin/)pointsman ([a-z][a-z-]+)", text)
+        if word != "pointsman"
+    ]
+
+
+def test_every_promise_on_security_names_a_test(pages: Pages) -> None:
+    tables = re.findall(r"^\| promise \|.*\n\|[-|]+\|\n((?:\|.*\n)+)", pages["docs/security.md"], re.MULTILINE)
+    rows = [row for table in tables for row in table.splitlines()]
+    assert len(rows) > 30
+    assert [row for row in rows if "`test_" not in row and not row.endswith("| the same |")] == []
+
+
+def test_every_item_of_owasp_is_answered(pages: Pages) -> None:
+    section = pages["docs/security.md"].split("## OWASP's lists, item by item")[1].split("\n## ")[0]
+    rows = [row.split("|")[1:-1] for row in section.splitlines() if row.startswith("| ")]
+    answered = {
+        item for first, *rest in rows if all(cell.strip() for cell in rest) for item in re.findall(r"[A-Z]+\d+", first)
+    }
+    lists = (
+        {f"API{n}" for n in range(1, 11)},
+        {f"LLM{n:02}" for n in range(1, 11)},
+        {f"ASI{n:02}" for n in range(1, 11)},
+    )
+    assert set().union(*lists) - answered == set()

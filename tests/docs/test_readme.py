@@ -24,13 +24,14 @@ def test_targets_named_in_the_readme_exist(readme: str, root: Path) -> None:
     assert [target for target in named if f"\n{target}:" not in makefile] == []
 
 
-@pytest.fixture
-def answers(readme: str, server: str, tmp_path: Path) -> list[dict[str, Any]]:
+@pytest.fixture(scope="module")
+def answers(readme: str, server: str, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     """What the pasted blocks print, one after the other, in one shell."""
+    folder = tmp_path_factory.mktemp("pasted")
     blocks = [block for block in re.findall(r"```sh\n(.*?)```", readme, re.DOTALL) if "curl" in block]
     script = "set -euo pipefail\n" + "\n".join(blocks)
-    script = script.replace("http://127.0.0.1:8080", server).replace("/tmp/", f"{tmp_path}/")
-    pasted = subprocess.run(["bash", "-c", script], capture_output=True, text=True, cwd=tmp_path, check=False)
+    script = script.replace("http://127.0.0.1:8080", server).replace("/tmp/", f"{folder}/")
+    pasted = subprocess.run(["bash", "-c", script], capture_output=True, text=True, cwd=folder, check=False)
     assert pasted.returncode == 0, pasted.stderr
     return [json.loads(line) for line in pasted.stdout.splitlines() if line]
 
@@ -60,6 +61,20 @@ def test_readme_shows_what_the_pasted_commands_print(readme: str, answers: list[
     assert len(shown) == len(answers)
     for expected, answer in zip(shown, answers, strict=True):
         assert stands_in(expected, answer), (expected, answer)
+
+
+def test_the_gate_answer_of_the_api_page_is_the_readmes_last(
+    pages: dict[str, str], answers: list[dict[str, Any]]
+) -> None:
+    section = pages["docs/api.md"].split("### Gate\n")[1]
+    [shown, *_] = map(json.loads, re.findall(r"```json\n(.*?)```", section, re.DOTALL))
+    assert timeless(shown) == timeless(answers[-2])
+
+
+def timeless(answer: dict[str, Any]) -> dict[str, Any]:
+    """An answer without what is new in every run."""
+    explanations = {**answer["explanations"], "phases_ms": sorted(answer["explanations"]["phases_ms"])}
+    return {**answer, "trace_id": "", "reflection": {**answer["reflection"], "id": ""}, "explanations": explanations}
 
 
 def stands_in(shown: Any, printed: Any) -> bool:

@@ -151,6 +151,7 @@ REQUESTS: dict[tuple[str, str], Callable[[Client, str], Awaitable[Asked]]] = {
     ("GET", "/v1/points"): _bare,
     ("GET", "/v1/points/{point:str}/policy"): _policy,
     ("GET", "/status"): _bare,
+    ("GET", "/v1/admin/audit"): _bare,
     ("GET", "/v1/admin/tenants"): _bare,
     ("POST", "/v1/admin/tenants"): _tenant,
     ("GET", "/v1/admin/keys"): _bare,

@@ -276,3 +276,33 @@ def test_a_new_tier_holds_for_the_next_call(keyed: Keyed) -> None:
     )
     keyed.operate("POST", "/v1/admin/tenants", {"tenant": "growing", "tier": "local"})
     assert "ratelimit" not in keyed.with_key(key, "POST", "/v1/decisions", {"planned_action": "ls"}).headers
+
+
+HERE = ("127.0.0.1", "127.0.0.1:8080", "localhost:8080", "LocalHost", "[::1]:8080")
+ELSEWHERE = ("evil.example", "evil.example:8080", "localhost.evil.example", "127.0.0.1.evil.example", "[::1", "")
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_without_keys_a_page_in_the_browser_cannot_call_by_a_name_that_was_led_here(serve: Serve, method: str) -> None:
+    running = serve(insecure_local=True)
+    path = {"GET": "/v1/skills", "POST": "/v1/checkpoints"}[method]
+    answers = {name: running.client.request(method, path, headers={"Host": name}) for name in (*HERE, *ELSEWHERE)}
+    assert {answers[name].is_success for name in HERE} == {True}
+    assert {answers[name].json()["code"] for name in ELSEWHERE} == {"forbidden"}
+
+
+def test_without_keys_a_page_in_the_browser_cannot_call_from_its_own_site(serve: Serve) -> None:
+    running = serve(insecure_local=True)
+    for origin, status in (
+        ("http://localhost:8080", 201),
+        ("https://evil.example", 403),
+        ("null", 403),
+        ("file://", 403),
+    ):
+        assert running.client.post("/v1/checkpoints", headers={"Origin": origin}).status_code == status, origin
+    assert len(running.get("/v1/checkpoints")) == 1
+
+
+def test_with_keys_a_server_may_be_called_by_any_name(keyed: Keyed) -> None:
+    asked = keyed.call("GET", "/v1/admin/tenants", X_Admin_API_Key=keyed.admin, Host="pointsman.example")
+    assert asked.status_code == 200

@@ -31,7 +31,7 @@ from .test_rebuild import live
 
 Row = tuple[Any, ...]
 LEAVING = {
-    "decision", "feedback", "validation", "purged", "skill_retired", "window_closed", "trajectory_closed",
+    "decision", "feedback", "validation", "purged", "window_closed", "trajectory_closed",
     "configured", "receipt", "answered",
 }  # fmt: skip
 SECRET = "the-canary-7be1"

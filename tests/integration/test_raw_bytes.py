@@ -41,7 +41,7 @@ class Case(NamedTuple):
 
 
 def post(*headers: bytes, body: bytes = BODY, path: bytes = b"/v1/decisions") -> bytes:
-    return b"\r\n".join([b"POST " + path + b" HTTP/1.1", b"Host: x", *headers]) + b"\r\n\r\n" + body
+    return b"\r\n".join([b"POST " + path + b" HTTP/1.1", b"Host: localhost", *headers]) + b"\r\n\r\n" + body
 
 
 def sized(*headers: bytes, body: bytes = BODY) -> bytes:
@@ -53,7 +53,7 @@ def chunks(*headers: bytes, body: bytes) -> bytes:
 
 
 def get(path: bytes, *headers: bytes, version: bytes = b"HTTP/1.1", method: bytes = b"GET") -> bytes:
-    return b"\r\n".join([method + b" " + path + b" " + version, b"Host: x", *headers]) + b"\r\n\r\n"
+    return b"\r\n".join([method + b" " + path + b" " + version, b"Host: localhost", *headers]) + b"\r\n\r\n"
 
 
 ONE_CHUNK = b"18\r\n" + BODY + b"\r\n0\r\n\r\n"
@@ -135,7 +135,7 @@ HEADERS = [
 ]
 LINES = [
     *(
-        Case(f"a request line {line[:40]!r}", line + b"\r\nHost: x\r\n\r\n", 400, NOT_HTTP)
+        Case(f"a request line {line[:40]!r}", line + b"\r\nHost: localhost\r\n\r\n", 400, NOT_HTTP)
         for line in (
             b"get /status HTTP/1.1",
             b"BREW /status HTTP/1.1",

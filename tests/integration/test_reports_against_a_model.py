@@ -34,11 +34,13 @@ from controlplane.contract import (
 from controlplane.errors import UnknownEpisode, UnknownTrace
 from controlplane.refold import refold
 from controlplane.service import Service
+from controlplane.tenants import LOCAL
 
 from .conftest import chosen
 
 MEMORY = Path("/dev/shm")  # nothing here has to survive
-TENANT, FOREIGN, WINDOW_S = "default", "foreign", 100.0
+TENANT, WINDOW_S = LOCAL.tenant, 100.0
+FOREIGNER = msgspec.structs.replace(LOCAL, tenant="foreign")
 CANCELLED = "not executed: the decision is cancelled, unscored"
 UNLEARNT = "the decision was unlearnt by a restore; this report is logged, not learnt"
 OUTCOMES = (
@@ -104,7 +106,7 @@ class Reports(RuleBasedStateMachine):
         await memory
 
     def _decided(self, request: DecisionRequest) -> Any:
-        answer = self._run(self.service.plane.decide(TENANT, request))
+        answer = self._run(self.service.plane.decide(LOCAL, request))
         assert 0.0 < answer.propensity <= 1.0
         opened = self.service.learner.state.of(TENANT).credit.open[answer.trace_id]
         self.learnt.open[answer.trace_id] = Opened(opened.at, opened.cited if opened.point == "gate" else ())
@@ -143,7 +145,7 @@ class Reports(RuleBasedStateMachine):
         else:
             expected = self._late(trace_id, repeated=repeated)
             self.reported[trace_id].append(outcome)
-        answer = self._run(self.service.learning.feedback(TENANT, FeedbackRequest(trace_id=trace_id, outcome=outcome)))
+        answer = self._run(self.service.learning.feedback(LOCAL, FeedbackRequest(trace_id=trace_id, outcome=outcome)))
         assert (answer.updated, answer.duplicate, answer.reason) == expected
         assert (answer.pending, answer.q_updates) == (None, self.learnt.updates)
 
@@ -156,17 +158,17 @@ class Reports(RuleBasedStateMachine):
     @rule(trace_id=traces, outcome=strategies.sampled_from(OUTCOMES))
     def report_of_another_tenant(self, trace_id: str, outcome: Outcome) -> None:
         with pytest.raises(UnknownTrace):
-            self._run(self.service.learning.feedback(FOREIGN, FeedbackRequest(trace_id=trace_id, outcome=outcome)))
+            self._run(self.service.learning.feedback(FOREIGNER, FeedbackRequest(trace_id=trace_id, outcome=outcome)))
 
     @rule(outcome=strategies.sampled_from(OUTCOMES))
     def report_on_nothing(self, outcome: Outcome) -> None:
         with pytest.raises(UnknownTrace):
-            self._run(self.service.learning.feedback(TENANT, FeedbackRequest(trace_id="tr_no", outcome=outcome)))
+            self._run(self.service.learning.feedback(LOCAL, FeedbackRequest(trace_id="tr_no", outcome=outcome)))
 
     @rule(target=episodes, plan=strategies.sampled_from(["make ship", "ls"]))
     def capture(self, plan: str) -> int:
         request = CaptureRequest(goal="ship", planned_action=plan, error_trace=f"Error: {plan}", resolution="make")
-        answer = self._run(self.service.remembering.capture(TENANT, request))
+        answer = self._run(self.service.remembering.capture(LOCAL, request))
         known = self.captured.setdefault(hash(plan), answer.episode_id)
         assert answer.episode_id == known
         return known
@@ -177,7 +179,7 @@ class Reports(RuleBasedStateMachine):
         citing = [trace_id for trace_id, opened in self.learnt.open.items() if episode_id in opened.cited]
         self.learnt.validations[episode_id] = self.learnt.validations.get(episode_id, 0) + 1
         request = ValidateRequest(episode_id=episode_id, outcome="success" if success else "failure")
-        answer = self._run(self.service.learning.validate(TENANT, request))
+        answer = self._run(self.service.learning.validate(LOCAL, request))
         assert answer.trace_id == (citing[-1] if citing else None)
         assert answer.updated == bool(citing)
         assert answer.validations == self.learnt.validations[episode_id]
@@ -188,7 +190,7 @@ class Reports(RuleBasedStateMachine):
     def validate_for_another_tenant(self, episode_id: int) -> None:
         request = ValidateRequest(episode_id=episode_id, outcome="success")
         with pytest.raises(UnknownEpisode):
-            self._run(self.service.learning.validate(FOREIGN, request))
+            self._run(self.service.learning.validate(FOREIGNER, request))
 
     @rule(seconds=strategies.sampled_from([1.0, WINDOW_S * 0.6, WINDOW_S]))
     def time_passes(self, seconds: float) -> None:
@@ -200,13 +202,13 @@ class Reports(RuleBasedStateMachine):
 
     @rule(target=checkpoints)
     def checkpoint(self) -> Any:
-        answer = self._run(self.service.lifecycle.create(TENANT, CheckpointRequest()))
+        answer = self._run(self.service.lifecycle.create(LOCAL, CheckpointRequest()))
         self.kept[answer.checkpoint_id] = copy.deepcopy(self.learnt)
         return answer.checkpoint_id
 
     @rule(checkpoint_id=checkpoints)
     def restore(self, checkpoint_id: str) -> None:
-        self._run(self.service.lifecycle.restore(TENANT, checkpoint_id))
+        self._run(self.service.lifecycle.restore(LOCAL, checkpoint_id))
         self.learnt = copy.deepcopy(self.kept[checkpoint_id])
 
     @rule()

@@ -97,7 +97,7 @@ async def earn(service: Service, latency_ms: float, times: int) -> None:
     """Decisions at the one place, each with its report."""
     asked = msgspec.convert(PLACES, DecisionRequest)
     for n in range(times):
-        decided = await service.plane.decide("default", asked)
+        decided = await service.plane.decide(LOCAL, asked)
         said = {"trace_id": decided.trace_id, "outcome": {"latency_ms": latency_ms + n % 3}}
         assert (await service.learning.feedback(LOCAL, msgspec.convert(said, FeedbackRequest))).updated
 

@@ -19,9 +19,9 @@ from controlplane.connections import WHOLE_S, Connections
 from .conftest import Running, chosen
 
 Upstream = Callable[..., Any]
-HEAD = b"POST /v1/capture HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
-WHOLE = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
-LONG = b"GET /docs/assets/swagger-ui-bundle.js HTTP/1.1\r\nHost: x\r\n\r\n"
+HEAD = b"POST /v1/capture HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+WHOLE = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n"
+LONG = b"GET /docs/assets/swagger-ui-bundle.js HTTP/1.1\r\nHost: localhost\r\n\r\n"
 PATIENCE_S = 60.0
 # What is sent at once, and what then goes on byte by byte for ever; None for silence.
 MANNERS: dict[str, tuple[bytes, bytes | None]] = {
@@ -33,7 +33,7 @@ MANNERS: dict[str, tuple[bytes, bytes | None]] = {
     "a body that does not come": (HEAD + b"Content-Length: 100\r\n\r\n", None),
     "a body byte by byte": (HEAD + b"Content-Length: 100000\r\n\r\n{", b" "),
     "chunks byte by byte": (HEAD + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\n \r\n"),
-    "a body after the refusal": (b"POST /nowhere HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n", b" "),
+    "a body after the refusal": (b"POST /nowhere HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\n", b" "),
     "a request, then half of one": (WHOLE + b"GET /li", None),
     "a request, then line ends": (WHOLE, b"\r\n"),
 }

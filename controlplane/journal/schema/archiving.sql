@@ -23,12 +23,13 @@ CREATE TEMP TABLE staying (tenant TEXT NOT NULL, trace_id TEXT NOT NULL, PRIMARY
 INSERT INTO staying (tenant, trace_id) VALUES (?, ?);
 
 -- name: copy_events
--- What is moved, part by part: neither what memory, access and checkpoints are made of, nor what is about open decisions.
+-- What is moved, part by part: neither what memory, access, checkpoints, the audit and the outbox are made of, nor what is
+-- about open decisions.
 INSERT INTO archive.events (seq, tenant, kind, ref, at, payload, checksum)
 SELECT seq, tenant, kind, ref, at, payload, checksum FROM main.events
 WHERE seq > ? AND seq <= ?
-  AND kind NOT IN ('capture', 'signature', 'episode_deleted', 'tenant_set', 'key_issued', 'key_ends',
-                   'checkpoint', 'restored')
+  AND kind NOT IN ('capture', 'signature', 'episode_deleted', 'tenant_set', 'key_issued', 'key_ends', 'skill_retired',
+                   'checkpoint', 'restored', 'job', 'job_leased', 'job_failed', 'job_ended')
   AND (tenant, ref) NOT IN (SELECT tenant, trace_id FROM staying);
 
 -- name: copy_records

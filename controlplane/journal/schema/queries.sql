@@ -33,6 +33,20 @@ FROM events WHERE kind IN ('capture', 'signature', 'episode_deleted') AND seq > 
 SELECT seq, CAST(tenant AS BLOB), CAST(kind AS BLOB), CAST(ref AS BLOB), at, payload, checksum
 FROM events WHERE kind IN ('tenant_set', 'key_issued', 'key_ends') AND seq > ? ORDER BY seq LIMIT ?;
 
+-- name: acts
+-- The last of the operators' acts before a place in the log, of one tenant or of all, in order.
+SELECT seq, CAST(tenant AS BLOB), CAST(kind AS BLOB), CAST(ref AS BLOB), at, payload, checksum
+FROM events WHERE seq IN (
+    SELECT seq FROM events
+    WHERE kind IN ('tenant_set', 'key_issued', 'key_ends', 'episode_deleted', 'skill_retired', 'checkpoint', 'restored')
+      AND seq < ? AND ? IN (tenant, '*') ORDER BY seq DESC LIMIT ?
+) ORDER BY seq;
+
+-- name: read_jobs
+-- All that is or was owed.
+SELECT seq, CAST(tenant AS BLOB), CAST(kind AS BLOB), CAST(ref AS BLOB), at, payload, checksum
+FROM events WHERE kind IN ('job', 'job_leased', 'job_failed', 'job_ended') AND seq > ? ORDER BY seq LIMIT ?;
+
 -- name: about
 -- All events of one kind about one thing of a tenant; `ref <> ''` lets SQLite use the index, which holds no others.
 SELECT seq, CAST(tenant AS BLOB), CAST(kind AS BLOB), CAST(ref AS BLOB), at, payload, checksum

@@ -3,7 +3,7 @@
 import asyncio
 
 from controlplane.clock import FixedClock
-from controlplane.intake import BURST, BURST_S, CALM_S, FOR_S, TURN_S, Intake
+from controlplane.intake import BURST, BURST_S, CALM_S, OVER_S, TURN_S, Intake
 
 COST_S = 0.001  # of one call
 ALL_OF_THEM = 5.0  # times what can be answered
@@ -77,7 +77,7 @@ async def test_what_would_wait_longer_than_a_burst_is_refused_at_once() -> None:
 
 async def test_under_a_standing_overload_turns_are_short_and_little_is_lost() -> None:
     server = Server()
-    await server.offered({"a": ALL_OF_THEM / COST_S}, seconds=2 * FOR_S)
+    await server.offered({"a": ALL_OF_THEM / COST_S}, seconds=2 * OVER_S)
     assert server.intake.shedding
     for _ in range(100):
         before = server.clock.monotonic()
@@ -89,7 +89,7 @@ async def test_under_a_standing_overload_turns_are_short_and_little_is_lost() ->
 
 async def test_when_it_is_over_everybody_is_let_in_again() -> None:
     server = Server()
-    await server.offered({"a": ALL_OF_THEM / COST_S}, seconds=2 * FOR_S)
+    await server.offered({"a": ALL_OF_THEM / COST_S}, seconds=2 * OVER_S)
     assert server.intake.shedding
     await server.offered({"a": 0.3 / COST_S}, seconds=2 * CALM_S)
     assert not server.intake.shedding
@@ -100,7 +100,7 @@ async def test_when_it_is_over_everybody_is_let_in_again() -> None:
 async def test_who_asks_for_little_pays_nothing_for_who_asks_for_much() -> None:
     server = Server()
     quiet = {f"quiet-{i}": 0.02 / COST_S for i in range(9)}
-    await server.offered({"loud": ALL_OF_THEM / COST_S, **quiet}, seconds=2 * FOR_S)
+    await server.offered({"loud": ALL_OF_THEM / COST_S, **quiet}, seconds=2 * OVER_S)
     counts = await server.offered({"loud": ALL_OF_THEM / COST_S, **quiet}, seconds=10)
     assert counts["loud"][1] > counts["loud"][0]
     assert [counts[who][1] for who in quiet] == [0] * len(quiet)

@@ -89,6 +89,25 @@ def test_only_who_has_the_secret_is_told_that_a_key_has_ended(journalled: Journa
         journalled.registry.caller(Key("tenant", key.key_id, new_key("tenant").secret).text, "tenant", NOW)
 
 
+def test_a_key_that_was_ended_stays_so_when_the_clock_is_set_back(journalled: Journalled) -> None:
+    key = new_key("tenant")
+    journalled.issue(key)
+    journalled(KeyEnds(tenant="acme", at=NOW, key_id=key.key_id, ends_at=NOW, by=""))
+    with pytest.raises(Unauthorized, match="has ended"):
+        journalled.registry.caller(key.text, "tenant", NOW - 3600)
+
+
+def test_of_two_ends_the_sooner_holds(journalled: Journalled) -> None:
+    """A revocation and a replacement that cross."""
+    key = new_key("tenant")
+    journalled.issue(key)
+    for ends_at in (NOW + 20, NOW + 10, NOW + 30):
+        journalled(KeyEnds(tenant="acme", at=NOW, key_id=key.key_id, ends_at=ends_at, by=""))
+    journalled.registry.caller(key.text, "tenant", NOW + 9.9)
+    with pytest.raises(Unauthorized, match="has ended"):
+        journalled.registry.caller(key.text, "tenant", NOW + 10)
+
+
 def test_an_event_that_comes_twice_counts_once(journalled: Journalled) -> None:
     registry = journalled.registry
     registry.observe(Recorded(1, TenantSet(tenant="late", at=NOW, tier="pro", by="")))

@@ -1,0 +1,62 @@
+"""What operators did, read from the journal: who did what, when, to what; no key, no digest, no text of a tenant's."""
+
+from typing import Any
+
+from auditor.events import (
+    AnyEvent,
+    Checkpointed,
+    EpisodeDeleted,
+    KeyEnds,
+    KeyIssued,
+    Recorded,
+    Restored,
+    SkillRetired,
+    TenantSet,
+)
+
+from .contract import ActAnswer
+from .journal import Journal
+from .journal.port import ALL
+from .tenants import OPERATOR
+
+MOST = 500  # acts of one page
+
+
+async def acts(journal: Journal, tenant: str | None, before: int, limit: int) -> list[ActAnswer]:
+    """The last acts before an event's number, newest first; of one tenant, or of all and of nobody's."""
+    return [_told(recorded) for recorded in reversed(await journal.acts(tenant or ALL, before, limit))]
+
+
+def _told(recorded: Recorded) -> ActAnswer:
+    event = recorded.event
+    about, details = _what(event)
+    return ActAnswer(
+        seq=recorded.seq,
+        at=event.at,
+        act=event.kind,
+        tenant=None if event.tenant == OPERATOR else event.tenant,
+        about=about,
+        by=getattr(event, "by", ""),
+        details=details,
+    )
+
+
+def _what(event: AnyEvent) -> tuple[str, dict[str, Any]]:
+    """What the act was about, and what of it may be told: names that operators gave, numbers, ids."""
+    match event:
+        case TenantSet():
+            return event.tenant, {"tier": event.tier, "fail_mode": event.fail_mode}
+        case KeyIssued():
+            told = {"kind": event.key_kind, "name": event.name, "scopes": event.scopes, "ends_at": event.ends_at}
+            return event.key_id, told
+        case KeyEnds():
+            return event.key_id, {"ends_at": event.ends_at}
+        case EpisodeDeleted():
+            return str(event.episode_id), {}
+        case SkillRetired():
+            return str(event.skill_id), {}
+        case Checkpointed():
+            return event.checkpoint_id, {"seq": event.seq, "size_bytes": event.size_bytes}
+        case Restored():
+            return event.checkpoint_id, {"seq": event.seq}
+    raise TypeError(f"{event.kind} is no act")

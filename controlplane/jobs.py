@@ -1,0 +1,87 @@
+"""What is owed to the world outside: a fold of the outbox's events, the same in memory and at every start."""
+
+from collections import OrderedDict, deque
+
+import msgspec
+
+from auditor.events import AnyEvent, JobAdded, JobEnded, JobFailed, JobLeased
+
+GIVEN_UP_KEPT, PLACES_KEPT = 20, 1000
+
+
+class Job(msgspec.Struct, kw_only=True):
+    """An open job; times are in seconds since the epoch."""
+
+    job_id: str
+    work: str
+    about: str
+    body: object
+    at: float
+    due: float
+    fence: int = 0  # of the newest try, from 1 on
+    trying: bool = False
+    why: str | None = None  # the last try failed
+
+
+class GivenUp(msgspec.Struct, frozen=True, kw_only=True):
+    """A job that nobody does any more. What it was about is not told here: that may be a tenant's."""
+
+    job_id: str
+    work: str
+    at: float
+    tries: int
+    why: str
+
+
+class Jobs:
+    """All open jobs, and the last that were given up."""
+
+    def __init__(self) -> None:
+        self.open: dict[str, Job] = {}
+        self.given_up: deque[GivenUp] = deque(maxlen=GIVEN_UP_KEPT)
+        self.last_cause = 0  # the newest event that a job follows from
+        self._added: OrderedDict[tuple[str, str], float] = OrderedDict()
+
+    def apply(self, event: AnyEvent) -> None:
+        """Fold one event; a result under an old fence, or of a job that is no longer open, changes nothing."""
+        match event:
+            case JobAdded():
+                self._add(event)
+            case JobLeased() if event.job_id in self.open:
+                job = self.open[event.job_id]
+                job.fence, job.due, job.trying = event.fence, event.until, True
+            case JobFailed() if self._current(event):
+                job = self.open[event.job_id]
+                job.due, job.trying, job.why = event.next_at, False, event.why
+            case JobEnded() if self._current(event):
+                job = self.open.pop(event.job_id)
+                if event.given_up is not None:
+                    self.given_up.append(
+                        GivenUp(job_id=job.job_id, work=job.work, at=event.at, tries=job.fence, why=event.given_up)
+                    )
+
+    def _add(self, event: JobAdded) -> None:
+        for job in list(self.open.values()):
+            if (job.work, job.about) == (event.work, event.about):
+                del self.open[job.job_id]
+        self.open[event.job_id] = Job(
+            job_id=event.job_id, work=event.work, about=event.about, body=event.body, at=event.at, due=event.at
+        )
+        self.last_cause = max(self.last_cause, event.cause)
+        self._added[event.work, event.about] = event.at
+        self._added.move_to_end((event.work, event.about))
+        if len(self._added) > PLACES_KEPT:
+            self._added.popitem(last=False)
+
+    def _current(self, event: JobFailed | JobEnded) -> bool:
+        job = self.open.get(event.job_id)
+        return job is not None and job.fence == event.fence
+
+    def added_at(self, work: str, about: str) -> float | None:
+        """When the last job of this work about this thing was added."""
+        return self._added.get((work, about))
+
+    def take_over(self) -> None:
+        """Whoever tried before is gone: what was being tried is due."""
+        for job in self.open.values():
+            job.due = job.at if job.trying else job.due

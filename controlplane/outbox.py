@@ -1,0 +1,160 @@
+"""The outbox: work that is owed to the world outside stands in the journal, is tried until it is done, and given up in
+the end. Each job is done at least once: a crash between a deed and its record repeats it, under the same id.
+
+A try is leased and numbered. Its deed ends by its own deadline, and the next try begins when the lease is over, so no
+two are under way at once; what comes of an older one does not count. What happens to a job holds at once and is
+journalled before the deed; while the journal is in trouble it is kept in memory, and journalled when that is over.
+"""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Mapping
+
+import structlog
+
+from auditor.events import AnyEvent, JobAdded, JobEnded, JobFailed, JobLeased
+
+from .clock import Clock
+from .errors import PointsmanError
+from .failpoints import failpoint
+from .ids import new_id
+from .jobs import Job, Jobs
+from .journal import Journal
+
+log = structlog.get_logger()
+# Every kind of work there is, and what doing it means. docs/operations.md has the same table.
+WORK = {"alarm": "an alarm is sent to `alarm_url`"}
+DEADLINE_S, LEASE_S = 5.0, 15.0  # of a deed, and of a try
+assert LEASE_S >= 3 * DEADLINE_S, "a deed that is late may still be on its way when its deadline is over"
+PAUSE_S, LONGEST_PAUSE_S = 10.0, 3600.0  # the pause is drawn from 0 to this, which doubles with each try
+TRIES, LONGEST_S = 40, 86_400.0  # after which a job is given up
+MOST_OPEN, MOST_UNWRITTEN = 100, 2000
+PAGE, NOBODY = 1000, ""
+TICK_S = 1.0
+
+Deed = Callable[[Job], Awaitable[None]]
+
+
+class TryFailed(Exception):
+    """The deed was not done this time; the message says why, without an address."""
+
+
+class Outbox:
+    """Holds the open jobs; `deeds` does those whose work it names, the others wait until they are too old."""
+
+    def __init__(self, journal: Journal, clock: Clock, deeds: Mapping[str, Deed], seed: int | None) -> None:
+        assert deeds.keys() <= WORK.keys()
+        self.jobs = Jobs()
+        self.left_out = 0  # jobs that were not taken because too much waits for the journal
+        self._journal, self._clock, self._deeds = journal, clock, deeds
+        self._rng = random.Random(seed)
+        self._unwritten: list[AnyEvent] = []
+        self._writing = asyncio.Lock()
+
+    @property
+    def unwritten(self) -> int:
+        """Events that are not journalled yet."""
+        return len(self._unwritten)
+
+    async def load(self) -> None:
+        """Fold what the journal has; once, before anything else."""
+        after = 0
+        while page := await self._journal.read_jobs(after, PAGE):
+            for recorded in page:
+                self.jobs.apply(recorded.event)
+            after = page[-1].seq
+        self.jobs.take_over()
+
+    def add(self, work: str, about: str, body: object, cause: int = 0) -> None:
+        """Owe a job, in the place of an open one of the same work about the same thing; of too many the oldest goes.
+
+        Where nobody does such work, nothing is owed.
+        """
+        assert work in WORK
+        if work not in self._deeds:
+            return
+        if self.unwritten >= MOST_UNWRITTEN:
+            self.left_out += 1
+            return
+        at = self._clock.now()
+        self._note(JobAdded(tenant=NOBODY, at=at, job_id=new_id("jb"), work=work, about=about, body=body, cause=cause))
+        if len(self.jobs.open) > MOST_OPEN:
+            self._give_up(min(self.jobs.open.values(), key=lambda job: job.at), f"{MOST_OPEN} newer ones are open")
+
+    async def run(self, before: Callable[[], None]) -> None:
+        """Tick for ever, each time after `before`."""
+        while True:
+            try:
+                before()
+                await self.tick()
+            except Exception:  # a loop that ends silently would leave everything undone
+                log.exception("outbox_tick_failed")
+            await asyncio.sleep(TICK_S)
+
+    async def tick(self) -> None:
+        """Journal what is not yet, give up what is too old, and try the job that is due the longest."""
+        await self._written()
+        now = self._clock.now()
+        for job in [job for job in self.jobs.open.values() if now - job.at > LONGEST_S]:
+            self._give_up(job, f"not done within {LONGEST_S / 3600:g} h{_because(job.why)}")
+        due = [job for job in self.jobs.open.values() if job.due <= now and job.work in self._deeds]
+        if due and self.unwritten < MOST_UNWRITTEN:
+            await self._try(min(due, key=lambda job: job.due))
+        await self._written()
+
+    async def flush(self) -> None:
+        """Journal what is not journalled yet.
+
+        Raises:
+          StorageFull, JournalUnavailable, Overloaded: nothing was written; it stays at hand.
+        """
+        async with self._writing:
+            if batch := self._unwritten[:]:
+                await self._journal.append(*batch)
+                del self._unwritten[: len(batch)]
+
+    async def _written(self) -> None:
+        """Journal what can be: in trouble, the journal finds out by itself when it is over."""
+        if self._journal.trouble is not None:
+            return
+        try:
+            await self.flush()
+        except PointsmanError as error:
+            log.warning("outbox_not_journalled", error=str(error), events=self.unwritten, until="the journal heals")
+
+    async def _try(self, job: Job) -> None:
+        at, fence = self._clock.now(), job.fence + 1
+        until = at + LEASE_S
+        self._note(JobLeased(tenant=NOBODY, at=at, job_id=job.job_id, fence=fence, until=until))
+        await self._written()
+        try:
+            await self._deeds[job.work](job)
+        except TryFailed as failure:
+            self._failed(job, str(failure), until)
+        else:
+            failpoint("outbox.done")
+            self._note(JobEnded(tenant=NOBODY, at=self._clock.now(), job_id=job.job_id, fence=fence))
+
+    def _failed(self, job: Job, why: str, until: float) -> None:
+        if job.fence >= TRIES:
+            self._give_up(job, f"{TRIES} tries failed, the last: {why}")
+            return
+        now = self._clock.now()
+        pause_s = self._rng.random() * min(LONGEST_PAUSE_S, PAUSE_S * 2.0 ** (job.fence - 1))
+        next_at = max(until, now + pause_s)
+        log.warning("job_failed", job=job.job_id, work=job.work, tries=job.fence, why=why, again_in_s=next_at - now)
+        self._note(JobFailed(tenant=NOBODY, at=now, job_id=job.job_id, fence=job.fence, why=why, next_at=next_at))
+
+    def _give_up(self, job: Job, why: str) -> None:
+        log.error("job_given_up", job=job.job_id, work=job.work, tries=job.fence, why=why)
+        at = self._clock.now()
+        self._note(JobEnded(tenant=NOBODY, at=at, job_id=job.job_id, fence=job.fence, given_up=why))
+
+    def _note(self, event: AnyEvent) -> None:
+        """It holds from here on; it is journalled with the next write."""
+        self.jobs.apply(event)
+        self._unwritten.append(event)
+
+
+def _because(why: str | None) -> str:
+    return f", the last try: {why}" if why else ""

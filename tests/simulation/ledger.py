@@ -1,0 +1,114 @@
+"""What was asked and what was answered, in effects on the journal: each that was told of must be there exactly once."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import msgspec
+
+from auditor.events import (
+    Answered,
+    Captured,
+    Checkpointed,
+    Configured,
+    Decided,
+    EpisodeDeleted,
+    JobAdded,
+    JobEnded,
+    JobFailed,
+    JobLeased,
+    KeyEnds,
+    KeyIssued,
+    Purged,
+    Received,
+    Recorded,
+    Reported,
+    Restored,
+    SignatureSeen,
+    SkillRetired,
+    TenantSet,
+    TrajectoryClosed,
+    Validated,
+    WindowClosed,
+)
+
+Effect = tuple[Any, ...]
+
+
+def outcome_of(outcome: Any) -> bytes:
+    """A report as it can be compared."""
+    return msgspec.json.encode(outcome, order="sorted")
+
+
+# What an event is the effect of, as a request's own words say it.
+EFFECTS: dict[type[Any], Callable[[Any], Effect]] = {
+    Decided: lambda e: ("decision", e.tenant, called(e.trace.request)),
+    Reported: lambda e: ("feedback", e.tenant, e.trace_id, outcome_of(e.outcome)),
+    Validated: lambda e: ("validation", e.tenant, e.episode_id, e.trace_id, e.success),
+    Captured: lambda e: ("capture", e.tenant, e.episode.custom["call"]),
+    EpisodeDeleted: lambda e: ("purge", e.tenant, e.episode_id),
+    SkillRetired: lambda e: ("retire", e.tenant, e.skill_id, e.reason),
+    Checkpointed: lambda e: ("checkpoint", e.tenant, e.name),
+    Restored: lambda e: ("restore", e.tenant, e.checkpoint_id),
+    TenantSet: lambda e: ("tenant", e.tenant, e.tier, e.fail_mode),
+    KeyIssued: lambda e: ("key", e.tenant, e.name),
+    KeyEnds: lambda e: ("key ends", e.tenant, e.key_id),
+}
+# Events that no request asks for, and who writes them.
+UNASKED: dict[type[Any], str] = {
+    SignatureSeen: "beside a decision, when its signature is new",
+    WindowClosed: "the background, when a decision's time is over",
+    TrajectoryClosed: "the background, when a task's time is over",
+    Configured: "a start, when the rules are new",
+    Received: "before the effect of a keyed request",
+    Answered: "after the effect of a keyed request",
+    Purged: "in the place of what was purged",
+    **dict.fromkeys((JobAdded, JobLeased, JobFailed, JobEnded), "the outbox, which has no alarm address to serve here"),
+}
+
+
+def called(request: Any) -> Any:
+    """The number of the call that a decision was asked with; a reflection has no other place for it than its task."""
+    fields = request if isinstance(request, dict) else msgspec.to_builtins(request)
+    return fields.get("metadata", {}).get("call") or fields.get("task_id")
+
+
+class Entry(msgspec.Struct, kw_only=True):
+    """A request, however often it was sent under its key."""
+
+    effects: tuple[Effect, ...]
+    told: Any = None  # the answer that said it was done
+    unheard: bool = False  # it may have been done: the answer never came
+    remembered: tuple[str, int] | None = None  # tenant and episode, which a purge takes away
+
+
+class Ledger:
+    """Everything that was sent, and what is to be found because of it."""
+
+    def __init__(self) -> None:
+        self.entries: list[Entry] = []
+
+    def wrong(self, events: Iterable[Recorded], by_server: Iterable[Effect]) -> list[str]:
+        """Effects that are missing, doubled, or that nobody asked for (I1)."""
+        everything = list(events)
+        found = Counter(EFFECTS[type(r.event)](r.event) for r in everything if type(r.event) in EFFECTS)
+        found.subtract(by_server)
+        purged = _purged(everything)
+        least: Counter[Effect] = Counter()
+        most: Counter[Effect] = Counter()
+        for entry in self.entries:
+            sure = entry.told is not None and entry.remembered not in purged
+            least.update(entry.effects * sure)
+            most.update(entry.effects * (entry.told is not None or entry.unheard))
+        return [
+            f"I1: {effect} is there {found[effect]} times; told {least[effect]}, asked {most[effect]}"
+            for effect in sorted(found.keys() | least.keys(), key=repr)
+            if not least[effect] <= found[effect] <= most[effect]
+        ]
+
+
+def _purged(events: list[Recorded]) -> set[tuple[str, int]]:
+    """What is gone, by tenant and number, and before a purge of the tenant, which may have been of what it repeats."""
+    last = {r.event.tenant: r.seq for r in events if isinstance(r.event, EpisodeDeleted)}
+    gone = [(r.event.tenant, r.seq) for r in events if isinstance(r.event, Purged)]
+    return {(tenant, seq) for tenant, seq in gone if seq < last.get(tenant, 0)}

@@ -1,0 +1,310 @@
+"""What clients and operators do, drawn from the seed: every route of the server is here, or says why it is not."""
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from auditor import Outcome
+
+from .ledger import Effect, outcome_of
+
+TENANTS = {"default": ("local",), "acme": ("free",), "zeta": ("starter", "pro")}  # and the tiers they may have
+PLANS = ("make ship", "make ship --fast", "git push origin main", "kubectl apply -f app.yaml", "ls -l", "pip install x")
+FAIL_MODES = ("closed", "open", "last_good")
+LEFT_OUT = {
+    "GET /healthz": "asks no key and reads two flags, which the end of each run looks at itself",
+    "GET /livez": "answers a constant",
+    "GET /readyz": "as /healthz",
+    "GET /startupz": "answers the settings' hash",
+}
+
+
+class Known(msgspec.Struct):
+    """What the clients of a tenant have been told."""
+
+    key: str = ""  # always good
+    keys: list[dict[str, Any]] = []  # more keys as they were answered, which come and go
+    traces: list[str] = []
+    episodes: list[int] = []
+    skills: list[int] = []
+    checkpoints: list[str] = []
+
+
+class Call(msgspec.Struct, kw_only=True):
+    """A request before it is sent. `learn` takes in its answer once it is told."""
+
+    route: str
+    path: str
+    tenant: str  # "": an operator's
+    body: Any = None
+    effects: tuple[Effect, ...] = ()
+    foreign: bool = False  # it names what is another tenant's
+    learn: Callable[[Any], object] = lambda answer: None
+
+
+class Draw:
+    """One call in the making."""
+
+    def __init__(self, rng: random.Random, known: dict[str, Known], number: int) -> None:
+        self.rng, self.known, self.number = rng, known, number
+        self.tenant = rng.choice(sorted(TENANTS))
+
+    @property
+    def own(self) -> Known:
+        return self.known[self.tenant]
+
+    @property
+    def name(self) -> str:
+        """Of this call and no other."""
+        return f"call-{self.number}"
+
+    def text(self, *choices: str) -> str:
+        """A text that tells whose it is."""
+        return f"{canary(self.tenant)} {self.rng.choice(choices)}"
+
+    def maybe(self, share: float) -> bool:
+        return self.rng.random() < share
+
+    def one(self, field: str) -> tuple[Any, bool]:
+        """Something known, often the newest, and now and then another tenant's; KeyError when there is nothing."""
+        foreign = self.maybe(0.08)
+        owner = self.rng.choice([t for t in sorted(TENANTS) if t != self.tenant]) if foreign else self.tenant
+        found = getattr(self.known[owner], field)
+        if not found:
+            raise NothingKnown
+        return self.rng.choice(found[-8:] if self.maybe(0.7) else found), foreign
+
+    def call(self, route: str, path: str = "", **fields: Any) -> Call:
+        return Call(route=route, path=path or route.partition(" ")[2], **{"tenant": self.tenant, **fields})
+
+
+class NothingKnown(Exception):
+    """The call needs something that nobody has been told of yet."""
+
+
+def canary(tenant: str) -> str:
+    return f"canary-{tenant}"
+
+
+def decide(draw: Draw) -> Call:
+    rng, body = (
+        draw.rng,
+        {"namespace": draw.text("x", "y"), "metadata": {"call": draw.name}, "goal": draw.text("a", "b")},
+    )
+    if draw.maybe(0.5):
+        body |= {"planned_action": draw.text(*PLANS), "environment": {"cluster": draw.text("p", "q")}}
+        body |= {"tool": draw.text("bash")} if draw.maybe(0.3) else {}
+    else:
+        places = [{"provider": draw.text(name), "sku": "s"} for name in "pqr"[: rng.randint(1, 3)]]
+        body |= {"candidates": places, "context": {"region": draw.text("n", "s")}}
+    if draw.maybe(0.5):
+        body["task_id"] = draw.text("t1", "t2", "t3")
+    if draw.own.traces and draw.maybe(0.2):
+        body["previous_trace_id"] = rng.choice(draw.own.traces)
+    if draw.maybe(0.1):
+        body |= {"point": "gate" if "planned_action" in body else "route", "wait_ms": rng.choice((0, 5))}
+    effects = (("decision", draw.tenant, draw.name),)
+    return draw.call("POST /v1/decisions", body=body, effects=effects, learn=lambda a: _decided(draw, a))
+
+
+def _decided(draw: Draw, answer: Any) -> None:
+    if answer["trace_id"] is not None:
+        draw.own.traces.append(answer["trace_id"])
+
+
+def reflect(draw: Draw) -> Call:
+    body = {"goal": draw.text("a", "b"), "planned_action": draw.text(*PLANS), "task_id": draw.name}
+    body |= {"namespace": draw.text("x", "y"), "environment": {"cluster": draw.text("p", "q")}}
+    effects = (("decision", draw.tenant, draw.name),)
+    return draw.call("POST /v1/reflect", body=body, effects=effects, learn=lambda a: _decided(draw, a))
+
+
+def feedback(draw: Draw) -> Call:
+    rng, (trace_id, foreign) = draw.rng, draw.one("traces")
+    outcome: dict[str, Any] = {"success": rng.choice((True, True, False))}
+    outcome |= {"latency_ms": float(rng.randrange(3) * 100)} if draw.maybe(0.5) else {}
+    outcome |= {"cost": 0.25, "failures": rng.randrange(3)} if draw.maybe(0.3) else {}
+    outcome |= {"executed": rng.choice((True, False)), "overridden": False} if draw.maybe(0.2) else {}
+    outcome |= {"slo_hit": True, "applied_suggestion": True, "custom": {"taste": 0.5}} if draw.maybe(0.1) else {}
+    outcome |= {"terminal": True} if draw.maybe(0.2) else {}
+    effects = (("feedback", draw.tenant, trace_id, outcome_of(msgspec.convert(outcome, Outcome))),)
+    return draw.call(
+        "POST /v1/feedback", body={"trace_id": trace_id, "outcome": outcome}, effects=effects, foreign=foreign
+    )
+
+
+def capture(draw: Draw) -> Call:
+    rng = draw.rng
+    body: dict[str, Any] = {
+        "goal": draw.text("a", "b"),
+        "planned_action": draw.text(*PLANS),
+        "custom": {"call": draw.name},
+    }
+    body |= {"namespace": draw.text("x", "y"), "error_trace": draw.text("Error: quota", "Timeout", "denied")}
+    body |= {"resolution": draw.text("raise it", "wait"), "environment": {"cluster": draw.text("p", "q")}}
+    if draw.maybe(0.2):
+        body |= {
+            "tags": [draw.text("t")],
+            "tool_chain": [draw.text("bash")],
+            "severity": 0.7,
+            "license": draw.text("l"),
+        }
+    if draw.maybe(0.2):
+        body |= {"origin": draw.text("o"), "error_class": draw.text("c"), "preconditions": {"os": draw.text("linux")}}
+    if draw.maybe(0.1):
+        body |= {"episode_type": "failure", "task_id": draw.text("t1", "t2")}
+    if draw.own.traces and draw.maybe(0.2):
+        body["trace_id"] = rng.choice(draw.own.traces)
+    effects = (("capture", draw.tenant, draw.name),)
+    learn = lambda a: draw.own.episodes.append(a["episode_id"])  # noqa: E731
+    return draw.call("POST /v1/capture", body=body, effects=effects, learn=learn)
+
+
+def search(draw: Draw) -> Call:
+    body = {"goal": draw.text("a", "b"), "planned_action": draw.text(*PLANS), "namespace": draw.text("x", "y")}
+    body |= {"k": draw.rng.randint(1, 5), "min_similarity": -1.0} if draw.maybe(0.5) else {}
+    body |= {"current_state": {"cluster": draw.text("p")}, "filters": {"origin": "agents"}} if draw.maybe(0.3) else {}
+    return draw.call("POST /v1/search", body=body)
+
+
+def validate(draw: Draw) -> Call:
+    episode_id, foreign = draw.one("episodes")
+    body: dict[str, Any] = {"episode_id": episode_id, "outcome": draw.rng.choice(("success", "success", "failure"))}
+    if draw.own.traces and draw.maybe(0.3):
+        body |= {"trace_id": draw.rng.choice(draw.own.traces), "applied_suggestion": draw.maybe(0.5)}
+    effect = ("validation", draw.tenant, episode_id, body.get("trace_id"), body["outcome"] == "success")
+
+    def learn(answer: Any) -> None:
+        if answer["skill_id"] is not None and answer["skill_id"] not in draw.own.skills:
+            draw.own.skills.append(answer["skill_id"])
+
+    return draw.call("POST /v1/validate_fix", body=body, effects=(effect,), foreign=foreign, learn=learn)
+
+
+def purge(draw: Draw) -> Call:
+    episode_id, foreign = draw.one("episodes")
+    path, effect = f"/v1/episodes/{episode_id}", ("purge", draw.tenant, episode_id)
+    return draw.call("DELETE /v1/episodes/{episode_id:int}", path, effects=(effect,), foreign=foreign)
+
+
+def retire(draw: Draw) -> Call:
+    skill_id, foreign = draw.one("skills")
+    reason = draw.text("old")
+    effect = ("retire", draw.tenant, skill_id, reason)
+    route, path = "POST /v1/skills/{skill_id:int}/retire", f"/v1/skills/{skill_id}/retire"
+    return draw.call(route, path, body={"reason": reason}, effects=(effect,), foreign=foreign)
+
+
+def checkpoint(draw: Draw) -> Call:
+    name = f"{canary(draw.tenant)} {draw.name}"
+    learn = lambda a: draw.own.checkpoints.append(a["checkpoint_id"])  # noqa: E731
+    effects = (("checkpoint", draw.tenant, name),)
+    return draw.call("POST /v1/checkpoints", body={"name": name}, effects=effects, learn=learn)
+
+
+def restore(draw: Draw) -> Call:
+    checkpoint_id, foreign = draw.one("checkpoints")
+    route, path = "POST /v1/checkpoints/{checkpoint_id:str}/restore", f"/v1/checkpoints/{checkpoint_id}/restore"
+    return draw.call(route, path, effects=(("restore", draw.tenant, checkpoint_id),), foreign=foreign)
+
+
+def set_tenant(draw: Draw) -> Call:
+    tier, fail_mode = draw.rng.choice(TENANTS[draw.tenant]), draw.rng.choice(FAIL_MODES)
+    body, effect = (
+        {"tenant": draw.tenant, "tier": tier, "fail_mode": fail_mode},
+        ("tenant", draw.tenant, tier, fail_mode),
+    )
+    return draw.call("POST /v1/admin/tenants", tenant="", body=body, effects=(effect,))
+
+
+def issue(draw: Draw) -> Call:
+    body: dict[str, Any] = {"tenant": draw.tenant, "name": draw.name}
+    body |= {"expires_in_s": draw.rng.choice((5.0, 40.0))} if draw.maybe(0.4) else {}
+    body |= {"scopes": ["decide", "read"]} if draw.maybe(0.2) else {}
+    learn = lambda a: draw.own.keys.append(a)  # noqa: E731
+    effects = (("key", draw.tenant, draw.name),)
+    return draw.call("POST /v1/admin/keys", tenant="", body=body, effects=effects, learn=learn)
+
+
+def rotate(draw: Draw) -> Call:
+    old = _some_key(draw)
+    key_id = old["key_id"]
+    route, path = "POST /v1/admin/keys/{key_id:str}/rotate", f"/v1/admin/keys/{key_id}/rotate"
+    learn = lambda a: draw.own.keys.append(a)  # noqa: E731
+    effects = (("key", draw.tenant, old["name"]), ("key ends", draw.tenant, key_id))
+    body = {"overlap_s": draw.rng.choice((0.0, 20.0))}
+    return draw.call(route, path, tenant="", body=body, effects=effects, learn=learn)
+
+
+def revoke(draw: Draw) -> Call:
+    key_id = _some_key(draw)["key_id"]
+    effects = (("key ends", draw.tenant, key_id),)
+    return draw.call("DELETE /v1/admin/keys/{key_id:str}", f"/v1/admin/keys/{key_id}", tenant="", effects=effects)
+
+
+def _some_key(draw: Draw) -> dict[str, Any]:
+    if not draw.own.keys:
+        raise NothingKnown
+    return draw.rng.choice(draw.own.keys)
+
+
+def reading(route: str, field: str = "", operator: bool = False) -> "Operation":
+    """A call that reads, about something known where its path asks for it."""
+
+    def drawn(draw: Draw) -> Call:
+        path, foreign = route.partition(" ")[2], False
+        if field:
+            found, foreign = draw.one(field)
+            path = path[: path.index("{")] + str(found) + path[path.index("}") + 1 :]
+        return draw.call(route, path, tenant="" if operator else draw.tenant, foreign=foreign)
+
+    return drawn
+
+
+def policy(draw: Draw) -> Call:
+    return draw.call("GET /v1/points/{point:str}/policy", f"/v1/points/{draw.rng.choice(('gate', 'route'))}/policy")
+
+
+Operation = Callable[[Draw], Call]
+# How often each is drawn, in a hundred and some.
+OPERATIONS: dict[str, tuple[int, Operation]] = {
+    "POST /v1/decisions": (30, decide),
+    "POST /v1/reflect": (3, reflect),
+    "POST /v1/feedback": (25, feedback),
+    "POST /v1/capture": (9, capture),
+    "POST /v1/search": (5, search),
+    "POST /v1/validate_fix": (9, validate),
+    "DELETE /v1/episodes/{episode_id:int}": (2, purge),
+    "POST /v1/skills/{skill_id:int}/retire": (1, retire),
+    "POST /v1/checkpoints": (3, checkpoint),
+    "POST /v1/checkpoints/{checkpoint_id:str}/restore": (2, restore),
+    "POST /v1/admin/tenants": (2, set_tenant),
+    "POST /v1/admin/keys": (2, issue),
+    "POST /v1/admin/keys/{key_id:str}/rotate": (2, rotate),
+    "DELETE /v1/admin/keys/{key_id:str}": (1, revoke),
+    "GET /v1/decisions/{trace_id:str}": (4, reading("GET /v1/decisions/{trace_id:str}", "traces")),
+    "GET /v1/decisions/{trace_id:str}/why": (2, reading("GET /v1/decisions/{trace_id:str}/why", "traces")),
+    "GET /v1/episodes/{episode_id:int}": (2, reading("GET /v1/episodes/{episode_id:int}", "episodes")),
+    "GET /v1/skills": (1, reading("GET /v1/skills")),
+    "GET /v1/skills/{skill_id:int}": (1, reading("GET /v1/skills/{skill_id:int}", "skills")),
+    "GET /v1/checkpoints": (1, reading("GET /v1/checkpoints")),
+    "GET /v1/points": (1, reading("GET /v1/points")),
+    "GET /v1/points/{point:str}/policy": (1, policy),
+    "GET /status": (1, reading("GET /status")),
+    "GET /v1/admin/tenants": (1, reading("GET /v1/admin/tenants", operator=True)),
+    "GET /v1/admin/keys": (1, reading("GET /v1/admin/keys", operator=True)),
+    "GET /v1/admin/audit": (1, reading("GET /v1/admin/audit", operator=True)),
+    "GET /metrics": (1, reading("GET /metrics", operator=True)),
+}
+_NAMES, _WEIGHTS = list(OPERATIONS), [weight for weight, _ in OPERATIONS.values()]
+
+
+def drawn(rng: random.Random, known: dict[str, Known], number: int) -> Call:
+    """The next call."""
+    while True:
+        try:
+            return OPERATIONS[rng.choices(_NAMES, _WEIGHTS)[0]][1](Draw(rng, known, number))
+        except NothingKnown:
+            continue

@@ -1,0 +1,170 @@
+"""What must hold whatever happens (I1 to I10); I3, money, comes with the part that spends any."""
+
+import math
+from collections import defaultdict
+from typing import Any
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from auditor.events import Captured, Decided, EpisodeDeleted, KeyIssued, Recorded, SignatureSeen, TenantSet
+from controlplane.http.routes import COUNTS_AS, ROUTES, Route
+from controlplane.memory.store import MemoryStore
+from controlplane.refold import refold
+from controlplane.tenants.limits import quota
+
+from .ledger import EFFECTS, Effect, Ledger
+from .operations import TENANTS, Call, canary
+from .world import Answer, World
+
+SERIES = 2000  # what a server may have in all (I9)
+LOOPS = {"learner", "background", "journal-writer", "outbox"}  # what runs while nothing is asked
+BY_NAME: dict[str, Route] = {f"{route.method.__name__.upper()} {route.path}": route for route in ROUTES}
+
+
+class Limits:
+    """Who was let in when, to be compared with what a tier allows (I6)."""
+
+    def __init__(self) -> None:
+        self._let_in: defaultdict[tuple[int, str, str], list[float]] = defaultdict(list)
+
+    def note(self, life: int, call: Call, at: float, status: int) -> None:
+        counts_as = BY_NAME[call.route].counts_as or COUNTS_AS[BY_NAME[call.route].needs]
+        if call.tenant and status not in (401, 403, 429):
+            self._let_in[life, call.tenant, counts_as].append(at)
+
+    def wrong(self) -> list[str]:
+        """Windows of any length with more calls than a full bucket and its filling up let through."""
+        found = []
+        for (_, tenant, counts_as), moments in self._let_in.items():
+            quotas = [quota(tier, counts_as) for tier in TENANTS[tenant]]  # type: ignore[arg-type]
+            most = max((q for q in quotas if q is not None), default=None)
+            for i, first in enumerate(moments if most else ()):
+                over = [n for n, at in enumerate(moments[i:], 1) if n > most + most * (at - first) / 60 + 1e-6]
+                found += [f"I6: {tenant} made {over[0]} {counts_as} calls at once"] if over else []
+        return found
+
+
+def answered(call: Call, answer: Answer) -> list[str]:
+    """What is wrong with one answer: an error nobody declared, or what another tenant wrote."""
+    route, wrong = BY_NAME[call.route], []
+    if answer.status != route.status and answer.status not in route.refusals:
+        wrong.append(f"I8: {call.route} answered {answer.status}: {answer.body.decode()[:300]}")
+    if answer.status >= 400 and answer.content_type != "application/problem+json":
+        wrong.append(f"I8: {call.route} answered {answer.status} as {answer.content_type}")
+    seen = [tenant for tenant in TENANTS if tenant != call.tenant and canary(tenant).encode() in answer.body]
+    wrong += [f"I4: {call.route} of {call.tenant or 'an operator'} showed {tenant}'s text" for tenant in seen]
+    if call.foreign and answer.status < 300:
+        wrong.append(f"I4: {call.route} of {call.tenant} took what is another's")
+    return wrong
+
+
+async def settled(world: World, ledger: Ledger, limits: Limits) -> list[str]:
+    """What is wrong once everything is quiet."""
+    events = await world.journal.read(0, len(world.disk.rows))
+    return [
+        *ledger.wrong(events, by_server(events)),
+        *await folded(world),
+        *[problem for recorded in events if isinstance(recorded.event, Decided) for problem in _drawn(recorded.event)],
+        *limits.wrong(),
+        *_memory(world, events),
+        *_overdue(world),
+        *_series(world),
+        *_left_over(world),
+    ]
+
+
+def by_server(events: list[Recorded]) -> list[Effect]:
+    """What the first start does by itself."""
+    return [
+        EFFECTS[type(r.event)](r.event)
+        for r in events
+        if isinstance(r.event, TenantSet | KeyIssued) and r.event.by == ""
+    ]
+
+
+async def folded(world: World) -> list[str]:
+    """I2: the journal folds, bit for bit, to what the server has learnt, and to the records it keeps."""
+    journal, live = world.journal, world.service.learner.state
+    while True:  # windows close meanwhile, too
+        again = await refold(journal, journal.last_seq)
+        kept = {(tenant, r.trace_id): r for tenant, r in await journal.all_learned(journal.last_seq)}
+        if again.state.seq == live.seq == journal.last_seq:
+            break
+    wrong = [] if again.state.dump() == live.dump() else ["I2: the journal folds to another state"]
+    differing = [key for key in sorted(kept.keys() | again.learned.keys()) if kept.get(key) != again.learned.get(key)]
+    return wrong + [f"I2: the record of a decision of {tenant} differs" for tenant, _ in differing]
+
+
+def _drawn(event: Decided) -> list[str]:
+    """I5: what was drawn had a probability, and all of them sum to one."""
+    return [
+        f"I5: {head.head} drew {head.action} with {head.propensity} of {head.probabilities}"
+        for head in event.trace.heads
+        if not math.isclose(sum(head.probabilities), 1.0, abs_tol=1e-9)
+        or not 0.0 < head.propensity <= 1.0
+        or head.propensity != head.probabilities[head.actions.index(head.action)]
+        or not all(0.0 <= p <= 1.0 for p in head.probabilities)
+    ]
+
+
+def _memory(world: World, events: list[Recorded]) -> list[str]:
+    """I7: memory and its indexes hold what was captured and not purged, and what was purged is on the disk no more."""
+    anew, live = MemoryStore(), world.service.memory
+    anew.embedder = live.embedder
+    for recorded in events:
+        if isinstance(recorded.event, Captured | SignatureSeen | EpisodeDeleted):
+            anew.take(recorded)
+    wrong = [] if _held(anew) == _held(live) else ["I7: memory holds something else than the journal"]
+    kept = [r for r in events if isinstance(r.event, Captured)]
+    held = {digest: seq for space in live.spaces() for digest, seq in space.by_digest.items()}
+    gone = [r.seq for r in kept if held.get(r.event.episode.digest, r.seq + 1) > r.seq]  # type: ignore[union-attr]
+    return wrong + [f"I7: event {seq} is on the disk, though its episode was purged" for seq in gone]
+
+
+def _overdue(world: World) -> list[str]:
+    """No decision waits for its report past its window, whatever time the others carry."""
+    now, rules = world.clock.now(), world.service.rules
+    return [
+        f"a decision of {tenant} has waited for {now - decision.at:g} s"
+        for tenant, fold in world.service.learner.state.tenants.items()
+        for decision in fold.credit.open.values()
+        if decision.report is None and now - decision.at > 2 * rules.points[decision.point].window_s
+    ]
+
+
+def _held(memory: MemoryStore) -> dict[Any, Any]:
+    return {
+        place: (
+            sorted((e.episode_id, e.repeats) for e in space.episodes.values()),
+            sorted(space.signature_of),
+            sorted(space.episode_index._exact._row) if space.episode_index else [],
+            sorted(space.signature_index._exact._row) if space.signature_index else [],
+        )
+        for place, space in memory._spaces.items()
+        if space.episodes or space.signatures
+    }
+
+
+def _series(world: World) -> list[str]:
+    """I9: names that were new made no new series."""
+    families = text_string_to_metric_families(world.service.metrics.text().decode())
+    count = sum(len(family.samples) for family in families)
+    return [] if count <= SERIES else [f"I9: there are {count} series"]
+
+
+def _left_over(world: World) -> list[str]:
+    """I10: nothing runs and nobody waits whom nobody knows of."""
+    service = world.service
+    running = {task.get_name() for task in world.loop.alive if not task.get_name().startswith("driver")}
+    waiting = {
+        "the learner": service.learner._waiting or service.learner._passing,
+        "idempotency": service.idempotency._running,
+        "the embedder": service.embedder._waiting,
+        "shares": [c for claimed in service.learning._influence._claimed.values() for c in claimed.values() if c],
+    }
+    return [
+        *([f"I10: {running ^ LOOPS} should run or should not"] if running != LOOPS else []),
+        *[f"I10: somebody waits at {where}" for where, left in waiting.items() if left],
+        *([] if service.healthy and service.ready else ["I10: the server is not ready"]),
+        *[f"I8: {defect}" for defect in world.loop.defects],
+    ]

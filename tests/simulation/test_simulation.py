@@ -1,0 +1,134 @@
+"""The whole server in a simulated world, seed after seed: what is promised holds whatever goes wrong, and when."""
+
+import os
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from controlplane.journal.codec import encode_event
+
+from .run import Mode, Result, simulate
+from .store import CrashingJournal
+
+ROOT = Path(__file__).resolve().parents[2]
+ENOUGH = 40  # seeds within which a weaker journal is found out
+# What failed once: seed, operations, mode, and what was wrong then. Who changes what is drawn makes other runs of them.
+FOUND: list[tuple[int, int, Mode, str]] = [
+    (7, 150, "safety", "a keyed decision that may go on without the journal was a defect"),
+    (14, 150, "safety", "a keyed call that was refused after its caller had left was warned of"),
+    (42, 150, "liveness", "a purge whose caller had left was not finished"),
+    (19, 150, "liveness", "after the clock had been ahead no later window closed"),
+    (49, 150, "safety", "a key was made by a replacement that was refused"),
+]
+
+
+def again(seed: int) -> str:
+    return f'run it alone: make test ARGS="tests/simulation -k whatever_goes_wrong --seed {seed}"'
+
+
+def kept(result: Result) -> Counter[str]:
+    """What a run did; a run that broke a promise ends the test."""
+    assert not result.wrong, "\n".join([again(result.seed), *result.wrong[:20]])
+    return Counter(result.counts)
+
+
+@pytest.mark.parametrize(
+    ("seeds", "operations"), [(12, 150), pytest.param(20_000, 500, marks=pytest.mark.nightly)], ids=["few", "many"]
+)
+@pytest.mark.parametrize("mode", ["safety", "liveness"])
+def test_whatever_goes_wrong_what_is_promised_holds(seeds: int, operations: int, mode: Mode, seed: int) -> None:
+    chosen = range(seed, seed + seeds // 2)
+    one = partial(simulate, operations=operations, mode=mode)
+    done: Counter[str] = Counter()
+    if seeds > 100:
+        with ProcessPoolExecutor(os.cpu_count()) as pool:
+            for result in pool.map(one, chosen, chunksize=10):
+                done += kept(result)
+    else:
+        for number in chosen:
+            done += kept(one(number))
+    print(f"{mode}: {len(chosen)} seeds, {dict(done.most_common())}")
+    assert all(done[happened] for happened in ("crash", "trouble", "clock", "unheard", "503", "507"))
+
+
+@pytest.mark.parametrize(("seed", "operations", "mode", "was"), FOUND, ids=[was for *_, was in FOUND])
+def test_a_seed_that_failed_once_holds(seed: int, operations: int, mode: Mode, was: str) -> None:
+    kept(simulate(seed, operations, mode))
+
+
+@pytest.mark.parametrize("mode", ["safety", "liveness"])
+def test_the_same_seed_lives_the_same_life(mode: Mode, seed: int) -> None:
+    """Also in another process, where sets and ids come in another order."""
+    first, second = simulate(seed, 150, mode), simulate(seed, 150, mode)
+    other = subprocess.run(
+        [sys.executable, "-m", "tests.simulation.run", str(seed), "150", mode],
+        cwd=ROOT, env={**os.environ, "PYTHONHASHSEED": "12345"}, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert first.trace == second.trace == other.stdout.strip()
+    assert first.trace != simulate(seed + 1, 150, mode).trace
+
+
+class Hasty(CrashingJournal):
+    """Says that an append is done before it is on the disk."""
+
+    async def append(self, *events: Any) -> int:
+        first = self.last_seq + sum(len(appended) for _, appended in self._pending) + 1
+        await super().append(*events) if self._faults.rng.random() < 0.5 else self._begin(events)
+        return first
+
+    def _begin(self, events: Any) -> None:
+        self._pending.append((self._promise(), [(event, encode_event(event)) for event in events]))
+
+
+class Forgetful(CrashingJournal):
+    """Drops the newest event of what an earlier process wrote."""
+
+    def __init__(self, *parts: Any) -> None:
+        if parts[0].rows:
+            parts[0].rows.pop()
+        super().__init__(*parts)
+
+
+class Stammering(CrashingJournal):
+    """Writes an event again when it was refused though it was written."""
+
+    async def append(self, *events: Any) -> int:
+        first = await super().append(*events)
+        return first if self._faults.rng.random() > 0.02 else await super().append(*events)
+
+
+class Careless(CrashingJournal):
+    """Says that an erasure is done and does nothing."""
+
+    async def erase(self, tenant: str, seq: int) -> None:
+        """Nothing at all."""
+
+
+class Leaky(CrashingJournal):
+    """Finds events by what they are about, whoever's they are."""
+
+    async def about(self, tenant: str, ref: str, kind: str) -> list[Any]:
+        return [found for found in self._disk.of((kind,), 0) if found.event.ref == ref]
+
+
+class Amnesic(CrashingJournal):
+    """Loses every record of how a decision ended that is not on the disk when it is asked to write them."""
+
+    async def flush(self) -> None:
+        self._unwritten.clear()
+
+
+@pytest.mark.parametrize("weaker", [Hasty, Forgetful, Stammering, Careless, Leaky, Amnesic])
+def test_the_simulation_finds_what_a_weaker_journal_breaks(weaker: Callable[..., CrashingJournal], seed: int) -> None:
+    for number in range(seed, seed + ENOUGH):
+        if wrong := simulate(number, 100, "safety", weaker).wrong:
+            print(f"found with seed {number}: {wrong[0][-200:]}")
+            return
+    pytest.fail(f"{ENOUGH} seeds found nothing wrong")
