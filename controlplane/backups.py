@@ -13,7 +13,6 @@ import tempfile
 from collections.abc import Callable, Iterator
 from hashlib import blake2b
 from pathlib import Path
-from urllib.parse import quote
 
 import msgspec
 
@@ -21,7 +20,8 @@ from . import __version__
 from .clock import Clock
 from .errors import PointsmanError
 from .journal.queries import QUERIES, migrations
-from .journal.soundness import look_through
+from .journal.soundness import look_through, reading, schema_of
+from .origin import look_at
 from .service import JOURNAL_FILE, LOCK_FILE, RECOVERY_FOLDER, lock_folder
 
 MANIFEST, STAGING = "manifest.json", ".restoring"
@@ -60,13 +60,13 @@ def back_up(folder: Path, target: Path, clock: Clock, progress: Progress) -> Man
         raise PointsmanError(f"{target} is there already; name another place for the backup")
     if target.resolve().is_relative_to(folder.resolve()):  # later backups would hold it, and each the one before
         raise PointsmanError(f"{target} lies in the data folder; name another place for the backup")
-    with _told(f"the backup of {folder} was not made"):
+    with told(f"the backup of {folder} was not made"):
         target.parent.mkdir(parents=True, exist_ok=True)
         with _made_aside(target) as making:
             _copy_journal(folder / JOURNAL_FILE, making / JOURNAL_FILE, progress)
             for path in _beside(folder):
                 _copy(path, making / path.relative_to(folder))
-            schema, seq = _checked(making / JOURNAL_FILE)
+            schema, seq = _checked(making)
             files = {str(path.relative_to(making)): _kept(path) for path in _files(making)}
             manifest = Manifest(version=__version__, schema=schema, seq=seq, made_at=clock.now(), files=files)
             (making / MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(manifest)))
@@ -79,7 +79,7 @@ def _name(making: Path, target: Path) -> None:
     """Rename a finished backup; a name that cannot be synced is taken back, for nobody should count on it."""
     making.rename(target)
     try:
-        _sync_one(target.parent)
+        sync_one(target.parent)
     except OSError:
         target.rename(making)
         raise
@@ -93,7 +93,7 @@ def restore(backup: Path, folder: Path, progress: Progress) -> Manifest:
     """
     manifest = _read_manifest(backup)
     lock = lock_folder(folder)
-    with contextlib.closing(os.fdopen(lock)), _told(f"{backup} was not restored"):
+    with contextlib.closing(os.fdopen(lock)), told(f"{backup} was not restored"):
         staging = folder / STAGING
         if staging.exists() and not (folder / JOURNAL_FILE).exists():
             _clear(folder)  # of a restore that was interrupted: it had begun in an empty folder
@@ -103,9 +103,9 @@ def restore(backup: Path, folder: Path, progress: Progress) -> Manifest:
             _stage(backup, staging, manifest, progress)
             for name in sorted({name.partition("/")[0] for name in manifest.files} - {JOURNAL_FILE}):
                 (staging / name).rename(folder / name)
-            _sync_one(folder)
+            sync_one(folder)
             (staging / JOURNAL_FILE).rename(folder / JOURNAL_FILE)
-            _sync_one(folder)
+            sync_one(folder)
         except BaseException:
             _clear(folder)
             raise
@@ -147,7 +147,7 @@ def _stage(backup: Path, staging: Path, manifest: Manifest, progress: Progress) 
             raise PointsmanError(f"the backup {backup} is damaged: {name} is not what was backed up; take another one")
         done += kept.size
         progress(done, total)
-    if _checked(staging / JOURNAL_FILE) != (manifest.schema, manifest.seq):
+    if _checked(staging) != (manifest.schema, manifest.seq):
         raise PointsmanError(f"the backup {backup} is damaged: {MANIFEST} names another journal; take another one")
     _sync(staging)
 
@@ -164,12 +164,11 @@ def _copy_journal(source: Path, target: Path, progress: Progress) -> None:
             copy.execute("PRAGMA journal_mode = DELETE")  # one file, readable where nothing can be written
 
 
-def _checked(journal: Path) -> tuple[int, int]:
-    """Schema and last event of a journal that is sound."""
-    with contextlib.closing(sqlite3.connect(f"file:{quote(str(journal))}?mode=ro", uri=True)) as database:
-        look_through(database)
-        schema = database.execute("PRAGMA user_version").fetchone()[0]
-        return schema, database.execute(QUERIES["last_seq"]).fetchone()[0]
+def _checked(folder: Path) -> tuple[int, int]:
+    """Schema and last event of a journal that is sound, and so is what was archived of it."""
+    with contextlib.closing(reading(folder / JOURNAL_FILE)) as database:
+        look_at(folder, look_through(database))
+        return schema_of(database), database.execute(QUERIES["last_seq"]).fetchone()[0]
 
 
 def _beside(folder: Path) -> Iterator[Path]:
@@ -209,7 +208,7 @@ def _made_aside(target: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def _told(what: str) -> Iterator[None]:
+def told(what: str) -> Iterator[None]:
     """Errors of the disk and of SQLite as one sentence."""
     try:
         yield
@@ -219,10 +218,11 @@ def _told(what: str) -> Iterator[None]:
 
 def _sync(folder: Path) -> None:
     for path in (*folder.rglob("*"), folder):
-        _sync_one(path)
+        sync_one(path)
 
 
-def _sync_one(path: Path) -> None:
+def sync_one(path: Path) -> None:
+    """A file's content, or the names in a folder."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -20,6 +20,7 @@ log = structlog.get_logger()
 MAGIC = b"PMFOLD01"
 HEADER = struct.Struct(">8sQ32s")  # magic, payload length, BLAKE2b-256 of the payload
 GENERATIONS = 3
+CHECKPOINT_FOLDER = "checkpoints"
 
 
 def seal(payload: bytes) -> bytes:
@@ -120,11 +121,11 @@ class CheckpointFiles:
     """Named tenant states, content-addressed: the id is the digest of what it holds."""
 
     def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
 
     def write(self, payload: bytes) -> str:
         """Store a tenant's dump; its id."""
+        self._folder.mkdir(parents=True, exist_ok=True)
         checkpoint_id = f"cp_{_digest(payload).hex()[:32]}"
         write_atomically(self._path(checkpoint_id), seal(payload))
         return checkpoint_id

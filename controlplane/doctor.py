@@ -14,7 +14,6 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
-from urllib.parse import quote
 
 import msgspec
 
@@ -24,7 +23,8 @@ from .errors import BadSetting, JournalDamaged, ModelUntrusted, PointsmanError
 from .filesystems import magic_of, refuse_network
 from .journal import versions
 from .journal.queries import QUERIES
-from .journal.soundness import look_through
+from .journal.soundness import look_through, reading
+from .origin import look_at
 from .service import JOURNAL_FILE
 from .settings import Settings
 
@@ -120,10 +120,11 @@ def _journal(path: Path, clock: Clock) -> Finding:
     if not path.exists():
         return _fine("journal", "none yet")
     try:
-        with contextlib.closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)) as database:
-            look_through(database)
+        with contextlib.closing(reading(path)) as database:
+            archives = look_through(database)
             seq = database.execute(QUERIES["last_seq"]).fetchone()[0]
             newest = (database.execute(QUERIES["moment"], (seq,)).fetchone() or (0.0,))[0]
+        absent = look_at(path.parent, archives)
     except sqlite3.Error as error:
         return Finding(about="journal", state="broken", said=str(JournalDamaged(str(error))))
     except PointsmanError as error:
@@ -131,7 +132,10 @@ def _journal(path: Path, clock: Clock) -> Finding:
     if newest > clock.now() + AHEAD_S:
         said = f"its newest event lies {newest - clock.now():.0f} s in the future; set this machine's clock"
         return Finding(about="journal", state="warning", said=said)
-    return _fine("journal", f"whole, {seq} event(s)")
+    if absent:
+        said = f"{absent[0]} is not in archive/: without every archive a damaged base cannot be made again"
+        return Finding(about="journal", state="warning", said=said)
+    return _fine("journal", f"whole, {seq} event(s)" + (f", {archives[-1].seq} of them archived" if archives else ""))
 
 
 def _model(settings: Settings) -> Finding:

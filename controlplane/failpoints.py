@@ -54,6 +54,10 @@ FAILPOINTS: dict[str, Failpoint] = {
     "capture.appended": Failpoint("a capture is committed, not folded"),
     "purge.appended": Failpoint("a purge is committed, the contents are not overwritten"),
     "expiry.appended": Failpoint("the ends of windows are committed, not folded"),
+    "archive.laid": Failpoint("the base of an archive is on disk, its file is not there yet"),
+    "archive.filed": Failpoint("the archive's file is on disk, the journal is as it was"),
+    "archive.moving": Failpoint("what the archive took has left the journal in a transaction that is not committed"),
+    "archive.moved": Failpoint("it is committed, the database and its log still have the space"),
     "outbox.done": Failpoint("a job is done outside, nothing is written about it"),
     "shutdown.recovery": Failpoint("everything is folded, the last recovery file is not written", _disk),
 }

@@ -1,6 +1,7 @@
 """The second loop's front door: feedback is journalled, folded in sequence order, and answered."""
 
 from auditor import FeedbackResult, Learned, Learner, Outcome, ValidationResult
+from auditor.answers import Answer
 from auditor.events import Decided, Recorded, Reported, Validated
 from auditor.fold import LATE
 from auditor.rewards import Report
@@ -13,6 +14,7 @@ from .contract import (
     ValidateAnswer,
     ValidateRequest,
 )
+from .errands import Errands
 from .errors import UnknownEpisode, UnknownTrace
 from .failpoints import failpoint
 from .idempotency import Receipt
@@ -30,17 +32,23 @@ class Learning:
     def __init__(self, learner: Learner, journal: Journal, memory: MemoryStore, clock: Clock, metrics: Metrics) -> None:
         self._learner, self._journal, self._memory = learner, journal, memory
         self._clock, self._metrics = clock, metrics
-        self._influence = Influence(learner, clock)
+        self._influence, self._errands = Influence(learner, clock), Errands()
 
     async def feedback(
         self, caller: Caller, request: FeedbackRequest, receipt: Receipt | None = None
     ) -> FeedbackAnswer:
-        """Journal a report, fold it, say what it changed."""
+        """Journal a report, fold it, say what it changed. Once it is handed in its claim holds until it is folded."""
         tenant = caller.tenant
         await self._known_trace(tenant, request.trace_id)
+        seq, result = await self._errands.finish(self._reported(caller, request, receipt))
+        if not isinstance(result, FeedbackResult) or result.closed:
+            result = await self._afterwards(tenant, request, seq)
+        return self._answer(tenant, result)
+
+    async def _reported(self, caller: Caller, request: FeedbackRequest, receipt: Receipt | None) -> tuple[int, Answer]:
         with self._influence.claim(caller) as counts:
             reported = Reported(
-                tenant=tenant,
+                tenant=caller.tenant,
                 at=self._clock.now(),
                 trace_id=request.trace_id,
                 outcome=request.outcome,
@@ -50,10 +58,7 @@ class Learning:
             seq = await (receipt or self._journal).append(reported)
             failpoint("feedback.appended")
             self._metrics.feedback.labels(_outcome_label(request.outcome)).inc()
-            result = await self._learner.reached(seq)
-        if not isinstance(result, FeedbackResult) or result.closed:
-            result = await self._afterwards(tenant, request, seq)
-        return self._answer(tenant, result)
+            return seq, await self._learner.reached(seq)
 
     async def _known_trace(self, tenant: str, trace_id: str) -> None:
         if trace_id in self._learner.state.of(tenant).credit.open:
@@ -63,7 +68,7 @@ class Learning:
 
     async def _afterwards(self, tenant: str, request: FeedbackRequest, seq: int) -> FeedbackResult:
         """A report on a decision that is over: its first answer again if it is a repeat, else why it is late."""
-        learned = await self._learned(tenant, request.trace_id)
+        learned = await self._learned(tenant, request.trace_id, seq)
         if learned is None:
             return FeedbackResult(reason="the decision was unlearnt by a restore; this report is logged, not learnt")
         earlier = [r for r in await self._journal.about(tenant, request.trace_id, "feedback") if r.seq < seq]
@@ -96,20 +101,7 @@ class Learning:
             raise UnknownEpisode
         if request.trace_id is not None:
             await self._known_trace(tenant, request.trace_id)
-        with self._influence.claim(caller) as counts:
-            validated = Validated(
-                tenant=tenant,
-                at=self._clock.now(),
-                episode_id=request.episode_id,
-                trace_id=request.trace_id,
-                success=request.outcome == "success",
-                applied_suggestion=request.applied_suggestion,
-                by=caller.key_id,
-                counts=counts,
-            )
-            seq = await (receipt or self._journal).append(validated)
-            failpoint("validation.appended")
-            result = await self._learner.reached(seq)
+        result = await self._errands.finish(self._validated(caller, request, receipt))
         assert isinstance(result, ValidationResult)
         return ValidateAnswer(
             updated=result.updated,
@@ -122,6 +114,22 @@ class Learning:
             skill_id=result.skill_id,
         )
 
+    async def _validated(self, caller: Caller, request: ValidateRequest, receipt: Receipt | None) -> Answer:
+        with self._influence.claim(caller) as counts:
+            validated = Validated(
+                tenant=caller.tenant,
+                at=self._clock.now(),
+                episode_id=request.episode_id,
+                trace_id=request.trace_id,
+                success=request.outcome == "success",
+                applied_suggestion=request.applied_suggestion,
+                by=caller.key_id,
+                counts=counts,
+            )
+            seq = await (receipt or self._journal).append(validated)
+            failpoint("validation.appended")
+            return await self._learner.reached(seq)
+
     async def trace(self, tenant: str, trace_id: str) -> "WholeTrace":
         """Everything known of a decision.
 
@@ -132,16 +140,21 @@ class Learning:
         if not decided:
             raise UnknownTrace
         feedback = await self._journal.about(tenant, trace_id, "feedback")
-        whole = WholeTrace(decided[0], feedback, await self._learned(tenant, trace_id), self._pending(tenant, trace_id))
+        whole = WholeTrace(
+            decided[0],
+            feedback,
+            await self._learned(tenant, trace_id, self._learner.version),
+            self._pending(tenant, trace_id),
+        )
         for neighbour in whole.trace.execution.get("neighbours") or ():
             episode_id = neighbour["episode_id"]
             whole.remembered[episode_id] = self._memory.episode(tenant, episode_id)
         return whole
 
-    async def _learned(self, tenant: str, trace_id: str) -> Learned | None:
-        """How a decision ended, unless a restore set that aside."""
+    async def _learned(self, tenant: str, trace_id: str, by: int) -> Learned | None:
+        """How a decision had ended by an event, unless a restore before that set it aside."""
         learned = await self._journal.learned(tenant, trace_id)
-        if learned is None or not holds(await self._journal.checkpoints(tenant), self._learner.version, learned.seq):
+        if learned is None or not holds(await self._journal.checkpoints(tenant), by, learned.seq):
             return None
         return learned
 

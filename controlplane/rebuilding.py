@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,12 @@ from . import refold as again
 from .checkpoints import RecoveryFiles
 from .errors import PointsmanError
 from .journal import SqliteJournal, connect
+from .journal.queries import ARCHIVING
+from .journal.soundness import look_through_archive, reading
+from .journal.whole import Whole
+from .origin import ARCHIVE_FOLDER, Origin, events_name, find, lay
+from .refold import BEGINNING, Progress
+from .retention import fold_ground
 from .service import JOURNAL_FILE, RECOVERY_FOLDER, lock_folder
 from .settings import Settings
 
@@ -41,8 +48,10 @@ async def rebuild(settings: Settings, *, verify: bool, progress: Callable[[int, 
         recovery = RecoveryFiles(folder / RECOVERY_FOLDER)
         total = journal.last_seq
         if verify:
-            return await _verified(journal, recovery, lambda seq: progress(seq, total))
-        refolded = await again.refold(journal, total, lambda seq: progress(seq, total))
+            begun = find(folder, journal.archives)
+            return await _verified(journal, recovery, begun, lambda seq: progress(seq, total))
+        begun = await _laid_again(folder, journal, lambda seq: progress(seq, total))
+        refolded = await again.refold(journal, total, lambda seq: progress(seq, total), begun)
         await journal.drop_damaged_records()
         for (tenant, _), record in refolded.learned.items():
             journal.record(tenant, [record])
@@ -51,7 +60,31 @@ async def rebuild(settings: Settings, *, verify: bool, progress: Callable[[int, 
         return RebuildReport(events=total, seq=refolded.state.seq, verdict="a fresh recovery file is written")
 
 
-async def _verified(journal: SqliteJournal, recovery: RecoveryFiles, progress: Callable[[int], None]) -> RebuildReport:
-    found = await again.verify(journal, recovery, progress)
+async def _laid_again(folder: Path, journal: SqliteJournal, progress: Progress) -> Origin:
+    """The origin, its base folded again from the archives if all of them are there.
+
+    Raises:
+      JournalDamaged: an archive is damaged; or one is gone, and the base is too.
+    """
+    files = [folder / ARCHIVE_FOLDER / events_name(archived.seq) for archived in journal.archives]
+    if not files or not all(file.exists() for file in files):
+        return find(folder, journal.archives)
+    newest = journal.archives[-1]
+    with contextlib.ExitStack() as opened:
+        archives = [opened.enter_context(contextlib.closing(reading(file))) for file in files]
+        for archive in archives:
+            look_through_archive(archive)
+        whole = Whole(journal, archives)
+        ground = await fold_ground(folder, whole, newest.seq, journal.last_seq, BEGINNING, progress)
+    noted = msgspec.structs.replace(newest, base=lay(folder, newest.seq, ground.base))
+    with contextlib.closing(sqlite3.connect(folder / JOURNAL_FILE, isolation_level=None)) as database:
+        database.execute(ARCHIVING["note_archive"], noted.row)
+    return find(folder, [*journal.archives[:-1], noted])
+
+
+async def _verified(
+    journal: SqliteJournal, recovery: RecoveryFiles, begun: Origin, progress: Progress
+) -> RebuildReport:
+    found = await again.verify(journal, recovery, begun, progress)
     verdict = f"bit-identical to {found.recovery_file}" if found.identical else "DIFFERENT from what the server wrote"
     return RebuildReport(events=found.events, seq=found.seq, verdict=verdict, differences=found.differences)

@@ -1,27 +1,36 @@
 """Folding the journal again: for a restore whose file is gone, and to prove that the live fold is right."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from typing import Protocol
 
 import msgspec
 import structlog
 
-from auditor import Rules, State, UnreadableFold
+from auditor import State, UnreadableFold
 from auditor.answers import Learned
 from auditor.events import Recorded, Restored
 
 from .checkpoints import CheckpointFiles, RecoveryFiles
 from .errors import PointsmanError
 from .journal import Journal
+from .origin import Origin, Place
 
 log = structlog.get_logger()
 PAGE = 2000
-EMPTY = Rules(points={})
+BEGINNING = Origin()
 Progress = Callable[[int], None]
 
 
-async def events(journal: Journal, until: int) -> AsyncIterator[Recorded]:
-    """The journal from its first event to `until`."""
-    after = 0
+class Log(Protocol):
+    """What is folded: a journal, or one together with its archives."""
+
+    async def read(self, after: int, limit: int) -> Sequence[Recorded]:
+        """Up to `limit` events past `after`, in order."""
+        ...
+
+
+async def events(journal: Log, until: int, after: int = 0) -> AsyncIterator[Recorded]:
+    """The journal's events past `after`, up to `until`."""
     while after < until:
         page = await journal.read(after, PAGE)
         if not page:
@@ -34,31 +43,38 @@ async def events(journal: Journal, until: int) -> AsyncIterator[Recorded]:
 
 
 class Refolded(msgspec.Struct):
-    """A state folded from the journal alone, with the records of what it learnt."""
+    """A state folded from the journal alone, with the records of what it learnt and the earlier states asked for."""
 
     state: State
     learned: dict[tuple[str, str], Learned]
+    prefixes: dict[Place, bytes]
 
 
-async def refold(journal: Journal, until: int, progress: Progress = lambda seq: None) -> Refolded:
-    """Fold everything up to `until`. Restores go back to prefixes kept on the way, never to a file."""
-    wanted = {(r.event.tenant, r.event.seq) async for r in events(journal, until) if isinstance(r.event, Restored)}
-    prefixes: dict[tuple[str, int], bytes] = {}
-    refolded = Refolded(State(EMPTY), {})
+async def refold(
+    journal: Log,
+    until: int,
+    progress: Progress = lambda seq: None,
+    origin: Origin = BEGINNING,
+    places: Collection[Place] = (),
+) -> Refolded:
+    """Fold everything up to `until`. Restores go back to prefixes kept on the way, and behind the origin to its files.
+
+    `places` are kept on the way too.
+    """
+    restored = [r.event async for r in events(journal, until, origin.seq) if isinstance(r.event, Restored)]
+    wanted = {*places, *((event.tenant, event.seq) for event in restored)}
+    refolded = Refolded(origin.state(), {}, {place: origin.prefix(place) for place in wanted if place[1] <= origin.seq})
     state = refolded.state
-    for tenant, seq in wanted:
-        if seq == 0:
-            prefixes[tenant, 0] = state.dump_tenant(tenant)
-    async for recorded in events(journal, until):
+    async for recorded in events(journal, until, origin.seq):
         event, prefix = recorded.event, None
         if isinstance(event, Restored):
-            prefix = prefixes.get((event.tenant, event.seq))
+            prefix = refolded.prefixes.get((event.tenant, event.seq))
         applied = state.apply(recorded, prefix)
         for record in applied.learned:
             refolded.learned[event.tenant, record.trace_id] = record
         for tenant, seq in wanted:
             if seq == recorded.seq:
-                prefixes[tenant, seq] = state.dump_tenant(tenant)
+                refolded.prefixes[tenant, seq] = state.dump_tenant(tenant)
         progress(recorded.seq)
     return refolded
 
@@ -66,10 +82,13 @@ async def refold(journal: Journal, until: int, progress: Progress = lambda seq: 
 class Prefixes:
     """Earlier states for restores: from the checkpoint's file when it verifies, else folded again."""
 
-    def __init__(self, journal: Journal, files: CheckpointFiles) -> None:
-        self._journal, self._files = journal, files
+    def __init__(self, journal: Journal, files: CheckpointFiles, origin: Origin = BEGINNING) -> None:
+        self._journal, self._files, self._origin = journal, files, origin
 
     async def prefix(self, tenant: str, seq: int) -> bytes:
+        """Raises JournalDamaged for one that was archived, and whose file is damaged."""
+        if seq <= self._origin.seq:
+            return self._origin.prefix((tenant, seq))
         for recorded in reversed(await self._journal.checkpoints(tenant)):
             event = recorded.event
             if event.kind == "checkpoint" and getattr(event, "seq", None) == seq:
@@ -77,7 +96,7 @@ class Prefixes:
                     return self._files.read(event.ref)
                 except UnreadableFold as error:
                     log.error("checkpoint_damaged", checkpoint=event.ref, error=str(error), instead="folding again")
-        refolded = await refold(self._journal, seq)
+        refolded = await refold(self._journal, seq, origin=self._origin)
         return refolded.state.dump_tenant(tenant)
 
 
@@ -91,19 +110,19 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     recovery_file: str | None
 
 
-async def verify(journal: Journal, recovery: RecoveryFiles, progress: Progress = lambda seq: None) -> Verdict:
+async def verify(journal: Journal, recovery: RecoveryFiles, origin: Origin, progress: Progress) -> Verdict:
     """Fold the whole journal again and compare, byte for byte, with what the server wrote down."""
     live = recovery.newest(journal.last_seq)
-    if live is None:
+    if live is None or live.seq < origin.seq:
         raise PointsmanError("there is no recovery file to compare with; start the server once and stop it")
-    refolded = await refold(journal, live.seq, progress)
+    refolded = await refold(journal, live.seq, progress, origin)
     differences = []
     if refolded.state.dump() != live.dump():
         differences += _tenants_that_differ(refolded.state, live)
     differences += _records_that_differ(refolded.learned, await journal.all_learned(journal.last_seq), live.seq)
     return Verdict(
         seq=live.seq,
-        events=live.seq,
+        events=live.seq - origin.seq,
         identical=not differences,
         differences=differences,
         recovery_file=recovery.files()[0].name if recovery.files() else None,

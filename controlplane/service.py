@@ -21,7 +21,7 @@ from strategist import EpsilonDecay, Mode, PolicySettings, StepSize
 from .administration import Administration, FirstKeys
 from .alarms import LABEL, Alarms, Sender
 from .background import Background
-from .checkpoints import CheckpointFiles, RecoveryFiles, clear_unfinished
+from .checkpoints import CHECKPOINT_FOLDER, CheckpointFiles, RecoveryFiles, clear_unfinished
 from .clock import Clock, SystemClock
 from .embedding import BatchingEmbedder, Embedder, HashingEmbedder, SentenceEmbedder
 from .errors import BadSetting, JournalDamaged, PointsmanError
@@ -35,9 +35,10 @@ from .journal import Journal, SqliteJournal, connect
 from .learning import Learning
 from .lifecycle import Lifecycle
 from .memory.store import MemoryStore
+from .origin import Origin, find
 from .outbox import DEADLINE_S, Deed, Outbox
 from .plane import Plane
-from .refold import Prefixes
+from .refold import BEGINNING, Prefixes
 from .remembering import Remembering
 from .router import Router
 from .settings import Settings
@@ -49,7 +50,7 @@ from .upstream import Upstream
 log = structlog.get_logger()
 PAGE = 1000  # events read at once
 AHEAD = "but recovery/{} knows a later one: acknowledged events are gone; to go on without them, move that file away"
-JOURNAL_FILE, RECOVERY_FOLDER, CHECKPOINT_FOLDER, LOCK_FILE = "journal.db", "recovery", "checkpoints", "lock"
+JOURNAL_FILE, RECOVERY_FOLDER, LOCK_FILE = "journal.db", "recovery", "lock"
 
 
 class Service:
@@ -63,6 +64,7 @@ class Service:
         recovery: RecoveryFiles,
         registry: Registry,
         clock: Clock,
+        origin: Origin = BEGINNING,
     ) -> None:
         self.settings, self.journal, self.clock, self.recovery = settings, journal, clock, recovery
         self.registry, self.limiter, self.intake = registry, Limiter(clock), Intake(clock)
@@ -73,7 +75,7 @@ class Service:
         self.embedder = BatchingEmbedder()
         self.memory = MemoryStore()
         checkpoints = CheckpointFiles(Path(settings.data_dir) / CHECKPOINT_FOLDER)
-        self.prefixes = Prefixes(journal, checkpoints)
+        self.prefixes = Prefixes(journal, checkpoints, origin)
         self.learner = Learner(state, journal, journal, self.prefixes)
         upstream = Upstream(self.http, deadline_s=settings.upstream_deadline_s)
         self.signals = Signals(settings.psi_url, upstream, clock, self.metrics, ttl_s=settings.cache_ttl_s)
@@ -113,17 +115,19 @@ class Service:
             failing.callback(os.close, lock)
             failpoint("start.locked")
             for name in (RECOVERY_FOLDER, CHECKPOINT_FOLDER):
+                (folder / name).mkdir(exist_ok=True)
                 clear_unfinished(folder / name)
             journal = await SqliteJournal.open(connect(folder / JOURNAL_FILE))
             failing.push_async_callback(journal.close)
-            service = await cls.over(journal, settings, clock or SystemClock())
+            origin = find(folder, journal.archives)
+            service = await cls.over(journal, settings, clock or SystemClock(), origin)
             failing.pop_all()
         service._lock = lock
         return service
 
     @classmethod
-    async def over(cls, journal: Journal, settings: Settings, clock: Clock) -> Self:
-        """Catch up with an open journal and start the loops.
+    async def over(cls, journal: Journal, settings: Settings, clock: Clock, origin: Origin = BEGINNING) -> Self:
+        """Catch up with an open journal, from its origin on, and start the loops.
 
         Raises:
           JournalDamaged: recovery files know of events that the journal does not have.
@@ -132,11 +136,13 @@ class Service:
         recovery = RecoveryFiles(folder / RECOVERY_FOLDER)
         if journal.last_seq == 0 and recovery.files():
             raise JournalDamaged("it is empty, but recovery files are there")
-        state = recovery.newest(journal.last_seq) or State(Rules(points={}))
+        state = recovery.newest(journal.last_seq)
+        if state is None or state.seq < origin.seq:
+            state = origin.state()
         if recovery.ahead is not None:
             raise JournalDamaged(f"it ends with event {journal.last_seq}, {AHEAD.format(recovery.ahead)}")
         registry = await load_registry(journal, folder)
-        service = cls(settings, journal, state, recovery, registry, clock)
+        service = cls(settings, journal, state, recovery, registry, clock, origin)
         await service.start()
         return service
 

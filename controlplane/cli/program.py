@@ -5,6 +5,7 @@ from typing import Annotated
 
 import cyclopts
 from cyclopts import Parameter
+from cyclopts.validators import Number
 from rich.console import Console
 from rich.markup import escape
 
@@ -14,6 +15,7 @@ from ..errors import PointsmanError
 REFUSED, UNREACHABLE = 1, 3
 Flag = Annotated[bool, Parameter(negative="")]
 Json = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON for machines.")]
+Some = Annotated[int, Parameter(validator=Number(gte=1))]
 Url = Annotated[str | None, Parameter(help="The server's address; by default what the settings say.")]
 
 app = cyclopts.App(

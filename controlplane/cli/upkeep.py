@@ -1,4 +1,4 @@
-"""Commands on the data folder itself: fold the journal again, back it up, put a backup back."""
+"""Commands on the data folder itself: fold the journal again, back it up, put a backup back, archive."""
 
 import asyncio
 import os
@@ -6,9 +6,9 @@ from pathlib import Path
 
 import msgspec
 
-from .. import settings
+from .. import failpoints, settings
 from .output import Bar, lines, show
-from .program import Failed, Flag, Json, app
+from .program import Failed, Flag, Json, Some, app
 
 
 @app.command
@@ -63,6 +63,26 @@ def restore(backup: Path, *, data_dir: Path | None = None, json: Json = False) -
         manifest = put_back(backup, folder, bar)
     answer = {"data_dir": str(folder), **msgspec.to_builtins(manifest)}
     show(answer, json, lambda: lines(f"{folder} holds events up to {manifest.seq}; `pointsman serve` folds them"))
+
+
+@app.command
+def archive(*, keep: Some, json: Json = False) -> None:
+    """Move old events out of the journal into a file of their own; stop the server first.
+
+    Args:
+      keep: How many of the newest events stay at least; those of the last 24 hours stay in any case.
+    """
+    from ..clock import SystemClock
+    from ..retention import archive as run
+
+    _for_the_owner_only()
+    loaded = settings.load()
+    failpoints.arm(loaded.failpoints or "")
+    with Bar("folding and copying", hidden=json) as bar:
+        moved = asyncio.run(run(Path(loaded.data_dir), keep, SystemClock(), bar))
+    said = f"archive/{moved.file} holds {moved.events} event(s), the newest of them at most {moved.seq}"
+    nothing = "nothing was archived: what is older than 24 hours is kept, or archived already"
+    show(msgspec.to_builtins(moved), json, lambda: lines(said if moved.file else nothing))
 
 
 def _for_the_owner_only() -> None:

@@ -11,6 +11,7 @@ ACCESS_KINDS = ("tenant_set", "key_issued", "key_ends")
 CHECKPOINT_KINDS = ("checkpoint", "restored")
 ACT_KINDS = (*ACCESS_KINDS, "episode_deleted", "skill_retired", *CHECKPOINT_KINDS)
 JOB_KINDS = ("job", "job_leased", "job_failed", "job_ended")
+STAYING_KINDS = tuple({*MEMORY_KINDS, *ACT_KINDS, *JOB_KINDS})  # what an archive leaves in the log
 ALL = "*"  # no tenant's name
 MOST = 4096  # events one append may hold, so that a group stays under SQLite's limit of bound values
 
@@ -64,7 +65,7 @@ class Journal(Protocol):
         ...
 
     async def read(self, after: int, limit: int) -> list[Recorded]:
-        """Up to `limit` committed events past `after`, in order."""
+        """Up to `limit` committed events past `after`, in order; of what was archived those that stayed."""
         ...
 
     async def read_memory(self, after: int, limit: int) -> list[Recorded]:

@@ -11,10 +11,16 @@ from ..failpoints import failpoint
 
 _FILES = resources.files(__package__) / "schema"
 _NAMED = re.compile(r"-- name: (\w+)\n((?:--[^\n]*\n)*)(.*?;)", re.DOTALL)
-CHECKSUMS = 4  # the schema from which on rows carry one
+CHECKSUMS, ARCHIVES = 4, 7  # the schemas from which on rows carry one, and events may be archived
 PART = 1000  # rows
 
-QUERIES: dict[str, str] = {match[1]: match[3] for match in _NAMED.finditer((_FILES / "queries.sql").read_text("utf-8"))}
+
+def _named(file: str) -> dict[str, str]:
+    return {match[1]: match[3] for match in _NAMED.finditer((_FILES / file).read_text("utf-8"))}
+
+
+QUERIES = _named("queries.sql")
+ARCHIVING = _named("archiving.sql")  # of one command, which holds the data folder
 
 
 @cache

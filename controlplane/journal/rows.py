@@ -57,6 +57,49 @@ def verify(row: Row) -> None:
         raise JournalDamaged(f"event {seq} is not what was written")
 
 
+def refuse_gap(found: Iterable[Recorded], place: int, last: int = 0) -> None:
+    """Raises JournalDamaged unless events in order follow each other past `place`, and reach `last`.
+
+    Of those up to `place` some are archived.
+    """
+    for recorded in found:
+        if recorded.seq > place:
+            place += 1
+            if recorded.seq != place:
+                raise JournalDamaged(f"event {place} is missing")
+    if place < last:
+        raise JournalDamaged(f"event {place + 1} is missing")
+
+
+class Archived(msgspec.Struct, frozen=True, kw_only=True):
+    """One archive: the last event it covers, how many up to there stayed, the digests of its base and its file."""
+
+    seq: int
+    kept: int
+    base: bytes
+    archive: bytes
+
+    @property
+    def row(self) -> Row:
+        """As it is written."""
+        sealed = checksum(self.seq, float(self.kept), self.base, self.archive)
+        return self.seq, self.kept, self.base, self.archive, sealed
+
+
+def archived_of(rows: Iterable[Any]) -> list[Archived]:
+    """The archives as they were read.
+
+    Raises:
+      JournalDamaged: one is not what was written.
+    """
+    found = []
+    for seq, kept, base, archive, sealed in rows:
+        found.append(Archived(seq=seq, kept=kept, base=base, archive=archive))
+        if found[-1].row[-1] != sealed:
+            raise JournalDamaged(f"what is noted of the archive up to event {seq} is not what was written")
+    return found
+
+
 def record_row(tenant: str, learned: Learned) -> Row:
     """How a decision ended, as it is written."""
     record, trace_id = encode_learned(learned), learned.trace_id

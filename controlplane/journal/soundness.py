@@ -1,32 +1,80 @@
 """A look through a whole journal: pages and indexes as SQLite sees them, then each row against its checksum."""
 
 import sqlite3
+from pathlib import Path
+from urllib.parse import quote
 
 from ..errors import JournalDamaged
-from .queries import CHECKSUMS, QUERIES
-from .rows import records_of, verify
+from .queries import ARCHIVES, CHECKSUMS, QUERIES
+from .rows import Archived, archived_of, records_of, verify
 
 NO_LIMIT, EVERY = -1, 2**62
+PRIMARY = 0xFF  # the part of an error's code that says what kind it is
+UNSOUND = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)  # the file is not as we made it
 
 
-def look_through(database: sqlite3.Connection) -> None:
-    """Read everything there is.
+def unsound(error: Exception) -> bool:
+    """Damage, and not trouble with the disk: also when SQLite names a damaged table in bytes that are no text."""
+    return isinstance(error, UnicodeDecodeError) or getattr(error, "sqlite_errorcode", 0) & PRIMARY in UNSOUND
+
+
+def look_through(database: sqlite3.Connection) -> list[Archived]:
+    """Read everything there is; the archives it knows of.
 
     Raises:
       JournalDamaged, RecordDamaged: something is not what was written.
       sqlite3.Error: it cannot be read at all.
     """
+    _look_at_pages(database)
+    schema = schema_of(database)
+    archives = archived_of(database.execute(QUERIES["archives"])) if schema >= ARCHIVES else []
+    if schema >= CHECKSUMS:
+        _look_at_events(database, archives)
+        records_of(database.execute(QUERIES["all_learned"], (EVERY,)))
+    return archives
+
+
+def look_through_archive(database: sqlite3.Connection) -> int:
+    """Read everything an archive holds; how many events that is. Raises as `look_through` does."""
+    _look_at_pages(database)
+    count = 0
+    for row in database.execute(QUERIES["read_after"], (0, NO_LIMIT)):
+        verify(row)
+        count += 1
+    records_of(database.execute(QUERIES["all_learned"], (EVERY,)))
+    return count
+
+
+def reading(path: Path) -> sqlite3.Connection:
+    """A connection that changes nothing."""
+    return sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)
+
+
+def schema_of(database: sqlite3.Connection) -> int:
+    return int(database.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _look_at_pages(database: sqlite3.Connection) -> None:
     try:
         [found] = database.execute("PRAGMA integrity_check(1)").fetchone()
     except UnicodeDecodeError as error:  # it names a damaged table
         raise JournalDamaged(str(error)) from error
     if found != "ok":
         raise JournalDamaged(found.splitlines()[-1])
-    [schema] = database.execute("PRAGMA user_version").fetchone()
-    if schema < CHECKSUMS:
-        return
-    for place, row in enumerate(database.execute(QUERIES["read_after"], (0, NO_LIMIT)), 1):
+
+
+def _look_at_events(database: sqlite3.Connection, archives: list[Archived]) -> None:
+    """Past the last archive numbers have no gap; up to it as many events are left as it says."""
+    place, kept = (archives[-1].seq, archives[-1].kept) if archives else (0, 0)
+    for row in database.execute(QUERIES["read_after"], (0, NO_LIMIT)):
+        verify(row)
+        if archives and row[0] <= archives[-1].seq:
+            kept -= 1
+            continue
+        place += 1
         if row[0] != place:
             raise JournalDamaged(f"event {place} is missing")
-        verify(row)
-    records_of(database.execute(QUERIES["all_learned"], (EVERY,)))
+    if kept:
+        raise JournalDamaged(
+            f"of the events up to {archives[-1].seq} that were kept, {abs(kept)} are missing or doubled"
+        )

@@ -25,7 +25,19 @@ from ..failpoints import failpoint
 from .codec import encode_event
 from .port import ACCESS_KINDS, ACT_KINDS, ALL, CHECKPOINT_KINDS, JOB_KINDS, MEMORY_KINDS, check_size
 from .queries import QUERIES, many_rows, migrate, migrations
-from .rows import CHECKSUM, Row, checksum, event_row, record_row, recorded_of, records_of
+from .rows import (
+    CHECKSUM,
+    Archived,
+    Row,
+    archived_of,
+    checksum,
+    event_row,
+    record_row,
+    recorded_of,
+    records_of,
+    refuse_gap,
+)
+from .soundness import unsound
 from .tail import Tail
 
 log = structlog.get_logger()
@@ -35,9 +47,6 @@ WAITING = 20_000  # most writes waiting; beyond it requests are refused
 PAGE_BYTES = 16_384  # a group of traces spans fewer pages, so a commit makes fewer system calls
 WAL_PAGES = 256  # 4 MB of log before it is folded into the database
 REWRITE = f"PRAGMA user_version = {migrations()[-1][0]}"  # the first page, as it is: a write like any other
-
-PRIMARY = 0xFF  # the part of an error's code that says what kind it is
-UNSOUND = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)  # the file is not as we made it
 MEMORY_PRAGMAS = ("PRAGMA busy_timeout = 5000", "PRAGMA temp_store = MEMORY")
 
 
@@ -68,8 +77,10 @@ class SqliteJournal:
     transaction, one fsync. Records of learnt decisions are derived, so they follow in larger groups.
     """
 
-    def __init__(self, writer: aiosqlite.Connection, reader: aiosqlite.Connection, last_seq: int) -> None:
-        self.last_seq = last_seq
+    def __init__(
+        self, writer: aiosqlite.Connection, reader: aiosqlite.Connection, last_seq: int, archives: list[Archived]
+    ) -> None:
+        self.last_seq, self.archives = last_seq, archives
         self.trouble: str | None = None
         self._writer, self._reader = writer, reader
         self._pending: deque[_Append] = deque()
@@ -93,7 +104,7 @@ class SqliteJournal:
         try:
             return await cls._opened(connection)
         except (sqlite3.Error, UnicodeDecodeError) as error:
-            if _unsound(error):
+            if unsound(error):
                 raise JournalDamaged(str(error)) from error
             raise JournalUnavailable(
                 f"the journal cannot be opened ({error}); see to the disk and the permissions of the data folder"
@@ -119,8 +130,9 @@ class SqliteJournal:
             await reader.execute("PRAGMA query_only = ON")
             await reader.execute("PRAGMA wal_autocheckpoint = 0")
             [(last_seq,)] = await reader.execute_fetchall(QUERIES["last_seq"])
+            archives = archived_of(await reader.execute_fetchall(QUERIES["archives"]))
             failing.pop_all()
-        return cls(writer, reader, last_seq)
+        return cls(writer, reader, last_seq, archives)
 
     async def append(self, *events: AnyEvent) -> int:
         if len(self._pending) >= WAITING:
@@ -269,13 +281,9 @@ class SqliteJournal:
         return at_hand
 
     async def read(self, after: int, limit: int) -> list[Recorded]:
-        due = min(limit, self.last_seq - after)  # events that come to be committed meanwhile may be found too
+        last, begun = self.last_seq, self.archives[-1].seq if self.archives else 0
         found = [recorded_of(row) for row in await self._rows("read_after", (after, limit))]
-        for place, recorded in enumerate(found, after + 1):
-            if recorded.seq != place:
-                raise JournalDamaged(f"event {place} is missing")
-        if len(found) < due:
-            raise JournalDamaged(f"event {after + len(found) + 1} is missing")
+        refuse_gap(found, max(after, begun), last if len(found) < limit else 0)  # more may be committed meanwhile
         return found
 
     async def read_memory(self, after: int, limit: int) -> list[Recorded]:
@@ -315,7 +323,7 @@ class SqliteJournal:
         try:
             rows: list[Any] = list(await self._reader.execute_fetchall(QUERIES[query], parameters))
         except (sqlite3.Error, UnicodeDecodeError) as error:
-            if _unsound(error):
+            if unsound(error):
                 raise JournalDamaged(str(error)) from error
             raise JournalUnavailable(f"The journal cannot be read ({error}).") from error
         return rows
@@ -340,8 +348,3 @@ class SqliteJournal:
         await self._task
         await self._writer.close()
         await self._reader.close()
-
-
-def _unsound(error: Exception) -> bool:
-    """Damage, and not trouble with the disk: also when SQLite names a damaged table in bytes that are no text."""
-    return isinstance(error, UnicodeDecodeError) or getattr(error, "sqlite_errorcode", 0) & PRIMARY in UNSOUND

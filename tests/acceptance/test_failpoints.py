@@ -11,6 +11,7 @@ from controlplane.failpoints import FAILPOINTS
 
 from ..integration.conftest import Running, chosen
 from .crowd import REPORTS, Crowd, verified
+from .test_archive import ARCHIVING
 
 Start = Callable[..., Any]
 Cli = Callable[..., Any]
@@ -45,7 +46,7 @@ REPEATS = 5
 
 
 def test_every_failpoint_is_exercised() -> None:
-    assert {*SERVING, *STARTING, *STOPPING, *ELSEWHERE} == set(FAILPOINTS)
+    assert {*SERVING, *STARTING, *STOPPING, *ARCHIVING, *ELSEWHERE} == set(FAILPOINTS)
 
 
 def cases(names: Iterable[str], nightly: Iterable[str] = ()) -> pytest.MarkDecorator:

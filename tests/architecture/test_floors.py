@@ -14,7 +14,13 @@ ORDER: tuple[set[str], ...] = (
     {"telemetry", "settings", "upstream", "lineage", "filesystems", "jobs"},
     # demo, hook: clients
     {"embedding", "llm", "journal", "checkpoints", "signals", "router", "tenants", "intake", "demo", "hook"},
-    {"memory", "idempotency", "influence", "outbox"},  # memory searches by the vectors the embedders' port defines
+    {
+        "memory",
+        "idempotency",
+        "influence",
+        "outbox",
+        "origin",
+    },  # memory searches by the vectors the embedders' port defines
     {"executor", "alarms"},  # decision points; what an operator hears of unasked
     {
         "plane",
@@ -27,7 +33,9 @@ ORDER: tuple[set[str], ...] = (
     },  # the two loops, what keeps them, and what operators did
     {"lifecycle", "explanation"},
     {"service"},  # makes every part and hands it what it needs
-    {"status", "rebuilding", "backups", "doctor"},  # look at a whole service
+    {"status", "backups", "doctor"},  # look at a whole service
+    {"retention"},
+    {"rebuilding"},
     {"http"},
     {"app", "connections"},
     {"serving"},

@@ -15,7 +15,7 @@ from controlplane.journal.rows import CHECKSUM, checksum, event_row
 Make = Callable[[str], WindowClosed]
 Reopen = Callable[[], Awaitable[SqliteJournal]]
 BARE = "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?)"  # a row before there were checksums
-REBUILDING = ("all_learned", "drop_damaged_records")
+REBUILDING = ("all_learned", "drop_damaged_records", "archives")  # the last is a row for each archive
 SECRET = "the-canary-9f1c"
 
 

@@ -87,3 +87,7 @@ WHERE (tenant, trace_id) > (?, ?) AND (tenant, trace_id) <= (?, ?);
 -- name: end_of_part
 -- The keys of the next records; the last of them ends the part.
 SELECT tenant, trace_id FROM learned WHERE (tenant, trace_id) > (?, ?) ORDER BY tenant, trace_id LIMIT ?;
+
+-- name: archives
+-- Every archive that was made, oldest first.
+SELECT seq, kept, base, archive, checksum FROM archives ORDER BY seq;

@@ -1,0 +1,166 @@
+"""A request for every route that has something to do, sent to an application in this process; for tests."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from itertools import count
+from typing import Any
+
+from litestar import Litestar
+
+from controlplane.service import Service
+
+from .cancelling import Sent
+
+Json = dict[str, Any]
+Asked = tuple[str, Json | None]  # path, body
+GOOD = {"latency_ms": 20, "cost": 0.05, "failures": 0, "slo_hit": True}
+PLAN = {"goal": "ship", "planned_action": "make ship", "environment": {"stage": "prod"}}
+PLACES = {"candidates": [{"provider": "a", "sku": "1"}, {"provider": "b", "sku": "2"}], "goal": "ship"}
+
+
+class Client:
+    """An application in this process, and keys that open all of it."""
+
+    def __init__(self, app: Litestar) -> None:
+        self.app = app
+        self.service: Service = app.state.service
+        keys = self.service.first_keys
+        assert keys is not None
+        self._headers = {"X-API-Key": keys.tenant, "X-Admin-API-Key": keys.admin, "Content-Type": "application/json"}
+        self.numbers = count(1)
+        self.resting = asyncio.all_tasks()  # the tasks of a service that does nothing
+
+    def request(self, method: str, asked: Asked, **headers: str) -> Sent:
+        path, body = asked
+        content = b"" if body is None else json.dumps(body).encode()
+        return Sent(self.app, method, path, content, {**self._headers, **headers})
+
+    async def call(self, method: str, path: str, body: Json | None = None) -> Any:
+        sent = await self.request(method, (path, body)).answer()
+        assert sent.status < 300, sent.body
+        return json.loads(sent.body) if sent.body else None
+
+    def new(self, what: str) -> str:
+        return f"{what} {next(self.numbers)}"
+
+    async def decision(self) -> str:
+        return str((await self.call("POST", "/v1/decisions", PLACES))["trace_id"])
+
+    async def episode(self) -> int:
+        failed = {"goal": self.new("ship"), "error_trace": "Error: x", "resolution": "make it"}
+        return int((await self.call("POST", "/v1/capture", failed))["episode_id"])
+
+    async def skill(self) -> int:
+        fixed = {"episode_id": await self.episode(), "outcome": "success"}
+        for _ in range(3):
+            said = await self.call("POST", "/v1/validate_fix", fixed)
+        return int(said["skill_id"])
+
+    async def checkpoint(self) -> str:
+        return str((await self.call("POST", "/v1/checkpoints", {"name": self.new("cp")}))["checkpoint_id"])
+
+    async def key(self) -> str:
+        return str(
+            (await self.call("POST", "/v1/admin/keys", {"name": self.new("key"), "tenant": "default"}))["key_id"]
+        )
+
+
+async def _bare(client: Client, path: str) -> Asked:
+    return path, None
+
+
+async def _decide(client: Client, path: str) -> Asked:
+    return path, {**PLAN, "planned_action": client.new("make"), "task_id": "task"}
+
+
+async def _reflect(client: Client, path: str) -> Asked:
+    return path, {**PLAN, "planned_action": client.new("make")}
+
+
+async def _read_decision(client: Client, path: str) -> Asked:
+    return path.replace("{trace_id:str}", await client.decision()), None
+
+
+async def _report(client: Client, path: str) -> Asked:
+    return path, {"trace_id": await client.decision(), "outcome": GOOD}
+
+
+async def _capture(client: Client, path: str) -> Asked:
+    return path, {"goal": client.new("ship"), "error_trace": "Error: x", "trace_id": await client.decision()}
+
+
+async def _search(client: Client, path: str) -> Asked:
+    return path, {"goal": client.new("ship"), "planned_action": "make ship"}
+
+
+async def _validate(client: Client, path: str) -> Asked:
+    return path, {"episode_id": await client.episode(), "outcome": "success", "trace_id": await client.decision()}
+
+
+async def _episode(client: Client, path: str) -> Asked:
+    return path.replace("{episode_id:int}", str(await client.episode())), None
+
+
+async def _skill(client: Client, path: str) -> Asked:
+    return path.replace("{skill_id:int}", str(await client.skill())), None
+
+
+async def _checkpoint(client: Client, path: str) -> Asked:
+    return path, {"name": client.new("checkpoint")}
+
+
+async def _restore(client: Client, path: str) -> Asked:
+    return path.replace("{checkpoint_id:str}", await client.checkpoint()), None
+
+
+async def _policy(client: Client, path: str) -> Asked:
+    return path.replace("{point:str}", "gate"), None
+
+
+async def _tenant(client: Client, path: str) -> Asked:
+    return path, {"tenant": "acme", "tier": "pro"}
+
+
+async def _issue(client: Client, path: str) -> Asked:
+    return path, {"name": "one more", "tenant": "default"}
+
+
+async def _key(client: Client, path: str) -> Asked:
+    return path.replace("{key_id:str}", await client.key()), None
+
+
+# What is asked is made when its turn comes. A route that is added is entered here.
+REQUESTS: dict[tuple[str, str], Callable[[Client, str], Awaitable[Asked]]] = {
+    ("POST", "/v1/decisions"): _decide,
+    ("GET", "/v1/decisions/{trace_id:str}"): _read_decision,
+    ("GET", "/v1/decisions/{trace_id:str}/why"): _read_decision,
+    ("POST", "/v1/feedback"): _report,
+    ("POST", "/v1/capture"): _capture,
+    ("POST", "/v1/reflect"): _reflect,
+    ("POST", "/v1/search"): _search,
+    ("POST", "/v1/validate_fix"): _validate,
+    ("GET", "/v1/episodes/{episode_id:int}"): _episode,
+    ("DELETE", "/v1/episodes/{episode_id:int}"): _episode,
+    ("GET", "/v1/skills"): _bare,
+    ("GET", "/v1/skills/{skill_id:int}"): _skill,
+    ("POST", "/v1/skills/{skill_id:int}/retire"): _skill,
+    ("GET", "/v1/checkpoints"): _bare,
+    ("POST", "/v1/checkpoints"): _checkpoint,
+    ("POST", "/v1/checkpoints/{checkpoint_id:str}/restore"): _restore,
+    ("GET", "/v1/points"): _bare,
+    ("GET", "/v1/points/{point:str}/policy"): _policy,
+    ("GET", "/status"): _bare,
+    ("GET", "/v1/admin/audit"): _bare,
+    ("GET", "/v1/admin/tenants"): _bare,
+    ("POST", "/v1/admin/tenants"): _tenant,
+    ("GET", "/v1/admin/keys"): _bare,
+    ("POST", "/v1/admin/keys"): _issue,
+    ("POST", "/v1/admin/keys/{key_id:str}/rotate"): _key,
+    ("DELETE", "/v1/admin/keys/{key_id:str}"): _key,
+    ("GET", "/metrics"): _bare,
+    ("GET", "/healthz"): _bare,
+    ("GET", "/livez"): _bare,
+    ("GET", "/readyz"): _bare,
+    ("GET", "/startupz"): _bare,
+}
