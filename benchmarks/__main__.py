@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from . import gate, hook, nearest, overload, reflector, secrecy, serving, soak, startup, storage, strategist
+from . import gate, hook, nearest, neighbours, overload, reflector, secrecy, serving, soak, startup, storage, strategist
 
 PARTS = {
     "serving": serving.measure,
@@ -23,6 +23,7 @@ PARTS = {
     "secrecy": secrecy.measure,
     "nearest": nearest.measure,
     "overload": overload.measure,
+    "neighbours": neighbours.measure,
 }
 LONG = {"soak": soak.measure}  # only by name: twenty minutes
 READING = {"nearest": nearest.measure, "reflector": reflector.measure}  # parts that measure more where there is --data

@@ -9,6 +9,7 @@ from controlplane.service import JOURNAL_FILE
 from controlplane.tenants import DEFAULT, EVERY_SCOPE, OPERATOR, Key, Registry, load_pepper, new_key
 
 TENANT, ADMIN = new_key("tenant"), new_key("admin")
+NEIGHBOURS = tuple(new_key("tenant") for _ in range(9))  # each of a tenant of its own
 HEADERS = {"X-API-Key": TENANT.text, "X-Admin-API-Key": ADMIN.text}
 
 
@@ -36,6 +37,11 @@ def admit(folder: Path) -> None:
             issued(TENANT, DEFAULT, EVERY_SCOPE),
             issued(ADMIN, OPERATOR, frozenset()),
         )
+        for number, key in enumerate(NEIGHBOURS, 1):
+            tenant = f"neighbour-{number}"
+            await journal.append(
+                TenantSet(tenant=tenant, at=0.0, tier="local", by=""), issued(key, tenant, EVERY_SCOPE)
+            )
         await journal.close()
 
     asyncio.run(write())

@@ -22,9 +22,10 @@ import numpy as np
 from auditor.events import Captured
 from controlplane.embedding.port import Vectors
 from controlplane.journal import decode_event
+from controlplane.tenants import Key
 
 from . import servers
-from .access import HEADERS
+from .access import HEADERS, TENANT
 from .agents import Team, question
 from .load import Result, closed_loop, open_loop, request_bytes
 from .nearest import by_size
@@ -39,11 +40,11 @@ LOOKED_AT = 400  # answers from which the mix of verdicts is told
 PHASE = re.compile(r'pointsman_decision_latency_seconds_(sum|count)\{phase="(\w+)"\} (\S+)')
 
 
-def decisions(some: Iterable[Plan], seed: int) -> list[bytes]:
+def decisions(some: Iterable[Plan], seed: int, key: Key = TENANT) -> list[bytes]:
     """A gate decision about each plan, four to a task, each under conditions of its own."""
     rng = Random(seed)
     asked = [question(plan, surroundings(rng), f"{seed}-{i // 4}") for i, plan in enumerate(some)]
-    return [request_bytes("/v1/decisions", msgspec.json.encode(body)) for body in asked]
+    return [request_bytes("/v1/decisions", msgspec.json.encode(body), key) for body in asked]
 
 
 def searches(some: Iterable[Plan], seed: int, **more: Any) -> list[bytes]:

@@ -11,6 +11,8 @@ from typing import Any, NamedTuple, cast
 
 import uvloop
 
+from controlplane.tenants import Key
+
 from .access import TENANT
 
 STALL_S = 30.0
@@ -31,9 +33,9 @@ class Result(NamedTuple):
         return self.latencies_s[min(len(self.latencies_s) - 1, int(q * len(self.latencies_s)))] * 1000.0
 
 
-def request_bytes(path: str, body: bytes) -> bytes:
+def request_bytes(path: str, body: bytes, key: Key = TENANT) -> bytes:
     head = (
-        f"POST {path} HTTP/1.1\r\nHost: bench\r\nX-API-Key: {TENANT.text}\r\n"
+        f"POST {path} HTTP/1.1\r\nHost: bench\r\nX-API-Key: {key.text}\r\n"
         f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     )
     return head.encode() + body

@@ -27,8 +27,9 @@ Make = Callable[[int], bytes]
 
 
 class Answer(NamedTuple):
-    """When it was due, how long it took from then on [s], and its status."""
+    """Its number, when it was due, how long it took from then on [s], and its status."""
 
+    number: int
     due_s: float
     latency_s: float
     status: int
@@ -56,7 +57,7 @@ def on_schedule(port: int, make: Make, *, rate: float, seconds: float) -> tuple[
         async def one(number: int, due: float) -> None:
             connection = await idle.get()
             answer = await connection.ask(make(number))
-            answers.append(Answer(due - begun, time.perf_counter() - due, int(answer[9:12])))
+            answers.append(Answer(number, due - begun, time.perf_counter() - due, int(answer[9:12])))
             idle.put_nowait(connection)
 
         async def probe() -> None:

@@ -6,6 +6,7 @@ decision is reported, so what stays open does not grow; memory does, by what is 
 
 import asyncio
 import os
+import re
 import time
 from itertools import islice
 from pathlib import Path
@@ -29,6 +30,8 @@ KNOWN, PEAK_REQUESTS, CONNECTIONS, POOL = 600, 4_000, 32, 128
 SHARE, CALLS_A_STEP = 0.5, 2.0  # of peak; a decision and its report
 SECONDS, SAMPLE_S, SETTLED_S = 1200.0, 10.0, 300.0
 SEARCH_EVERY, CAPTURE_EVERY = 10, 200  # steps
+
+LAG = re.compile(r'pointsman_event_loop_lag_seconds_bucket\{le="([^"]+)"\} (\S+)')
 
 
 class Sample(NamedTuple):
@@ -98,6 +101,12 @@ def slope_per_hour(samples: list[Sample], field: str) -> float:
     return float(np.polyfit([s.at_s for s in settled], [getattr(s, field) for s in settled], 1)[0] * 3600)
 
 
+def within(metrics: str, lag_s: float) -> float:
+    """The share of the event loop's timers that were no later than that."""
+    found = dict(LAG.findall(metrics))
+    return round(float(found[str(lag_s)]) / float(found["+Inf"]), 4)
+
+
 def measure() -> dict[str, Any]:
     """What grew, and how fast it answered at the beginning and at the end."""
     servers.pin_load()
@@ -120,7 +129,7 @@ def measure() -> dict[str, Any]:
                 await asyncio.sleep(SAMPLE_S)
 
         uvloop.run(agents.work(port, SHARE * peak / CALLS_A_STEP, sample))
-        status = client.get("/status").json()
+        status, metrics = client.get("/status").json(), client.get("/metrics").text
     steps = len(agents.latencies_s)
     return {
         "seconds": SECONDS,
@@ -133,6 +142,7 @@ def measure() -> dict[str, Any]:
         "files": [samples[0].files, samples[-1].files],
         "threads": [samples[0].threads, samples[-1].threads],
         "largest_wal_mb": round(max(s.wal for s in samples) / 2**20, 1),
+        "loop_lag_within_20_ms": within(metrics, 0.02),
         "open_decisions": status["open_decisions"],
         "learner_lag": status["journal"]["learner_lag"],
     }

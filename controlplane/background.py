@@ -15,6 +15,7 @@ from .failpoints import failpoint
 from .journal import Journal
 from .memory.store import MemoryStore
 from .outbox import Outbox
+from .telemetry import Metrics
 
 log = structlog.get_logger()
 TICK_S = 1.0
@@ -33,18 +34,21 @@ class Background:
         recovery: RecoveryFiles,
         clock: Clock,
         outbox: Outbox,
+        metrics: Metrics,
         recovery_interval_s: float,
     ) -> None:
         self._learner, self._journal, self._memory, self._embedder = learner, journal, memory, embedder
         self._recovery, self._clock, self._recovery_interval_s = recovery, clock, recovery_interval_s
-        self._outbox = outbox
+        self._outbox, self._metrics = outbox, metrics
         self._written_seq = -1
         self._written_at = clock.monotonic()
 
     async def run(self) -> None:
         """Tick for ever."""
         while True:
+            due = self._clock.monotonic() + TICK_S
             await asyncio.sleep(TICK_S)
+            self._metrics.loop_lag.observe(self._clock.monotonic() - due)
             try:
                 await self.tick()
             except PointsmanError as error:

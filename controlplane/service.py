@@ -101,6 +101,7 @@ class Service:
             recovery,
             clock,
             self.outbox,
+            self.metrics,
             settings.recovery_interval_s,
         )
         self._tasks: list[asyncio.Task[None]] = []

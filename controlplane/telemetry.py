@@ -16,6 +16,7 @@ from .masking import without_secrets
 
 REWARD_BUCKETS = (-1.0, -0.5, -0.2, -0.05, 0.0, 0.2, 0.5, 0.8, 0.95, 1.0)
 LATENCY_BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
+LAG_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 OTHER = "other"  # a provider or action that is in no catalogue
 LONGEST = 8000  # characters of one value in the log; of a longer one the end is kept, where an error stands
 Counted = Counter  # named here so that one file imports the metrics library
@@ -85,6 +86,9 @@ class Metrics:
         self.traces = Gauge("pointsman_traces", "Decisions waiting for their reward or successor.", registry=r)
         self.degraded = Counter("pointsman_degraded_total", "Answers given without a part.", ["part"], registry=r)
         self.learner_lag = Gauge("pointsman_learner_lag_events", "Committed events not folded yet.", registry=r)
+        self.loop_lag = Histogram(
+            "pointsman_event_loop_lag_seconds", "How late a timer of each second was.", buckets=LAG_BUCKETS, registry=r
+        )
         self.open_jobs = Gauge("pointsman_outbox_open_jobs", "Jobs of the outbox that are not done yet.", registry=r)
         self.errors = Counter("pointsman_errors_total", "Problem answers.", ["code"], registry=r)
 

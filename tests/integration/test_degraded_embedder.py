@@ -98,7 +98,7 @@ async def _found_with_another_embedder(service: Service, goals: list[str]) -> li
     """Load the journal's memory as a start with another model does; what each goal finds first."""
     memory, embedder = MemoryStore(), BatchingEmbedder()
     await embedder.load(lambda: Fussy("fussy-384"))
-    kept = (service.recovery, service.clock, service.outbox)
+    kept = (service.recovery, service.clock, service.outbox, service.metrics)
     background = Background(service.learner, service.journal, memory, embedder, *kept, 60.0)
     await background.load_memory()
     assert memory.counts() == {"episodes": 3, "signatures": 1, "stale_vectors": 4}

@@ -2,6 +2,7 @@
 
 import re
 import socket
+import time
 from collections.abc import Callable
 from html.parser import HTMLParser
 from typing import Any
@@ -38,6 +39,7 @@ METRICS = {
     "pointsman_signal_cache_errors_total": set(),
     "pointsman_feedback_total": {"outcome"},
     "pointsman_traces": set(),
+    "pointsman_event_loop_lag_seconds": set(),
 }
 
 
@@ -55,6 +57,14 @@ def test_status_has_every_documented_field(server: Server) -> None:
     assert (status["healthy"], status["ready"], status["journal"]["learner_lag"]) == (True, True, 0)
     assert (status["model"]["gamma"], status["cache"]["cache_ttl"]) == (0.92, 5.0)
     assert status["embedder"]["status"] == "ready"
+
+
+def test_what_holds_up_the_event_loop_is_seen_in_the_metrics(server: Server) -> None:
+    async def hold_up() -> None:
+        time.sleep(1.5)  # noqa: ASYNC251  # longer than the second that is timed
+
+    server.run(hold_up())
+    server.until(lambda: server.metric("pointsman_event_loop_lag_seconds_sum") >= 0.4)
 
 
 def test_status_counts_folded_decisions_defaults_included(serve: Serve) -> None:
