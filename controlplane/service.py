@@ -63,13 +63,14 @@ class Service:
         recovery: RecoveryFiles,
         registry: Registry,
         clock: Clock,
+        transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self.settings, self.journal, self.clock, self.recovery = settings, journal, clock, recovery
         self.registry, self.limiter, self.intake = registry, Limiter(clock), Intake(clock)
         self.first_keys: FirstKeys | None = None  # until they were shown
         self.started_at = clock.monotonic()
         self.metrics = Metrics()
-        self.http = httpx.AsyncClient(follow_redirects=False)
+        self.http = httpx.AsyncClient(follow_redirects=False, transport=transport)
         self.embedder = BatchingEmbedder()
         self.memory = MemoryStore()
         checkpoints = CheckpointFiles(Path(settings.data_dir) / CHECKPOINT_FOLDER)
@@ -122,8 +123,10 @@ class Service:
         return service
 
     @classmethod
-    async def over(cls, journal: Journal, settings: Settings, clock: Clock) -> Self:
-        """Catch up with an open journal and start the loops.
+    async def over(
+        cls, journal: Journal, settings: Settings, clock: Clock, transport: httpx.AsyncBaseTransport | None = None
+    ) -> Self:
+        """Catch up with an open journal and start the loops; `transport` is another way out than the network.
 
         Raises:
           JournalDamaged: recovery files know of events that the journal does not have.
@@ -136,7 +139,7 @@ class Service:
         if recovery.ahead is not None:
             raise JournalDamaged(f"it ends with event {journal.last_seq}, {AHEAD.format(recovery.ahead)}")
         registry = await load_registry(journal, folder)
-        service = cls(settings, journal, state, recovery, registry, clock)
+        service = cls(settings, journal, state, recovery, registry, clock, transport)
         await service.start()
         return service
 

@@ -1,5 +1,6 @@
 """What must hold whatever happens (I1 to I10); I3, money, comes with the part that spends any."""
 
+import gc
 import math
 from collections import defaultdict
 from typing import Any
@@ -19,6 +20,7 @@ from .world import Answer, World
 SERIES = 2000  # what a server may have in all (I9)
 LOOPS = {"learner", "background", "journal-writer", "outbox"}  # what runs while nothing is asked
 BY_NAME: dict[str, Route] = {f"{route.method.__name__.upper()} {route.path}": route for route in ROUTES}
+REFUSALS = {name: route.refusals for name, route in BY_NAME.items()}
 
 
 class Limits:
@@ -47,7 +49,7 @@ class Limits:
 def answered(call: Call, answer: Answer) -> list[str]:
     """What is wrong with one answer: an error nobody declared, or what another tenant wrote."""
     route, wrong = BY_NAME[call.route], []
-    if answer.status != route.status and answer.status not in route.refusals:
+    if answer.status != route.status and answer.status not in REFUSALS[call.route]:
         wrong.append(f"I8: {call.route} answered {answer.status}: {answer.body.decode()[:300]}")
     if answer.status >= 400 and answer.content_type != "application/problem+json":
         wrong.append(f"I8: {call.route} answered {answer.status} as {answer.content_type}")
@@ -155,6 +157,7 @@ def _series(world: World) -> list[str]:
 def _left_over(world: World) -> list[str]:
     """I10: nothing runs and nobody waits whom nobody knows of."""
     service = world.service
+    gc.collect()  # an error that nobody was there to hear of is told with what held it
     running = {task.get_name() for task in world.loop.alive if not task.get_name().startswith("driver")}
     waiting = {
         "the learner": service.learner._waiting or service.learner._passing,

@@ -5,18 +5,15 @@ In `safety` faults go on to the end. In `liveness` they stop, and from then on e
 
 import asyncio
 import contextlib
-import logging
 import os
 import random
 import sys
 import tempfile
 import traceback
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
-import structlog
 
 from auditor.receipts import REPEATABLE_S
 from controlplane.errors import JournalUnavailable, StorageFull
@@ -25,6 +22,7 @@ from . import oracles
 from .ledger import Entry, Ledger
 from .loop import SimulatedLoop
 from .operations import TENANTS, Call, Known, drawn
+from .process import heard, uncollected
 from .store import CrashingJournal
 from .world import DRIVER, MakeJournal, World
 
@@ -37,7 +35,6 @@ BREAK_EVERY_S = 6.0
 TROUBLE_S = (0.05, 0.5, 4.0)
 CLOCK_S = (-86_400.0, -3600.0, -1.0, 1.0, 86_400.0, 2.0**31 - 1_800_000_000.0)  # by which it is set; the last: to 2038
 CALM_S = 5.0  # within which everything is answered, and learnt, once faults have stopped
-DEFECTS = ("background_tick_failed", "task_died", "internal_error")
 MEMORY = Path("/dev/shm")
 
 
@@ -64,6 +61,7 @@ class Result(msgspec.Struct, frozen=True):
     """What a run was, and what was wrong with it."""
 
     seed: int
+    operations: int
     mode: Mode
     trace: str
     wrong: list[str]
@@ -294,7 +292,7 @@ def simulate(seed: int, operations: int, mode: Mode, make_journal: MakeJournal =
     rng = random.Random(seed)
     loop = SimulatedLoop(rng)
     place = MEMORY if os.access(MEMORY, os.W_OK) else None
-    with tempfile.TemporaryDirectory(dir=place) as folder, heard() as defects, contextlib.closing(loop):
+    with tempfile.TemporaryDirectory(dir=place) as folder, heard() as defects, uncollected(), contextlib.closing(loop):
         world = World(loop, rng, Path(folder), make_journal)
         run = Run(world, operations, mode)
         try:
@@ -304,7 +302,7 @@ def simulate(seed: int, operations: int, mode: Mode, make_journal: MakeJournal =
         finally:
             loop.run_until_complete(loop.kill(list(loop.alive)))
     wrong = [*world.wrong, *(f"I8: the log says {defect}" for defect in defects)]
-    return Result(seed, mode, world.trace, wrong, run.counts)
+    return Result(seed, operations, mode, world.trace, wrong, run.counts)
 
 
 def _steady(answer: Any) -> Any:
@@ -314,26 +312,8 @@ def _steady(answer: Any) -> Any:
     return {name: value for name, value in answer.items() if name not in MOMENTARY}
 
 
-@contextlib.contextmanager
-def heard() -> Iterator[list[str]]:
-    """Keeps what the log says of defects, and nothing else of it."""
-    defects: list[str] = []
-
-    def keep(logger: Any, method: str, said: Any) -> Any:
-        if said["event"] in DEFECTS:
-            defects.append(str(said))
-        raise structlog.DropEvent
-
-    structlog.configure(
-        processors=[structlog.processors.format_exc_info, keep],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR),
-    )
-    try:
-        yield defects
-    finally:
-        structlog.reset_defaults()
-
-
 if __name__ == "__main__":
     seed, operations, mode = sys.argv[1:4]
-    print(simulate(int(seed), int(operations), mode).trace)  # type: ignore[arg-type]
+    result = simulate(int(seed), int(operations), mode)  # type: ignore[arg-type]
+    print(result.trace)
+    sys.exit("\n".join(result.wrong) or None)
