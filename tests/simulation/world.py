@@ -9,15 +9,16 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-import httpx
 import msgspec
 
 from controlplane import settings
+from controlplane.alarms import LABEL
 from controlplane.app import Application, create_app
 from controlplane.errors import JournalUnavailable, StorageFull
 from controlplane.service import RECOVERY_FOLDER, Service
 
 from .loop import SimulatedClock, SimulatedLoop
+from .receiver import URL, Receiver
 from .store import CrashingJournal, Disk, Faults
 
 DRIVER = "driver"  # how tasks are called that no crash ends
@@ -25,7 +26,6 @@ PATIENCE_S = 60.0  # after which a call that nobody stopped was lost
 UNSTEADY = ("GET /metrics", "GET /status")  # their bodies tell of this machine, too
 # Random names, told apart by their last 12 characters. It begins with what is rare: every answer is searched.
 _IDS = re.compile(rb'[_/"](?:(key_id":"|about":"|by":"|admin/keys/)\w{12}\b|[0-9a-f]{32}|(?:live|admin)_\w{51})')
-NOWHERE = httpx.AsyncBaseTransport()  # nobody is asked anything outside
 MakeJournal = Callable[[Disk, Faults], CrashingJournal]
 
 
@@ -56,6 +56,7 @@ class World:
         self._make_journal = make_journal
         self._trace = blake2b(digest_size=16)
         self._names: dict[bytes, bytes] = {}
+        self.receiver = Receiver(loop, rng, self.note)
         self.app = application()
         self.settings = settings.load({}, overrides=SETTINGS | {"data_dir": str(folder)})
 
@@ -72,10 +73,11 @@ class World:
         self.lives += 1
         self.journal = self._make_journal(self.disk, self.faults)
         try:
-            self.service = await Service.over(self.journal, self.settings, self.clock, NOWHERE)
+            self.service = await Service.over(self.journal, self.settings, self.clock, self.receiver)
         except (StorageFull, JournalUnavailable) as refusal:
             self.note("not up", refusal.code)
             return False
+        self.receiver.key = self.service.registry.derived(LABEL)
         return True
 
     async def die(self) -> None:
@@ -180,6 +182,7 @@ SETTINGS: dict[str, Any] = {
     "trajectory_ttl_s": 30.0,
     "recovery_interval_s": 6.0,
     "request_log": "off",
+    "alarm_url": URL,
 }
 
 
