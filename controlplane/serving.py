@@ -1,5 +1,6 @@
 """Running the application on uvicorn."""
 
+import errno
 import gc
 import logging
 import os
@@ -98,7 +99,7 @@ def bind(host: str, port: int) -> socket.socket:
     """A listening socket.
 
     Raises:
-      BadSetting: the port is taken or not allowed.
+      BadSetting: the port is taken or not allowed, or the host is no address of this machine.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # named TCP, or asyncio leaves its connections with Nagle's delay: 40 ms an answer
@@ -109,5 +110,7 @@ def bind(host: str, port: int) -> socket.socket:
         listener.listen(BACKLOG)  # from here on callers wait instead of being refused while the journal is read
     except OSError as error:
         listener.close()
-        raise BadSetting(f"port {port} on {host} cannot be used: {error.strerror}; set POINTSMAN_PORT") from error
+        setting = "HOST" if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL else "PORT"
+        said = f"port {port} on {host} cannot be used: {error.strerror}; set POINTSMAN_{setting}"
+        raise BadSetting(said) from error
     return listener
