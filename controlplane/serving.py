@@ -18,8 +18,10 @@ from litestar import Litestar
 from . import failpoints
 from .administration import FirstKeys
 from .app import create_app
+from .clock import SystemClock
 from .connections import Connections
 from .errors import BadSetting
+from .http.request_log import Few
 from .journal import versions
 from .service import Service, lock_folder
 from .settings import LOOPBACK, Settings, address
@@ -51,6 +53,7 @@ def serve(settings: Settings, announce: Announce) -> None:
     os.close(lock_folder(Path(settings.data_dir)))  # a folder in use is refused before an address is announced
     listener = bind(settings.host, settings.port)
     app = create_app(settings)
+    logging.getLogger("uvicorn.error").addFilter(Few(SystemClock()))
     logging.getLogger("uvicorn.error").addFilter(lambda record: "refusal" not in app.state)  # it is told once, below
     config = uvicorn.Config(
         app,
