@@ -184,7 +184,9 @@ def _convert(values: dict[str, Any]) -> Settings:
         try:
             msgspec.convert({name: value}, Settings, strict=False)
         except msgspec.ValidationError as error:
-            raise BadSetting(f"{PREFIX}{name.upper()}={_shown(name, value)!r}: {error}") from error
+            choices = get_args(get_type_hints(Settings)[name]) if "enum" in str(error) else ()
+            takes = f"; it takes {', '.join(choices)}" if choices else ""
+            raise BadSetting(f"{PREFIX}{name.upper()}={_shown(name, value)!r}: {error}{takes}") from error
     return msgspec.convert(values, Settings, strict=False)
 
 

@@ -207,7 +207,7 @@ def test_bad_values_are_named_with_what_they_take(cli: Run, tmp_path: Path) -> N
     for variable, value, said in (
         ("POINTSMAN_EPSILON", "2", "Expected `float` <= 1"),
         ("POINTSMAN_PORT", "http", "Expected `int`"),
-        ("POINTSMAN_GATE_MODE", "bold", "Invalid enum value"),
+        ("POINTSMAN_GATE_MODE", "bold", "it takes learning, apprentice, frozen"),
         ("POINTSMAN_CACHE_TTL_S", "0", "Expected `float` > 0"),
         ("POINTSMAN_EPSILON", "nan", "POINTSMAN_EPSILON='nan'"),
     ):
