@@ -8,7 +8,7 @@ import msgspec
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress
-from rich.table import Table
+from rich.table import Column, Table
 
 
 def show(answer: Any, as_json: bool, human: Callable[[], None]) -> None:
@@ -36,7 +36,8 @@ def lines(*texts: str) -> None:
 
 
 def table(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> None:
-    drawn = Table(*columns)
+    """Where it is narrow a value is folded, not cut: an id is worth nothing without its end."""
+    drawn = Table(*(Column(column, overflow="fold") for column in columns))
     for row in rows:
         drawn.add_row(*(escape(plain(str(row[column]))) for column in columns))
     Console().print(drawn)
