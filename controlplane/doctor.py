@@ -142,11 +142,9 @@ def _pepper(folder: Path) -> Finding:
 
 def _journal(path: Path, clock: Clock) -> Finding:
     """Whether each row of it is what was written, and whether this machine's clock is behind what it holds."""
+    newest_file = max((file.name for file in (path.parent / RECOVERY_FOLDER).glob("recovery-*.fold")), default="")
     if not path.exists():
-        if any((path.parent / RECOVERY_FOLDER).glob("*.fold")):
-            said = str(JournalDamaged(f"{path.name} is gone, but recovery files are there"))
-            return Finding(about="journal", state="broken", said=said)
-        return _fine("journal", "none yet")
+        return _ahead(newest_file, 0) or _fine("journal", "none yet")
     try:
         with contextlib.closing(reading(path)) as database:
             archives = look_through(database)
@@ -160,6 +158,8 @@ def _journal(path: Path, clock: Clock) -> Finding:
         )
     except PointsmanError as error:
         return Finding(about="journal", state="broken", said=str(error))
+    if ahead := _ahead(newest_file, seq):
+        return ahead
     if newest > clock.now() + AHEAD_S:
         said = f"its newest event lies {newest - clock.now():.0f} s in the future; set this machine's clock"
         return Finding(about="journal", state="warning", said=said)
@@ -167,6 +167,14 @@ def _journal(path: Path, clock: Clock) -> Finding:
         said = f"{absent[0]} is not in archive/: without every archive a damaged base cannot be made again"
         return Finding(about="journal", state="warning", said=said)
     return _fine("journal", f"whole, {seq} event(s)" + (f", {archives[-1].seq} of them archived" if archives else ""))
+
+
+def _ahead(newest_file: str, seq: int) -> Finding | None:
+    """A recovery file, seen before the journal was read, that knows of more than the journal has."""
+    if newest_file <= f"recovery-{seq:020d}.fold":
+        return None
+    said = str(JournalDamaged(f"it ends with event {seq}, but {RECOVERY_FOLDER}/{newest_file} knows of more"))
+    return Finding(about="journal", state="broken", said=said)
 
 
 def _model(settings: Settings) -> Finding:

@@ -1,5 +1,6 @@
 """The command line against a real server: every command, for people and for machines, and its exit codes."""
 
+import errno
 import json
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from controlplane import __version__
+from controlplane.cli import program
 from controlplane.settings import table
 
 from ..tampering import SEAL, tamper
@@ -138,6 +140,20 @@ def test_a_key_that_cannot_be_sent_is_not_taken_for_a_server_that_is_gone(cli: R
         refused = cli("decide", "ls", POINTSMAN_API_KEY=key)
         assert refused.returncode == REFUSED
         assert "the key in POINTSMAN_API_KEY has characters that no key has" in refused.stderr
+
+
+def test_what_belongs_to_another_user_is_told_in_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Played, for tests may run as a user who may read everything."""
+
+    def refused() -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", "/srv/journal.db")
+
+    monkeypatch.setattr(program, "app", refused)
+    with pytest.raises(SystemExit, match="1"):
+        program.main()
+    assert "/srv/journal.db: Permission denied; run this as the user it belongs to" in capsys.readouterr().err
 
 
 def test_an_address_of_another_machine_is_blamed_on_the_host(cli: Run) -> None:

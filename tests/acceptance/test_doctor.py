@@ -84,8 +84,20 @@ def test_a_journal_that_is_gone_beside_recovery_files_is_none_to_be_made(
 ) -> None:
     start().end()
     (tmp_path / "data" / "journal.db").unlink()
-    assert looked(cli)["journal"]["state"] == "broken"
-    assert cli("serve", "--port", "0").returncode == 1
+    for _ in range(2):  # what the refused start leaves is no journal, either
+        assert "it ends with event 0, but recovery/recovery-" in looked(cli)["journal"]["said"]
+        assert cli("serve", "--port", "0").returncode == 1
+
+
+def test_a_journal_that_lost_its_end_is_found(start: Start, cli: Cli, tmp_path: Path) -> None:
+    server = start()
+    for _ in range(3):
+        server.post("/v1/decisions", {"planned_action": "ls"})
+    server.end()
+    tamper(tmp_path / "data", "DELETE FROM events WHERE seq = (SELECT max(seq) FROM events)")
+    found = looked(cli)["journal"]
+    assert found["state"] == "broken"
+    assert "knows of more" in found["said"]
 
 
 def test_what_cannot_be_read_is_not_called_damaged(cli: Cli, tmp_path: Path) -> None:
