@@ -1,5 +1,6 @@
 """Running the application on uvicorn."""
 
+import errno
 import gc
 import logging
 import os
@@ -17,8 +18,10 @@ from litestar import Litestar
 from . import failpoints
 from .administration import FirstKeys
 from .app import create_app
+from .clock import SystemClock
 from .connections import Connections
 from .errors import BadSetting
+from .http.request_log import Few
 from .journal import versions
 from .service import Service, lock_folder
 from .settings import LOOPBACK, Settings, address
@@ -50,6 +53,7 @@ def serve(settings: Settings, announce: Announce) -> None:
     os.close(lock_folder(Path(settings.data_dir)))  # a folder in use is refused before an address is announced
     listener = bind(settings.host, settings.port)
     app = create_app(settings)
+    logging.getLogger("uvicorn.error").addFilter(Few(SystemClock()))
     logging.getLogger("uvicorn.error").addFilter(lambda record: "refusal" not in app.state)  # it is told once, below
     config = uvicorn.Config(
         app,
@@ -98,7 +102,7 @@ def bind(host: str, port: int) -> socket.socket:
     """A listening socket.
 
     Raises:
-      BadSetting: the port is taken or not allowed.
+      BadSetting: the port is taken or not allowed, or the host is no address of this machine.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # named TCP, or asyncio leaves its connections with Nagle's delay: 40 ms an answer
@@ -109,5 +113,7 @@ def bind(host: str, port: int) -> socket.socket:
         listener.listen(BACKLOG)  # from here on callers wait instead of being refused while the journal is read
     except OSError as error:
         listener.close()
-        raise BadSetting(f"port {port} on {host} cannot be used: {error.strerror}; set POINTSMAN_PORT") from error
+        setting = "HOST" if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL else "PORT"
+        said = f"port {port} on {host} cannot be used: {error.strerror}; set POINTSMAN_{setting}"
+        raise BadSetting(said) from error
     return listener

@@ -184,7 +184,9 @@ def _convert(values: dict[str, Any]) -> Settings:
         try:
             msgspec.convert({name: value}, Settings, strict=False)
         except msgspec.ValidationError as error:
-            raise BadSetting(f"{PREFIX}{name.upper()}={_shown(name, value)!r}: {error}") from error
+            choices = get_args(get_type_hints(Settings)[name]) if "enum" in str(error) else ()
+            takes = f"; it takes {', '.join(choices)}" if choices else ""
+            raise BadSetting(f"{PREFIX}{name.upper()}={_shown(name, value)!r}: {error}{takes}") from error
     return msgspec.convert(values, Settings, strict=False)
 
 
@@ -202,3 +204,5 @@ def _read_file(file: Path | None) -> dict[str, Any]:
         return tomllib.loads(path.read_text("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadSetting(f"{path} is not valid TOML: {error}") from error
+    except OSError as error:
+        raise BadSetting(f"{path} cannot be read: {error.strerror}") from error

@@ -4,6 +4,7 @@ A line costs a good part of what a decision does, so what goes well is not logge
 """
 
 import hmac
+import logging
 import re
 from typing import Any
 
@@ -110,6 +111,20 @@ class _Allowance:
         self._lines += 1
         left_out, self._left_out = self._left_out, 0
         return left_out
+
+
+class Few(logging.Filter):
+    """Passes so many lines a second of each warning of the server's library, of bytes that are no request above all."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__()
+        self._clock, self._allowances = clock, dict[str, _Allowance]()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        allowance = self._allowances.setdefault(str(record.msg), _Allowance())
+        if (left_out := allowance.take(int(self._clock.monotonic()))) > 0:
+            record.msg = f"{record.msg} ({left_out} more were left out)"
+        return left_out >= 0
 
 
 def _given(headers: Any) -> str | None:

@@ -11,6 +11,7 @@ import pytest
 
 from ..tampering import SEAL, tamper
 from .conftest import Start
+from .test_first_keys import Keyed
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -61,6 +62,54 @@ def test_a_clock_behind_the_journal_and_open_files_are_warned_of(start: Start, c
     found = looked(cli)
     assert "set this machine's clock" in found["journal"]["said"]
     assert "chmod -R go=" in found["permissions"]["said"]
+
+
+@pytest.mark.parametrize("content", [None, b"half of it"])
+def test_what_the_start_refuses_of_the_pepper_is_found_first(cli: Cli, tmp_path: Path, content: bytes | None) -> None:
+    Keyed(tmp_path / "data").close()
+    pepper = tmp_path / "data" / "pepper"
+    assert looked(cli)["pepper"]["state"] == "fine"
+    pepper.unlink()
+    if content is not None:
+        pepper.write_bytes(content)
+    refused = cli("serve", "--port", "0")
+    assert refused.returncode == 1
+    found = looked(cli)["pepper"]
+    assert found["state"] == "broken"
+    assert found["said"] in refused.stderr
+
+
+def test_a_journal_that_is_gone_beside_recovery_files_is_none_to_be_made(
+    start: Start, cli: Cli, tmp_path: Path
+) -> None:
+    start().end()
+    (tmp_path / "data" / "journal.db").unlink()
+    for _ in range(2):  # what the refused start leaves is no journal, either
+        assert "it ends with event 0, but recovery/recovery-" in looked(cli)["journal"]["said"]
+        assert cli("serve", "--port", "0").returncode == 1
+
+
+def test_a_journal_that_lost_its_end_is_found(start: Start, cli: Cli, tmp_path: Path) -> None:
+    server = start()
+    for _ in range(3):
+        server.post("/v1/decisions", {"planned_action": "ls"})
+    server.end()
+    tamper(tmp_path / "data", "DELETE FROM events WHERE seq = (SELECT max(seq) FROM events)")
+    found = looked(cli)["journal"]
+    assert found["state"] == "broken"
+    assert "knows of more" in found["said"]
+
+
+def test_what_cannot_be_read_is_not_called_damaged(cli: Cli, tmp_path: Path) -> None:
+    """A folder where the journal should be, and a file where the folder should be: as another user's, and as root."""
+    (tmp_path / "data" / "journal.db").mkdir(parents=True)
+    assert "cannot be read" in looked(cli)["journal"]["said"]
+    found = looked(cli, POINTSMAN_DATA_DIR=str(tmp_path / "data" / "journal.db" / ".." / ".." / "file"))
+    assert found["data folder"]["state"] == "fine"
+    (tmp_path / "file").touch()
+    found = looked(cli, POINTSMAN_DATA_DIR=str(tmp_path / "file"))
+    assert (found["permissions"]["state"], "journal" in found) == ("broken", False)
+    assert "cannot be looked into" in found["permissions"]["said"]
 
 
 @pytest.mark.parametrize(("setting", "state"), [("minilm", "fine"), ("hashing", "fine")])
