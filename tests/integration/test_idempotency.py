@@ -221,6 +221,22 @@ def test_an_answer_that_cannot_be_kept_is_given_and_made_again(serve: Serve) -> 
     assert (kinds(again)["feedback"], kinds(again)["answered"]) == (1, 1)
 
 
+def test_a_restore_whose_answer_could_not_be_kept_is_told_the_same_though_its_checkpoint_was_made_again(
+    server: Running,
+) -> None:
+    """After a restore the same content stands at a later place, under the same id."""
+    cp, before = checkpoint(server), kinds(server)
+    server.route("a/1")
+    failpoints.arm("journal.insert:error@2")
+    first = send(server, f"/v1/checkpoints/{cp}/restore", None, "unkept").json()
+    assert first["unlearnt_events"] > 0
+    assert checkpoint(server) == cp
+    repeated = send(server, f"/v1/checkpoints/{cp}/restore", None, "unkept").json()
+    told = ("checkpoint_id", "restored_to", "unlearnt_events")
+    assert {name: repeated[name] for name in told} == {name: first[name] for name in told}
+    assert (kinds(server) - before)["restored"] == 1
+
+
 @pytest.mark.parametrize("key", ["", "a b", "schlüssel".encode().decode("latin-1"), "k" * 256])
 def test_a_key_that_is_none_is_refused(server: Running, key: str) -> None:
     headers = [(b"idempotency-key", key.encode("latin-1"))]

@@ -32,6 +32,7 @@ FOUND: list[tuple[int, int, Mode, str]] = [
     (42, 150, "liveness", "a purge whose caller had left was not finished"),
     (19, 150, "liveness", "after the clock had been ahead no later window closed"),
     (49, 150, "safety", "a key was made by a replacement that was refused"),
+    (20261222, 500, "safety", "a restore that came again was told of a checkpoint made after it"),
 ]
 
 
