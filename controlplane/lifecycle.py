@@ -98,15 +98,23 @@ class Lifecycle:
         self._refuse_other_spec(decode_tenant(await self._prefixes.prefix(tenant, checkpoint.seq)))
         at, by = self._clock.now(), caller.key_id
         event = Restored(tenant=tenant, at=at, checkpoint_id=checkpoint_id, seq=checkpoint.seq, by=by)
+        repeated = receipt is not None and receipt.received is not None
         seq = await (receipt or self._journal).append(event)
         failpoint("restore.appended")
         await self._learner.reached(seq)
+        restored_to = await self._restored_to(seq) if repeated else checkpoint.seq
         return RestoreAnswer(
             checkpoint_id=checkpoint_id,
-            restored_to=checkpoint.seq,
+            restored_to=restored_to,
             policy_version=self._learner.version,
-            unlearnt_events=await self._learnt_since(tenant, checkpoint.seq, seq - 1),
+            unlearnt_events=await self._learnt_since(tenant, restored_to, seq - 1),
         )
+
+    async def _restored_to(self, seq: int) -> int:
+        """Where the restore at `seq` went back to: a checkpoint of the same content may have been made since."""
+        [recorded] = await self._journal.read(seq - 1, 1)
+        assert isinstance(recorded.event, Restored)
+        return recorded.event.seq
 
     async def _learnt_since(self, tenant: str, seq: int, until: int) -> int:
         """How many events past `seq` the state of `until` had learnt from; an earlier restore set others aside."""

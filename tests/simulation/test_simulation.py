@@ -33,6 +33,7 @@ FOUND: list[tuple[int, int, Mode, str]] = [
     (5, 150, "liveness", "after the clock had been ahead no later window closed"),
     (74, 150, "safety", "a key was made by a replacement that was refused"),
     (33, 150, "liveness", "an alarm waited for a clock that had been ahead"),
+    (30162, 500, "liveness", "a repeated restore was answered with a later checkpoint of the same content"),
 ]
 
 
