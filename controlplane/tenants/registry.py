@@ -101,15 +101,21 @@ class Registry:
         self.position = recorded.seq
         match recorded.event:
             case TenantSet() as event:
-                known = self.tenants.get(event.tenant)
-                made_at = known.created_at if known else event.at
-                self.tenants[event.tenant] = TenantRecord(
-                    tenant=event.tenant, tier=event.tier, fail_mode=event.fail_mode, created_at=made_at
-                )
+                self.tenants[event.tenant] = self.after(event)
             case KeyIssued() as event:
                 self.keys[event.key_id] = _record(event)
             case KeyEnds() as event:
                 self.keys[event.key_id] = _ending(self.keys[event.key_id], event)
+
+    def after(self, event: TenantSet) -> TenantRecord:
+        """The tenant as the event leaves it."""
+        known = self.tenants.get(event.tenant)
+        return TenantRecord(
+            tenant=event.tenant,
+            tier=event.tier,
+            fail_mode=event.fail_mode,
+            created_at=known.created_at if known else event.at,
+        )
 
     def caller(self, given: str | None, kind: KeyKind, now: float) -> Caller:
         """Who sends this key.
