@@ -237,6 +237,16 @@ def test_a_restore_whose_answer_could_not_be_kept_is_told_the_same_though_its_ch
     assert (kinds(server) - before)["restored"] == 1
 
 
+def test_a_change_of_a_tenant_that_comes_again_is_told_what_it_did_not_what_was_changed_since(server: Running) -> None:
+    body = {"tenant": "acme", "tier": "pro", "fail_mode": "open"}
+    failpoints.arm("journal.insert:error@2")  # whatever would be written after the change is not
+    first = send(server, "/v1/admin/tenants", body, "unkept").json()
+    failpoints.arm("")
+    server.post("/v1/admin/tenants", {"tenant": "acme", "tier": "free", "fail_mode": "closed"})
+    assert send(server, "/v1/admin/tenants", body, "unkept").json() == first
+    assert (first["tier"], first["fail_mode"]) == ("pro", "open")
+
+
 @pytest.mark.parametrize("key", ["", "a b", "schlüssel".encode().decode("latin-1"), "k" * 256])
 def test_a_key_that_is_none_is_refused(server: Running, key: str) -> None:
     headers = [(b"idempotency-key", key.encode("latin-1"))]
