@@ -12,21 +12,18 @@ from typing import Any, cast, get_args
 import aiosqlite
 import pytest
 
-from auditor.at_rest import load
-from auditor.events import AnyEvent, Decided
+from auditor.events import AnyEvent
 from auditor.fold import TenantFold
 from auditor.packing import encode
-from auditor.state import decode_tenant
 from controlplane.jobs import Jobs
 from controlplane.journal import SqliteJournal, connect
 from controlplane.journal.queries import migrations
 from controlplane.refold import refold
 from controlplane.tenants import Registry
-from strategist import Eligible
 
+from ..deciding import EVERYTHING, decisions_taken_again
 from .golden_journals import GOLDEN, NAMES, schema_of, unpacked
 
-EVERYTHING = 2**60
 TODAYS = migrations()[-1][0]
 DECISIONS = 100  # each golden journal has more
 STEPS_OF_OPENING = 8  # without a migration
@@ -105,29 +102,8 @@ def digest(rows: Iterable[object]) -> str:
     return blake2b(encode(list(rows)), digest_size=16).hexdigest()
 
 
-async def test_every_decision_of_an_old_journal_is_taken_again_as_it_was(journal: SqliteJournal) -> None:
-    """From its state, its eligible actions and its draw, and from what was learnt at the version it names."""
-    events = [recorded.event for recorded in await journal.read(0, EVERYTHING)]
-    decided = [event for event in events if isinstance(event, Decided)]
-    places = {(event.tenant, event.trace.policy_version) for event in decided}
-    refolded = await refold(journal, journal.last_seq, places=places)
-    assert len(decided) > DECISIONS
-    for event in decided:
-        prefix = refolded.prefixes[event.tenant, event.trace.policy_version]
-        policy = load(decode_tenant(prefix), refolded.state.rules).policies[event.trace.point]
-        for head in event.trace.heads:
-            eligible = Eligible(actions=head.actions, masked=head.masked)
-            assert policy.choose(head.head, head.state, eligible, Drawn(head.draw), head.rule) == head
-
-
-class Drawn:
-    """The random number a decision was made with."""
-
-    def __init__(self, number: float) -> None:
-        self._number = number
-
-    def random(self) -> float:
-        return self._number
+async def test_every_decision_of_an_old_journal_is_taken_again_as_it_was(file: Path) -> None:
+    assert await decisions_taken_again(file) > DECISIONS
 
 
 async def test_an_old_journal_migrates_once_and_twice_is_no_change(file: Path) -> None:
