@@ -22,11 +22,12 @@ from .clock import Clock
 from .errors import PointsmanError
 from .failpoints import failpoint
 from .journal import SqliteJournal, connect
+from .journal.port import ALL
 from .journal.queries import ARCHIVING, migrations
 from .journal.rows import Archived
 from .journal.soundness import look_through, look_through_archive, reading
 from .origin import Base, Origin
-from .refold import Log, events, refold
+from .refold import Log, refold
 from .service import JOURNAL_FILE, lock_folder
 
 PART = 1000  # events copied between two steps of the progress bar
@@ -87,8 +88,8 @@ async def fold_ground(
     folder: Path, log: Log, seq: int, last_seq: int, begun: Origin, progress: Callable[[int], None]
 ) -> Ground:
     """Fold up to `seq`, and see to it that each checkpoint of before has its file."""
-    named = [r.event async for r in events(log, last_seq) if isinstance(r.event, Checkpointed)]
-    places = {(event.tenant, event.seq) for event in named if event.seq <= seq}
+    acts = [recorded.event for recorded in await log.acts(ALL, last_seq + 1, last_seq)]
+    places = {(e.tenant, e.seq) for e in acts if isinstance(e, Checkpointed) and e.seq <= seq}
     refolded = await refold(log, seq, progress, begun, places)
     files = CheckpointFiles(folder / CHECKPOINT_FOLDER)
     kept = [(*place, files.write(refolded.prefixes[place])) for place in sorted(places)]
