@@ -156,6 +156,19 @@ def test_what_belongs_to_another_user_is_told_in_a_sentence(
     assert "/srv/journal.db: Permission denied; run this as the user it belongs to" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("command", [("archive", "--keep", "1"), ("rebuild",)])
+def test_a_journal_that_cannot_be_opened_is_told_in_one_line(
+    cli: Run, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    (tmp_path / "data" / "journal.db").mkdir(parents=True)
+    refused = cli(*command)
+    assert refused.returncode == REFUSED
+    assert refused.stderr.splitlines() == [
+        "pointsman: the journal cannot be opened (unable to open database file); "
+        "see to the disk and the permissions of the data folder"
+    ]
+
+
 def test_an_address_of_another_machine_is_blamed_on_the_host(cli: Run) -> None:
     refused = cli("serve", "--port", "0", "--host", "192.0.2.1")
     assert refused.returncode == REFUSED
