@@ -18,6 +18,7 @@ from typing import Literal
 import msgspec
 
 from .clock import Clock
+from .data_folder import JOURNAL_FILE, RECOVERY_FOLDER, begun, refuse_new
 from .embedding.sentence import SHIPPED, shipped_model, verify
 from .errors import BadSetting, JournalDamaged, ModelUntrusted, PointsmanError
 from .filesystems import magic_of, refuse_network
@@ -25,7 +26,6 @@ from .journal import versions
 from .journal.queries import QUERIES
 from .journal.soundness import look_through, reading, unsound
 from .origin import look_at
-from .service import JOURNAL_FILE, RECOVERY_FOLDER
 from .settings import Settings
 from .tenants import read_pepper
 from .tenants.pepper import FILE as PEPPER_FILE
@@ -143,13 +143,16 @@ def _pepper(folder: Path) -> Finding:
 def _journal(path: Path, clock: Clock) -> Finding:
     """Whether each row of it is what was written, and whether this machine's clock is behind what it holds."""
     newest_file = max((file.name for file in (path.parent / RECOVERY_FOLDER).glob("recovery-*.fold")), default="")
-    if not path.exists():
-        return _ahead(newest_file, 0) or _fine("journal", "none yet")
     try:
+        if not begun(path):
+            refuse_new(path.parent, pepper=True)
+            return _fine("journal", "none yet")
         with contextlib.closing(reading(path)) as database:
             archives = look_through(database)
             seq = database.execute(QUERIES["last_seq"]).fetchone()[0]
             newest = (database.execute(QUERIES["moment"], (seq,)).fetchone() or (0.0,))[0]
+        if seq == 0:
+            refuse_new(path.parent, pepper=False)
         absent = look_at(path.parent, archives)
     except sqlite3.Error as error:
         unread = f"it cannot be read ({error}); run this as the user the server runs as, and see to the disk"

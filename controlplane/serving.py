@@ -20,10 +20,11 @@ from .administration import FirstKeys
 from .app import create_app
 from .clock import SystemClock
 from .connections import Connections
+from .data_folder import lock_folder
 from .errors import BadSetting
 from .http.request_log import Few
 from .journal import versions
-from .service import Service, lock_folder
+from .service import Service
 from .settings import LOOPBACK, Settings, address
 from .telemetry import configure_logging
 

@@ -9,6 +9,7 @@ import aiosqlite
 from ..errors import JournalDamaged
 from .queries import migrate
 from .rows import CHECKSUM, checksum
+from .soundness import IDENTITY, refuse_foreign
 
 Connect = Callable[[], Awaitable[aiosqlite.Connection]]
 STATEMENTS = 512  # kept compiled: a group has one for each size it can have
@@ -40,6 +41,7 @@ async def open_pair(connection: Connect) -> tuple[aiosqlite.Connection, aiosqlit
 
     Raises:
       JournalDamaged: the file is not a sound database.
+      PointsmanError: it is another program's, or a newer version's.
     """
     async with contextlib.AsyncExitStack() as failing:
         writer = await connection()
@@ -47,6 +49,7 @@ async def open_pair(connection: Connect) -> tuple[aiosqlite.Connection, aiosqlit
         [(found,)] = await writer.execute_fetchall("PRAGMA quick_check(1)")
         if found != "ok":
             raise JournalDamaged(found.splitlines()[-1])
+        refuse_foreign([await writer.execute_fetchall(f"PRAGMA {name}") for name in IDENTITY])
         await writer.execute(f"PRAGMA page_size = {PAGE_BYTES}")
         await writer.execute("PRAGMA journal_mode = WAL")
         await writer.execute("PRAGMA synchronous = FULL")

@@ -1,9 +1,11 @@
 """The doctor on data folders that are well, worn and broken."""
 
 import json
+import sqlite3
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -85,8 +87,20 @@ def test_a_journal_that_is_gone_beside_recovery_files_is_none_to_be_made(
     start().end()
     (tmp_path / "data" / "journal.db").unlink()
     for _ in range(2):  # what the refused start leaves is no journal, either
-        assert "it ends with event 0, but recovery/recovery-" in looked(cli)["journal"]["said"]
-        assert cli("serve", "--port", "0").returncode == 1
+        found, refused = looked(cli)["journal"], cli("serve", "--port", "0")
+        assert (found["state"], refused.returncode) == ("broken", 1)
+        assert "it is empty, but there are recovery files and a pepper; to begin anew, move them" in found["said"]
+        assert found["said"] in refused.stderr
+
+
+def test_another_programs_database_is_none_of_ours(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    with closing(sqlite3.connect(tmp_path / "data" / "journal.db")) as database:
+        database.execute("CREATE TABLE places (url TEXT)")
+    found, refused = looked(cli)["journal"], cli("serve", "--port", "0")
+    assert (found["state"], refused.returncode) == ("broken", 1)
+    assert found["said"] == refused.stderr.removeprefix("pointsman: ").strip()
+    assert "journal.db is another program's database" in found["said"]
 
 
 def test_a_journal_that_lost_its_end_is_found(start: Start, cli: Cli, tmp_path: Path) -> None:
