@@ -99,7 +99,7 @@ def test_another_programs_database_is_none_of_ours(cli: Cli, tmp_path: Path) -> 
         database.execute("CREATE TABLE places (url TEXT)")
     found, refused = looked(cli)["journal"], cli("serve", "--port", "0")
     assert (found["state"], refused.returncode) == ("broken", 1)
-    assert found["said"] == refused.stderr.removeprefix("pointsman: ").strip()
+    assert found["said"] in refused.stderr
     assert "journal.db is another program's database" in found["said"]
 
 
