@@ -54,6 +54,10 @@ def examine(settings: Settings, clock: Clock) -> Iterator[Finding]:
         os.listdir(folder)
     except FileNotFoundError:
         yield _fine("data folder", f"{folder} is not there yet; the first start makes it")
+        above = next(parent for parent in folder.absolute().parents if parent.exists())
+        yield from (look(above) for look in (_filesystem, _writable, _space))
+        yield _syncs(above, clock)
+        yield _model(settings)
         return
     except OSError as error:
         said = f"{folder} cannot be looked into: {error.strerror}; run this as the user the server runs as"
@@ -90,9 +94,15 @@ def _filesystem(folder: Path) -> Finding:
     return _fine("file system", "local")
 
 
-def _permissions(folder: Path) -> Finding:
+def _writable(folder: Path) -> Finding:
     if not os.access(folder, os.W_OK | os.X_OK):
         return Finding(about="permissions", state="broken", said=f"{folder} cannot be written; chown or set another")
+    return _fine("permissions", f"{folder} can be written")
+
+
+def _permissions(folder: Path) -> Finding:
+    if (found := _writable(folder)).state == "broken":
+        return found
     open_files = [path.name for path in folder.iterdir() if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO)]
     if open_files:
         said = f"others of this machine can read {', '.join(sorted(open_files)[:3])}; chmod -R go= {folder}"

@@ -35,8 +35,13 @@ def test_a_server_at_work_is_found_well(start: Start, cli: Cli) -> None:
 
 
 def test_before_the_first_start_nothing_is_wrong_and_nothing_is_made(cli: Cli, tmp_path: Path) -> None:
-    assert looked(cli)["data folder"]["state"] == "fine"
-    assert not (tmp_path / "data").exists()
+    before = list(tmp_path.iterdir())
+    found = looked(cli, POINTSMAN_EMBEDDER="minilm", POINTSMAN_DATA_DIR=str(tmp_path / "deep" / "data"))
+    assert {about for about, finding in found.items() if finding["state"] == "broken"} == set()
+    assert {"data folder", "file system", "permissions", "space", "syncs", "model"} < found.keys()
+    assert str(tmp_path) in found["permissions"]["said"], "the nearest folder that is there"
+    assert "byte for byte" in found["model"]["said"]
+    assert list(tmp_path.iterdir()) == before
 
 
 def test_a_damaged_journal_is_named_with_what_to_do(start: Start, cli: Cli, tmp_path: Path) -> None:
