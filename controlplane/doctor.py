@@ -18,6 +18,7 @@ from typing import Literal
 import msgspec
 
 from .clock import Clock
+from .data_folder import JOURNAL_FILE, RECOVERY_FOLDER, begun, refuse_new
 from .embedding.sentence import SHIPPED, shipped_model, verify
 from .errors import BadSetting, JournalDamaged, ModelUntrusted, PointsmanError
 from .filesystems import magic_of, refuse_network
@@ -25,7 +26,6 @@ from .journal import versions
 from .journal.queries import QUERIES
 from .journal.soundness import look_through, reading, unsound
 from .origin import look_at
-from .service import JOURNAL_FILE, RECOVERY_FOLDER
 from .settings import Settings
 from .tenants import read_pepper
 from .tenants.pepper import FILE as PEPPER_FILE
@@ -54,6 +54,10 @@ def examine(settings: Settings, clock: Clock) -> Iterator[Finding]:
         os.listdir(folder)
     except FileNotFoundError:
         yield _fine("data folder", f"{folder} is not there yet; the first start makes it")
+        above = next(parent for parent in folder.absolute().parents if parent.exists())
+        yield from (look(above) for look in (_filesystem, _writable, _space))
+        yield _syncs(above, clock)
+        yield _model(settings)
         return
     except OSError as error:
         said = f"{folder} cannot be looked into: {error.strerror}; run this as the user the server runs as"
@@ -90,9 +94,15 @@ def _filesystem(folder: Path) -> Finding:
     return _fine("file system", "local")
 
 
-def _permissions(folder: Path) -> Finding:
+def _writable(folder: Path) -> Finding:
     if not os.access(folder, os.W_OK | os.X_OK):
         return Finding(about="permissions", state="broken", said=f"{folder} cannot be written; chown or set another")
+    return _fine("permissions", f"{folder} can be written")
+
+
+def _permissions(folder: Path) -> Finding:
+    if (found := _writable(folder)).state == "broken":
+        return found
     open_files = [path.name for path in folder.iterdir() if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO)]
     if open_files:
         said = f"others of this machine can read {', '.join(sorted(open_files)[:3])}; chmod -R go= {folder}"
@@ -143,13 +153,16 @@ def _pepper(folder: Path) -> Finding:
 def _journal(path: Path, clock: Clock) -> Finding:
     """Whether each row of it is what was written, and whether this machine's clock is behind what it holds."""
     newest_file = max((file.name for file in (path.parent / RECOVERY_FOLDER).glob("recovery-*.fold")), default="")
-    if not path.exists():
-        return _ahead(newest_file, 0) or _fine("journal", "none yet")
     try:
+        if not begun(path):
+            refuse_new(path.parent, pepper=True)
+            return _fine("journal", "none yet")
         with contextlib.closing(reading(path)) as database:
             archives = look_through(database)
             seq = database.execute(QUERIES["last_seq"]).fetchone()[0]
             newest = (database.execute(QUERIES["moment"], (seq,)).fetchone() or (0.0,))[0]
+        if seq == 0:
+            refuse_new(path.parent, pepper=False)
         absent = look_at(path.parent, archives)
     except sqlite3.Error as error:
         unread = f"it cannot be read ({error}); run this as the user the server runs as, and see to the disk"

@@ -19,16 +19,15 @@ from . import origin
 from .backups import sync_one, told
 from .checkpoints import CHECKPOINT_FOLDER, CheckpointFiles
 from .clock import Clock
+from .data_folder import JOURNAL_FILE, lock_folder, open_journal
 from .errors import PointsmanError
 from .failpoints import failpoint
-from .journal import SqliteJournal, connect
 from .journal.port import ALL
 from .journal.queries import ARCHIVING, migrations
 from .journal.rows import Archived
 from .journal.soundness import look_through, look_through_archive, reading
 from .origin import Base, Origin
 from .refold import Log, refold
-from .service import JOURNAL_FILE, lock_folder
 
 PART = 1000  # events copied between two steps of the progress bar
 Progress = Callable[[int, int], None]  # done, of so many
@@ -60,7 +59,7 @@ async def archive(folder: Path, keep: int, clock: Clock, progress: Progress) -> 
     with contextlib.closing(os.fdopen(lock_folder(folder))), told(f"nothing was archived in {folder}"):
         (folder / origin.ARCHIVE_FOLDER).mkdir(mode=0o700, exist_ok=True)
         sync_one(folder)
-        journal = await SqliteJournal.open(connect(folder / JOURNAL_FILE))
+        journal = await open_journal(folder)
         try:
             origin.clear(folder, journal.archives)
             before = journal.archives[-1].seq if journal.archives else 0

@@ -20,11 +20,12 @@ from .administration import FirstKeys
 from .app import create_app
 from .clock import SystemClock
 from .connections import Connections
+from .data_folder import lock_folder
 from .errors import BadSetting
 from .http.request_log import Few
 from .journal import versions
-from .service import Service, lock_folder
-from .settings import LOOPBACK, Settings, address
+from .service import Service
+from .settings import Settings, address
 from .telemetry import configure_logging
 
 log = structlog.get_logger()
@@ -39,11 +40,8 @@ def serve(settings: Settings, announce: Announce) -> None:
 
     Raises:
       PointsmanError: the journal is damaged, or the start is refused for another reason that can be said.
-      BadSetting: the address is not loopback though no keys are read, the port is taken, or another server uses the
-        data folder.
+      BadSetting: the port is taken, or another server uses the data folder.
     """
-    if settings.insecure_local and settings.host not in LOOPBACK:
-        raise BadSetting(f"POINTSMAN_HOST={settings.host!r}: without keys (--insecure-local) only loopback is served")
     configure_logging(settings.log_level)
     os.umask(0o077)  # what is remembered is the owner's alone
     if risk := versions.warning(sqlite3.sqlite_version_info):

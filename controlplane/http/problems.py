@@ -1,5 +1,7 @@
 """Errors as RFC 9457 problem documents, with a stable code, the request's id and whether to try again."""
 
+import re
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -12,6 +14,7 @@ from litestar.exceptions import (
     NotFoundException,
     ValidationException,
 )
+from msgspec.inspect import FrozenSetType, LiteralType, Metadata, StructType, Type, UnionType, type_info
 
 from ..errors import (
     InternalError,
@@ -27,6 +30,8 @@ from ..errors import (
 log = structlog.get_logger()
 TYPE, PROBLEM = "urn:pointsman:error:", "application/problem+json"
 RETRY_AFTER_S = "1"
+NONE_OF_FEW = "Invalid enum value"  # how the decoder says that a field takes a few values, and not this one
+_PLACE = re.compile(r"\[[^\]]*\]")  # in a path like `scopes[1]`
 Req = Request[Any, Any, Any]
 
 
@@ -91,7 +96,7 @@ def framework(request: Req, error: Exception) -> Response[Problem]:
         case MethodNotAllowedException():
             return respond(request, MethodNotAllowed(), {"Allow": (error.headers or {}).get("allow", "")})
         case ValidationException():
-            return respond(request, _invalid(error))
+            return respond(request, _invalid(request, error))
         case ClientException() if error.status_code == 413:
             return respond(request, TooLarge())
         case _ if error.status_code < 500:
@@ -100,9 +105,14 @@ def framework(request: Req, error: Exception) -> Response[Problem]:
             return unforeseen(request, error)
 
 
-def _invalid(error: ValidationException) -> InvalidRequest:
+def _invalid(request: Req, error: ValidationException) -> InvalidRequest:
     extra = error.extra if isinstance(error.extra, list) else []
     errors = [_named(item.get("key", ""), str(item.get("message", ""))) for item in extra if isinstance(item, dict)]
+    for named in errors:
+        if named["detail"].startswith(NONE_OF_FEW):
+            body = request.route_handler.parsed_fn_signature.parameters["data"].annotation
+            fields = _PLACE.sub("", named["path"]).split(".")
+            named["detail"] += f"; it takes {', '.join(values_taken(type_info(body), fields))}"
     said = "; ".join(f"{e['path']}: {e['detail']}" for e in errors)
     return InvalidRequest(said or error.detail, errors=errors)
 
@@ -112,6 +122,24 @@ def _named(key: str, message: str) -> dict[str, str]:
     if (key, message) == ("data", "'data'"):
         return {"path": "$", "detail": "the body is empty; send a JSON object"}
     return {"path": "$" if key == "data" else key or "$", "detail": message}
+
+
+def values_taken(kind: Type, path: Sequence[str]) -> Iterator[str]:
+    """The few values that the field at a path takes."""
+    match kind:
+        case Metadata(type=bare):
+            yield from values_taken(bare, path)
+        case UnionType(types=kinds):
+            for one in kinds:
+                yield from values_taken(one, path)
+        case FrozenSetType(item_type=item):
+            yield from values_taken(item, path)
+        case StructType(fields=fields) if path:
+            for field in fields:
+                if field.encode_name == path[0]:
+                    yield from values_taken(field.type, path[1:])
+        case LiteralType(values=values) if not path:
+            yield from map(str, values)
 
 
 def unforeseen(request: Req, error: Exception) -> Response[Problem]:

@@ -19,6 +19,7 @@ from ..tampering import SEAL, tamper
 
 Start = Any
 Run = Callable[..., subprocess.CompletedProcess[str]]
+NO_ADDRESSES = ("http://", "https:///x", "http://[::1", "http://h:99999/", "http://h:0/", "http://h:secret/")
 DONE, REFUSED, WRONG_USAGE, UNREACHABLE = 0, 1, 2, 3
 
 
@@ -156,6 +157,25 @@ def test_what_belongs_to_another_user_is_told_in_a_sentence(
     assert "/srv/journal.db: Permission denied; run this as the user it belongs to" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("command", [("archive", "--keep", "1"), ("rebuild",)])
+def test_a_journal_that_cannot_be_opened_is_told_in_one_line(
+    cli: Run, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    (tmp_path / "data" / "journal.db").mkdir(parents=True)
+    refused = cli(*command)
+    assert refused.returncode == REFUSED
+    assert refused.stderr.splitlines() == [
+        "pointsman: the journal cannot be opened (unable to open database file); "
+        "see to the disk and the permissions of the data folder"
+    ]
+
+
+def test_an_empty_host_is_no_address_to_listen_on(cli: Run) -> None:
+    refused = cli("serve", "--port", "0", "--host", "")
+    assert refused.returncode == REFUSED
+    assert "POINTSMAN_HOST='': Expected `str` of length >= 1" in refused.stderr
+
+
 def test_an_address_of_another_machine_is_blamed_on_the_host(cli: Run) -> None:
     refused = cli("serve", "--port", "0", "--host", "192.0.2.1")
     assert refused.returncode == REFUSED
@@ -226,11 +246,15 @@ def test_bad_values_are_named_with_what_they_take(cli: Run, tmp_path: Path) -> N
         ("POINTSMAN_GATE_MODE", "bold", "it takes learning, apprentice, frozen"),
         ("POINTSMAN_CACHE_TTL_S", "0", "Expected `float` > 0"),
         ("POINTSMAN_EPSILON", "nan", "POINTSMAN_EPSILON='nan'"),
+        *(("POINTSMAN_ALARM_URL", url, "takes http(s)://HOST/...") for url in NO_ADDRESSES),
     ):
         refused = cli("config", "check", **{variable: value})
         assert refused.returncode == REFUSED, variable
         assert variable in refused.stderr
         assert said in refused.stderr
+        assert "secret" not in refused.stderr
+    (tmp_path / "pointsman.toml").write_text('host = "0.0.0.0"\ninsecure_local = true\n')
+    assert "without keys (--insecure-local) only loopback is served" in cli("config", "check").stderr
     (tmp_path / "pointsman.toml").write_text("epsilon = 0.3\ngama = 0.9\n")
     assert "did you mean 'gamma'?" in cli("config", "check").stderr
     (tmp_path / "pointsman.toml").write_text("epsilon = \n")

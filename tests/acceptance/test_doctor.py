@@ -1,9 +1,11 @@
 """The doctor on data folders that are well, worn and broken."""
 
 import json
+import sqlite3
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +35,13 @@ def test_a_server_at_work_is_found_well(start: Start, cli: Cli) -> None:
 
 
 def test_before_the_first_start_nothing_is_wrong_and_nothing_is_made(cli: Cli, tmp_path: Path) -> None:
-    assert looked(cli)["data folder"]["state"] == "fine"
-    assert not (tmp_path / "data").exists()
+    before = list(tmp_path.iterdir())
+    found = looked(cli, POINTSMAN_EMBEDDER="minilm", POINTSMAN_DATA_DIR=str(tmp_path / "deep" / "data"))
+    assert {about for about, finding in found.items() if finding["state"] == "broken"} == set()
+    assert {"data folder", "file system", "permissions", "space", "syncs", "model"} < found.keys()
+    assert str(tmp_path) in found["permissions"]["said"], "the nearest folder that is there"
+    assert "byte for byte" in found["model"]["said"]
+    assert list(tmp_path.iterdir()) == before
 
 
 def test_a_damaged_journal_is_named_with_what_to_do(start: Start, cli: Cli, tmp_path: Path) -> None:
@@ -85,8 +92,20 @@ def test_a_journal_that_is_gone_beside_recovery_files_is_none_to_be_made(
     start().end()
     (tmp_path / "data" / "journal.db").unlink()
     for _ in range(2):  # what the refused start leaves is no journal, either
-        assert "it ends with event 0, but recovery/recovery-" in looked(cli)["journal"]["said"]
-        assert cli("serve", "--port", "0").returncode == 1
+        found, refused = looked(cli)["journal"], cli("serve", "--port", "0")
+        assert (found["state"], refused.returncode) == ("broken", 1)
+        assert "it is empty, but there are recovery files and a pepper; to begin anew, move them" in found["said"]
+        assert found["said"] in refused.stderr
+
+
+def test_another_programs_database_is_none_of_ours(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    with closing(sqlite3.connect(tmp_path / "data" / "journal.db")) as database:
+        database.execute("CREATE TABLE places (url TEXT)")
+    found, refused = looked(cli)["journal"], cli("serve", "--port", "0")
+    assert (found["state"], refused.returncode) == ("broken", 1)
+    assert found["said"] in refused.stderr
+    assert "journal.db is another program's database" in found["said"]
 
 
 def test_a_journal_that_lost_its_end_is_found(start: Start, cli: Cli, tmp_path: Path) -> None:

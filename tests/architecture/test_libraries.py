@@ -14,7 +14,8 @@ WHERE: dict[str, dict[str, str]] = {
     "transformers": {"controlplane.embedding.sentence": "told to draw no progress bars"},
     "torch": {"controlplane.embedding.sentence": "bounds the model's threads"},
     "aiosqlite": {
-        "controlplane.journal.sqlite": "the journal's connections",
+        "controlplane.journal.connection": "opens the journal's connections",
+        "controlplane.journal.sqlite": "writes and reads on connections it is handed",
         "controlplane.journal.queries": "runs migrations on a connection it is handed",
     },
     "litestar": {

@@ -255,6 +255,16 @@ def test_a_key_that_is_none_is_refused(server: Running, key: str) -> None:
     assert "visible ASCII" in refused.json()["detail"]
 
 
+def test_two_different_keys_are_none(server: Running) -> None:
+    before = server.last_seq
+    refused = server.client.post(
+        "/v1/decisions", json=PLACES, headers=[("Idempotency-Key", "a"), ("Idempotency-Key", "b")]
+    )
+    assert (refused.status_code, refused.json()["code"]) == (400, "invalid_request")
+    assert "came twice with different values; send one" in refused.json()["detail"]
+    assert server.last_seq == before
+
+
 @pytest.mark.parametrize("path", ["/v1/admin/keys", "/v1/admin/keys/nobody/rotate"])
 def test_an_answer_that_shows_a_secret_once_takes_no_key(server: Running, path: str) -> None:
     before = server.last_seq
