@@ -22,8 +22,8 @@ from msgspec.structs import replace
 from auditor.events import AnyEvent, Configured, Decided, Reported
 from controlplane.backups import back_up
 from controlplane.clock import SystemClock
+from controlplane.data_folder import JOURNAL_FILE
 from controlplane.journal import SqliteJournal, connect
-from controlplane.service import JOURNAL_FILE
 
 from . import servers
 from .access import HEADERS

@@ -6,7 +6,6 @@ Cheap tests on the raw bytes clear nearly every body; only a suspicious one is w
 import math
 import re
 from collections.abc import Iterator
-from functools import cached_property
 from typing import Any, cast
 
 import msgspec
@@ -34,11 +33,14 @@ class AdmittedRequest(Request[Any, Any, Any]):
     caller: Caller  # set by the route's guard before anything is read, as is what it has left of such calls
     left: Left | None = None
     receipt: Receipt | None = None  # of one that came with an idempotency key
+    _sent: dict[bytes, bytes] | None = None
 
-    @cached_property
+    @property
     def sent(self) -> dict[bytes, bytes]:
         """The headers by name, in small letters; of one that came twice the last."""
-        return dict(self.scope["headers"])
+        if self._sent is None:
+            self._sent = dict(self.scope["headers"])
+        return self._sent
 
     async def body(self) -> bytes:
         """The body.
