@@ -23,7 +23,7 @@ from .data_folder import JOURNAL_FILE, lock_folder, open_journal
 from .errors import PointsmanError
 from .failpoints import failpoint
 from .journal.port import ALL
-from .journal.queries import ARCHIVING, migrations
+from .journal.queries import ARCHIVING, REWRITE, migrations
 from .journal.rows import Archived
 from .journal.soundness import look_through, look_through_archive, reading
 from .origin import Base, Origin
@@ -159,4 +159,4 @@ def _take_out(database: sqlite3.Connection, file: Path, noted: Archived) -> None
     database.execute("DETACH DATABASE archive")
     database.execute("VACUUM")
     database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    database.execute(f"PRAGMA user_version = {migrations()[-1][0]}")  # a commit, whose sync makes the emptying last
+    database.execute(REWRITE)  # a commit, whose sync makes the emptying last

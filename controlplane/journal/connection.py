@@ -7,7 +7,7 @@ from pathlib import Path
 import aiosqlite
 
 from ..errors import JournalDamaged
-from .queries import migrate
+from .queries import REWRITE, migrate
 from .rows import CHECKSUM, checksum
 from .soundness import IDENTITY, refuse_foreign
 
@@ -57,6 +57,8 @@ async def open_pair(connection: Connect) -> tuple[aiosqlite.Connection, aiosqlit
         await writer.execute("PRAGMA secure_delete = ON")
         await writer.create_function(CHECKSUM, -1, checksum, deterministic=True)
         await migrate(writer)
+        for step in ("BEGIN", REWRITE, "ROLLBACK"):  # SQLite may have opened the file for reading only: a write tells
+            await writer.execute(step)
         reader = await connection()
         failing.push_async_callback(reader.close)
         await reader.execute("PRAGMA query_only = ON")

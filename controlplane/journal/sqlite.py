@@ -24,7 +24,7 @@ from ..failpoints import failpoint
 from .codec import encode_event
 from .connection import Connect, open_pair
 from .port import ACCESS_KINDS, ACT_KINDS, ALL, CHECKPOINT_KINDS, JOB_KINDS, MEMORY_KINDS, check_size
-from .queries import QUERIES, many_rows, migrations
+from .queries import QUERIES, REWRITE, many_rows
 from .rows import (
     Archived,
     Row,
@@ -41,7 +41,6 @@ from .tail import Tail
 log = structlog.get_logger()
 GROUP = 256  # events after which a commit takes no more appends
 WAITING = 20_000  # most writes waiting; beyond it requests are refused
-REWRITE = f"PRAGMA user_version = {migrations()[-1][0]}"  # the first page, as it is: a write like any other
 
 
 class _Append(msgspec.Struct):

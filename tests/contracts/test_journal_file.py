@@ -5,6 +5,7 @@ import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import aiosqlite
 import pytest
 
 from auditor.events import Captured, Episode, WindowClosed
@@ -40,6 +41,17 @@ async def test_a_journal_that_cannot_be_opened_leaves_no_thread(on_disk: Reopen,
     with pytest.raises(JournalUnavailable):
         await on_disk()
     assert set(threading.enumerate()) <= before
+
+
+async def test_a_journal_that_could_be_opened_for_reading_only_is_refused(on_disk: Reopen, tmp_path: Path) -> None:
+    """SQLite falls back to reading when opening for writing fails, if only for a moment, and says nothing."""
+    await (await on_disk()).close()
+
+    async def reading_only() -> aiosqlite.Connection:
+        return await aiosqlite.connect(f"file:{tmp_path / 'journal.db'}?mode=ro", uri=True, isolation_level=None)
+
+    with pytest.raises(JournalUnavailable, match="readonly"):
+        await SqliteJournal.open(reading_only)
 
 
 async def test_a_reader_cannot_write(on_disk: Reopen) -> None:
