@@ -5,7 +5,9 @@ answers. A spike of ten times as much as in calm, and what is answered after it,
 """
 
 import asyncio
+import contextlib
 import time
+from collections import deque
 from collections.abc import Callable
 from itertools import islice
 from typing import Any, NamedTuple, cast
@@ -76,9 +78,9 @@ class Schedule:
 
     def __init__(self, make: Make, rate: float, seconds: float) -> None:
         self.answers: list[Answer] = []
-        self._make, self._rate, self._total = make, rate, int(rate * seconds)
+        self._make, self._rate, self.total = make, rate, int(rate * seconds)
         self._sent, self._begun = 0, 0.0
-        self._idle: list[Asking] = []
+        self._idle: deque[Asking] = deque()  # who waited longest is next: a server lets idle ones go
         self._over = asyncio.Event()
 
     async def run(self, port: int) -> None:
@@ -87,14 +89,15 @@ class Schedule:
             self._idle.append((await loop.create_connection(lambda: Asking(self._answered), "127.0.0.1", port))[1])
         self._begun = time.perf_counter()
         self._send_due()
-        await asyncio.wait_for(self._over.wait(), self._total / self._rate + STALL_S)
+        with contextlib.suppress(TimeoutError):  # what is not answered by then counts as neither accepted nor refused
+            await asyncio.wait_for(self._over.wait(), self.total / self._rate + STALL_S)
 
     def _send_due(self) -> None:
         now = time.perf_counter()
-        while self._idle and self._sent < self._total and self._due <= now:
-            self._idle.pop().ask(self._sent, self._due, self._make(self._sent))
+        while self._idle and self._sent < self.total and self._due <= now:
+            self._idle.popleft().ask(self._sent, self._due, self._make(self._sent))
             self._sent += 1
-        if self._sent < self._total:
+        if self._sent < self.total:
             asyncio.get_running_loop().call_later(max(self._due - now, TICK_S), self._send_due)
 
     @property
@@ -105,12 +108,12 @@ class Schedule:
         late = time.perf_counter() - connection.due
         self.answers.append(Answer(connection.number, connection.due - self._begun, late, status))
         self._idle.append(connection)
-        if len(self.answers) == self._total:
+        if len(self.answers) == self.total:
             self._over.set()
 
 
 def on_schedule(port: int, make: Make, *, rate: float, seconds: float) -> tuple[list[Answer], list[float]]:
-    """(every answer, latencies of a health probe asked beside them)."""
+    """(every answer, latencies of a health probe asked beside them); 0 is the status of what was not answered."""
 
     async def run() -> tuple[list[Answer], list[float]]:
         probes: list[float] = []
@@ -126,7 +129,8 @@ def on_schedule(port: int, make: Make, *, rate: float, seconds: float) -> tuple[
         schedule, probing = Schedule(make, rate, seconds), asyncio.create_task(probe())
         await schedule.run(port)
         probing.cancel()
-        return schedule.answers, probes
+        missing = [Answer(-1, seconds, STALL_S, 0)] * (schedule.total - len(schedule.answers))
+        return [*schedule.answers, *missing], probes
 
     return uvloop.run(run())
 
