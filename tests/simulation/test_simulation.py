@@ -34,6 +34,7 @@ FOUND: list[tuple[int, int, Mode, str]] = [
     (74, 150, "safety", "a key was made by a replacement that was refused"),
     (33, 150, "liveness", "an alarm waited for a clock that had been ahead"),
     (30162, 500, "liveness", "a repeated restore was answered with a later checkpoint of the same content"),
+    (20270462, 150, "safety", "what was decided while the clock was behind stayed open when it was right again"),
 ]
 
 
