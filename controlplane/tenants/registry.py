@@ -1,7 +1,7 @@
 """Tenants and keys as the journal has them: a fold of the operators' acts, asked at every request.
 
 A key is looked up by its id and compared in constant time; an unknown id is compared with a digest nobody has, so
-that it takes as long as a wrong secret.
+that it takes as long as a wrong secret. Who was let in once is found by a keyed hash of what it sent.
 """
 
 from collections.abc import Iterable
@@ -21,6 +21,7 @@ from .pepper import derived
 EVERY_SCOPE: frozenset[str] = frozenset(get_args(Scope))
 HEADER: dict[KeyKind, str] = {"tenant": "X-API-Key", "admin": "X-Admin-API-Key"}
 DEFAULT, OPERATOR = "default", ""  # the tenant of the first key, and of nobody's
+MARKS = "pointsman proved keys 1"
 
 
 class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,7 +91,8 @@ class Registry:
         self.keys: dict[str, KeyRecord] = {}
         self.position = 0  # the last event taken in
         self._pepper = pepper
-        self._proved: dict[bytes, str] = {}  # the keys that were sent, each by a keyed hash of its text
+        self._marking = self.derived(MARKS)
+        self._proved: dict[bytes, str] = {}  # ids of the keys that were sent, each by the mark of its text
 
     def derived(self, label: str) -> bytes:
         """A key of its own for another use; see `derived`."""
@@ -127,7 +129,7 @@ class Registry:
         """
         if not given:
             raise Unauthorized(f"send your key in the header {HEADER[kind]}")
-        mark = blake2b(given.encode(errors="replace"), key=self._pepper, digest_size=32).digest()
+        mark = blake2b(given.encode(errors="replace"), key=self._marking, digest_size=32).digest()
         record = self.keys[self._proved[mark]] if mark in self._proved else self._prove(given, mark)
         if record.kind != kind:
             raise Unauthorized
@@ -143,7 +145,7 @@ class Registry:
         )
 
     def _prove(self, given: str, mark: bytes) -> KeyRecord:
-        """Whose text it is. Who was proved once is found again by the text's mark, which tells nothing of it."""
+        """Whose text it is. The mark it is found by from here on tells nothing of it."""
         key = parse(given)
         record = self.keys.get(key.key_id, _NOBODY) if key else _NOBODY
         proved = compare_digest(record.digest, digest(self._pepper, key.secret if key else ""))
