@@ -28,12 +28,11 @@ def repeatable(call: Handler, route: str, repeats: Repeats) -> Handler:
     @functools.wraps(call)
     async def wrapped(*args: Any, **kwargs: Any) -> Any:
         request: AdmittedRequest = kwargs["request"]
-        keys = {value for name, value in request.scope["headers"] if name == _HEADER}
-        if not keys:
+        if _HEADER not in request.sent:
             return await call(*args, **kwargs)
         if repeats == "refused":
             raise InvalidRequest("this answer shows a secret once and cannot be repeated; leave Idempotency-Key out")
-
+        keys = {value for name, value in request.scope["headers"] if name == _HEADER}
         if len(keys) > 1:
             raise InvalidRequest("Idempotency-Key came twice with different values; send one")
 
