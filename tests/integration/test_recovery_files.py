@@ -170,17 +170,19 @@ def test_recovery_files_are_written_while_it_runs(serve: Serve) -> None:
     server.until(lambda: expected in server.get("/status")["recovery"]["files"])
 
 
+def two_files(serve: Serve) -> tuple[Any, list[Path]]:
+    """What a server that lived twice has learnt, and its recovery files, the newest first."""
+    for _ in range(2):
+        server = serve()
+        live(server, 4)
+        before = learnt(server)
+        server.stop()
+    return before, sorted((Path(server.settings.data_dir) / "recovery").iterdir(), reverse=True)
+
+
 @pytest.mark.parametrize("harm", ["newest flipped", "newest empty", "all flipped", "all gone"])
 def test_a_damaged_file_costs_time_and_nothing_that_was_learnt(serve: Serve, harm: str) -> None:
-    server = serve()
-    live(server, 4)
-    server.stop()
-    server = serve()
-    live(server, 4)
-    before = learnt(server)
-    server.stop()
-    folder = Path(server.settings.data_dir) / "recovery"
-    paths = sorted(folder.iterdir(), reverse=True)
+    before, paths = two_files(serve)
     match harm:
         case "newest flipped":
             _flip(paths[0])
@@ -201,14 +203,7 @@ def test_a_damaged_file_costs_time_and_nothing_that_was_learnt(serve: Serve, har
 
 
 def test_files_that_took_each_other_s_place_cost_time_and_nothing_that_was_learnt(serve: Serve) -> None:
-    server = serve()
-    live(server, 4)
-    server.stop()
-    server = serve()
-    live(server, 4)
-    before = learnt(server)
-    server.stop()
-    older, newer = sorted((Path(server.settings.data_dir) / "recovery").iterdir())
+    before, (newer, older) = two_files(serve)
     contents = older.read_bytes(), newer.read_bytes()
     newer.write_bytes(contents[0])
     older.write_bytes(contents[1])
