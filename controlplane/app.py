@@ -25,7 +25,8 @@ class Application(Litestar):
     def take(self, service: Service) -> None:
         """Answer with this service from here on."""
         self.state.service = service
-        self.requests = RequestLog(service.settings.request_log, service.registry.derived(LABEL), service.clock)
+        key = service.registry.derived(LABEL)
+        self.requests = RequestLog(service.settings.request_log, key, service.clock, service.intake)
 
     async def __call__(
         self, scope: Scope | LifeSpanScope, receive: Receive | LifeSpanReceive, send: Send | LifeSpanSend

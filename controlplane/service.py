@@ -209,6 +209,10 @@ class Service:
                 self.metrics.q_updates.inc()
                 self.metrics.rewards.labels(learned.point).observe(learned.report.total)
 
+    async def loaded(self) -> None:
+        """Wait until model and memory are there, or cannot be."""
+        await asyncio.wait([task for task in self._tasks if task.get_name() == "memory"])
+
     @property
     def ready(self) -> bool:
         """Model and memory are there, and the journal can be written; the fold had caught up before the first call."""

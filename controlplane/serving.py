@@ -1,5 +1,6 @@
 """Running the application on uvicorn."""
 
+import asyncio
 import errno
 import gc
 import logging
@@ -32,7 +33,7 @@ log = structlog.get_logger()
 Announce = Callable[[str, FirstKeys | None], None]
 GRACE_S = 10
 BACKLOG = 2048
-GC_THRESHOLD = (50_000, 50, 100)  # what piles up here are decisions waiting for feedback, not cycles
+GC_THRESHOLD = (5_000, 20, 1_000)  # every call waits while it collects: often a little, seldom everything
 
 
 def serve(settings: Settings, announce: Announce) -> None:
@@ -66,7 +67,7 @@ def serve(settings: Settings, announce: Announce) -> None:
     gc.set_threshold(*GC_THRESHOLD)
     gc.freeze()  # what is there by now stays for good
     url = address(settings.host, listener.getsockname()[1])
-    server = _Server(config, lambda: announce(url, _shown_once(app)))
+    server = _Server(config, app, lambda: announce(url, _shown_once(app)))
     try:
         server.run(sockets=[listener])
     except SystemExit as failed:  # uvicorn's exit code for a failed start means something else on our command line
@@ -83,13 +84,19 @@ def _shown_once(app: Litestar) -> FirstKeys | None:
 class _Server(uvicorn.Server):
     """Says when it has started; ends with exit code 0 when it was told to (uvicorn would die of the signal again)."""
 
-    def __init__(self, config: uvicorn.Config, announce: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, app: Litestar, announce: Callable[[], None]) -> None:
         super().__init__(config)
-        self._announce = announce
+        self._app, self._announce = app, announce
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets=sockets)
         self._announce()
+        self._loading = asyncio.create_task(self._freeze_what_loads())
+
+    async def _freeze_what_loads(self) -> None:
+        """The model's objects, some hundred thousand, would be looked at by collections for as long as they live."""
+        await self._app.state.service.loaded()
+        gc.freeze()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         self.force_exit = self.should_exit and sig == signal.SIGINT

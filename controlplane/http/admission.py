@@ -15,6 +15,7 @@ from litestar.types import Empty, HTTPRequestEvent
 from ..contract import MAX_TEXT, MAX_TRACE
 from ..errors import InvalidRequest, TooLarge, UnsupportedMedia
 from ..idempotency import Receipt
+from ..intake import Intake
 from ..tenants import Caller, Left
 
 MAX_BODY = 256 * 1024
@@ -50,16 +51,24 @@ class AdmittedRequest(Request[Any, Any, Any]):
           InvalidRequest: the caller went away before it was whole.
         """
         if self._body is Empty:
-            read, more = b"", True
-            while more and len(read) <= MAX_BODY:
-                message = cast(HTTPRequestEvent, await self.receive())
-                if message["type"] != "http.request":
-                    raise InvalidRequest("the connection was closed before the body was whole")
-                read, more = read + message.get("body", b""), message.get("more_body", False)
-            if len(read) > MAX_BODY:
-                raise TooLarge
-            self._body = self._connection_state.body = read
+            intake: Intake = self.app.state.service.intake
+            intake.end()  # while the caller is waited for, nobody waits for this call
+            try:
+                self._body = self._connection_state.body = await self._read()
+            finally:
+                intake.begin()
         return self._body
+
+    async def _read(self) -> bytes:
+        read, more = b"", True
+        while more and len(read) <= MAX_BODY:
+            message = cast(HTTPRequestEvent, await self.receive())
+            if message["type"] != "http.request":
+                raise InvalidRequest("the connection was closed before the body was whole")
+            read, more = read + message.get("body", b""), message.get("more_body", False)
+        if len(read) > MAX_BODY:
+            raise TooLarge
+        return read
 
     async def json(self) -> Any:
         """The body's value; see `admit`."""

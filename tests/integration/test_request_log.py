@@ -12,6 +12,7 @@ import structlog
 from controlplane.clock import FixedClock
 from controlplane.http.request_log import MOST, SLOW_S, Few, RequestLog
 from controlplane.http.shedding import refusal
+from controlplane.intake import Intake
 
 from .conftest import Running
 from .test_access import Keyed
@@ -147,7 +148,7 @@ async def ask(log: RequestLog, status: int, clock: FixedClock | None = None, too
 @pytest.mark.parametrize("logged", ["failures", "all"])
 async def test_a_flood_of_one_status_is_counted_not_logged_and_hides_no_other(lines: Lines, logged: Any) -> None:
     clock = FixedClock()
-    log = RequestLog(logged, b"key", clock)
+    log = RequestLog(logged, b"key", clock, Intake(clock))
     for _ in range(10_000):
         await ask(log, 401)
     await ask(log, 500)
@@ -176,7 +177,7 @@ def test_a_flood_of_bytes_that_are_no_request_is_counted_not_logged() -> None:
 
 async def test_a_slow_request_is_logged_though_it_went_well(lines: Lines) -> None:
     clock = FixedClock()
-    log = RequestLog("failures", b"key", clock)
+    log = RequestLog("failures", b"key", clock, Intake(clock))
     await ask(log, 200, clock, SLOW_S / 2)
     assert lines == []
     await ask(log, 200, clock, 2 * SLOW_S)
