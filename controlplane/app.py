@@ -20,11 +20,12 @@ from .settings import Settings
 class Application(Litestar):
     """Ours: each request gets its id, and is logged if it is due."""
 
+    service: Service
     requests: RequestLog
 
     def take(self, service: Service) -> None:
         """Answer with this service from here on."""
-        self.state.service = service
+        self.service = service
         key = service.registry.derived(LABEL)
         self.requests = RequestLog(service.settings.request_log, key, service.clock, service.intake)
 

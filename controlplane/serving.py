@@ -14,11 +14,10 @@ from types import FrameType
 
 import structlog
 import uvicorn
-from litestar import Litestar
 
 from . import failpoints
 from .administration import FirstKeys
-from .app import create_app
+from .app import Application, create_app
 from .clock import SystemClock
 from .connections import Connections
 from .data_folder import lock_folder
@@ -74,9 +73,9 @@ def serve(settings: Settings, announce: Announce) -> None:
         raise app.state.get("refusal") or BadSetting("the server did not start; the log above says why") from failed
 
 
-def _shown_once(app: Litestar) -> FirstKeys | None:
+def _shown_once(app: Application) -> FirstKeys | None:
     """The keys that this start made; from here on nobody has them but who was shown them."""
-    service: Service = app.state.service
+    service: Service = app.service
     keys, service.first_keys = service.first_keys, None
     return keys
 
@@ -84,7 +83,7 @@ def _shown_once(app: Litestar) -> FirstKeys | None:
 class _Server(uvicorn.Server):
     """Says when it has started; ends with exit code 0 when it was told to (uvicorn would die of the signal again)."""
 
-    def __init__(self, config: uvicorn.Config, app: Litestar, announce: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, app: Application, announce: Callable[[], None]) -> None:
         super().__init__(config)
         self._app, self._announce = app, announce
 
@@ -95,7 +94,7 @@ class _Server(uvicorn.Server):
 
     async def _freeze_what_loads(self) -> None:
         """The model's objects, some hundred thousand, would be looked at by collections for as long as they live."""
-        await self._app.state.service.loaded()
+        await self._app.service.loaded()
         gc.freeze()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:

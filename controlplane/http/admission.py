@@ -15,7 +15,7 @@ from litestar.types import Empty, HTTPRequestEvent
 from ..contract import MAX_TEXT, MAX_TRACE
 from ..errors import InvalidRequest, TooLarge, UnsupportedMedia
 from ..idempotency import Receipt
-from ..intake import Intake
+from ..service import Service
 from ..tenants import Caller, Left
 
 MAX_BODY = 256 * 1024
@@ -37,6 +37,12 @@ class AdmittedRequest(Request[Any, Any, Any]):
     _sent: dict[bytes, bytes] | None = None
 
     @property
+    def service(self) -> Service:
+        """What answers it; not the framework's state, each look into which takes a lock."""
+        found: Service = self.scope["litestar_app"].service  # type: ignore[attr-defined]
+        return found
+
+    @property
     def sent(self) -> dict[bytes, bytes]:
         """The headers by name, in small letters; of one that came twice the last."""
         if self._sent is None:
@@ -51,7 +57,7 @@ class AdmittedRequest(Request[Any, Any, Any]):
           InvalidRequest: the caller went away before it was whole.
         """
         if self._body is Empty:
-            intake: Intake = self.app.state.service.intake
+            intake = self.service.intake
             intake.end()  # while the caller is waited for, nobody waits for this call
             try:
                 self._body = self._connection_state.body = await self._read()

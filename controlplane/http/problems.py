@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 import structlog
-from litestar import Request, Response
+from litestar import Response
 from litestar.exceptions import (
     ClientException,
     HTTPException,
@@ -26,13 +26,13 @@ from ..errors import (
     Unauthorized,
     UnknownPath,
 )
+from .admission import AdmittedRequest
 
 log = structlog.get_logger()
 TYPE, PROBLEM = "urn:pointsman:error:", "application/problem+json"
 RETRY_AFTER_S = "1"
 NONE_OF_FEW = "Invalid enum value"  # how the decoder says that a field takes a few values, and not this one
 _PLACE = re.compile(r"\[[^\]]*\]")  # in a path like `scopes[1]`
-Req = Request[Any, Any, Any]
 
 
 class Problem(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -48,9 +48,11 @@ class Problem(msgspec.Struct, kw_only=True, omit_defaults=True):
     errors: list[dict[str, str]] = []
 
 
-def respond(request: Req, error: PointsmanError, headers: dict[str, str] | None = None) -> Response[Problem]:
+def respond(
+    request: AdmittedRequest, error: PointsmanError, headers: dict[str, str] | None = None
+) -> Response[Problem]:
     """An error as its answer."""
-    request.app.state.service.metrics.errors.labels(error.code).inc()
+    request.service.metrics.errors.labels(error.code).inc()
     headers = dict(headers or {})
     if error.retryable:
         headers["Retry-After"] = RETRY_AFTER_S
@@ -76,18 +78,18 @@ def describe(error: PointsmanError, request_id: str) -> Problem:
     )
 
 
-def request_id(request: Req) -> str:
+def request_id(request: AdmittedRequest) -> str:
     """The id the request came under (request_log.py)."""
     given: str = request.scope["state"]["request_id"]
     return given
 
 
-def ours(request: Req, error: Exception) -> Response[Problem]:
+def ours(request: AdmittedRequest, error: Exception) -> Response[Problem]:
     assert isinstance(error, PointsmanError)
     return respond(request, error)
 
 
-def framework(request: Req, error: Exception) -> Response[Problem]:
+def framework(request: AdmittedRequest, error: Exception) -> Response[Problem]:
     """The framework's own refusals in our words."""
     assert isinstance(error, HTTPException)
     match error:
@@ -105,7 +107,7 @@ def framework(request: Req, error: Exception) -> Response[Problem]:
             return unforeseen(request, error)
 
 
-def _invalid(request: Req, error: ValidationException) -> InvalidRequest:
+def _invalid(request: AdmittedRequest, error: ValidationException) -> InvalidRequest:
     extra = error.extra if isinstance(error.extra, list) else []
     errors = [_named(item.get("key", ""), str(item.get("message", ""))) for item in extra if isinstance(item, dict)]
     for named in errors:
@@ -142,7 +144,7 @@ def values_taken(kind: Type, path: Sequence[str]) -> Iterator[str]:
             yield from map(str, values)
 
 
-def unforeseen(request: Req, error: Exception) -> Response[Problem]:
+def unforeseen(request: AdmittedRequest, error: Exception) -> Response[Problem]:
     """A defect: the log has it, the caller gets an id to quote."""
     internal = InternalError()
     response = respond(request, internal)

@@ -40,7 +40,7 @@ def repeatable(call: Handler, route: str, repeats: Repeats) -> Handler:
             request.receipt = receipt
             return await call(*args, **kwargs)
 
-        service: Service = request.app.state.service
+        service: Service = request.service
         return await service.idempotency.once(await _asked(request, route, *keys), receipted)
 
     wrapped.__signature__ = inspect.signature(call)  # type: ignore[attr-defined]

@@ -20,7 +20,6 @@ WHERE: dict[str, dict[str, str]] = {
     },
     "litestar": {
         "controlplane.app": "puts the application together",
-        "controlplane.serving": "hands it to the server",
         "controlplane.http.access": "which keys the documentation names",
         "controlplane.http.admin": "handlers are functions of a request",
         "controlplane.http.admission": "bounds what comes in",
