@@ -35,6 +35,12 @@ FOUND: list[tuple[int, int, Mode, str]] = [
     (33, 150, "liveness", "an alarm waited for a clock that had been ahead"),
     (30162, 500, "liveness", "a repeated restore was answered with a later checkpoint of the same content"),
     (20270462, 150, "safety", "what was decided while the clock was behind stayed open when it was right again"),
+    (
+        20271523,
+        150,
+        "liveness",
+        "a purge that a full disk kept unfinished at a start kept the memory from loading",
+    ),
 ]
 
 
