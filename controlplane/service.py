@@ -15,7 +15,7 @@ from auditor import Learner, PointRules, Rules, State
 from auditor.events import Configured, Recorded, Reported, Validated
 from auditor.fold import Applied
 from auditor.rewards import DEFAULT_WEIGHTS
-from strategist import EpsilonDecay, Mode, PolicySettings, StepSize
+from strategist import EpsilonDecay, Mode, PolicySettings, StepSize, exploration_rule
 
 from .administration import Administration, FirstKeys
 from .alarms import LABEL, Alarms, Sender
@@ -291,6 +291,7 @@ def rules_of(settings: Settings, spec_hashes: dict[str, str]) -> Rules:
             step=StepSize(alpha=settings.alpha),
             epsilon=EpsilonDecay(start=settings.epsilon),
             apprentice_share=settings.apprentice_share,
+            exploration=exploration_rule(settings.exploration),
         )
         return PointRules(policy=policy, spec_hash=spec_hashes[name], weights=DEFAULT_WEIGHTS[name], window_s=window_s)
 

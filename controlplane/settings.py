@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Meta
 
-from strategist import Mode
+from strategist import ExplorationName, Mode
 
 from . import failpoints as points
 from .errors import BadSetting
@@ -59,6 +59,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     cache_ttl_s: Annotated[Seconds, _help("How long a signal counts as fresh.")] = 5.0
     upstream_deadline_s: Annotated[Seconds, _help("Longest wait for the signal source or the router.")] = 0.25
     epsilon: Annotated[Share, _help("Exploration at the start; it decays to a floor of 0.02.")] = 0.1
+    exploration: Annotated[
+        ExplorationName,
+        _help("What is tried beside epsilon: `epsilon_greedy` (nothing), `softmax`, `ucb`, `thompson`, `inverse_gap`."),
+    ] = "epsilon_greedy"
     gamma: Annotated[Share, _help("Discount of a task's next decision.")] = 0.92
     alpha: Annotated[
         Annotated[float, Meta(ge=0.0001, le=1)] | None,

@@ -5,6 +5,7 @@ standard library only.
 """
 
 from .errors import BadSpec, NoEligibleAction, SpecMismatch, StrategistError
+from .exploration import ExplorationName, exploration_rule
 from .policy import Mode, Policy, PolicySettings
 from .schedules import EpsilonDecay, StepSize
 from .snapshot import PolicySnapshot
@@ -16,6 +17,7 @@ __all__ = [
     "BadSpec",
     "Eligible",
     "EpsilonDecay",
+    "ExplorationName",
     "HeadChoice",
     "Mode",
     "NoEligibleAction",
@@ -31,4 +33,5 @@ __all__ = [
     "StrategistError",
     "Transition",
     "Update",
+    "exploration_rule",
 ]

@@ -7,7 +7,7 @@ import msgspec
 
 from . import td
 from .errors import NoEligibleAction
-from .exploration import Mixture, epsilon_greedy, follow, greedy, sample
+from .exploration import EpsilonGreedy, ExplorationRule, Mixture, follow, greedy, sample
 from .schedules import EpsilonDecay, StepSize
 from .tables import NO_PRIOR, BackoffTable
 from .types import Eligible, Exploration, HeadChoice, Situation, State, Transition, Update
@@ -26,6 +26,7 @@ class PolicySettings(msgspec.Struct, frozen=True, kw_only=True):
     prior_value: float = 0.8  # where the rule's action starts
     prior_visits: int = 3  # how many visits that start is worth
     apprentice_share: float = 0.05  # total probability of everything the rule did not choose
+    exploration: ExplorationRule = EpsilonGreedy()  # beside the uniform share, whose size is epsilon
 
 
 class Rng(Protocol):
@@ -67,7 +68,10 @@ class Policy:
     def unexploring(self) -> Self:
         """A policy with the same table that only does what this one prefers."""
         never = EpsilonDecay(start=0.0, floor=0.0)
-        same = type(self)(msgspec.structs.replace(self.settings, epsilon=never, apprentice_share=0.0))
+        settings = msgspec.structs.replace(
+            self.settings, epsilon=never, apprentice_share=0.0, exploration=EpsilonGreedy()
+        )
+        same = type(self)(settings)
         same.table, same.updates = self.table, self.updates
         return same
 
@@ -81,10 +85,11 @@ class Policy:
         if not actions:
             raise NoEligibleAction
         q = self.table.read(state, actions, self.prior(rule))
-        mixture, named = self._mixture(q, actions, rule)
+        mixture, named = self._mixture(q, state, actions, rule)
         draw = rng.random()
         index, explored = sample(mixture, draw)
         probabilities = mixture.probabilities()
+        explored = explored or (named == "exploit" and q[index] < max(q))
         kind: Exploration = "only" if len(actions) == 1 else "explore" if explored else named
         cell, visits = self.table.known(state, actions[index])
         return HeadChoice(
@@ -103,13 +108,18 @@ class Policy:
             rule=rule,
         )
 
-    def _mixture(self, q: list[float], actions: tuple[str, ...], rule: str | None) -> tuple[Mixture, Exploration]:
+    def _mixture(
+        self, q: list[float], state: State, actions: tuple[str, ...], rule: str | None
+    ) -> tuple[Mixture, Exploration]:
         mode = self.settings.mode
         if mode == "frozen" or len(actions) == 1:
             return greedy(q), "exploit"
         if mode == "apprentice" and rule in actions:
             return follow(len(actions), actions.index(rule), self.settings.apprentice_share), "rule"
-        return epsilon_greedy(q, self.epsilon), "exploit"
+        mixture = self.settings.exploration.over(
+            q, self.epsilon, self.updates, lambda: self.table.variances(state, actions)
+        )
+        return mixture, "exploit"
 
     def fold(self, transition: Transition) -> Update:
         """Move the table towards the transition's targets, last head first.

@@ -17,11 +17,11 @@ NO_PRIOR: Mapping[str, float] = {}
 
 
 @lru_cache(16)
-def _tabulated(step: StepSize, kappa: float) -> tuple[list[float], list[float]]:
-    """Steps and weights by visits, up to those after which neither changes; all tables of one rule share them."""
+def _tabulated(step: StepSize, kappa: float) -> tuple[list[float], list[float], list[float]]:
+    """Steps, weights, effective visits by visits, until none changes any more; all tables of one rule share them."""
     size = step.horizon()
     effective = [step.effective_visits(visits) for visits in range(size)]
-    return [step.at(visits) for visits in range(size)], [n / (n + kappa) if n else 0.0 for n in effective]
+    return [step.at(visits) for visits in range(size)], [n / (n + kappa) if n else 0.0 for n in effective], effective
 
 
 class Cell(msgspec.Struct, gc=False):
@@ -41,7 +41,7 @@ class QTable:
 
     def configure(self, step: StepSize, kappa: float) -> None:
         """Take a step rule and a shrinkage constant (in pseudo-visits); weights of old cells follow."""
-        self.steps, self.weights = _tabulated(step, kappa)
+        self.steps, self.weights, self.memories = _tabulated(step, kappa)
         self.last = len(self.steps) - 1
         for row in self.rows.values():
             for cell in row.values():
@@ -94,6 +94,27 @@ class BackoffTable(QTable):
                 coarsest = False
             total += q
         return total / len(tilings)
+
+    def variances(self, state: State, actions: Sequence[str]) -> list[float]:
+        """Variance of each action's blended value [A], in units of a reward's.
+
+        A cell's is 1 / n over its effective visits, and 1 where nothing is known; a chain's follows from its weights,
+        level by level, and tilings that see the same rewards are no more certain together than one by one.
+        """
+        tilings = [[self.rows.get(key) for key in chain] for chain in state.chains]
+        return [sum([self._variance(rows, action) for rows in tilings]) / len(tilings) for action in actions]
+
+    def _variance(self, rows: list[dict[str, Cell] | None], action: str) -> float:
+        variance, coarsest = 1.0, True
+        for row in rows:
+            if row is None:
+                break
+            cell = row.get(action)
+            if cell is not None and cell.visits:
+                own, weight = 1.0 / self.memories[min(cell.visits, self.last)], cell.weight
+                variance = own if coarsest else weight * weight * own + (1.0 - weight) * (1.0 - weight) * variance
+            coarsest = False
+        return variance
 
     def move(self, state: State, action: str, target: float, prior: float = 0.0, prior_visits: int = 0) -> None:
         """Move every cell of the state's chains towards the target; the prior starts the coarsest ones."""

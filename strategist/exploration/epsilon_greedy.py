@@ -5,11 +5,17 @@ from collections.abc import Sequence
 from .mixture import Mixture
 
 
+def best_of(q: Sequence[float]) -> tuple[float, ...]:
+    """A preference for the largest value, shared evenly where several are as large."""
+    best = max(q)
+    share = 1.0 / q.count(best)
+    return tuple([share if value == best else 0.0 for value in q])
+
+
 def epsilon_greedy(q: Sequence[float], epsilon: float) -> Mixture:
     """`epsilon` uniform over all actions, the rest shared evenly by the actions of the largest value.
 
     >>> epsilon_greedy([0.1, 0.5], 0.2).probabilities()
     (0.1, 0.9)
     """
-    best = max(q)
-    return Mixture(len(q), tuple([i for i, value in enumerate(q) if value == best]), epsilon)
+    return Mixture(best_of(q), epsilon)

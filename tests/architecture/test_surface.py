@@ -21,6 +21,7 @@ SURFACE = {
         "BadSpec",
         "Eligible",
         "EpsilonDecay",
+        "ExplorationName",
         "HeadChoice",
         "Mode",
         "NoEligibleAction",
@@ -36,6 +37,7 @@ SURFACE = {
         "StrategistError",
         "Transition",
         "Update",
+        "exploration_rule",
     ],
     "auditor": [
         "Answer",
