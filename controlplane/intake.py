@@ -27,7 +27,7 @@ class Intake:
         self._clock = clock
         self._turning = self._working = False
         self._taken_in = self._turn = 0  # calls of the next turn, and of this one
-        self._under_way = self._waited = 0  # of the turns before; all when this one began
+        self.under_way = self._waited = 0  # of the turns before; all when this one began
         self._began = self._refused_at = self._halved_at = 0.0
         self._ended = clock.monotonic()
         self._lately = (0.0, 0.0)  # seconds of work, and the calls it was done for
@@ -50,11 +50,11 @@ class Intake:
 
     def begin(self) -> None:
         """A call is worked on from here on, or again after it waited for somebody outside."""
-        self._under_way += 1
+        self.under_way += 1
 
     def end(self) -> None:
         """It is answered, or waits for somebody outside."""
-        self._under_way -= 1
+        self.under_way -= 1
 
     @property
     def cost_s(self) -> float:
@@ -63,7 +63,7 @@ class Intake:
         return work_s / calls if calls else 0.0
 
     def _fits(self, who: str) -> bool:
-        work_s = (self._under_way + self._taken_in + 1) * self.cost_s
+        work_s = (self.under_way + self._taken_in + 1) * self.cost_s
         if not self.shedding:
             return self._taken_in < BURST or work_s <= BURST_S
         fits = not self._taken_in or work_s <= (MODEST_S if self._modest(who) else QUEUE_S)
@@ -78,7 +78,7 @@ class Intake:
     def _begin(self) -> None:
         """What was taken in is worked on from here on, until the loop looks for more or has found nothing."""
         self._began, self._working = self._clock.monotonic(), True
-        self._turn, self._waited, self._taken_in = self._taken_in, self._under_way + self._taken_in, 0
+        self._turn, self._waited, self._taken_in = self._taken_in, self.under_way + self._taken_in, 0
         asyncio.get_running_loop().call_soon(self._end)
 
     def _worked(self) -> None:

@@ -69,7 +69,11 @@ def describe_status(service: Service, tenant: str) -> dict[str, Any]:
         "cache": _cache(service),
         "points": {answer.point: _point(answer) for answer in describe_points(service, tenant)},
         "journal": _journal(service),
-        "intake": {"shedding": service.intake.shedding, "refused": service.intake.refused},
+        "intake": {
+            "shedding": service.intake.shedding,
+            "refused": service.intake.refused,
+            "under_way": service.intake.under_way,
+        },
         "recovery": {
             "files": [path.name for path in service.recovery.files()],
             "damaged": service.recovery.damaged,

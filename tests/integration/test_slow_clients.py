@@ -109,6 +109,17 @@ async def test_two_hundred_slow_clients_are_let_go_and_hold_nobody_up(hasty: Run
     assert took, "others were answered meanwhile"
 
 
+async def test_calls_whose_bodies_do_not_come_are_not_what_others_wait_for(tmp_path: Path) -> None:
+    connections = Connections()
+    with Running(chosen(tmp_path / "data"), connections) as server:
+        crowd = [asyncio.create_task(linger(server, "a body that does not come", 1.0)) for _ in range(150)]
+        await asyncio.to_thread(server.until, lambda: connections.open >= 150)
+        intake = await asyncio.to_thread(lambda: server.get("/status")["intake"])
+        assert (intake["under_way"], intake["shedding"]) == (1, False)
+        for lingering in crowd:
+            lingering.cancel()
+
+
 @pytest.mark.nightly
 async def test_two_thousand_slow_clients_are_let_go_and_hold_nobody_up(tmp_path: Path) -> None:
     """As shipped: ten seconds, and no more connections than are good for the server."""
