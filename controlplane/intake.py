@@ -13,7 +13,7 @@ from .clock import Clock
 
 BURST_S, BURST = 0.2, 64  # of work under way, and of calls of one turn of the loop, that are let in at any time
 STANDING_S, OVER_S = 0.1, 0.25  # of work under way, of more calls than a burst, on average over time: a queue stands
-QUEUE_S, MODEST_S = 0.02, 0.04  # of work that may be under way while there is one; for who asked for little, so much
+QUEUE_S, MODEST_S = 0.02, 0.1  # of work that may be under way while there is one; for who asked for little, so much
 CALM_S = 1.0  # without a refusal, after which the queue counts as gone
 MEMORY_S = 0.1  # after which what somebody took counts half
 
