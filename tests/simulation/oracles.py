@@ -3,6 +3,7 @@
 import gc
 import math
 from collections import defaultdict
+from collections.abc import Mapping
 from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -22,7 +23,8 @@ from auditor.events import (
     Validated,
 )
 from controlplane.http.routes import COUNTS_AS, ROUTES, Route
-from controlplane.memory.store import MemoryStore
+from controlplane.memory.store import MemoryStore, Space
+from controlplane.memory.vectors import VectorIndex
 from controlplane.refold import refold
 from controlplane.tenants.limits import quota
 
@@ -188,12 +190,19 @@ def _held(memory: MemoryStore) -> dict[Any, Any]:
         place: (
             sorted((e.episode_id, e.repeats) for e in space.episodes.values()),
             sorted(space.signature_of),
-            sorted(space.episode_index._exact._row) if space.episode_index else [],
-            sorted(space.signature_index._exact._row) if space.signature_index else [],
+            _findable(memory, space, space.episode_index, space.episodes),
+            _findable(memory, space, space.signature_index, space.signature_of),
         )
         for place, space in memory._spaces.items()
         if space.episodes or space.signatures
     }
+
+
+def _findable(memory: MemoryStore, space: Space, index: VectorIndex | None, known: Mapping[int, Any]) -> list[int]:
+    """What an index holds, and what is to be embedded for it yet, for it came in while that was not possible."""
+    held = set(index._exact._row) if index else set()
+    waiting = {stale.key for stale in memory.stale if stale.space is space and stale.key in known}
+    return sorted(held | waiting)
 
 
 def _series(world: World) -> list[str]:
