@@ -56,6 +56,7 @@ class Limits:
         for (_, tenant, counts_as), moments in self._let_in.items():
             quotas = [quota(tier, counts_as) for tier in TENANTS[tenant]]  # type: ignore[arg-type]
             most = max((q for q in quotas if q is not None), default=None)
+            moments.sort()  # they are noted when they are answered
             for i, first in enumerate(moments if most else ()):
                 over = [n for n, at in enumerate(moments[i:], 1) if n > most + most * (at - first) / 60 + 1e-6]
                 found += [f"I6: {tenant} made {over[0]} {counts_as} calls at once"] if over else []

@@ -41,6 +41,9 @@ FOUND: list[tuple[int, int, Mode, str]] = [
         "liveness",
         "a purge that a full disk kept unfinished at a start kept the memory from loading",
     ),
+    (20272530, 150, "liveness", "why a report was late was told otherwise where that answer had to be made again"),
+    (20275816, 150, "liveness", "what came in without a vector was expected never to get one"),
+    (20262581, 500, "liveness", "calls that were answered in another order were counted in that one"),
 ]
 
 
