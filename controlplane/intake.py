@@ -45,7 +45,7 @@ class Intake:
         self._taken_in += 1
         if not self._turning:
             self._turning = True
-            asyncio.get_running_loop().call_soon(self._begin)
+            asyncio.get_running_loop().call_soon(self._turn_begins)
         return True
 
     def begin(self) -> None:
@@ -75,11 +75,11 @@ class Intake:
         """Whether it took less than half of what callers took lately on average."""
         return self._shares.get(who, 0.0) * 2 * len(self._shares) < sum(self._shares.values())
 
-    def _begin(self) -> None:
+    def _turn_begins(self) -> None:
         """What was taken in is worked on from here on, until the loop looks for more or has found nothing."""
         self._began, self._working = self._clock.monotonic(), True
         self._turn, self._waited, self._taken_in = self._taken_in, self.under_way + self._taken_in, 0
-        asyncio.get_running_loop().call_soon(self._end)
+        asyncio.get_running_loop().call_soon(self._turn_ends)
 
     def _worked(self) -> None:
         now, self._working = self._clock.monotonic(), False
@@ -94,12 +94,12 @@ class Intake:
         if self.shedding:
             self._forget(now)
 
-    def _end(self) -> None:
+    def _turn_ends(self) -> None:
         if self._working:
             self._worked()
         self._turning = bool(self._taken_in)
         if self._turning:
-            self._begin()
+            self._turn_begins()
 
     def _forget(self, now: float) -> None:
         if now - self._halved_at > MEMORY_S:
