@@ -9,10 +9,14 @@ from . import td
 from .errors import NoEligibleAction
 from .exploration import EpsilonGreedy, ExplorationRule, Mixture, follow, greedy, sample
 from .schedules import EpsilonDecay, StepSize
-from .tables import NO_PRIOR, BackoffTable
+from .tables import BackoffTable
 from .types import Eligible, Exploration, HeadChoice, Situation, State, Transition, Update
+from .values import ActionValues, Estimates, Prior
 
 Mode = Literal["learning", "apprentice", "frozen"]
+UpdateRule = Literal["q_learning", "expected_sarsa"]
+NOTHING_KNOWN: Mapping[str, float] = {}
+NOISE, NOISE_VISITS, NOISE_FLOOR = 0.16, 10, 0.02  # a reward's variance before any was seen, and what that is worth
 
 
 class PolicySettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,6 +31,13 @@ class PolicySettings(msgspec.Struct, frozen=True, kw_only=True):
     prior_visits: int = 3  # how many visits that start is worth
     apprentice_share: float = 0.05  # total probability of everything the rule did not choose
     exploration: ExplorationRule = EpsilonGreedy()  # beside the uniform share, whose size is epsilon
+    estimates: Estimates = "table"
+    relatives_visits: int = 0  # how many visits it is worth that an action starts as its relatives are; 0: it does not
+    update: UpdateRule = "q_learning"
+
+    @property
+    def prior(self) -> Prior:
+        return Prior(self.prior_value, self.prior_visits, self.relatives_visits)
 
 
 class Rng(Protocol):
@@ -40,23 +51,27 @@ class Policy:
 
     def __init__(self, settings: PolicySettings) -> None:
         self.settings = settings
-        self.table = BackoffTable(settings.step, settings.kappa)
+        table = BackoffTable(settings.step, settings.kappa)
+        self.action_values = ActionValues(settings.estimates, table, settings.prior)
         self.updates = 0  # folded decisions
+        self.noise = NOISE  # mean squared error of what was expected
 
     def configure(self, settings: PolicySettings) -> None:
         self.settings = settings
         self.table.configure(settings.step, settings.kappa)
+        self.action_values.estimates, self.action_values.prior = settings.estimates, settings.prior
+
+    @property
+    def table(self) -> BackoffTable:
+        return self.action_values.table
 
     @property
     def epsilon(self) -> float:
         return 0.0 if self.settings.mode == "frozen" else self.settings.epsilon.at(self.updates)
 
-    def prior(self, rule: str | None) -> Mapping[str, float]:
-        return NO_PRIOR if rule is None else {rule: self.settings.prior_value}
-
     def values(self, situation: Situation) -> list[float]:
-        """Blended value of each eligible action [A]."""
-        return self.table.read(situation.state, situation.actions, self.prior(situation.rule))
+        """Value of each eligible action [A]."""
+        return self.action_values.read(situation)
 
     def preferred(self, situation: Situation) -> str:
         """What the acting policy would take without exploring: the rule as apprentice, else the table."""
@@ -72,11 +87,23 @@ class Policy:
             self.settings, epsilon=never, apprentice_share=0.0, exploration=EpsilonGreedy()
         )
         same = type(self)(settings)
-        same.table, same.updates = self.table, self.updates
+        same.action_values, same.updates, same.noise = self.action_values, self.updates, self.noise
         return same
 
-    def choose(self, head: str, state: State, eligible: Eligible, rng: Rng, rule: str | None = None) -> HeadChoice:
+    def choose(
+        self,
+        head: str,
+        state: State,
+        eligible: Eligible,
+        rng: Rng,
+        rule: str | None = None,
+        known: Mapping[str, float] = NOTHING_KNOWN,
+    ) -> HeadChoice:
         """Draw one eligible action.
+
+        Args:
+          rule: the action a fixed rule would take.
+          known: what is known of actions' rewards beforehand; 0 for those not named, where any is.
 
         Raises:
           NoEligibleAction: every action is masked.
@@ -84,9 +111,10 @@ class Policy:
         actions = eligible.actions
         if not actions:
             raise NoEligibleAction
-        q = self.table.read(state, actions, self.prior(rule))
-        mixture, named = self._mixture(q, state, actions, rule)
+        situation = Situation(state, actions, rule, tuple([known.get(a, 0.0) for a in actions]) if known else ())
+        q = self.values(situation)
         draw = rng.random()
+        mixture, named = self._mixture(q, situation)
         index, explored = sample(mixture, draw)
         probabilities = mixture.probabilities()
         explored = explored or (named == "exploit" and q[index] < max(q))
@@ -106,39 +134,37 @@ class Policy:
             cell=cell,
             visits=visits,
             rule=rule,
+            known=situation.known,
         )
 
-    def _mixture(
-        self, q: list[float], state: State, actions: tuple[str, ...], rule: str | None
-    ) -> tuple[Mixture, Exploration]:
-        mode = self.settings.mode
+    def _mixture(self, q: list[float], situation: Situation) -> tuple[Mixture, Exploration]:
+        mode, actions, rule = self.settings.mode, situation.actions, situation.rule
         if mode == "frozen" or len(actions) == 1:
             return greedy(q), "exploit"
         if mode == "apprentice" and rule in actions:
             return follow(len(actions), actions.index(rule), self.settings.apprentice_share), "rule"
         mixture = self.settings.exploration.over(
-            q, self.epsilon, self.updates, lambda: self.table.variances(state, actions)
+            q, self.epsilon, self.updates, lambda: self._variances(situation.state, actions)
         )
         return mixture, "exploit"
 
+    def _variances(self, state: State, actions: tuple[str, ...]) -> list[float]:
+        """Of each action's value [A], in squared units of the reward."""
+        return [self.noise * variance for variance in self.table.variances(state, actions)]
+
     def fold(self, transition: Transition) -> Update:
-        """Move the table towards the transition's targets, last head first.
+        """Move the values towards the transition's targets, last head first.
 
         The last head takes the reward and bootstraps on the next decision; each head before it has
         reward 0, discount 1 and bootstraps on the best eligible action of the head after it.
         """
-        following = transition.next_situation
-        q_t = self.values(following) if following is not None and transition.discount else ()
-        target = td.q_learning(transition.reward, transition.discount, q_t)
+        target = self._target(transition)
         for position in range(len(transition.steps) - 1, -1, -1):
             step = transition.steps[position]
-            situation, prior = step.situation, self.prior(step.situation.rule)
-            before = self.table.read(situation.state, (step.action,), prior)[0]
-            self.table.move(
-                situation.state, step.action, target, prior.get(step.action, 0.0), self._head_start(step.action, prior)
-            )
+            before = self.action_values.move(step.situation, step.action, target)
+            self._note_error(target - before)
             if position:
-                target = td.q_learning(0.0, 1.0, self.values(situation))
+                target = td.q_learning(0.0, 1.0, self.values(step.situation))
         self.updates += 1
         return Update(
             target=target,
@@ -146,11 +172,21 @@ class Policy:
             td_error=target - before,
             discount=transition.discount,
             truncated=transition.truncated,
-            visits=self.table.known(situation.state, step.action)[1],
+            visits=self.table.known(step.situation.state, step.action)[1],
         )
 
-    def _head_start(self, action: str, prior: Mapping[str, float]) -> int:
-        return self.settings.prior_visits if action in prior else 0
+    def _target(self, transition: Transition) -> float:
+        following = transition.next_situation
+        if following is None or not transition.discount:
+            return transition.reward
+        q_t = self.values(following)
+        if self.settings.update == "expected_sarsa" and following.probabilities:
+            return td.expected_sarsa(transition.reward, transition.discount, q_t, following.probabilities)
+        return td.q_learning(transition.reward, transition.discount, q_t)
+
+    def _note_error(self, error: float) -> None:
+        step = max(NOISE_FLOOR, 1.0 / (1 + NOISE_VISITS + self.updates))
+        self.noise += step * (error * error - self.noise)
 
     def __repr__(self) -> str:
         return f"<Policy {self.settings.mode}, {self.updates} updates, {self.table!r}>"

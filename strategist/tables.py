@@ -5,7 +5,7 @@ shrinking each level towards its parent, and moves every visited cell towards a 
 (an averager: Gordon 1995). One tiling with one level is classical Q-learning (Watkins & Dayan 1992).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
 import msgspec
@@ -13,7 +13,7 @@ import msgspec
 from .schedules import StepSize
 from .types import State
 
-NO_PRIOR: Mapping[str, float] = {}
+EVERYWHERE = State((("",),))  # where each action's mean over all states is kept
 
 
 @lru_cache(16)
@@ -32,11 +32,15 @@ class Cell(msgspec.Struct, gc=False):
     weight: float = 0.0
 
 
+Row = dict[str, Cell]
+NO_ROW: Row = {}
+
+
 class QTable:
     """Values and visits by (key, action); a cell moves towards a target by its own step."""
 
     def __init__(self, step: StepSize, kappa: float) -> None:
-        self.rows: dict[str, dict[str, Cell]] = {}
+        self.rows: dict[str, Row] = {}
         self.configure(step, kappa)
 
     def configure(self, step: StepSize, kappa: float) -> None:
@@ -46,6 +50,11 @@ class QTable:
         for row in self.rows.values():
             for cell in row.values():
                 cell.weight = self.weights[min(cell.visits, self.last)]
+
+    @property
+    def means(self) -> Row:
+        """Each action's cell over all states, where they are kept."""
+        return self.rows.get(EVERYWHERE.chains[0][0], NO_ROW)
 
     def put(self, key: str, action: str, value: float, visits: int) -> None:
         """Set a cell as it was learnt elsewhere (a snapshot)."""
@@ -73,27 +82,20 @@ class QTable:
 class BackoffTable(QTable):
     """A table read along chains: q(level) = w * value + (1 - w) * q(level - 1), averaged over the tilings.
 
-    The coarsest level reads its own value; where it was never visited it reads the prior.
+    The coarsest level reads its own value; where it was never visited it reads where the action starts.
     """
 
-    def read(self, state: State, actions: Sequence[str], prior: Mapping[str, float] = NO_PRIOR) -> list[float]:
-        """Blended value of each action [A]."""
-        tilings = [[self.rows.get(key) for key in chain] for chain in state.chains]
-        return [self._blended(tilings, action, prior.get(action, 0.0)) for action in actions]
+    def read(self, state: State, actions: Sequence[str], starts: Sequence[float] = ()) -> list[float]:
+        """Blended value of each action [A], which start at 0 or at `starts` [A]."""
+        tilings = self.tilings(state)
+        return [
+            sum([blended(rows, action, start) for rows in tilings]) / len(tilings)
+            for action, start in zip(actions, starts or [0.0] * len(actions), strict=True)
+        ]
 
-    def _blended(self, tilings: list[list[dict[str, Cell] | None]], action: str, prior: float) -> float:
-        total = 0.0
-        for rows in tilings:
-            q, coarsest = prior, True
-            for row in rows:
-                if row is None:
-                    break  # a finer key was never visited where a coarser one was not
-                cell = row.get(action)
-                if cell is not None:
-                    q = cell.value if coarsest else q + cell.weight * (cell.value - q)
-                coarsest = False
-            total += q
-        return total / len(tilings)
+    def tilings(self, state: State) -> list[list[Row | None]]:
+        """The rows of every chain, from the coarsest."""
+        return [[self.rows.get(key) for key in chain] for chain in state.chains]
 
     def variances(self, state: State, actions: Sequence[str]) -> list[float]:
         """Variance of each action's blended value [A], in units of a reward's.
@@ -101,10 +103,10 @@ class BackoffTable(QTable):
         A cell's is 1 / n over its effective visits, and 1 where nothing is known; a chain's follows from its weights,
         level by level, and tilings that see the same rewards are no more certain together than one by one.
         """
-        tilings = [[self.rows.get(key) for key in chain] for chain in state.chains]
+        tilings = self.tilings(state)
         return [sum([self._variance(rows, action) for rows in tilings]) / len(tilings) for action in actions]
 
-    def _variance(self, rows: list[dict[str, Cell] | None], action: str) -> float:
+    def _variance(self, rows: list[Row | None], action: str) -> float:
         variance, coarsest = 1.0, True
         for row in rows:
             if row is None:
@@ -116,23 +118,23 @@ class BackoffTable(QTable):
             coarsest = False
         return variance
 
-    def move(self, state: State, action: str, target: float, prior: float = 0.0, prior_visits: int = 0) -> None:
-        """Move every cell of the state's chains towards the target; the prior starts the coarsest ones."""
+    def move(self, state: State, action: str, target: float, start: float = 0.0, head_start: int = 0) -> None:
+        """Move every cell of the state's chains towards the target; the coarsest ones begin with a head start."""
         rows, steps, weights, last = self.rows, self.steps, self.weights, self.last
         for chain in state.chains:
-            start, head_start = prior, prior_visits
+            begins, ahead = start, head_start
             for key in chain:
                 row = rows.get(key)
                 if row is None:
                     row = rows[key] = {}
                 cell = row.get(action)
                 if cell is None:
-                    cell = row[action] = Cell(start)
-                at = cell.visits + head_start
+                    cell = row[action] = Cell(begins)
+                at = cell.visits + ahead
                 cell.value += steps[at if at < last else last] * (target - cell.value)
                 cell.visits = visits = cell.visits + 1
                 cell.weight = weights[visits if visits < last else last]
-                start, head_start = 0.0, 0
+                begins, ahead = 0.0, 0
 
     def known(self, state: State, action: str) -> tuple[str, int]:
         """(key, visits) of the finest cell in which the action is known; ("", 0) where it is not."""
@@ -145,3 +147,16 @@ class BackoffTable(QTable):
                         finest, best = level, (chain[level], row[action].visits)
                     break
         return best
+
+
+def blended(rows: Sequence[Row | None], action: str, start: float) -> float:
+    """One tiling's value of an action."""
+    q, coarsest = start, True
+    for row in rows:
+        if row is None:
+            break  # a finer key was never visited where a coarser one was not
+        cell = row.get(action)
+        if cell is not None:
+            q = cell.value if coarsest else q + cell.weight * (cell.value - q)
+        coarsest = False
+    return q

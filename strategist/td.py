@@ -15,3 +15,15 @@ def q_learning(r_t: float, discount_t: float, q_t: Sequence[float]) -> float:
       q_t: values of the actions eligible in the next state [A]; empty only where discount_t is 0.
     """
     return r_t + discount_t * max(q_t, default=0.0)
+
+
+def expected_sarsa(r_t: float, discount_t: float, q_t: Sequence[float], probs_t: Sequence[float]) -> float:
+    """Target of expected Sarsa (van Seijen et al. 2009): what the next state's own policy earns on average.
+
+    Args:
+      r_t: reward of the transition.
+      discount_t: its discount.
+      q_t: values of the actions eligible in the next state [A].
+      probs_t: probabilities with which they were drawn there [A].
+    """
+    return r_t + discount_t * sum([p * q for p, q in zip(probs_t, q_t, strict=True)])

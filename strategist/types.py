@@ -14,13 +14,18 @@ Exploration = Literal["explore", "exploit", "only", "rule"]
 
 
 class State(msgspec.Struct, frozen=True, gc=False):
-    """Keys the tables are read and written at; one chain per tiling, coarse to fine."""
+    """Keys the tables are read and written at; one chain per tiling, coarse to fine.
+
+    words: hashes of the words of the text, which linear values read beside the keys.
+    """
 
     chains: tuple[Chain, ...]
+    words: tuple[int, ...] = ()
 
     def after(self, head: str, action: str) -> Self:
         """The state of the head that follows once `head` has taken `action`."""
-        return type(self)(tuple(tuple(f"{head}={action}>{key}" for key in chain) for chain in self.chains))
+        chains = tuple(tuple(f"{head}={action}>{key}" for key in chain) for chain in self.chains)
+        return type(self)(chains, self.words)
 
 
 class Eligible(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -37,11 +42,21 @@ class Eligible(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Situation(msgspec.Struct, frozen=True, gc=False):
-    """Where a head stands: its state, its eligible actions and the rule's action (the prior), if it has a rule."""
+    """Where a head stands: its state, its eligible actions and the rule's action (the prior), if it has a rule.
+
+    known: what is known of each action's reward before it is taken [A], a price; empty where nothing is. Only the rest
+      is learnt.
+    probabilities: with which the actions were drawn [A], where they are logged.
+    """
 
     state: State
     actions: tuple[str, ...]
     rule: str | None = None
+    known: tuple[float, ...] = ()
+    probabilities: tuple[float, ...] = ()
+
+    def known_of(self, action: str) -> float:
+        return self.known[self.actions.index(action)] if self.known else 0.0
 
 
 class HeadChoice(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -60,10 +75,11 @@ class HeadChoice(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     visits: int  # of the chosen action in the finest cell that knows it
     cell: str = ""  # that cell's key
     rule: str | None = None
+    known: tuple[float, ...] = ()  # part of each q-value [A] that was not learnt
 
     @property
     def situation(self) -> Situation:
-        return Situation(self.state, self.actions, self.rule)
+        return Situation(self.state, self.actions, self.rule, self.known, self.probabilities)
 
     @property
     def q_value(self) -> float:

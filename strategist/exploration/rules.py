@@ -13,7 +13,7 @@ from .softmax import softmax
 from .thompson import thompson
 from .ucb import ucb
 
-Variances = Callable[[], Sequence[float]]  # of the values [A], in units of a reward's; looked up where they are needed
+Variances = Callable[[], Sequence[float]]  # of the values [A], in squared units of the reward; looked up where needed
 
 
 class EpsilonGreedy(msgspec.Struct, frozen=True, tag="epsilon_greedy", gc=False):
@@ -42,18 +42,18 @@ class InverseGap(msgspec.Struct, frozen=True, tag="inverse_gap", gc=False):
 
 
 class Ucb(msgspec.Struct, frozen=True, tag="ucb", gc=False):
-    """The best value an action may yet have; `bonus` in standard deviations of a reward."""
+    """The best value an action may yet have; `bonus` in standard deviations of the value."""
 
-    bonus: float = 0.3
+    bonus: float = 0.7
 
     def over(self, q: Sequence[float], epsilon: float, updates: int, variances: Variances) -> Mixture:
         return ucb(q, variances(), updates, self.bonus, epsilon)
 
 
 class Thompson(msgspec.Struct, frozen=True, tag="thompson", gc=False):
-    """Each action as often as it is likely to be the best; `spread` is a reward's standard deviation."""
+    """Each action as often as it is likely to be the best, if what is unknown were `spread` times as large."""
 
-    spread: float = 0.3
+    spread: float = 1.0
 
     def over(self, q: Sequence[float], epsilon: float, updates: int, variances: Variances) -> Mixture:
         return thompson(q, variances(), self.spread, epsilon)

@@ -4,35 +4,46 @@ The probabilities are computed, not drawn, because every choice is logged with i
 """
 
 from collections.abc import Sequence
-from math import erf, exp, sqrt
+from math import erf, sqrt
 
 from .mixture import Mixture
 
-WIDE, PLACES = 4.0, 33  # standard deviations to either side, and points at which a density is summed
-POINTS = tuple([WIDE * (2.0 * place / (PLACES - 1) - 1.0) for place in range(PLACES)])
-DENSITY = tuple([exp(-0.5 * point * point) for point in POINTS])
+WIDE, CELLS = 4.0, 48  # standard deviations that are looked at, and parts in which the best value may lie
+TINY = 1e-12  # of a standard deviation
 
 
 def thompson(q: Sequence[float], variances: Sequence[float], spread: float, epsilon: float) -> Mixture:
     """The probability that an action is the best, if values are normal around q; `epsilon` uniform beside it.
 
     Args:
-      variances: of the values [A], in units of a reward's; above 0.
-      spread: a reward's standard deviation.
+      variances: of the values [A], in squared units of the reward.
+      spread: factor of their roots. It is shared by the other actions, so that many are not tried more than few.
     """
-    deviations = [spread * sqrt(variance) for variance in variances]
-    shares = [_chance(i, q, deviations) for i in range(len(q))]
+    shared = spread / sqrt(max(1, len(q) - 1))
+    deviations = [shared * sqrt(variance) + TINY for variance in variances]
+    low = max([mean - WIDE * deviation for mean, deviation in zip(q, deviations, strict=True)])
+    high = max([mean + WIDE * deviation for mean, deviation in zip(q, deviations, strict=True)])
+    shares, below = [0.0] * len(q), [0.0] * len(q)
+    for cell in range(1, CELLS + 1):
+        end = low + (high - low) * cell / CELLS
+        reached = [_below(end, mean, deviation) for mean, deviation in zip(q, deviations, strict=True)]
+        _share_cell(shares, below, reached)
+        below = reached
     total = sum(shares)
     return Mixture(tuple([share / total for share in shares]), epsilon)
 
 
-def _chance(index: int, q: Sequence[float], deviations: Sequence[float]) -> float:
-    """Up to a factor, the density of the action's value times the chance that every other one is below it."""
-    total = 0.0
-    for point, density in zip(POINTS, DENSITY, strict=True):
-        value = q[index] + deviations[index] * point
-        for other, (mean, deviation) in enumerate(zip(q, deviations, strict=True)):
-            if other != index:
-                density *= 0.5 * (1.0 + erf((value - mean) / (deviation * 1.4142135623730951)))
-        total += density
-    return total
+def _below(value: float, mean: float, deviation: float) -> float:
+    return 0.5 * (1.0 + erf((value - mean) / (deviation * 1.4142135623730951)))
+
+
+def _share_cell(shares: list[float], below: Sequence[float], reached: Sequence[float]) -> None:
+    """Add the chance that the best value lies in this cell and is the action's, the others' being below its middle."""
+    middle = [0.5 * (start + end) for start, end in zip(below, reached, strict=True)]
+    after = [1.0]
+    for chance in reversed(middle[1:]):
+        after.append(after[-1] * chance)
+    before = 1.0
+    for index, chance in enumerate(middle):
+        shares[index] += (reached[index] - below[index]) * before * after.pop()
+        before *= chance

@@ -10,7 +10,7 @@ from .mixture import Mixture
 def ucb(q: Sequence[float], variances: Sequence[float], updates: int, bonus: float, epsilon: float) -> Mixture:
     """The largest q + bonus * sqrt(log(1 + updates) * variance); `epsilon` uniform over all actions beside it.
 
-    variances: of the values [A] in units of a reward's; 1 / n for a mean of n.
+    variances: of the values [A], in squared units of the reward.
     """
     wide = bonus * sqrt(log(1.0 + updates))
     return Mixture(

@@ -76,20 +76,20 @@ def test_tilings_are_averaged() -> None:
 
 def test_prior_stands_at_the_coarsest_level_until_it_is_visited() -> None:
     values = table()
-    prior = {"a": 0.3}
-    assert values.read(chain("c", "c/f"), ("a", "b"), prior) == [0.3, 0.0]
+    starts = (0.3, 0.0)
+    assert values.read(chain("c", "c/f"), ("a", "b"), starts) == [0.3, 0.0]
     values.put("c", "b", 0.9, visits=1)  # the key is known now, but not for a
-    assert values.read(chain("c", "c/f"), ("a", "b"), prior) == [0.3, 0.9]
+    assert values.read(chain("c", "c/f"), ("a", "b"), starts) == [0.3, 0.9]
     values.put("c", "a", -0.5, visits=1)
-    assert values.read(chain("c", "c/f"), ("a", "b"), prior) == [-0.5, 0.9]
+    assert values.read(chain("c", "c/f"), ("a", "b"), starts) == [-0.5, 0.9]
 
 
 def test_prior_is_worth_its_pseudo_visits() -> None:
     """Start 0.3 worth 3 visits: 1/4 of the way to -1 is -0.025, then 1/5 of the way to -1 is -0.22."""
     values = table()
-    values.move(chain("s"), "a", -1.0, prior=0.3, prior_visits=3)
+    values.move(chain("s"), "a", -1.0, start=0.3, head_start=3)
     assert isclose(values.read(chain("s"), ("a",))[0], -0.025, rel_tol=1e-12)
-    values.move(chain("s"), "a", -1.0, prior=0.3, prior_visits=3)
+    values.move(chain("s"), "a", -1.0, start=0.3, head_start=3)
     assert isclose(values.read(chain("s"), ("a",))[0], -0.22, rel_tol=1e-12)
     assert values.known(chain("s"), "a")[1] == 2  # pseudo-visits are no experience
 
@@ -97,7 +97,7 @@ def test_prior_is_worth_its_pseudo_visits() -> None:
 def test_prior_starts_the_coarsest_cells_only() -> None:
     """The finer cell starts from nothing, so its first target replaces it (step 1)."""
     values = table()
-    values.move(chain("c", "c/f"), "a", 1.0, prior=0.3, prior_visits=3)
+    values.move(chain("c", "c/f"), "a", 1.0, start=0.3, head_start=3)
     assert [(key, value) for key, _, value, _ in values.cells()] == [("c", 0.3 + 0.25 * 0.7), ("c/f", 1.0)]
 
 

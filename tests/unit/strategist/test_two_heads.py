@@ -93,7 +93,7 @@ def test_tier_state_is_the_verdicts_state_given_the_verdict() -> None:
 
 def test_each_head_is_chosen_by_its_own_values(policy: Policy) -> None:
     frozen = Policy(PolicySettings(mode="frozen"))
-    frozen.table = policy.table
+    frozen.action_values = policy.action_values
     rng = random.Random(0)
     verdict = frozen.choose("verdict", HERE, Eligible(actions=("HINT", "REWRITE")), rng)
     tier = frozen.choose("tier", HERE.after("verdict", verdict.action), Eligible(actions=("cheap", "premium")), rng)

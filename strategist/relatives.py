@@ -1,0 +1,27 @@
+"""What an action is worth before anything is known of it: as much as the best of its relatives.
+
+`provider/sku` is related to every other sku of its provider, and failing one to whatever else is eligible. Later the
+start counts as a few pseudo-visits of the best action there is, so that one unlucky try closes nothing
+(optimistic initial values; Sutton & Barto 2018, section 2.6).
+"""
+
+from collections.abc import Mapping, Sequence
+
+from .tables import Cell, Row
+
+
+def starts(means: Row, actions: Sequence[str], visits: int) -> list[float]:
+    """Mean target of each action [A] over all states, shrunk by so many pseudo-visits; 0 where nothing is known."""
+    known = {action: means[action].value for action in actions if action in means}
+    if not known:
+        return [0.0] * len(actions)
+    best = max(known.values())
+    return [_start(means.get(action), action, known, best, visits) for action in actions]
+
+
+def _start(own: Cell | None, action: str, known: Mapping[str, float], best: float, visits: int) -> float:
+    if own is not None:
+        return best + own.visits / (own.visits + visits) * (own.value - best)
+    provider = action.partition("/")[0]
+    related = [value for other, value in known.items() if other.partition("/")[0] == provider]
+    return max(related, default=best)

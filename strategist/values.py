@@ -1,0 +1,96 @@
+"""What actions are worth: by the tables alone, by linear weights alone, or by both, each trusted as it proved to be."""
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+from .linear import LinearValues
+from .relatives import starts
+from .stacking import Stacking
+from .tables import EVERYWHERE, BackoffTable, blended
+from .types import Situation, State
+
+Estimates = Literal["table", "linear", "stacked"]
+LINEAR = "linear"  # its name among the estimates
+
+
+class Prior(NamedTuple):
+    """Where values start: the rule's action as if `visits` visits had given `value`; or, where `relatives` is above 0,
+    every action as its relatives are, for so many visits.
+    """
+
+    value: float
+    visits: int
+    relatives: int
+
+
+class ActionValues:
+    """Reads a situation's actions, and moves what was read towards a target."""
+
+    def __init__(self, estimates: Estimates, table: BackoffTable, prior: Prior) -> None:
+        self.estimates, self.table, self.prior = estimates, table, prior
+        self.linear, self.stacking = LinearValues(), Stacking()
+
+    def read(self, situation: Situation) -> list[float]:
+        """Value of each action [A], with what is known of it."""
+        learnt = self._learnt(situation.state, situation.actions, situation.rule)
+        if not situation.known:
+            return learnt
+        return [value + known for value, known in zip(learnt, situation.known, strict=True)]
+
+    def _learnt(self, state: State, actions: Sequence[str], rule: str | None) -> list[float]:
+        begins = self._starts(actions, rule)
+        if self.estimates == "table":
+            return self.table.read(state, actions, begins)
+        added = self.linear.read(state, actions)
+        if self.estimates == "linear":
+            return [start + more for start, more in zip(begins, added, strict=True)]
+        tilings = self.table.tilings(state)
+        names, shares = self._shares(state)
+        weights = [share * self.stacking.weight(name) for name, share in zip(names, shares, strict=True)]
+        values = []
+        for action, start, more in zip(actions, begins, added, strict=True):
+            value = start + weights[-1] * more
+            for rows, weight in zip(tilings, weights, strict=False):
+                value += weight * (blended(rows, action, start) - start)
+            values.append(value)
+        return values
+
+    def _shares(self, state: State) -> tuple[list[str], list[float]]:
+        """The estimates' names and what they count at first: the tilings half, the linear weights half."""
+        tilings = len(state.chains)
+        return [*[chain[0] for chain in state.chains], LINEAR], [0.5 / tilings] * tilings + [0.5]
+
+    def _starts(self, actions: Sequence[str], rule: str | None) -> list[float]:
+        if self.prior.relatives:
+            return starts(self.table.means, actions, self.prior.relatives)
+        return [self.prior.value if action == rule else 0.0 for action in actions]
+
+    def move(self, situation: Situation, action: str, target: float) -> float:
+        """Move the action's value towards a target; what it was before."""
+        state, target = situation.state, target - situation.known_of(action)
+        start = self._starts(situation.actions, situation.rule)[situation.actions.index(action)]
+        before = self._move_weights(state, action, target, start)
+        if self.prior.relatives:
+            self.table.move(state, action, target)
+            self.table.move(EVERYWHERE, action, target)
+        else:
+            self.table.move(state, action, target, start, self.prior.visits if action == situation.rule else 0)
+        return before + situation.known_of(action)
+
+    def _move_weights(self, state: State, action: str, target: float, start: float) -> float:
+        """The learnt value, after the linear weights and what the estimates count have moved towards the target."""
+        if self.estimates == "table":
+            return self.table.read(state, (action,), (start,))[0]
+        (more,) = self.linear.read(state, (action,))
+        self.linear.move(state, action, target - start - more)
+        if self.estimates == "linear":
+            return start + more
+        names, shares = self._shares(state)
+        differs = [blended(rows, action, start) - start for rows in self.table.tilings(state)]
+        adds = [share * by for share, by in zip(shares, [*differs, more], strict=True)]
+        before = start + sum([self.stacking.weight(name) * add for name, add in zip(names, adds, strict=True)])
+        self.stacking.move(names, adds, target - before)
+        return before
+
+    def __repr__(self) -> str:
+        return f"<ActionValues {self.estimates}, {self.table!r}>"
