@@ -202,5 +202,5 @@ def choose(
         prior = evidence.prior if not taken else None
         if taken:
             state = state.after(taken[-1].head, taken[-1].action)
-        taken.append(policy.choose(head, state, eligible, rng, prior))
+        taken.append(policy.choose(head, state, eligible, rng, prior, evidence.known))
     return tuple(taken)

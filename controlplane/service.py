@@ -11,11 +11,9 @@ import httpx
 import msgspec
 import structlog
 
-from auditor import Learner, PointRules, Rules, State
+from auditor import Learner, State
 from auditor.events import Configured, Recorded, Reported, Validated
 from auditor.fold import Applied
-from auditor.rewards import DEFAULT_WEIGHTS
-from strategist import EpsilonDecay, Mode, PolicySettings, StepSize, exploration_rule
 
 from .administration import Administration, FirstKeys
 from .alarms import LABEL, Alarms, Sender
@@ -40,6 +38,7 @@ from .plane import Plane
 from .refold import BEGINNING, Prefixes
 from .remembering import Remembering
 from .router import Router
+from .rulebook import rules_of
 from .settings import Settings
 from .signals import Signals
 from .telemetry import Metrics
@@ -279,26 +278,3 @@ def _report_death(task: "asyncio.Task[None]") -> None:
 def make_embedder(name: str) -> Embedder:
     """The embedder a setting names; blocking."""
     return HashingEmbedder() if name == "hashing" else SentenceEmbedder(name)
-
-
-def rules_of(settings: Settings, spec_hashes: dict[str, str]) -> Rules:
-    """The rules of the fold that the settings ask for."""
-
-    def point(name: str, mode: Mode, window_s: float) -> PointRules:
-        policy = PolicySettings(
-            mode=mode,
-            gamma=settings.gamma,
-            step=StepSize(alpha=settings.alpha),
-            epsilon=EpsilonDecay(start=settings.epsilon),
-            apprentice_share=settings.apprentice_share,
-            exploration=exploration_rule(settings.exploration),
-        )
-        return PointRules(policy=policy, spec_hash=spec_hashes[name], weights=DEFAULT_WEIGHTS[name], window_s=window_s)
-
-    return Rules(
-        points={
-            "gate": point("gate", settings.gate_mode, settings.gate_window_s),
-            "route": point("route", settings.route_mode, settings.route_window_s),
-        },
-        trajectory_ttl_s=settings.trajectory_ttl_s,
-    )

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Meta
 
-from strategist import ExplorationName, Mode
+from strategist import Estimates, ExplorationName, Mode, UpdateRule
 
 from . import failpoints as points
 from .errors import BadSetting
@@ -58,11 +58,25 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     router_url: Annotated[str | None, _help("Downstream router: POST {url}/route answers {score}.")] = None
     cache_ttl_s: Annotated[Seconds, _help("How long a signal counts as fresh.")] = 5.0
     upstream_deadline_s: Annotated[Seconds, _help("Longest wait for the signal source or the router.")] = 0.25
-    epsilon: Annotated[Share, _help("Exploration at the start; it decays to a floor of 0.02.")] = 0.1
+    epsilon: Annotated[
+        Share | None,
+        _help("Share of uniform exploration at the start; unset: 0.1 falling to 0.02, or 0.005 beside other rules."),
+    ] = None
     exploration: Annotated[
-        ExplorationName,
-        _help("What is tried beside epsilon: `epsilon_greedy` (nothing), `softmax`, `ucb`, `thompson`, `inverse_gap`."),
-    ] = "epsilon_greedy"
+        ExplorationName | None,
+        _help(
+            "What is tried: `epsilon_greedy`, `softmax`, `ucb`, `thompson`, `inverse_gap`; unset: the first at the "
+            "gate, `thompson` for routing."
+        ),
+    ] = None
+    estimates: Annotated[
+        Estimates | None,
+        _help(
+            "What values come from: `table`, `linear` (weights of words and keys) or `stacked` (both); unset: "
+            "`table` at the gate, `stacked` for routing."
+        ),
+    ] = None
+    update_rule: Annotated[UpdateRule, _help("Target of a decision with a successor.")] = "q_learning"
     gamma: Annotated[Share, _help("Discount of a task's next decision.")] = 0.92
     alpha: Annotated[
         Annotated[float, Meta(ge=0.0001, le=1)] | None,

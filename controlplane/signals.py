@@ -52,6 +52,10 @@ class Signals:
         self._refresh: asyncio.Task[None] | None = None
 
     @property
+    def configured(self) -> bool:
+        return self._url is not None
+
+    @property
     def age_s(self) -> float | None:
         return None if self._reading is None else self._clock.monotonic() - self._fetched_at
 

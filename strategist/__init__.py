@@ -6,17 +6,19 @@ standard library only.
 
 from .errors import BadSpec, NoEligibleAction, SpecMismatch, StrategistError
 from .exploration import ExplorationName, exploration_rule
-from .policy import Mode, Policy, PolicySettings
+from .policy import Mode, Policy, PolicySettings, UpdateRule
 from .schedules import EpsilonDecay, StepSize
 from .snapshot import PolicySnapshot
 from .tables import BackoffTable, QTable
 from .types import Eligible, HeadChoice, Situation, State, Step, Transition, Update
+from .values import Estimates
 
 __all__ = [
     "BackoffTable",
     "BadSpec",
     "Eligible",
     "EpsilonDecay",
+    "Estimates",
     "ExplorationName",
     "HeadChoice",
     "Mode",
@@ -33,5 +35,6 @@ __all__ = [
     "StrategistError",
     "Transition",
     "Update",
+    "UpdateRule",
     "exploration_rule",
 ]

@@ -74,8 +74,11 @@ class LinearValues:
 
 
 def features(state: State) -> list[int]:
-    """Where the weights of a state's keys and words lie; each once, in order."""
-    return sorted({*state.words, *[_place(key) for chain in state.chains for key in chain]})
+    """Where the weights of a state's finer keys and its words lie; each once, in order.
+
+    The coarsest keys say nothing that the action's mean does not.
+    """
+    return sorted({*state.words, *[_place(key) for chain in state.chains for key in chain[1:]]})
 
 
 @lru_cache(50_000)

@@ -150,7 +150,7 @@ class BackoffTable(QTable):
 
 
 def blended(rows: Sequence[Row | None], action: str, start: float) -> float:
-    """One tiling's value of an action."""
+    """One tiling's value of an action; the coarsest level reads its own."""
     q, coarsest = start, True
     for row in rows:
         if row is None:
@@ -160,3 +160,15 @@ def blended(rows: Sequence[Row | None], action: str, start: float) -> float:
             q = cell.value if coarsest else q + cell.weight * (cell.value - q)
         coarsest = False
     return q
+
+
+def differing(rows: Sequence[Row | None], action: str, mean: float) -> float:
+    """By how much one tiling's value of an action differs from its mean, towards which the coarsest is shrunk too."""
+    q = mean
+    for row in rows:
+        if row is None:
+            break
+        cell = row.get(action)
+        if cell is not None:
+            q += cell.weight * (cell.value - q)
+    return q - mean

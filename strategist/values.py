@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 from .linear import LinearValues
 from .relatives import starts
 from .stacking import Stacking
-from .tables import EVERYWHERE, BackoffTable, blended
+from .tables import EVERYWHERE, BackoffTable, differing
 from .types import Situation, State
 
 Estimates = Literal["table", "linear", "stacked"]
@@ -51,7 +51,7 @@ class ActionValues:
         for action, start, more in zip(actions, begins, added, strict=True):
             value = start + weights[-1] * more
             for rows, weight in zip(tilings, weights, strict=False):
-                value += weight * (blended(rows, action, start) - start)
+                value += weight * differing(rows, action, start)
             values.append(value)
         return values
 
@@ -86,7 +86,7 @@ class ActionValues:
         if self.estimates == "linear":
             return start + more
         names, shares = self._shares(state)
-        differs = [blended(rows, action, start) - start for rows in self.table.tilings(state)]
+        differs = [differing(rows, action, start) for rows in self.table.tilings(state)]
         adds = [share * by for share, by in zip(shares, [*differs, more], strict=True)]
         before = start + sum([self.stacking.weight(name) * add for name, add in zip(names, adds, strict=True)])
         self.stacking.move(names, adds, target - before)

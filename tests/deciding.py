@@ -38,5 +38,6 @@ async def decisions_taken_again(file: Path) -> int:
         policy = load(decode_tenant(prefix), refolded.state.rules).policies[event.trace.point]
         for head in event.trace.heads:
             eligible = Eligible(actions=head.actions, masked=head.masked)
-            assert policy.choose(head.head, head.state, eligible, Drawn(head.draw), head.rule) == head
+            known = dict(zip(head.actions, head.known, strict=True)) if head.known else {}
+            assert policy.choose(head.head, head.state, eligible, Drawn(head.draw), head.rule, known) == head
     return len(decided)

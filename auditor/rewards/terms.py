@@ -43,7 +43,12 @@ def latency(scene: Scene) -> Judged:
 
 def cost(scene: Scene) -> Judged:
     usd = scene.outcome.cost
-    return None if usd is None else (clip(1.0 - usd), f"${usd:g}; free is 1, two dollars or more is -1")
+    return None if usd is None else (cost_value(usd), f"${usd:g}; free is 1, two dollars or more is -1")
+
+
+def cost_value(usd: float) -> float:
+    """What the term `cost` gives for a cost, before or after it was paid."""
+    return clip(1.0 - usd)
 
 
 def slo(scene: Scene) -> Judged:

@@ -10,11 +10,15 @@ from auditor.rewards import Term
 from .wire import MAX_CANDIDATES, Answer, Filled, FreeMap, Name, Named, Request, Text
 
 
-class Candidate(Request, frozen=True, kw_only=True):
-    """A place the work can go; what is learnt about it is kept by provider and sku."""
+class Candidate(Request, frozen=True, kw_only=True, omit_defaults=True):
+    """A place the work can go; what is learnt about it is kept by provider and sku.
+
+    expected_cost: in USD, if it is known beforehand. It is computed with, not learnt, where every candidate says it.
+    """
 
     provider: Named
     sku: Named
+    expected_cost: Annotated[float, Meta(ge=0, le=10**9)] | None = None
 
     @property
     def action(self) -> str:

@@ -6,14 +6,17 @@ from importlib import resources
 from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from auditor.events import AnyEvent
 from auditor.fold import TenantFold
 from strategist import Eligible, HeadChoice, Policy, State
 from strategist.features.bins import Fact
-from strategist.features.codebook import Codebook
+from strategist.features.codebook import Centroids, Codebook, SignBits
 from strategist.features.featurizer import Featurizer
 from strategist.features.spec import FeatureSpec
+from strategist.features.words import words_of
 
 from ..contract import DecisionAnswer, DecisionRequest
 from ..embedding import Vector
@@ -27,6 +30,8 @@ class Evidence(msgspec.Struct, kw_only=True):
     facts: dict[str, Fact]
     text_codes: tuple[str, ...] = ()
     own_facts: dict[str, Fact] = {}
+    words: tuple[int, ...] = ()
+    known: dict[str, float] = {}  # what is known of actions' rewards before they are taken
     rule: str | None = None  # what the point's fixed rule would do
     prior: str | None = None  # the action it gives a head start: the rule's, or what the masks leave of it
     signature: str | None = None
@@ -90,16 +95,39 @@ class Features:
         self.spec = _shipped(spec_file)
         self.spec_hash = self.spec.hash
         self._featurizer = Featurizer(self.spec)
-        self._codebook = Codebook(self.spec.text_bits, dimension)
+        self._codebooks: dict[tuple[str, int], Codebook] = {}
 
     def codes(self, vector: Vector, embedder: str) -> tuple[str, ...]:
         """Text codes of a vector, marked by the embedder whose geometry they cut."""
-        if len(vector) != self._codebook.dimension:
-            self._codebook = Codebook(self.spec.text_bits, len(vector))
-        return tuple(f"{embedder}:{code}" for code in self._codebook.codes(vector))
+        made = self._codebooks.get((embedder, len(vector)))
+        if made is None:
+            made = self._codebooks[embedder, len(vector)] = _codebook(self.spec, embedder, len(vector))
+        return tuple(f"{embedder}:{code}" for code in made.codes(vector))
+
+    def words(self, text: str) -> tuple[int, ...]:
+        """The words of a text that linear values read."""
+        return words_of(text, self.spec.words) if self.spec.words else ()
 
     def state(self, evidence: Evidence) -> State:
-        return self._featurizer.state(evidence.facts, text_codes=evidence.text_codes, own=evidence.own_facts)
+        return self._featurizer.state(
+            evidence.facts, text_codes=evidence.text_codes, own=evidence.own_facts, words=evidence.words
+        )
+
+
+def _codebook(spec: FeatureSpec, embedder: str, dimension: int) -> Codebook:
+    if spec.codebook:
+        learnt_with, levels = _learnt(spec.codebook)
+        if learnt_with == embedder:
+            return Centroids(levels)
+    return SignBits(spec.text_bits, dimension)
+
+
+@cache
+def _learnt(name: str) -> tuple[str, list[NDArray[np.float32]]]:
+    """(embedder, centroids of each level [K, D], coarse to fine) of a shipped codebook."""
+    with np.load(resources.files(__package__) / f"{name}.npz") as file:  # type: ignore[arg-type]
+        levels = [file[level].astype(np.float32) for level in sorted(file.files, key=len) if level != "embedder"]
+        return str(file["embedder"]), sorted(levels, key=len)
 
 
 @cache

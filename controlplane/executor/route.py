@@ -1,9 +1,10 @@
 """Routing: which of the caller's candidates should take the work. It never abstains; it explores."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from auditor.fold import TenantFold
+from auditor.rewards import cost_value
 from strategist import Eligible, HeadChoice, Policy, State
 from strategist.features.bins import Fact
 
@@ -40,16 +41,21 @@ class RoutePoint(Point[RouteEvidence]):
         reading, failing = await self._signals.read()
         degraded = ["signals"] if failing else []
         codes: tuple[str, ...] = ()
+        words = self.features.words(request.goal or "")
         if request.goal:
             try:
                 codes = self.features.codes(await self._embedder.embed(request.goal), self._embedder.name)
             except EmbeddingUnavailable:
                 degraded.append("embedding")
         facts: dict[str, Fact] = {name: _scalar(request.context.get(name)) for name in KNOWN}
+        if self._signals.configured:  # neutral values tell nothing where there is no source
+            facts |= {"psi_coherence": reading.coherence, "psi_density": reading.density}
         return RouteEvidence(
-            facts={**facts, "psi_coherence": reading.coherence, "psi_density": reading.density},
+            facts=facts,
             text_codes=codes,
             own_facts={k: _scalar(v) for k, v in request.context.items() if k not in KNOWN and _is_scalar(v)},
+            words=words,
+            known=_known_costs(candidates, fold.rules.points[self.name].weights["cost"]),
             degraded=tuple(degraded),
             candidates=candidates,
             reading=reading,
@@ -94,6 +100,13 @@ class RoutePoint(Point[RouteEvidence]):
             ),
             degraded=evidence.degraded,
         )
+
+
+def _known_costs(candidates: Mapping[str, Candidate], weight: float) -> dict[str, float]:
+    """What the costs that are known beforehand will add to each candidate's reward; nothing unless all are known."""
+    costs = {action: candidate.expected_cost for action, candidate in candidates.items()}
+    known = {action: weight * cost_value(usd) for action, usd in costs.items() if usd is not None}
+    return known if len(known) == len(costs) else {}
 
 
 def _by_name(candidates: Sequence[Candidate]) -> dict[str, Candidate]:

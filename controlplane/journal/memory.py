@@ -17,6 +17,7 @@ class MemoryJournal:
         self.last_seq = 0
         self.trouble: str | None = None
         self._rows: list[bytes] = []
+        self._about: dict[tuple[str, str, str], list[int]] = {}  # sequence numbers by tenant, ref and kind
         self._learned: dict[tuple[str, str], Learned] = {}
         self._tail = Tail()
 
@@ -25,6 +26,8 @@ class MemoryJournal:
         first = self.last_seq + 1
         self._rows.extend(encode_event(event) for event in events)
         self.last_seq += len(events)
+        for seq, event in enumerate(events, first):
+            self._about.setdefault((event.tenant, event.ref, event.kind), []).append(seq)
         self._tail.extend([Recorded(first + i, event) for i, event in enumerate(events)])
         return first
 
@@ -69,11 +72,8 @@ class MemoryJournal:
         return [r for r in every if r.seq < before and tenant in (r.event.tenant, ALL)][-limit:]
 
     async def about(self, tenant: str, ref: str, kind: str) -> list[Recorded]:
-        return [
-            recorded
-            for recorded in await self.read(0, self.last_seq)
-            if (recorded.event.tenant, recorded.event.ref, recorded.event.kind) == (tenant, ref, kind)
-        ]
+        found = [Recorded(seq, decode_event(self._rows[seq - 1])) for seq in self._about.get((tenant, ref, kind), ())]
+        return [recorded for recorded in found if recorded.event.kind == kind]  # not what was erased since
 
     async def checkpoints(self, tenant: str) -> list[Recorded]:
         return [

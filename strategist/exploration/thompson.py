@@ -8,12 +8,14 @@ from math import erf, sqrt
 
 from .mixture import Mixture
 
-WIDE, CELLS = 4.0, 48  # standard deviations that are looked at, and parts in which the best value may lie
-TINY = 1e-12  # of a standard deviation
+WIDE, CELLS = 4.0, 32  # standard deviations that are looked at, and parts in which the best value may lie
+TINY, ROOT = 1e-12, 1.4142135623730951
 
 
 def thompson(q: Sequence[float], variances: Sequence[float], spread: float, epsilon: float) -> Mixture:
     """The probability that an action is the best, if values are normal around q; `epsilon` uniform beside it.
+
+    What lies four deviations below the best has no share but the uniform one.
 
     Args:
       variances: of the values [A], in squared units of the reward.
@@ -23,18 +25,26 @@ def thompson(q: Sequence[float], variances: Sequence[float], spread: float, epsi
     deviations = [shared * sqrt(variance) + TINY for variance in variances]
     low = max([mean - WIDE * deviation for mean, deviation in zip(q, deviations, strict=True)])
     high = max([mean + WIDE * deviation for mean, deviation in zip(q, deviations, strict=True)])
-    shares, below = [0.0] * len(q), [0.0] * len(q)
+    near = [index for index, mean in enumerate(q) if mean + WIDE * deviations[index] > low]
+    shares = _shares([q[index] for index in near], [deviations[index] for index in near], low, high)
+    total, preference = sum(shares), [0.0] * len(q)
+    for index, share in zip(near, shares, strict=True):
+        preference[index] = share / total
+    return Mixture(tuple(preference), epsilon)
+
+
+def _shares(means: Sequence[float], deviations: Sequence[float], low: float, high: float) -> list[float]:
+    """Up to a factor, the chance that an action is the best: by the cells in which the best value may lie."""
+    shares, below = [0.0] * len(means), [0.0] * len(means)
     for cell in range(1, CELLS + 1):
         end = low + (high - low) * cell / CELLS
-        reached = [_below(end, mean, deviation) for mean, deviation in zip(q, deviations, strict=True)]
+        reached = [
+            0.5 * (1.0 + erf((end - mean) / (deviation * ROOT)))
+            for mean, deviation in zip(means, deviations, strict=True)
+        ]
         _share_cell(shares, below, reached)
         below = reached
-    total = sum(shares)
-    return Mixture(tuple([share / total for share in shares]), epsilon)
-
-
-def _below(value: float, mean: float, deviation: float) -> float:
-    return 0.5 * (1.0 + erf((value - mean) / (deviation * 1.4142135623730951)))
+    return shares
 
 
 def _share_cell(shares: list[float], below: Sequence[float], reached: Sequence[float]) -> None:

@@ -8,6 +8,7 @@ from math import isfinite, log2
 Fact = str | int | float | bool | None
 Bucket = Callable[[Fact], str]
 MISSING = "?"
+COUNTED = 8  # counts below it differ by each one
 
 
 def edges(bounds: tuple[float, ...]) -> Bucket:
@@ -51,16 +52,18 @@ def category(longest: int = 40) -> Bucket:
 
 
 def magnitude(fact: Fact) -> str:
-    """Any scalar a caller sends: text and flags as they are, numbers by sign and power of two.
+    """Any scalar a caller sends: text and flags as they are, small counts too, other numbers by sign and power of two.
 
-    >>> magnitude(300), magnitude(-0.2), magnitude("gpu"), magnitude(True)
-    ('+8', '-n3', 'gpu', 'true')
+    >>> magnitude(300), magnitude(-0.2), magnitude(3), magnitude("gpu"), magnitude(True)
+    ('+8', '-n3', '=3', 'gpu', 'true')
     """
     if not _is_number(fact):
         return category()(fact)
     number = float(fact)  # type: ignore[arg-type]
     if number == 0:
         return "0"
+    if number.is_integer() and 0 < number < COUNTED:
+        return f"={number:.0f}"
     power = int(log2(abs(number)) // 1)
     return f"{'+' if number > 0 else '-'}{'n' if power < 0 else ''}{abs(power)}"
 

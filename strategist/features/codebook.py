@@ -1,17 +1,47 @@
-"""Text codes without labels: the sign bits of seeded random projections (SimHash; Charikar 2002).
+"""Text codes without labels, coarse to fine: which of the learnt centroids is nearest, or sign bits of projections.
 
-Vectors at a small angle share most bits, and a longer code refines a shorter one, so the codes form
-a coarse-to-fine chain by themselves. Nothing is trained, so the book is frozen by its seed.
+Centroids are k-means of many texts' embeddings, learnt once and frozen under a name that the feature spec carries.
+They fit one embedder. For any other one there are the sign bits of seeded random projections (SimHash; Charikar 2002):
+vectors at a small angle share most bits, and a longer code refines a shorter one.
 """
+
+from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 SEED = 2002
+Floats = NDArray[np.float32]
 
 
-class Codebook:
-    """Codes of `bits` lengths, coarse to fine, for vectors of one dimension."""
+class Codebook(Protocol):
+    """Codes for vectors of one dimension."""
+
+    dimension: int
+
+    def codes(self, vector: Floats) -> tuple[str, ...]:
+        """One code per level for a vector [D]; deterministic (no BLAS: sums in a fixed order)."""
+        ...
+
+
+class Centroids:
+    """The nearest of each level's centroids [K, D], all of unit length."""
+
+    def __init__(self, levels: Sequence[Floats]) -> None:
+        self.dimension = levels[0].shape[1]
+        self._levels = levels
+
+    def codes(self, vector: Floats) -> tuple[str, ...]:
+        return tuple([f"{len(level)}.{_nearest(level, vector)}" for level in self._levels])
+
+
+def _nearest(level: Floats, vector: Floats) -> int:
+    return int(np.einsum("kd,d->k", level, vector, optimize=False).argmax())
+
+
+class SignBits:
+    """Codes of `bits` lengths, coarse to fine."""
 
     def __init__(self, bits: tuple[int, ...], dimension: int, seed: int = SEED) -> None:
         self.bits = bits
@@ -19,8 +49,7 @@ class Codebook:
         rng = np.random.default_rng(seed)
         self._planes = rng.standard_normal((max(bits, default=0), dimension)).astype(np.float32)  # [B, D]
 
-    def codes(self, vector: NDArray[np.float32]) -> tuple[str, ...]:
-        """One code per length for a vector [D]; deterministic (no BLAS: sums in a fixed order)."""
+    def codes(self, vector: Floats) -> tuple[str, ...]:
         signs = np.einsum("bd,d->b", self._planes, vector, optimize=False) > 0
         word = "".join("1" if sign else "0" for sign in signs)
         return tuple(word[:length] for length in self.bits)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from ..types import Chain, State
-from .bins import Bucket, Fact, category, edges, magnitude, rounded
+from .bins import MISSING, Bucket, Fact, category, edges, magnitude, rounded
 from .spec import Feature, FeatureSpec, Tiling
 
 MEMO = 50_000  # chains remembered per tiling; beyond it the memo starts again
@@ -21,23 +21,40 @@ class Featurizer:
         self._tilings = [_Tiling(tiling) for tiling in spec.tilings]
 
     def state(
-        self, facts: Mapping[str, Fact], *, text_codes: Sequence[str] = (), own: Mapping[str, Fact] | None = None
+        self,
+        facts: Mapping[str, Fact],
+        *,
+        text_codes: Sequence[str] = (),
+        own: Mapping[str, Fact] | None = None,
+        words: tuple[int, ...] = (),
     ) -> State:
         """The state of one decision.
+
+        A tiling of which no fact is known is left out, unless nothing else is known either: it would only dilute those
+        that say something.
 
         Args:
           facts: raw inputs by the names the spec's features read.
           text_codes: codes of the request's text, coarse to fine; none leaves the text tiling out.
-          own: the caller's own scalars; each of the first few (by name) gets a tiling.
+          own: the caller's own scalars; each of the first few (by name) gets a tiling, and all of them together.
+          words: hashed words of the text.
         """
         buckets = {name: bucket(facts.get(fact)) for name, fact, bucket in self._buckets}
-        chains = [tiling.chain(buckets) for tiling in self._tilings]
+        chains = [tiling.chain(buckets) for tiling in self._tilings if tiling.tells(buckets)]
         if text_codes:
             root = "/".join(("text", *(buckets[name] for name in self.spec.text_root)))
             chains.append((root, *(f"{root}/{code}" for code in text_codes)))
-        for name, fact in sorted((own or {}).items())[: self.spec.own_tilings]:
-            chains += ((f"own:{name}/", f"own:{name}/{magnitude(fact)}"),)
-        return State(tuple(chains))
+        chains += _own(own or {}, self.spec.own_tilings)
+        return State(tuple(chains or [self._tilings[0].chain(buckets)]), words)
+
+
+def _own(own: Mapping[str, Fact], most: int) -> list[Chain]:
+    known = [(name, magnitude(fact)) for name, fact in sorted(own.items())[:most]]
+    chains: list[Chain] = [(f"own:{name}/", f"own:{name}/{bucket}") for name, bucket in known]
+    if len(known) > 1:
+        together = "/".join([f"{name}={bucket}" for name, bucket in known])
+        chains.append(("own/", f"own/{together}"))
+    return chains
 
 
 class _Tiling:
@@ -47,6 +64,9 @@ class _Tiling:
         self._tiling = tiling
         self._features = tuple(name for level in tiling.levels for name in level)
         self._memo: dict[tuple[str, ...], Chain] = {}
+
+    def tells(self, buckets: Mapping[str, str]) -> bool:
+        return any(buckets[name] != MISSING for name in self._features)
 
     def chain(self, buckets: Mapping[str, str]) -> Chain:
         values = tuple([buckets[name] for name in self._features])

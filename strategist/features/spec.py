@@ -10,6 +10,7 @@ import msgspec
 
 from ..errors import BadSpec
 
+ADDED = {"codebook", "words"}  # fields that the first specs did not have
 Kind = Literal["category", "edges", "rounded"]
 
 
@@ -34,7 +35,9 @@ class FeatureSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     text_bits: bits of the text codes, coarse to fine; empty where no text is read.
     text_root: features every key of the text tiling starts with.
-    own_tilings: how many scalars of the caller's own get a tiling each.
+    own_tilings: how many scalars of the caller's own get a tiling each, and one together.
+    codebook: name of the learnt centroids that code texts of the embedder they were learnt with.
+    words: how many different words of the text linear values read.
     """
 
     point: str
@@ -44,6 +47,8 @@ class FeatureSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     text_bits: tuple[int, ...] = ()
     text_root: tuple[str, ...] = ()
     own_tilings: int = 0
+    codebook: str = ""
+    words: int = 0
 
     def __post_init__(self) -> None:
         if not self.tilings:
@@ -72,4 +77,7 @@ class FeatureSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     @property
     def hash(self) -> str:
-        return blake2b(msgspec.json.encode(self, order="sorted"), digest_size=8).hexdigest()
+        """Of everything that makes keys; what was added later counts only where it is used."""
+        fields = msgspec.to_builtins(self)
+        said = {name: value for name, value in fields.items() if value or name not in ADDED}
+        return blake2b(msgspec.json.encode(said, order="sorted"), digest_size=8).hexdigest()

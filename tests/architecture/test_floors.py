@@ -30,6 +30,7 @@ ORDER: tuple[set[str], ...] = (
         "refold",
         "background",
         "audit",
+        "rulebook",
     },  # the two loops, what keeps them, and what operators did
     {"lifecycle", "explanation"},
     {"service"},  # makes every part and hands it what it needs

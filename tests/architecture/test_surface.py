@@ -21,6 +21,7 @@ SURFACE = {
         "BadSpec",
         "Eligible",
         "EpsilonDecay",
+        "Estimates",
         "ExplorationName",
         "HeadChoice",
         "Mode",
@@ -37,6 +38,7 @@ SURFACE = {
         "StrategistError",
         "Transition",
         "Update",
+        "UpdateRule",
         "exploration_rule",
     ],
     "auditor": [

@@ -1,0 +1,61 @@
+"""The rules that the settings ask the fold to follow: each point's policy, reward mix and window."""
+
+import msgspec
+
+from auditor import PointRules, Rules
+from auditor.rewards import DEFAULT_WEIGHTS
+from strategist import EpsilonDecay, Estimates, ExplorationName, Mode, PolicySettings, StepSize, exploration_rule
+
+from .settings import Settings
+
+EPSILON = 0.1  # where greed leaves everything that is unsure to chance
+SUPPORT = 0.005  # beside a rule that tries by itself what is unsure: every action keeps some probability in the log
+RELATIVES_VISITS = 3
+
+
+def rules_of(settings: Settings, spec_hashes: dict[str, str]) -> Rules:
+    """The rules of the fold that the settings ask for."""
+
+    def point(name: str, policy: PolicySettings, window_s: float) -> PointRules:
+        return PointRules(policy=policy, spec_hash=spec_hashes[name], weights=DEFAULT_WEIGHTS[name], window_s=window_s)
+
+    return Rules(
+        points={
+            "gate": point("gate", gate_policy(settings), settings.gate_window_s),
+            "route": point("route", route_policy(settings), settings.route_window_s),
+        },
+        trajectory_ttl_s=settings.trajectory_ttl_s,
+    )
+
+
+def gate_policy(settings: Settings) -> PolicySettings:
+    """The tables decide, so that a verdict can be read off them; the fixed rule is their prior."""
+    return _policy(
+        settings, settings.gate_mode, settings.exploration or "epsilon_greedy", settings.estimates or "table"
+    )
+
+
+def route_policy(settings: Settings) -> PolicySettings:
+    """Tables and linear weights together; candidates nobody knows start as their relatives are."""
+    policy = _policy(settings, settings.route_mode, settings.exploration or "thompson", settings.estimates or "stacked")
+    return msgspec.structs.replace(policy, relatives_visits=RELATIVES_VISITS)
+
+
+def _policy(settings: Settings, mode: Mode, exploration: ExplorationName, estimates: Estimates) -> PolicySettings:
+    return PolicySettings(
+        mode=mode,
+        gamma=settings.gamma,
+        step=StepSize(alpha=settings.alpha),
+        epsilon=_epsilon(settings.epsilon, exploration),
+        apprentice_share=settings.apprentice_share,
+        exploration=exploration_rule(exploration),
+        estimates=estimates,
+        update=settings.update_rule,
+    )
+
+
+def _epsilon(start: float | None, exploration: ExplorationName) -> EpsilonDecay:
+    """Rules that try by themselves what is unsure need only so much that every action keeps some support in the log."""
+    if exploration == "epsilon_greedy":
+        return EpsilonDecay(start=EPSILON if start is None else start)
+    return EpsilonDecay(start=SUPPORT if start is None else start, floor=SUPPORT)
