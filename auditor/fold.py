@@ -271,7 +271,7 @@ class TenantFold:
             return _ended(seq, decision, reason=OVER_SHARE)
         if settings.mode == "frozen":
             return _ended(seq, decision, reason="the policy is frozen; nothing is learnt")
-        return _ended(seq, decision, self.policies[decision.point].fold(decision.transition(settings.gamma)))
+        return _ended(seq, decision, self.policies[decision.point].fold(decision.transition(settings.gamma), seq))
 
     def _rules(self, decision: OpenDecision) -> PointRules:
         return self.rules.points[decision.point]

@@ -51,6 +51,7 @@ def _policy(settings: Settings, mode: Mode, exploration: ExplorationName, estima
         exploration=exploration_rule(exploration),
         estimates=estimates,
         update=settings.update_rule,
+        replayed=settings.experience,
     )
 
 

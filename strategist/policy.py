@@ -7,6 +7,7 @@ import msgspec
 
 from . import td
 from .errors import NoEligibleAction
+from .experience import Experience
 from .exploration import EpsilonGreedy, ExplorationRule, Mixture, follow, greedy, sample
 from .schedules import EpsilonDecay, StepSize
 from .tables import BackoffTable
@@ -34,6 +35,7 @@ class PolicySettings(msgspec.Struct, frozen=True, kw_only=True):
     estimates: Estimates = "table"
     relatives_visits: int = 0  # how many visits it is worth that an action starts as its relatives are; 0: it does not
     update: UpdateRule = "q_learning"
+    replayed: int = 0  # earlier transitions that are learnt of again at each fold
 
     @property
     def prior(self) -> Prior:
@@ -54,6 +56,7 @@ class Policy:
         table = BackoffTable(settings.step, settings.kappa)
         self.action_values = ActionValues(settings.estimates, table, settings.prior)
         self.updates = 0  # folded decisions
+        self.experience = Experience()
         self.noise = NOISE  # mean squared error of what was expected
 
     def configure(self, settings: PolicySettings) -> None:
@@ -152,20 +155,32 @@ class Policy:
         """Of each action's value [A], in squared units of the reward."""
         return [self.noise * variance for variance in self.table.variances(state, actions)]
 
-    def fold(self, transition: Transition) -> Update:
-        """Move the values towards the transition's targets, last head first.
+    def fold(self, transition: Transition, seed: int = 0) -> Update:
+        """Move the values towards the transition's targets, last head first; then those of a few earlier transitions.
 
         The last head takes the reward and bootstraps on the next decision; each head before it has
         reward 0, discount 1 and bootstraps on the best eligible action of the head after it.
+
+        Args:
+          seed: of what is drawn from experience: the sequence number of what caused the fold.
         """
+        update = self._move(transition)
+        self.updates += 1
+        if self.settings.replayed:
+            for earlier in self.experience.draws(seed, self.settings.replayed):
+                self._move(earlier, again=True)
+            self.experience.add(transition)
+        return update
+
+    def _move(self, transition: Transition, *, again: bool = False) -> Update:
         target = self._target(transition)
         for position in range(len(transition.steps) - 1, -1, -1):
             step = transition.steps[position]
-            before = self.action_values.move(step.situation, step.action, target)
-            self._note_error(target - before)
+            before = self.action_values.move(step.situation, step.action, target, again=again)
+            if not again:
+                self._note_error(target - before)
             if position:
                 target = td.q_learning(0.0, 1.0, self.values(step.situation))
-        self.updates += 1
         return Update(
             target=target,
             q_before=before,

@@ -6,6 +6,7 @@ import msgspec
 
 from .errors import SpecMismatch
 from .policy import NOISE, Policy, PolicySettings
+from .types import Transition
 
 
 class PolicySnapshot(msgspec.Struct, frozen=True, kw_only=True):
@@ -20,6 +21,7 @@ class PolicySnapshot(msgspec.Struct, frozen=True, kw_only=True):
     linear: list[tuple[str, int, float, float]] = []  # (action, place, weight, squares), sorted
     stacking: list[tuple[str, float, float]] = []  # (estimate, weight, squares), sorted
     noise: float = NOISE
+    experience: list[Transition] = []  # oldest first
 
     @classmethod
     def of(cls, policy: Policy, spec_hash: str) -> Self:
@@ -31,6 +33,7 @@ class PolicySnapshot(msgspec.Struct, frozen=True, kw_only=True):
             linear=list(values.linear.rows()),
             stacking=list(values.stacking.rows()),
             noise=policy.noise,
+            experience=list(policy.experience.kept),
         )
 
     def restore(self, settings: PolicySettings, spec_hash: str) -> Policy:
@@ -43,6 +46,7 @@ class PolicySnapshot(msgspec.Struct, frozen=True, kw_only=True):
             raise SpecMismatch(f"learnt under feature spec {self.spec_hash}, asked for {spec_hash}")
         policy = Policy(settings)
         policy.updates, policy.noise = self.updates, self.noise
+        policy.experience.kept.extend(self.experience)
         for key, action, value, visits in self.cells:
             policy.table.put(key, action, value, visits)
         for action, place, weight, squares in self.linear:

@@ -118,9 +118,22 @@ class BackoffTable(QTable):
             coarsest = False
         return variance
 
-    def move(self, state: State, action: str, target: float, start: float = 0.0, head_start: int = 0) -> None:
-        """Move every cell of the state's chains towards the target; the coarsest ones begin with a head start."""
+    def move(
+        self,
+        state: State,
+        action: str,
+        target: float,
+        start: float = 0.0,
+        head_start: int = 0,
+        *,
+        again: bool = False,
+    ) -> None:
+        """Move every cell of the state's chains towards the target; the coarsest ones begin with a head start.
+
+        `again` moves them by the step of their next visit and counts none.
+        """
         rows, steps, weights, last = self.rows, self.steps, self.weights, self.last
+        counted = 0 if again else 1
         for chain in state.chains:
             begins, ahead = start, head_start
             for key in chain:
@@ -132,7 +145,7 @@ class BackoffTable(QTable):
                     cell = row[action] = Cell(begins)
                 at = cell.visits + ahead
                 cell.value += steps[at if at < last else last] * (target - cell.value)
-                cell.visits = visits = cell.visits + 1
+                cell.visits = visits = cell.visits + counted
                 cell.weight = weights[visits if visits < last else last]
                 begins, ahead = 0.0, 0
 

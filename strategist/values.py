@@ -65,16 +65,22 @@ class ActionValues:
             return starts(self.table.means, actions, self.prior.relatives)
         return [self.prior.value if action == rule else 0.0 for action in actions]
 
-    def move(self, situation: Situation, action: str, target: float) -> float:
-        """Move the action's value towards a target; what it was before."""
+    def _start(self, action: str, situation: Situation) -> float:
+        if self.prior.relatives:
+            return self._starts(situation.actions, situation.rule)[situation.actions.index(action)]
+        return self.prior.value if action == situation.rule else 0.0
+
+    def move(self, situation: Situation, action: str, target: float, *, again: bool = False) -> float:
+        """Move the action's value towards a target; what it was before. `again`: as a repetition, which counts none."""
         state, target = situation.state, target - situation.known_of(action)
-        start = self._starts(situation.actions, situation.rule)[situation.actions.index(action)]
+        start = self._start(action, situation)
         before = self._move_weights(state, action, target, start)
         if self.prior.relatives:
-            self.table.move(state, action, target)
-            self.table.move(EVERYWHERE, action, target)
+            self.table.move(state, action, target, again=again)
+            self.table.move(EVERYWHERE, action, target, again=again)
         else:
-            self.table.move(state, action, target, start, self.prior.visits if action == situation.rule else 0)
+            ahead = self.prior.visits if action == situation.rule else 0
+            self.table.move(state, action, target, start, ahead, again=again)
         return before + situation.known_of(action)
 
     def _move_weights(self, state: State, action: str, target: float, start: float) -> float:

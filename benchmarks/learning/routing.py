@@ -18,7 +18,7 @@ from controlplane.contract import Candidate, DecisionRequest
 from .. import datasets
 from ..datasets import BFCL_ARMS, BFCL_MEAN, INTERCODE_MEAN, WEIGHT, Choice
 
-ASSUMED_TOKENS = 60  # of an answer, before it is known: a tool call
+AROUND_TOKENS, ANSWER_TOKENS = 330, 45  # of the caller's own instructions around a question; of a tool call
 PER_TOKEN = 4.0  # characters
 MILLION = 1e6
 
@@ -65,7 +65,8 @@ def bfcl(data: Path, arms: tuple[str, ...] = BFCL_ARMS) -> Routing:
 
 def _priced(arm: str, price: dict[str, float], text: str) -> Candidate:
     provider = "anthropic" if arm.startswith("claude") else "openai" if arm.startswith("gpt") else "mistral"
-    usd = (price["in_per_m"] * len(text) / PER_TOKEN + price["out_per_m"] * ASSUMED_TOKENS) / MILLION
+    asked = AROUND_TOKENS + len(text) / PER_TOKEN
+    usd = (price["in_per_m"] * asked + price["out_per_m"] * ANSWER_TOKENS) / MILLION
     return Candidate(provider=provider, sku=arm, expected_cost=usd)
 
 

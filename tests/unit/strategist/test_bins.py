@@ -54,7 +54,11 @@ def test_category_never_holds_the_separator_of_keys() -> None:
     ("fact", "expected"),
     [
         (0, "0"),
-        (1, "+0"),
+        (1, "=1"),
+        (7.0, "=7"),
+        (8, "+3"),
+        (1.5, "+0"),
+        (-1, "-0"),
         (255, "+7"),
         (256, "+8"),
         (300, "+8"),
@@ -66,5 +70,5 @@ def test_category_never_holds_the_separator_of_keys() -> None:
         (math.inf, "inf"),
     ],
 )
-def test_magnitude_is_sign_and_power_of_two(fact: Fact, expected: str) -> None:
+def test_magnitude_is_a_small_count_itself_else_sign_and_power_of_two(fact: Fact, expected: str) -> None:
     assert magnitude(fact) == expected

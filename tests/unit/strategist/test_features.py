@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 
 from strategist import BadSpec
-from strategist.features.codebook import Codebook
+from strategist.features.codebook import Centroids, SignBits
 from strategist.features.featurizer import Featurizer
 from strategist.features.spec import FeatureSpec
+from strategist.features.words import words_of
 
 TOML = """
 point = "route"
@@ -45,9 +46,18 @@ def test_state_has_a_chain_per_tiling_from_coarse_to_fine(featurizer: Featurizer
 
 
 def test_missing_facts_have_keys_of_their_own(featurizer: Featurizer) -> None:
-    assert featurizer.state({}).chains == (("place/", "place//?", "place//?/?"), ("signals/?/?",))
+    assert featurizer.state({"region": "eu"}).chains == (("place/", "place//eu", "place//eu/?"), ("signals/?/eu",))
     known, unknown = featurizer.state({**FACTS, "latency_ms": 0}), featurizer.state({**FACTS, "latency_ms": None})
     assert known != unknown
+
+
+def test_tiling_of_which_nothing_is_known_is_left_out() -> None:
+    """It would only dilute the others; where nothing at all is known the first one stands."""
+    apart = Featurizer(FeatureSpec.from_toml(TOML.replace('["coherence", "region"]', '["coherence"]')))
+    assert [chain[0] for chain in apart.state({"region": "eu"}).chains] == ["place/"]
+    assert [chain[0] for chain in apart.state({"psi_coherence": 0.5}).chains] == ["signals/0.5"]
+    assert [chain[0] for chain in apart.state({}, own={"tier": "gold"}).chains] == ["own:tier/"]
+    assert apart.state({}).chains == (("place/", "place//?", "place//?/?"),)
 
 
 def test_facts_the_spec_does_not_read_change_nothing(featurizer: Featurizer) -> None:
@@ -69,11 +79,17 @@ def test_request_without_text_has_no_text_chain(featurizer: Featurizer) -> None:
     assert len(featurizer.state(FACTS).chains) == 2
 
 
-def test_callers_own_scalars_get_a_tiling_each_up_to_the_specs_number(featurizer: Featurizer) -> None:
+def test_callers_own_scalars_get_a_tiling_each_up_to_the_specs_number_and_one_together(
+    featurizer: Featurizer,
+) -> None:
     """By name, so that the order of a JSON object means nothing."""
     own = {"tier": "gold", "batch": 300, "zebra": 1}
     chains = featurizer.state(FACTS, own=own).chains[2:]
-    assert chains == (("own:batch/", "own:batch/+8"), ("own:tier/", "own:tier/gold"))
+    assert chains == (
+        ("own:batch/", "own:batch/+8"),
+        ("own:tier/", "own:tier/gold"),
+        ("own/", "own/batch=+8/tier=gold"),
+    )
     assert featurizer.state(FACTS, own=dict(reversed(own.items()))).chains[2:] == chains
 
 
@@ -82,8 +98,8 @@ def test_values_with_slashes_never_make_the_key_of_another_state(featurizer: Fea
     keys = {key for chain in featurizer.state({"region": "us/1"}).chains for key in chain}
     others = {key for chain in featurizer.state({"region": "us", "latency_ms": 50}).chains for key in chain}
     assert keys & others == {"place/"}
-    chains = featurizer.state({}, own={"a": "b/", "a/b": ""}).chains[2:]
-    assert len({key for chain in chains for key in chain}) == 4
+    chains = featurizer.state({}, own={"a": "b/", "a/b": ""}).chains
+    assert len({key for chain in chains for key in chain}) == 6
 
 
 @pytest.mark.parametrize(
@@ -129,6 +145,8 @@ def test_hash_is_stable_over_layout_and_process() -> None:
         ("text_bits = [4, 6]", "text_bits = [4, 8]"),
         ('[[], ["region"], ["latency"]]', '[[], ["latency"], ["region"]]'),
         ("own_tilings = 2", "own_tilings = 3"),
+        ("own_tilings = 2", 'own_tilings = 2\ncodebook = "a"'),
+        ("own_tilings = 2", "own_tilings = 2\nwords = 9"),
     ],
 )
 def test_hash_changes_with_anything_that_changes_a_key(change: tuple[str, str]) -> None:
@@ -140,7 +158,7 @@ def vector(seed: int, dimension: int = 64) -> np.ndarray:
 
 
 def test_longer_code_refines_the_shorter_one() -> None:
-    short, long = Codebook((4, 8), 64).codes(vector(1))
+    short, long = SignBits((4, 8), 64).codes(vector(1))
     assert (len(short), len(long)) == (4, 8)
     assert long.startswith(short)
 
@@ -148,18 +166,18 @@ def test_longer_code_refines_the_shorter_one() -> None:
 def test_codes_are_the_same_in_every_process() -> None:
     """Pinned: the book is frozen by its seed; other codes would lead to cells of other texts."""
     wave = np.sin(np.arange(64)).astype(np.float32)
-    assert Codebook((4, 8), 64).codes(wave) == ("0111", "01111011")
-    assert Codebook((8,), 64, seed=1).codes(vector(1)) != Codebook((8,), 64, seed=2).codes(vector(1))
+    assert SignBits((4, 8), 64).codes(wave) == ("0111", "01111011")
+    assert SignBits((8,), 64, seed=1).codes(vector(1)) != SignBits((8,), 64, seed=2).codes(vector(1))
 
 
 def test_codes_depend_on_direction_not_on_length() -> None:
-    book = Codebook((8,), 64)
+    book = SignBits((8,), 64)
     assert book.codes(vector(2)) == book.codes(np.float32(7.5) * vector(2))
 
 
 def test_similar_texts_share_most_bits_and_opposite_ones_none() -> None:
     """SimHash: the share of equal bits is 1 - angle / pi (Charikar 2002)."""
-    book = Codebook((256,), 64)
+    book = SignBits((256,), 64)
 
     def shared(a: np.ndarray, b: np.ndarray) -> float:
         return float(np.mean([x == y for x, y in zip(book.codes(a)[0], book.codes(b)[0], strict=True)]))
@@ -172,4 +190,21 @@ def test_similar_texts_share_most_bits_and_opposite_ones_none() -> None:
 
 
 def test_book_of_a_point_without_text_gives_no_codes() -> None:
-    assert Codebook((), 64).codes(vector(1)) == ()
+    assert SignBits((), 64).codes(vector(1)) == ()
+
+
+def test_text_is_coded_by_the_nearest_centroid_of_each_level() -> None:
+    few, many = np.eye(4, dtype=np.float32)[:2], np.eye(4, dtype=np.float32)
+    assert Centroids([few, many]).codes(np.array([0.1, 0.5, 0.2, 0.8], np.float32)) == ("2.1", "4.3")
+
+
+def test_words_are_hashed_each_once_whatever_their_case_and_order() -> None:
+    assert words_of("Disk FULL: the disk", 10) == words_of("full the disk", 10)
+    assert len(words_of("one two three two", 10)) == 3
+    assert words_of("one two three", 2) == words_of("two one", 10)
+
+
+def test_words_and_codes_stand_beside_the_facts(featurizer: Featurizer) -> None:
+    state = featurizer.state(FACTS, words=words_of("disk full", 10))
+    assert state.words == words_of("full disk", 10)
+    assert state.after("verdict", "HINT").words == state.words

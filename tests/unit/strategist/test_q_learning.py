@@ -25,6 +25,21 @@ def test_target_is_reward_plus_discounted_best(
     assert td.q_learning(r_t, discount_t, q_t) == pytest.approx(expected, rel=1e-12)
 
 
+def test_expected_sarsa_takes_what_the_next_states_own_policy_earns() -> None:
+    """0.5 + 0.9 * (0.75 * 0.4 + 0.25 * -0.2) = 0.725, where Q-learning says 0.86."""
+    assert td.expected_sarsa(0.5, 0.9, (0.4, -0.2), (0.75, 0.25)) == pytest.approx(0.725, rel=1e-12)
+
+
+def test_expected_sarsa_folds_over_the_logged_probabilities_and_without_them_over_the_best() -> None:
+    for probabilities, expected in (((0.75, 0.25), 0.725), ((), 0.86)):
+        policy = Policy(PolicySettings(update="expected_sarsa"))
+        policy.table.put("B", "left", 0.4, visits=5)
+        policy.table.put("B", "right", -0.2, visits=5)
+        successor = Situation(state("B"), ("left", "right"), None, (), probabilities)
+        update = policy.fold(Transition.transition(step("A", "right"), 0.5, 0.9, successor))
+        assert update.target == pytest.approx(expected, rel=1e-12)
+
+
 def state(name: str) -> State:
     return State(((name,),))
 
