@@ -66,7 +66,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         ExplorationName | None,
         _help(
             "What is tried: `epsilon_greedy`, `softmax`, `ucb`, `thompson`, `inverse_gap`; unset: the first at the "
-            "gate, `thompson` for routing."
+            "gate and where epsilon is set, else `thompson` for routing."
         ),
     ] = None
     estimates: Annotated[

@@ -73,22 +73,24 @@ class ActionValues:
     def move(self, situation: Situation, action: str, target: float, *, again: bool = False) -> float:
         """Move the action's value towards a target; what it was before. `again`: as a repetition, which counts none."""
         state, target = situation.state, target - situation.known_of(action)
-        start = self._start(action, situation)
-        before = self._move_weights(state, action, target, start)
+        before = self._trust(situation, action, target)
         if self.prior.relatives:
-            self.table.move(state, action, target, again=again)
             self.table.move(EVERYWHERE, action, target, again=again)
+            self.table.move(state, action, target, again=again)
         else:
             ahead = self.prior.visits if action == situation.rule else 0
-            self.table.move(state, action, target, start, ahead, again=again)
+            self.table.move(state, action, target, self._start(action, situation), ahead, again=again)
+        if self.estimates != "table":
+            (more,) = self.linear.read(state, (action,))
+            self.linear.move(state, action, target - self._start(action, situation) - more)
         return before + situation.known_of(action)
 
-    def _move_weights(self, state: State, action: str, target: float, start: float) -> float:
-        """The learnt value, after the linear weights and what the estimates count have moved towards the target."""
+    def _trust(self, situation: Situation, action: str, target: float) -> float:
+        """The learnt value, and what it is made of counts more or less for how far it is from the target."""
+        state, start = situation.state, self._start(action, situation)
         if self.estimates == "table":
             return self.table.read(state, (action,), (start,))[0]
         (more,) = self.linear.read(state, (action,))
-        self.linear.move(state, action, target - start - more)
         if self.estimates == "linear":
             return start + more
         names, shares = self._shares(state)

@@ -42,7 +42,7 @@ def test_pasted_commands_show_answers_that_change_after_feedback(answers: list[d
 
     assert (first["propensity"], report["updated"], report["reward"]) == (0.5, True, -0.5)
     assert second["action"] != first["action"]
-    assert second["propensity"] == pytest.approx(0.95, abs=1e-3)
+    assert second["propensity"] == pytest.approx(0.94, abs=0.01)
 
     assert (unknown["action"], unknown["abstained"]) == ("PROCEED", True)
     assert (failure["updated"], failure["reward"]) == (True, -1.0)

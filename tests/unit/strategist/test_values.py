@@ -30,10 +30,11 @@ def test_newcomer_starts_as_the_best_of_its_provider() -> None:
     assert policy.values(Situation(HERE, (*ARMS, "other/new")))[3] == pytest.approx(0.4, abs=0.01)
 
 
-def test_newcomer_without_relatives_starts_as_the_best_there_is() -> None:
+def test_newcomer_without_relatives_or_with_bad_ones_starts_at_0() -> None:
     policy = Policy(RELATED)
     rewarded(policy, "acme/large", 0.9)
-    assert policy.values(Situation(HERE, (*ARMS, "third/new")))[3] == pytest.approx(0.9, rel=1e-12)
+    rewarded(policy, "other/one", -0.5)
+    assert policy.values(Situation(HERE, (*ARMS, "third/new", "other/new")))[3:] == [0.0, 0.0]
 
 
 def test_one_unlucky_try_leaves_an_action_near_the_best() -> None:
@@ -105,7 +106,7 @@ def test_linear_alone_reads_no_cell_but_the_means() -> None:
 
 
 def test_noise_is_the_mean_squared_error_of_what_was_expected() -> None:
-    """It begins at 0.16 worth ten folds: 0.16 + 1/11 * (1 - 0.16)."""
+    """It begins at 0.04 worth ten folds: 0.04 + 1/11 * (1 - 0.04)."""
     policy = Policy(PolicySettings())
     rewarded(policy, "acme/large", 1.0)
-    assert policy.noise == pytest.approx(0.16 + (1.0 - 0.16) / 11, rel=1e-12)
+    assert policy.noise == pytest.approx(0.04 + (1.0 - 0.04) / 11, rel=1e-12)
