@@ -26,15 +26,18 @@ class Known:
 
 
 async def embedder_of(texts: Sequence[str]) -> BatchingEmbedder:
-    """The batching embedder over the vectors of these texts, made now or kept from an earlier run."""
-    model = SentenceEmbedder()
-    distinct = sorted(set(texts))
-    file = KEPT / f"{blake2b(repr((model.name, distinct)).encode(), digest_size=12).hexdigest()}.npy"
-    if not file.exists():
-        KEPT.mkdir(exist_ok=True)
-        parts = [distinct[start : start + BATCH] for start in range(0, len(distinct), BATCH)]
-        vectors = np.concatenate([model.embed(part) for part in track(parts, "embedding", transient=True)])
-        np.save(file, vectors)
-    known, embedder = Known(distinct, np.load(file), model.name), BatchingEmbedder()
+    """The batching embedder over the vectors of these texts."""
+    known, embedder = _known(sorted(set(texts))), BatchingEmbedder()
     await embedder.load(lambda: known)
     return embedder
+
+
+def _known(texts: list[str]) -> Known:
+    """Vectors made now, or kept from an earlier run."""
+    model = SentenceEmbedder()
+    file = KEPT / f"{blake2b(repr((model.name, texts)).encode(), digest_size=12).hexdigest()}.npy"
+    if not file.exists():
+        KEPT.mkdir(exist_ok=True)
+        parts = [texts[start : start + BATCH] for start in range(0, len(texts), BATCH)]
+        np.save(file, np.concatenate([model.embed(part) for part in track(parts, "embedding", transient=True)]))
+    return Known(texts, np.load(file), model.name)

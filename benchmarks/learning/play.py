@@ -5,35 +5,39 @@ from numpy.typing import NDArray
 
 from auditor.rewards import Scene, score
 from controlplane.embedding import BatchingEmbedder
+from controlplane.settings import Settings
+from controlplane.tenants import LOCAL
 from strategist import Policy, Situation, Step, Transition
 
-from .inprocess import Loops, loops
 from .routing import Routing
+from .shipped import Shipped, shipped
 
 Earned = NDArray[np.float64]  # utility of each decision [N], in the order they were taken
+Order = NDArray[np.intp]
 
 
-async def ours(task: Routing, embedder: BatchingEmbedder, order: NDArray[np.intp], seed: int) -> Earned:
-    """Bandit feedback: what was chosen is all that is learnt of."""
+async def ours(task: Routing, after: Routing, embedder: BatchingEmbedder, order: Order, seed: int) -> Earned:
+    """Bandit feedback: what was chosen is all that is learnt of. `after` is the task from half-way on."""
     earned = np.empty(len(order))
-    async with loops(embedder, task.weights, seed) as running:
+    async with shipped(seed, task.weights, embedder) as running:
         for place, item in enumerate(order):
-            answer = await running.decide(task.requests[item])
-            arm = task.actions.index(answer.action)
-            earned[place] = task.utilities[item, arm]
-            await running.report(answer, task.outcomes(int(item), arm))
+            now = task if 2 * place < len(order) else after
+            answer = await running.decide(now.requests[item])
+            arm = now.actions.index(answer.action)
+            earned[place] = now.utilities[item, arm]
+            await running.report(str(answer.trace_id), now.outcomes(int(item), arm))
     return earned
 
 
-async def full_information(task: Routing, embedder: BatchingEmbedder, order: NDArray[np.intp]) -> Earned:
+async def full_information(task: Routing, embedder: BatchingEmbedder, order: Order) -> Earned:
     """The twin: the same policy, greedy, and after every decision it hears what each candidate would have given."""
-    running = Loops(embedder, task.weights, seed=0)
+    running = Shipped(Settings(), task.weights, embedder)
     rules = running.rules.points["route"]
     policy, earned = Policy(rules.policy), np.empty(len(order))
     for place, item in enumerate(order):
         situation = await _situation(running, task, int(item))
-        q = policy.values(situation)
-        arm = task.actions.index(situation.actions[int(np.argmax(q))])
+        values = policy.values(situation)
+        arm = task.actions.index(situation.actions[int(np.argmax(values))])
         earned[place] = task.utilities[item, arm]
         for action in situation.actions:
             outcome = task.outcomes(int(item), task.actions.index(action))
@@ -42,9 +46,9 @@ async def full_information(task: Routing, embedder: BatchingEmbedder, order: NDA
     return earned
 
 
-async def _situation(running: Loops, task: Routing, item: int) -> Situation:
-    fold = running.learner.state.of("default")
-    evidence = await running.route.recall(fold, task.requests[item], running.clock.now())
+async def _situation(running: Shipped, task: Routing, item: int) -> Situation:
+    fold = running.learner.state.of(LOCAL.tenant)
+    evidence = await running.route.recall(fold, task.requests[item], 0.0)
     actions = tuple(evidence.candidates)
-    known = tuple(evidence.known.get(action, 0.0) for action in actions) if evidence.known else ()
+    known = tuple(evidence.known[action] for action in actions) if evidence.known else ()
     return Situation(running.route.features.state(evidence), actions, None, known)

@@ -27,13 +27,22 @@ class Routing(NamedTuple):
     """A task: what is asked of each item, what each candidate would be worth, and the text peers may read."""
 
     name: str
-    weights: dict[str, dict[str, float]]
+    weights: dict[str, float]
     requests: list[DecisionRequest]
     actions: tuple[str, ...]  # of the candidates, in the order of the columns
     utilities: NDArray[np.float64]  # [N, A]
     outcomes: Callable[[int, int], Outcome]
-    words: list[str]  # what peers read of each item beside its text: `name=value`
+    facts: list[dict[str, Any]]  # of each item's context, which peers read too
     texts: list[str]
+    prices: NDArray[np.float64] | None  # of each candidate [N, A], in units of the utility, where they are known
+
+    def swapped(self) -> "Routing":
+        """The same with the outcomes of its two candidates exchanged."""
+
+        def outcome(item: int, arm: int) -> Outcome:
+            return self.outcomes(item, 1 - arm)
+
+        return self._replace(utilities=self.utilities[:, ::-1], outcomes=outcome)
 
 
 def routellm(data: Path, *, domain: bool) -> Routing:
@@ -97,15 +106,17 @@ def _routing(
     def outcome(item: int, arm: int) -> Outcome:
         return Outcome(success=bool(choice.successes[item, arm]), cost=float(choice.costs[item, arm]) * unit)
 
+    costs = [[candidate.expected_cost for candidate in some] for some in candidates]
     return Routing(
         name=name,
-        weights={"route": {"latency": 0.0, "slo": 0.0, "failures": 0.0, "success": 0.5, "cost": WEIGHT / unit}},
+        weights={"success": 0.5, "cost": WEIGHT / unit},
         requests=requests,
         actions=tuple(candidate.action for candidate in candidates[0]),
         utilities=choice.utilities,
         outcomes=outcome,
-        words=[" ".join(f"{key}={value}" for key, value in context.items()) for context in contexts],
+        facts=list(contexts),
         texts=goals,
+        prices=None if costs[0][0] is None else np.array(costs, float) * WEIGHT / unit,
     )
 
 

@@ -1,0 +1,68 @@
+"""`make bench-learning`: what the shipped settings learn, task by task, as a table or as JSON."""
+
+import argparse
+import asyncio
+import json
+import statistics
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from .real import NAMES, play
+from .school import guesses, learns
+from .worlds import WORLDS, World
+
+SEED, ORDERS = 20_261_126, 10
+
+
+def played(world: type[World], orders: int) -> dict[str, Any]:
+    """Mean and standard deviation of a world's score over so many seeds, and of what guessing scores there."""
+    seeds = range(SEED, SEED + orders)
+    ours = _spread([asyncio.run(learns(world, seed)) for seed in seeds])
+    guess = _spread([asyncio.run(guesses(world, seed)) for seed in seeds])
+    return {
+        "orders": orders,
+        "ours": ours,
+        "guess": guess,
+        "threshold": world.threshold,
+        "reached": ours[0] >= world.threshold,
+    }
+
+
+def _spread(scores: Sequence[float]) -> tuple[float, float]:
+    return round(statistics.fmean(scores), 4), round(statistics.stdev(scores), 4)
+
+
+TASKS: dict[str, Callable[[int], dict[str, Any]]] = {name: partial(played, world) for name, world in WORLDS.items()}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.learning", description=__doc__)
+    parser.add_argument("--data", type=Path, help="the folder of real data sets; without it only the worlds are played")
+    names = [*TASKS, *NAMES]
+    parser.add_argument("--task", choices=names, action="append", help="one of them, or several; by default all")
+    parser.add_argument("--orders", type=int, default=ORDERS, help=f"random orders, at least 2 (default {ORDERS})")
+    parser.add_argument("--json", action="store_true", help="print JSON, one document a task")
+    arguments = parser.parse_args()
+    if arguments.data is None and (missing := [name for name in arguments.task or () if name in NAMES]):
+        parser.error(f"{missing[0]} is played on real data: give --data DIR")
+    table = Table("task", "ours", "others", "reached")
+    for name in arguments.task or ([*TASKS] if arguments.data is None else names):
+        task = TASKS[name] if name in TASKS else partial(play, arguments.data, name)
+        found = {"task": name, **task(arguments.orders)}
+        if arguments.json:
+            print(json.dumps(found), flush=True)
+        else:
+            others = {"guess": found.get("guess"), "threshold": found.get("threshold"), **found.get("peers", {})}
+            shown = "; ".join(f"{who} {what}" for who, what in others.items() if what is not None)
+            table.add_row(name, str(found["ours"]), shown, str(found.get("reached", "")))
+    if not arguments.json:
+        Console().print(table)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,112 @@
+"""Real tasks, order by order: ours, the peers, the twin that sees every outcome, and what a fixed choice would earn."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.progress import Progress
+
+from controlplane.embedding import BatchingEmbedder
+
+from .embedded import embedder_of
+from .peers import PEERS
+from .play import Earned, full_information, ours
+from .routing import TASKS, Routing
+
+BEGIN = 20_261_127  # seed of the first order; settings were chosen on orders of other seeds
+TWINS = 2  # orders of the twin, which differ little
+AFTER_SWAP = 0.2  # of the stream, over which the regret of a drift is counted
+SLOW = {"mabwiser"}  # peers that are left out of long streams
+LONG = 5000  # decisions
+
+
+def play(data: Path, name: str, orders: int) -> dict[str, Any]:
+    """Figures of a task over so many orders."""
+    return asyncio.run(_play(data, name, orders))
+
+
+async def _play(data: Path, name: str, orders: int) -> dict[str, Any]:
+    drift = name.startswith("drift-")
+    task = TASKS[name.removeprefix("drift-")](data)
+    after = task.swapped() if drift else task
+    embedder = await embedder_of(task.texts)
+    try:
+        earned = await _earned(task, after, embedder, orders)
+        twins = [] if drift else [await full_information(task, embedder, _order(task, k)) for k in range(TWINS)]
+    finally:
+        embedder.close()
+    if drift:
+        return _regrets(task, after, earned, orders)
+    fixed = task.utilities.mean(axis=0)
+    figures = {who: _figures(each) for who, each in earned.items()}
+    mine = figures.pop("ours")
+    return {
+        "orders": orders,
+        "ours": mine,
+        "peers": figures,
+        "full_information": _figures(twins),
+        "fixed": {"random": round(float(fixed.mean()), 4), "best": round(float(fixed.max()), 4)},
+        "oracle": round(float(task.utilities.max(axis=1).mean()), 4),
+        "difference": {who: _paired(earned["ours"], each) for who, each in earned.items() if who != "ours"},
+    }
+
+
+async def _earned(task: Routing, after: Routing, embedder: BatchingEmbedder, orders: int) -> dict[str, list[Earned]]:
+    peers = {who: peer for who, peer in PEERS.items() if len(task.texts) < LONG or who not in SLOW}
+    earned: dict[str, list[Earned]] = {"ours": [], **{who: [] for who in peers}}
+    with Progress(transient=True) as progress:
+        bar = progress.add_task(task.name, total=orders * len(earned))
+        for k in range(orders):
+            order = _order(task, k)
+            earned["ours"].append(await ours(task, after, embedder, order, BEGIN + k))
+            progress.advance(bar)
+            for who, peer in peers.items():
+                earned[who].append(peer(task, after, order, BEGIN + k))
+                progress.advance(bar)
+    return earned
+
+
+def _order(task: Routing, number: int) -> NDArray[np.intp]:
+    return np.random.default_rng(BEGIN + number).permutation(len(task.texts))
+
+
+def _figures(earned: list[Earned]) -> dict[str, tuple[float, float]]:
+    """(mean, standard deviation over orders) of the utility of a decision."""
+    return {
+        "online": _spread([float(each.mean()) for each in earned]),
+        "last_half": _spread([float(each[len(each) // 2 :].mean()) for each in earned]),
+    }
+
+
+def _spread(values: list[float]) -> tuple[float, float]:
+    return round(float(np.mean(values)), 4), round(float(np.std(values, ddof=1)), 4)
+
+
+def _paired(mine: list[Earned], theirs: list[Earned]) -> dict[str, tuple[float, float]]:
+    """95 % interval (normal, over orders) of how much more is earned than by the peer."""
+    found = {}
+    for part, start in (("online", 0.0), ("last_half", 0.5)):
+        by = np.array([_tail(a, start) - _tail(b, start) for a, b in zip(mine, theirs, strict=True)])
+        half = 1.96 * float(by.std(ddof=1)) / np.sqrt(len(by))
+        found[part] = (round(float(by.mean()) - half, 4), round(float(by.mean()) + half, 4))
+    return found
+
+
+def _tail(earned: Earned, start: float) -> float:
+    return float(earned[int(start * len(earned)) :].mean())
+
+
+def _regrets(task: Routing, after: Routing, earned: dict[str, list[Earned]], orders: int) -> dict[str, Any]:
+    """Regret a decision, to the better candidate of the second half, over the stretch that follows the swap."""
+    best = float(after.utilities.mean(axis=0).max())
+    length = len(task.texts)
+    begin, end = (length + 1) // 2, (length + 1) // 2 + int(AFTER_SWAP * length)
+    regrets = {who: _spread([best - float(each[begin:end].mean()) for each in every]) for who, every in earned.items()}
+    mine = regrets.pop("ours")
+    ratios = {who: round(mine[0] / theirs[0], 3) for who, theirs in regrets.items()}
+    return {"orders": orders, "ours": mine, "peers": regrets, "ratio": ratios}
+
+
+NAMES = [*TASKS, "drift-bfcl-2", "drift-routellm-text", "drift-routellm-domain"]
