@@ -10,7 +10,7 @@ from .settings import Settings
 
 EPSILON = 0.1  # where greed leaves everything that is unsure to chance
 SUPPORT = 0.005  # beside a rule that tries by itself what is unsure: every action keeps some probability in the log
-RELATIVES_VISITS = 1
+RELATIVES_VISITS = 5
 
 
 def rules_of(settings: Settings, spec_hashes: dict[str, str]) -> Rules:

@@ -1,13 +1,15 @@
-"""What an action is worth before anything is known of it: as much as the best of its relatives.
+"""What an action is worth before anything is known of it: nearly as much as the best of its relatives.
 
-`provider/sku` is related to every other sku of its provider; what has no relatives starts at 0, the reward of what
-nobody reported on, and so does what has bad ones. Later the best there is counts as a few pseudo-visits of every
-action, so that one unlucky try closes nothing (optimistic initial values; Sutton & Barto 2018, section 2.6).
+`provider/sku` is related to every other sku of its provider, and without one to whatever is eligible; nothing starts
+below 0, the reward of what nobody reported on. Later the best there is counts as a few pseudo-visits of every action, so
+that one unlucky try closes nothing (optimistic initial values; Sutton & Barto 2018, section 2.6).
 """
 
 from collections.abc import Mapping, Sequence
 
 from .tables import Cell, Row
+
+LITTLE_LESS = 0.9  # what has proved itself goes before what is only hoped for
 
 
 def starts(means: Row, actions: Sequence[str], visits: int) -> list[float]:
@@ -22,4 +24,4 @@ def _start(own: Cell | None, action: str, known: Mapping[str, float], best: floa
         return best + own.visits / (own.visits + visits) * (own.value - best)
     provider = action.partition("/")[0]
     related = [value for other, value in known.items() if other.partition("/")[0] == provider]
-    return max([0.0, *related])
+    return max(0.0, LITTLE_LESS * max(related, default=best))
