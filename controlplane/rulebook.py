@@ -37,7 +37,9 @@ def gate_policy(settings: Settings) -> PolicySettings:
 
 def route_policy(settings: Settings) -> PolicySettings:
     """Tables and linear weights together; candidates nobody knows start as their relatives are."""
-    policy = _policy(settings, settings.route_mode, settings.exploration or "thompson", settings.estimates or "stacked")
+    by_default: ExplorationName = "thompson" if settings.epsilon is None else "epsilon_greedy"
+    exploration, estimates = settings.exploration or by_default, settings.estimates or "stacked"
+    policy = _policy(settings, settings.route_mode, exploration, estimates)
     return msgspec.structs.replace(policy, relatives_visits=RELATIVES_VISITS)
 
 

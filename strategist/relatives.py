@@ -1,8 +1,8 @@
 """What an action is worth before anything is known of it: nearly as much as the best of its relatives.
 
 `provider/sku` is related to every other sku of its provider, and without one to whatever is eligible; nothing starts
-below 0, the reward of what nobody reported on. Later the best there is counts as a few pseudo-visits of every action, so
-that one unlucky try closes nothing (optimistic initial values; Sutton & Barto 2018, section 2.6).
+below 0, the reward of what nobody reported on. Later the best there is counts as a few pseudo-visits of every action,
+so that one unlucky try closes nothing (optimistic initial values; Sutton & Barto 2018, section 2.6).
 """
 
 from collections.abc import Mapping, Sequence
