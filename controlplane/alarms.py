@@ -115,7 +115,7 @@ class Alarms:
 
     def _once(self, alarm: str, about: str, details: Mapping[str, object], cause: int = 0) -> None:
         last = self._outbox.jobs.added_at(WORK, f"{alarm} {about}")
-        if last is None or self._clock.now() - last >= QUIET_S:
+        if last is None or not 0.0 <= self._clock.now() - last < QUIET_S:  # it may lie ahead of a clock set back
             self._raise(alarm, about, details, cause)
 
     def _raise(self, alarm: str, about: str, details: Mapping[str, object], cause: int = 0) -> None:

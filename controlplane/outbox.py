@@ -97,7 +97,7 @@ class Outbox:
         now = self._clock.now()
         for job in [job for job in self.jobs.open.values() if now - job.at > LONGEST_S]:
             self._give_up(job, f"not done within {LONGEST_S / 3600:g} h{_because(job.why)}")
-        due = [job for job in self.jobs.open.values() if job.due <= now and job.work in self._deeds]
+        due = [job for job in self.jobs.open.values() if _due(job, now) and job.work in self._deeds]
         if due and self.unwritten < MOST_UNWRITTEN:
             await self._try(min(due, key=lambda job: job.due))
         await self._written()
@@ -154,6 +154,11 @@ class Outbox:
         """It holds from here on; it is journalled with the next write."""
         self.jobs.apply(event)
         self._unwritten.append(event)
+
+
+def _due(job: Job, now: float) -> bool:
+    """What would wait longer than any pause waits for a clock that was ahead and is not any more."""
+    return not now < job.due <= now + LONGEST_PAUSE_S
 
 
 def _because(why: str | None) -> str:

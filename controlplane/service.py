@@ -65,13 +65,14 @@ class Service:
         registry: Registry,
         clock: Clock,
         origin: Origin = BEGINNING,
+        transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self.settings, self.journal, self.clock, self.recovery = settings, journal, clock, recovery
         self.registry, self.limiter, self.intake = registry, Limiter(clock), Intake(clock)
         self.first_keys: FirstKeys | None = None  # until they were shown
         self.started_at = clock.monotonic()
         self.metrics = Metrics()
-        self.http = httpx.AsyncClient(follow_redirects=False)
+        self.http = httpx.AsyncClient(follow_redirects=False, transport=transport)
         self.embedder = BatchingEmbedder()
         self.memory = MemoryStore()
         checkpoints = CheckpointFiles(Path(settings.data_dir) / CHECKPOINT_FOLDER)
@@ -121,14 +122,24 @@ class Service:
             journal = await SqliteJournal.open(connect(folder / JOURNAL_FILE))
             failing.push_async_callback(journal.close)
             origin = find(folder, journal.archives)
-            service = await cls.over(journal, settings, clock or SystemClock(), origin)
+            service = await cls.over(journal, settings, clock or SystemClock(), origin=origin)
             failing.pop_all()
         service._lock = lock
         return service
 
     @classmethod
-    async def over(cls, journal: Journal, settings: Settings, clock: Clock, origin: Origin = BEGINNING) -> Self:
+    async def over(
+        cls,
+        journal: Journal,
+        settings: Settings,
+        clock: Clock,
+        *,
+        origin: Origin = BEGINNING,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> Self:
         """Catch up with an open journal, from its origin on, and start the loops.
+
+        `transport` is another way out than the network.
 
         Raises:
           JournalDamaged: recovery files know of events that the journal does not have.
@@ -143,7 +154,7 @@ class Service:
         if recovery.ahead is not None:
             raise JournalDamaged(f"it ends with event {journal.last_seq}, {AHEAD.format(recovery.ahead)}")
         registry = await load_registry(journal, folder)
-        service = cls(settings, journal, state, recovery, registry, clock, origin)
+        service = cls(settings, journal, state, recovery, registry, clock, origin, transport)
         await service.start()
         return service
 

@@ -6,6 +6,7 @@ shrinking each level towards its parent, and moves every visited cell towards a 
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 
 import msgspec
 
@@ -13,6 +14,14 @@ from .schedules import StepSize
 from .types import State
 
 NO_PRIOR: Mapping[str, float] = {}
+
+
+@lru_cache(16)
+def _tabulated(step: StepSize, kappa: float) -> tuple[list[float], list[float]]:
+    """Steps and weights by visits, up to those after which neither changes; all tables of one rule share them."""
+    size = step.horizon()
+    effective = [step.effective_visits(visits) for visits in range(size)]
+    return [step.at(visits) for visits in range(size)], [n / (n + kappa) if n else 0.0 for n in effective]
 
 
 class Cell(msgspec.Struct, gc=False):
@@ -32,11 +41,8 @@ class QTable:
 
     def configure(self, step: StepSize, kappa: float) -> None:
         """Take a step rule and a shrinkage constant (in pseudo-visits); weights of old cells follow."""
-        size = step.horizon()
-        self.steps = [step.at(visits) for visits in range(size)]
-        effective = [step.effective_visits(visits) for visits in range(size)]
-        self.weights = [n / (n + kappa) if n else 0.0 for n in effective]
-        self.last = size - 1
+        self.steps, self.weights = _tabulated(step, kappa)
+        self.last = len(self.steps) - 1
         for row in self.rows.values():
             for cell in row.values():
                 cell.weight = self.weights[min(cell.visits, self.last)]

@@ -1,6 +1,7 @@
 """What a decision point is: it recalls, it situates, it says what is eligible, and it carries the choice out."""
 
 from collections.abc import Sequence
+from functools import cache
 from importlib import resources
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -86,7 +87,7 @@ class Features:
     """A point's feature spec at work."""
 
     def __init__(self, spec_file: str, dimension: int = 384) -> None:
-        self.spec = FeatureSpec.from_toml((resources.files(__package__) / spec_file).read_text("utf-8"))
+        self.spec = _shipped(spec_file)
         self.spec_hash = self.spec.hash
         self._featurizer = Featurizer(self.spec)
         self._codebook = Codebook(self.spec.text_bits, dimension)
@@ -99,3 +100,8 @@ class Features:
 
     def state(self, evidence: Evidence) -> State:
         return self._featurizer.state(evidence.facts, text_codes=evidence.text_codes, own=evidence.own_facts)
+
+
+@cache
+def _shipped(spec_file: str) -> FeatureSpec:
+    return FeatureSpec.from_toml((resources.files(__package__) / spec_file).read_text("utf-8"))

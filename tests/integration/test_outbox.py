@@ -278,6 +278,23 @@ async def test_what_happens_again_and_again_is_told_once_an_hour(begin: Begin, u
     assert len(receiver.heard) == 3, "another file is another thing"
 
 
+async def test_a_clock_that_was_ahead_once_puts_no_job_off_and_silences_no_alarm(
+    begin: Begin, upstream: Scripted
+) -> None:
+    receiver = Receiver(upstream, lambda n: 500 if n == 1 else 200)
+    life = await begin(receiver)
+    life.clock.advance(10 * LONGEST_S)
+    life.alarms.damaged("recovery-7.fold")
+    await life.outbox.tick()
+    assert (len(receiver.heard), len(life.open)) == (1, 1)
+    life.clock.advance(-10 * LONGEST_S)
+    await life.outbox.tick()
+    assert (len(receiver.taken), life.open) == (1, [])
+    life.alarms.damaged("recovery-7.fold")
+    await life.outbox.tick()
+    assert len(receiver.taken) == 2
+
+
 async def test_an_event_that_is_folded_again_raises_nothing_again_and_an_old_one_nothing_at_all(
     begin: Begin, upstream: Scripted
 ) -> None:

@@ -32,6 +32,7 @@ from auditor.events import (
     WindowClosed,
 )
 
+MOMENTARY = ("policy_version", "q_updates", "active_keys")
 Effect = tuple[Any, ...]
 
 
@@ -63,7 +64,7 @@ UNASKED: dict[type[Any], str] = {
     Received: "before the effect of a keyed request",
     Answered: "after the effect of a keyed request",
     Purged: "in the place of what was purged",
-    **dict.fromkeys((JobAdded, JobLeased, JobFailed, JobEnded), "the outbox, which has no alarm address to serve here"),
+    **dict.fromkeys((JobAdded, JobLeased, JobFailed, JobEnded), "the outbox, which an oracle of its own looks at"),
 }
 
 
@@ -112,3 +113,10 @@ def _purged(events: list[Recorded]) -> set[tuple[str, int]]:
     last = {r.event.tenant: r.seq for r in events if isinstance(r.event, EpisodeDeleted)}
     gone = [(r.event.tenant, r.seq) for r in events if isinstance(r.event, Purged)]
     return {(tenant, seq) for tenant, seq in gone if seq < last.get(tenant, 0)}
+
+
+def steady(answer: Any) -> Any:
+    """An answer without what tells of its moment: where the journal refused to keep one, it is made again."""
+    if not isinstance(answer, dict):
+        return answer
+    return {name: value for name, value in answer.items() if name not in MOMENTARY}

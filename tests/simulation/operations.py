@@ -19,6 +19,16 @@ LEFT_OUT = {
     "GET /readyz": "as /healthz",
     "GET /startupz": "answers the settings' hash",
 }
+OTHERWISE: dict[str, dict[str, Any]] = {  # what makes another body of one that was sent under a key
+    "POST /v1/decisions": {"goal": "another"},
+    "POST /v1/reflect": {"goal": "another"},
+    "POST /v1/feedback": {"outcome": {"latency_ms": 77.0}},
+    "POST /v1/capture": {"goal": "another"},
+    "POST /v1/validate_fix": {"episode_id": 2**40},
+    "POST /v1/skills/{skill_id:int}/retire": {"reason": "another"},
+    "POST /v1/checkpoints": {"name": "another"},
+    "POST /v1/admin/tenants": {"tenant": "another"},
+}
 
 
 class Known(msgspec.Struct):

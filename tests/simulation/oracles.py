@@ -1,12 +1,25 @@
 """What must hold whatever happens (I1 to I10); I3, money, comes with the part that spends any."""
 
+import gc
 import math
 from collections import defaultdict
 from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from auditor.events import Captured, Decided, EpisodeDeleted, KeyIssued, Recorded, SignatureSeen, TenantSet
+from auditor.events import (
+    Captured,
+    Decided,
+    EpisodeDeleted,
+    JobAdded,
+    JobEnded,
+    KeyIssued,
+    Recorded,
+    Reported,
+    SignatureSeen,
+    TenantSet,
+    Validated,
+)
 from controlplane.http.routes import COUNTS_AS, ROUTES, Route
 from controlplane.memory.store import MemoryStore
 from controlplane.refold import refold
@@ -18,7 +31,9 @@ from .world import Answer, World
 
 SERIES = 2000  # what a server may have in all (I9)
 LOOPS = {"learner", "background", "journal-writer", "outbox"}  # what runs while nothing is asked
+TRYING = {"upstream"}  # and now and then
 BY_NAME: dict[str, Route] = {f"{route.method.__name__.upper()} {route.path}": route for route in ROUTES}
+REFUSALS = {name: route.refusals for name, route in BY_NAME.items()}
 
 
 class Limits:
@@ -47,7 +62,7 @@ class Limits:
 def answered(call: Call, answer: Answer) -> list[str]:
     """What is wrong with one answer: an error nobody declared, or what another tenant wrote."""
     route, wrong = BY_NAME[call.route], []
-    if answer.status != route.status and answer.status not in route.refusals:
+    if answer.status != route.status and answer.status not in REFUSALS[call.route]:
         wrong.append(f"I8: {call.route} answered {answer.status}: {answer.body.decode()[:300]}")
     if answer.status >= 400 and answer.content_type != "application/problem+json":
         wrong.append(f"I8: {call.route} answered {answer.status} as {answer.content_type}")
@@ -68,6 +83,7 @@ async def settled(world: World, ledger: Ledger, limits: Limits) -> list[str]:
         *limits.wrong(),
         *_memory(world, events),
         *_overdue(world),
+        *_owed(world, events),
         *_series(world),
         *_left_over(world),
     ]
@@ -132,6 +148,30 @@ def _overdue(world: World) -> list[str]:
     ]
 
 
+def _owed(world: World, events: list[Recorded]) -> list[str]:
+    """Every job was taken by the receiver, replaced by a newer one, given up by name, or is owed still."""
+    jobs, kept = world.service.outbox.jobs, [recorded.event for recorded in events]
+    added = [event for event in kept if isinstance(event, JobAdded)]
+    newest = {(event.work, event.about): event.job_id for event in added}
+    ended = {event.job_id: event.given_up for event in kept if isinstance(event, JobEnded)}
+    owed = set(newest.values()) - ended.keys()
+    done = {job_id for job_id, given_up in ended.items() if given_up is None}
+    given_up = [job_id for job_id, why in ended.items() if why is not None]
+    named = [gone.job_id for gone in jobs.given_up]
+    withheld = {
+        f"reports_withheld {event.tenant}/{event.by}"
+        for event in kept
+        if isinstance(event, Reported | Validated) and not event.counts
+    }
+    return [
+        *world.receiver.wrong,
+        *([] if owed == jobs.open.keys() else [f"the outbox: {owed ^ jobs.open.keys()} are owed or are not"]),
+        *[f"the outbox: {job_id} was not taken and is not owed" for job_id in done - world.receiver.taken],
+        *([] if given_up[-len(named) :] == named else [f"the outbox: {named} are named and {given_up} were given up"]),
+        *[f"the outbox: {about} was not told" for about in withheld - {event.about for event in added}],
+    ]
+
+
 def _held(memory: MemoryStore) -> dict[Any, Any]:
     return {
         place: (
@@ -155,6 +195,7 @@ def _series(world: World) -> list[str]:
 def _left_over(world: World) -> list[str]:
     """I10: nothing runs and nobody waits whom nobody knows of."""
     service = world.service
+    gc.collect()  # an error that nobody was there to hear of is told with what held it
     running = {task.get_name() for task in world.loop.alive if not task.get_name().startswith("driver")}
     waiting = {
         "the learner": service.learner._waiting or service.learner._passing,
@@ -163,7 +204,7 @@ def _left_over(world: World) -> list[str]:
         "shares": [c for claimed in service.learning._influence._claimed.values() for c in claimed.values() if c],
     }
     return [
-        *([f"I10: {running ^ LOOPS} should run or should not"] if running != LOOPS else []),
+        *([f"I10: {running ^ LOOPS} should run or should not"] if running - TRYING != LOOPS else []),
         *[f"I10: somebody waits at {where}" for where, left in waiting.items() if left],
         *([] if service.healthy and service.ready else ["I10: the server is not ready"]),
         *[f"I8: {defect}" for defect in world.loop.defects],

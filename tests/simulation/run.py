@@ -5,39 +5,39 @@ In `safety` faults go on to the end. In `liveness` they stop, and from then on e
 
 import asyncio
 import contextlib
-import logging
 import os
 import random
 import sys
 import tempfile
 import traceback
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
-import structlog
 
 from auditor.receipts import REPEATABLE_S
 from controlplane.errors import JournalUnavailable, StorageFull
+from controlplane.outbox import LONGEST_PAUSE_S
 
-from . import oracles
-from .ledger import Entry, Ledger
+from . import oracles, stories
+from .ledger import Entry, Ledger, steady
 from .loop import SimulatedLoop
-from .operations import TENANTS, Call, Known, drawn
+from .operations import OTHERWISE, TENANTS, Call, Draw, Known, drawn
+from .process import heard, uncollected
 from .store import CrashingJournal
 from .world import DRIVER, MakeJournal, World
 
 Mode = Literal["safety", "liveness"]
 CLIENTS = 6
 THINK_S = (0.0, 0.0, 0.0, 0.003, 0.02, 0.1, 0.5)
+STORIES, CROWDS = 0.04, 0.1  # share of seeds with a longer story, and with many keys at work
 PAUSE_S, PAUSES = (10.0, 40.0), 0.01
 GONE_S = (0.0, 0.0, 0.0005, 0.002, 0.01, 0.1)
 BREAK_EVERY_S = 6.0
 TROUBLE_S = (0.05, 0.5, 4.0)
 CLOCK_S = (-86_400.0, -3600.0, -1.0, 1.0, 86_400.0, 2.0**31 - 1_800_000_000.0)  # by which it is set; the last: to 2038
+HOURS, HEALED_S = 5, 30.0  # within which all alarms are told; after which it was said that a thing is over
 CALM_S = 5.0  # within which everything is answered, and learnt, once faults have stopped
-DEFECTS = ("background_tick_failed", "task_died", "internal_error")
 MEMORY = Path("/dev/shm")
 
 
@@ -47,23 +47,13 @@ HALF_DONE = {  # refusals after which there may be an event
     ("DELETE /v1/episodes/{episode_id:int}", 507),
     ("POST /v1/skills/{skill_id:int}/retire", 404),  # a restore that came first unlearnt the skill
 }
-MOMENTARY = ("policy_version", "q_updates", "active_keys")
-OTHERWISE: dict[str, dict[str, Any]] = {  # what makes another body of one that was sent under a key
-    "POST /v1/decisions": {"goal": "another"},
-    "POST /v1/reflect": {"goal": "another"},
-    "POST /v1/feedback": {"outcome": {"latency_ms": 77.0}},
-    "POST /v1/capture": {"goal": "another"},
-    "POST /v1/validate_fix": {"episode_id": 2**40},
-    "POST /v1/skills/{skill_id:int}/retire": {"reason": "another"},
-    "POST /v1/checkpoints": {"name": "another"},
-    "POST /v1/admin/tenants": {"tenant": "another"},
-}
 
 
 class Result(msgspec.Struct, frozen=True):
     """What a run was, and what was wrong with it."""
 
     seed: int
+    operations: int
     mode: Mode
     trace: str
     wrong: list[str]
@@ -90,14 +80,16 @@ class Run:
         self.keyed: list[Sent] = []
         self.revoked: set[str] = set()
         self.over = self.calm = False
+        self.others = 0.1  # share of calls that are sent with another key than the tenant's first
         self.repeating = 0  # calls that are being sent again
         self.counts: dict[str, int] = {}
 
     async def everything(self) -> None:
         """The whole run."""
         await self._begin()
-        breaking = asyncio.create_task(self._break(), name=f"{DRIVER} breaks")
+        breaking, story = self._driver(self._break()), self._driver(self._story())
         await self._work()
+        await story
         self.over = True
         await breaking
         self.world.faults.over()
@@ -122,6 +114,12 @@ class Run:
                 await self._asked("POST /v1/admin/tenants", {"tenant": tenant, "tier": tiers[0], "fail_mode": "closed"})
                 made = await self._asked("POST /v1/admin/keys", {"tenant": tenant, "name": "first"})
                 self.known[tenant].key = made["key"]
+        if self.rng.random() < CROWDS:
+            self.others = 0.5
+            for name in "abcde":
+                self.known["default"].keys.append(
+                    await self._asked("POST /v1/admin/keys", {"tenant": "default", "name": name})
+                )
         self.begun_with = [
             oracles.EFFECTS[type(r.event)](r.event) for r in await world.journal.read_access(0, 100) if r.event.by
         ]
@@ -134,9 +132,13 @@ class Run:
         assert answer.status < 300, answer
         return answer.json
 
+    async def _story(self) -> None:
+        if self.rng.random() < STORIES:
+            await stories.drift(self._draw, self._tell)
+
     async def _work(self) -> None:
         """All clients at once, until nothing is left to do."""
-        clients = [asyncio.create_task(self._client(), name=f"{DRIVER} client") for _ in range(CLIENTS)]
+        clients = [self._driver(self._client()) for _ in range(CLIENTS)]
         await asyncio.gather(*clients)
 
     async def _client(self) -> None:
@@ -150,7 +152,7 @@ class Run:
                 await self._next()
 
     def _driver(self, work: Any) -> "asyncio.Task[None]":
-        return asyncio.create_task(work, name=f"{DRIVER} burst")
+        return asyncio.create_task(work, name=f"{DRIVER} client")
 
     async def _next(self) -> None:
         """A call, or one that was sent before under its key."""
@@ -158,14 +160,27 @@ class Run:
             await self._again(self.rng.choice(self.keyed[-20:]))
             return
         self.numbers += 1
-        call = drawn(self.rng, self.known, self.numbers)
-        entry = Entry(effects=call.effects)
-        self.ledger.entries.append(entry)
-        key = None
+        call, key = drawn(self.rng, self.known, self.numbers), None
+        entry = self._entered(call)
         if oracles.BY_NAME[call.route].keyed and self.rng.random() < 0.3:
             key = f"key-{self.numbers}"
             self.keyed.append(Sent(call, key, entry, self.world.clock.now()))
         await self._send(call, entry, key)
+
+    def _draw(self) -> Draw:
+        self.numbers += 1
+        return Draw(self.rng, self.known, self.numbers)
+
+    def _entered(self, call: Call) -> Entry:
+        self.ledger.entries.append(Entry(effects=call.effects))
+        return self.ledger.entries[-1]
+
+    async def _tell(self, call: Call) -> Any:
+        """Send it once the server is up; what was answered, None if it was refused."""
+        await self.world.up.wait()
+        entry = self._entered(call)
+        await self._send(call, entry, None)
+        return entry.told
 
     async def _again(self, sent: Sent) -> None:
         """Send it again: the same, or (when it is done) something else under its key, which is refused."""
@@ -210,7 +225,7 @@ class Run:
         if not call.tenant:
             return {"X-Admin-API-Key": self.admin}, False
         known = self.known[call.tenant]
-        if known.keys and self.rng.random() < 0.1:
+        if known.keys and self.rng.random() < self.others:
             text = self.rng.choice(known.keys)["key"]
             return {"X-API-Key": text}, text in self.revoked
         return {"X-API-Key": known.key}, False
@@ -222,7 +237,7 @@ class Run:
             and call.route in ("POST /v1/decisions", "POST /v1/reflect")
         ):
             return  # decided without the journal, as the tenant chose
-        if entry.told is not None and call.route not in DERIVED and _steady(entry.told) != _steady(answer):
+        if entry.told is not None and call.route not in DERIVED and steady(entry.told) != steady(answer):
             self.world.wrong.append(f"{call.route} was told {answer} and before that {entry.told}")
         if entry.told is None:
             entry.told = answer if answer is not None else True
@@ -268,13 +283,27 @@ class Run:
         self.calm, self.left = True, CLIENTS * 5
         await self._work()
         await asyncio.sleep(CALM_S)
+        await self._paid()
         if self.world.service.learner.version != self.world.journal.last_seq:
             self.world.wrong.append("liveness: the learner has not caught up")
+
+    async def _paid(self) -> None:
+        """Hours pass until nothing is owed to the world outside."""
+        self.world.receiver.steady = True
+        for _ in range(HOURS):
+            await asyncio.sleep(HEALED_S)
+            if not self.world.service.outbox.jobs.open:
+                return
+            self.world.clock.set_by(LONGEST_PAUSE_S)
+        self.world.wrong.append(
+            f"liveness: {self.world.service.outbox.jobs.open} is owed though nothing fails any more"
+        )
 
     async def _settle(self) -> None:
         """Until what was asked is done, windows that are over are closed and records are written."""
         await asyncio.sleep(CALM_S)
         await self.world.journal.flush()
+        await self.world.service.outbox.flush()
         await self.world.service.background.write_recovery()
 
     async def _end(self) -> None:
@@ -294,7 +323,7 @@ def simulate(seed: int, operations: int, mode: Mode, make_journal: MakeJournal =
     rng = random.Random(seed)
     loop = SimulatedLoop(rng)
     place = MEMORY if os.access(MEMORY, os.W_OK) else None
-    with tempfile.TemporaryDirectory(dir=place) as folder, heard() as defects, contextlib.closing(loop):
+    with tempfile.TemporaryDirectory(dir=place) as folder, heard() as defects, uncollected(), contextlib.closing(loop):
         world = World(loop, rng, Path(folder), make_journal)
         run = Run(world, operations, mode)
         try:
@@ -304,36 +333,11 @@ def simulate(seed: int, operations: int, mode: Mode, make_journal: MakeJournal =
         finally:
             loop.run_until_complete(loop.kill(list(loop.alive)))
     wrong = [*world.wrong, *(f"I8: the log says {defect}" for defect in defects)]
-    return Result(seed, mode, world.trace, wrong, run.counts)
-
-
-def _steady(answer: Any) -> Any:
-    """An answer without what tells of its moment: where the journal refused to keep one, it is made again."""
-    if not isinstance(answer, dict):
-        return answer
-    return {name: value for name, value in answer.items() if name not in MOMENTARY}
-
-
-@contextlib.contextmanager
-def heard() -> Iterator[list[str]]:
-    """Keeps what the log says of defects, and nothing else of it."""
-    defects: list[str] = []
-
-    def keep(logger: Any, method: str, said: Any) -> Any:
-        if said["event"] in DEFECTS:
-            defects.append(str(said))
-        raise structlog.DropEvent
-
-    structlog.configure(
-        processors=[structlog.processors.format_exc_info, keep],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR),
-    )
-    try:
-        yield defects
-    finally:
-        structlog.reset_defaults()
+    return Result(seed, operations, mode, world.trace, wrong, run.counts | world.receiver.heard)
 
 
 if __name__ == "__main__":
     seed, operations, mode = sys.argv[1:4]
-    print(simulate(int(seed), int(operations), mode).trace)  # type: ignore[arg-type]
+    result = simulate(int(seed), int(operations), mode)  # type: ignore[arg-type]
+    print(result.trace)
+    sys.exit("\n".join(result.wrong) or None)

@@ -2,7 +2,6 @@
 
 import asyncio
 import functools
-import json
 import random
 import re
 from collections.abc import Callable
@@ -13,20 +12,20 @@ from typing import Any
 import msgspec
 
 from controlplane import settings
+from controlplane.alarms import LABEL
 from controlplane.app import Application, create_app
 from controlplane.errors import JournalUnavailable, StorageFull
 from controlplane.service import RECOVERY_FOLDER, Service
 
 from .loop import SimulatedClock, SimulatedLoop
+from .receiver import URL, Receiver
 from .store import CrashingJournal, Disk, Faults
 
 DRIVER = "driver"  # how tasks are called that no crash ends
 PATIENCE_S = 60.0  # after which a call that nobody stopped was lost
 UNSTEADY = ("GET /metrics", "GET /status")  # their bodies tell of this machine, too
-_IDS = re.compile(
-    rb"[a-z]{2}_[0-9a-f]{32}|pm_(?:live|admin)_\w{51}|(?<=/admin/keys/)\w{12}"
-    rb'|(?<="key_id":")\w{12}|(?<="about":")\w{12}(?=")|(?<="by":")\w{12}(?=")'
-)
+# Random names, told apart by their last 12 characters. It begins with what is rare: every answer is searched.
+_IDS = re.compile(rb'[_/"](?:(key_id":"|about":"|by":"|admin/keys/)\w{12}\b|[0-9a-f]{32}|(?:live|admin)_\w{51})')
 MakeJournal = Callable[[Disk, Faults], CrashingJournal]
 
 
@@ -39,7 +38,7 @@ class Answer(msgspec.Struct, frozen=True):
 
     @property
     def json(self) -> Any:
-        return json.loads(self.body) if "json" in self.content_type and self.body else None
+        return msgspec.json.decode(self.body) if "json" in self.content_type and self.body else None
 
 
 class World:
@@ -57,6 +56,7 @@ class World:
         self._make_journal = make_journal
         self._trace = blake2b(digest_size=16)
         self._names: dict[bytes, bytes] = {}
+        self.receiver = Receiver(loop, rng, self.note)
         self.app = application()
         self.settings = settings.load({}, overrides=SETTINGS | {"data_dir": str(folder)})
 
@@ -73,10 +73,11 @@ class World:
         self.lives += 1
         self.journal = self._make_journal(self.disk, self.faults)
         try:
-            self.service = await Service.over(self.journal, self.settings, self.clock)
+            self.service = await Service.over(self.journal, self.settings, self.clock, transport=self.receiver)
         except (StorageFull, JournalUnavailable) as refusal:
             self.note("not up", refusal.code)
             return False
+        self.receiver.key = self.service.registry.derived(LABEL)
         return True
 
     async def die(self) -> None:
@@ -161,10 +162,10 @@ class World:
     def note(self, *what: object) -> None:
         """Take something into the run's trace; random names count by the order in which they came up."""
         line = b" ".join(part if isinstance(part, bytes) else repr(part).encode() for part in (self.loop.time(), *what))
-        self._trace.update(_IDS.sub(lambda found: self._named(found[0]), line) + b"\n")
+        self._trace.update(_IDS.sub(self._named, line) + b"\n")
 
-    def _named(self, name: bytes) -> bytes:
-        return self._names.setdefault(name, b"#%d" % len(self._names))
+    def _named(self, found: re.Match[bytes]) -> bytes:
+        return (found[1] or b"") + self._names.setdefault(found[0][-12:], b"#%d" % len(self._names))
 
     @property
     def trace(self) -> str:
@@ -181,6 +182,7 @@ SETTINGS: dict[str, Any] = {
     "trajectory_ttl_s": 30.0,
     "recovery_interval_s": 6.0,
     "request_log": "off",
+    "alarm_url": URL,
 }
 
 
