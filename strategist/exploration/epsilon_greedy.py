@@ -2,7 +2,13 @@
 
 from collections.abc import Sequence
 
-from .mixture import Mixture
+from .mixture import Mixture, evenly
+
+
+def best_of(q: Sequence[float]) -> tuple[float, ...]:
+    """A preference for the largest value, shared evenly where several are as large."""
+    best = max(q)
+    return evenly(len(q), [i for i, value in enumerate(q) if value == best])
 
 
 def epsilon_greedy(q: Sequence[float], epsilon: float) -> Mixture:
@@ -11,5 +17,4 @@ def epsilon_greedy(q: Sequence[float], epsilon: float) -> Mixture:
     >>> epsilon_greedy([0.1, 0.5], 0.2).probabilities()
     (0.1, 0.9)
     """
-    best = max(q)
-    return Mixture(len(q), tuple([i for i, value in enumerate(q) if value == best]), epsilon)
+    return Mixture(best_of(q), epsilon)

@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
-from .mixture import Mixture
+from .mixture import Mixture, evenly
 
 
 def greedy(q: Sequence[float]) -> Mixture:
     """Probability 1 for the first action of the largest value."""
-    return Mixture(len(q), (max(range(len(q)), key=q.__getitem__),), 0.0)
+    return Mixture(evenly(len(q), [max(range(len(q)), key=q.__getitem__)]), 0.0)
 
 
 def follow(size: int, index: int, others: float) -> Mixture:
@@ -16,6 +16,4 @@ def follow(size: int, index: int, others: float) -> Mixture:
     >>> [round(p, 3) for p in follow(3, 0, 0.05).probabilities()]
     [0.95, 0.025, 0.025]
     """
-    if size == 1:
-        return Mixture(1, (0,), 0.0)
-    return Mixture(size, (index,), others * size / (size - 1))
+    return Mixture(evenly(size, [index]), others * size / (size - 1) if size > 1 else 0.0)

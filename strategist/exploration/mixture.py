@@ -4,22 +4,32 @@ from typing import NamedTuple
 
 
 class Mixture(NamedTuple):
-    """`uniform` spread evenly over all actions, the rest over `preferred` (indices), also evenly."""
+    """`uniform` spread evenly over all actions, the rest as `preference` says [A], which sums to 1."""
 
-    size: int
-    preferred: tuple[int, ...]
+    preference: tuple[float, ...]
     uniform: float
 
     def probabilities(self) -> tuple[float, ...]:
         """Probability of each action [A]; they sum to 1."""
-        floor = self.uniform / self.size
-        share = (1.0 - self.uniform) / len(self.preferred)
-        return tuple(floor + share if i in self.preferred else floor for i in range(self.size))
+        floor, rest = self.uniform / len(self.preference), 1.0 - self.uniform
+        return tuple([floor + rest * share for share in self.preference])
+
+
+def evenly(size: int, indices: list[int]) -> tuple[float, ...]:
+    """A preference for some actions, all alike."""
+    share = 1.0 / len(indices)
+    return tuple([share if i in indices else 0.0 for i in range(size)])
 
 
 def sample(mixture: Mixture, draw: float) -> tuple[int, bool]:
     """The action's index for a uniform `draw` in [0, 1), and whether it came from the uniform share."""
+    size = len(mixture.preference)
     if draw < mixture.uniform:
-        return min(int(draw / mixture.uniform * mixture.size), mixture.size - 1), True
-    rest = (draw - mixture.uniform) / (1.0 - mixture.uniform)
-    return mixture.preferred[min(int(rest * len(mixture.preferred)), len(mixture.preferred) - 1)], False
+        return min(int(draw / mixture.uniform * size), size - 1), True
+    rest, last = (draw - mixture.uniform) / (1.0 - mixture.uniform), 0
+    for index, share in enumerate(mixture.preference):
+        if share:
+            if rest < share:
+                return index, False
+            rest, last = rest - share, index
+    return last, False  # shares that sum to a little less than 1
