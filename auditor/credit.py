@@ -15,6 +15,7 @@ from .rewards import Report
 from .trace import BLOCK, PROCEED, LearnOn, Trace
 
 TaskKey = tuple[str, str, str]  # (point, namespace, task_id)
+SLACK_S = 60.0  # by which a clock set back costs nothing but that a window closes so much later
 
 
 class OpenDecision(msgspec.Struct, kw_only=True, gc=False):
@@ -159,6 +160,8 @@ class Credit:
     def __init__(self) -> None:
         self.open: dict[str, OpenDecision] = {}
         self.trajectories: dict[TaskKey, Trajectory] = {}
+        self.in_order = True  # by time; not once the clock was set back while something was open
+        self._newest_at = 0.0
 
     def begin(self, trace: Trace, at: float) -> list[OpenDecision]:
         """Open a decision; returns the earlier ones of its task to which it gave their successor.
@@ -166,6 +169,7 @@ class Credit:
         One that ends its task by default joins a trajectory only when its feedback says that the task goes on.
         """
         decision = OpenDecision.of(trace, at)
+        self._note(at)
         followed = self._before(decision, trace.previous_trace_id)
         for earlier in followed:
             earlier.successor = trace.situation
@@ -206,6 +210,13 @@ class Credit:
             trajectory = self.trajectories.get(decision.task) or self._touch(decision.task, decision.at)
             trajectory.open[decision.trace_id] = trajectory.waiting[decision.trace_id] = None
 
+    def _note(self, at: float) -> None:
+        """A decision comes to those that are open."""
+        if not self.open:
+            self.in_order, self._newest_at = True, at
+        self.in_order = self.in_order and at > self._newest_at - SLACK_S
+        self._newest_at = max(self._newest_at, at)
+
     def _touch(self, task: TaskKey, at: float) -> Trajectory:
         """The task's trajectory, now the most recently used; they stay in that order for `expired`."""
         trajectory = self.trajectories.pop(task, None) or Trajectory()
@@ -242,6 +253,8 @@ class Credit:
     @classmethod
     def load(cls, decisions: list[OpenDecision], trajectories: list[TaskDump]) -> "Credit":
         credit = cls()
-        credit.open = {decision.trace_id: decision for decision in decisions}
+        for decision in decisions:
+            credit._note(decision.at)
+            credit.open[decision.trace_id] = decision
         credit.trajectories = {dump.task: dump.trajectory() for dump in trajectories}
         return credit

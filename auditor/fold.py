@@ -285,14 +285,18 @@ class TenantFold:
         for decision in self.credit.open.values():
             age = now - decision.at
             if 0.0 <= age < shortest:
-                break  # the rest is younger
+                if self.credit.in_order:
+                    break  # the rest is younger
+                continue
             waiting_for_task = decision.report is not None and decision.task is not None
             if not waiting_for_task and age >= self._rules(decision).window_s:
                 yield WindowClosed(tenant=self.tenant, at=now, trace_id=decision.trace_id)
         for (point, namespace, task_id), trajectory in self.credit.trajectories.items():
             age = now - trajectory.last_at
             if 0.0 <= age < self.rules.trajectory_ttl_s:
-                break  # the rest was used later
+                if self.credit.in_order:
+                    break  # the rest was used later
+                continue
             if age > 0.0:
                 yield TrajectoryClosed(tenant=self.tenant, at=now, point=point, namespace=namespace, task_id=task_id)
 

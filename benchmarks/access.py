@@ -4,8 +4,8 @@ import asyncio
 from pathlib import Path
 
 from auditor.events import KeyIssued, TenantSet
+from controlplane.data_folder import JOURNAL_FILE
 from controlplane.journal import SqliteJournal, connect
-from controlplane.service import JOURNAL_FILE
 from controlplane.tenants import DEFAULT, EVERY_SCOPE, OPERATOR, Key, Registry, load_pepper, new_key
 
 TENANT, ADMIN = new_key("tenant"), new_key("admin")

@@ -5,10 +5,12 @@ answers. A spike of ten times as much as in calm, and what is answered after it,
 """
 
 import asyncio
+import contextlib
 import time
+from collections import deque
 from collections.abc import Callable
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import httpx
 import uvloop
@@ -16,12 +18,13 @@ import uvloop
 from . import servers
 from .access import HEADERS
 from .gate import WARM_UP, cycling, decisions, fill
-from .load import Connection, closed_loop, connect, paced
+from .load import STALL_S, closed_loop, connect
 from .workload import plans
 
 KNOWN, PEAK_REQUESTS, CONNECTIONS, POOL = 600, 6_000, 32, 768
 CALM_SHARE, TIMES = 0.3, 5.0  # of peak
 CALM_S, OVERLOAD_S, PROBE_EVERY_S = 10.0, 60.0, 0.1
+TICK_S = 0.001  # between two looks at what is due
 SPIKE_S, AFTER_S = 5.0, 10.0
 Make = Callable[[int], bytes]
 
@@ -42,35 +45,92 @@ def quantile_ms(latencies: list[float], q: float) -> float | None:
     return round(sorted(latencies)[min(len(latencies) - 1, int(q * len(latencies)))] * 1000.0, 2)
 
 
+class Asking(asyncio.Protocol):
+    """One keep-alive connection, one request in flight; it says when its answer is whole."""
+
+    def __init__(self, answered: Callable[["Asking", int], None]) -> None:
+        self.number, self.due = 0, 0.0
+        self._answered = answered
+        self._buffer = b""
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+
+    def ask(self, number: int, due: float, request: bytes) -> None:
+        assert self._transport is not None
+        self.number, self.due = number, due
+        self._transport.write(request)
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer += data
+        end = self._buffer.find(b"\r\n\r\n")
+        if end < 0:
+            return
+        length = int(self._buffer[:end].lower().split(b"content-length:", 1)[1].split(b"\r\n", 1)[0])
+        if len(self._buffer) >= end + 4 + length:
+            status, self._buffer = int(self._buffer[9:12]), b""
+            self._answered(self, status)
+
+
+class Schedule:
+    """Requests on a fixed schedule, whatever becomes of those before; without a task for each, so that it keeps up."""
+
+    def __init__(self, make: Make, rate: float, seconds: float) -> None:
+        self.answers: list[Answer] = []
+        self._make, self._rate, self.total = make, rate, int(rate * seconds)
+        self._sent, self._begun = 0, 0.0
+        self._idle: deque[Asking] = deque()  # who waited longest is next: a server lets idle ones go
+        self._over = asyncio.Event()
+
+    async def run(self, port: int) -> None:
+        loop = asyncio.get_running_loop()
+        for _ in range(POOL):
+            self._idle.append((await loop.create_connection(lambda: Asking(self._answered), "127.0.0.1", port))[1])
+        self._begun = time.perf_counter()
+        self._send_due()
+        with contextlib.suppress(TimeoutError):  # what is not answered by then counts as neither accepted nor refused
+            await asyncio.wait_for(self._over.wait(), self.total / self._rate + STALL_S)
+
+    def _send_due(self) -> None:
+        now = time.perf_counter()
+        while self._idle and self._sent < self.total and self._due <= now:
+            self._idle.popleft().ask(self._sent, self._due, self._make(self._sent))
+            self._sent += 1
+        if self._sent < self.total:
+            asyncio.get_running_loop().call_later(max(self._due - now, TICK_S), self._send_due)
+
+    @property
+    def _due(self) -> float:
+        return self._begun + self._sent / self._rate
+
+    def _answered(self, connection: Asking, status: int) -> None:
+        late = time.perf_counter() - connection.due
+        self.answers.append(Answer(connection.number, connection.due - self._begun, late, status))
+        self._idle.append(connection)
+        if len(self.answers) == self.total:
+            self._over.set()
+
+
 def on_schedule(port: int, make: Make, *, rate: float, seconds: float) -> tuple[list[Answer], list[float]]:
-    """(every answer, latencies of a health probe asked beside them)."""
+    """(every answer, latencies of a health probe asked beside them); 0 is the status of what was not answered."""
 
     async def run() -> tuple[list[Answer], list[float]]:
-        answers: list[Answer] = []
         probes: list[float] = []
-        idle: asyncio.Queue[Connection] = asyncio.Queue()
-        for connection in await connect(port, POOL):
-            idle.put_nowait(connection)
         [prober] = await connect(port, 1)
-        begun = time.perf_counter()
-
-        async def one(number: int, due: float) -> None:
-            connection = await idle.get()
-            answer = await connection.ask(make(number))
-            answers.append(Answer(number, due - begun, time.perf_counter() - due, int(answer[9:12])))
-            idle.put_nowait(connection)
 
         async def probe() -> None:
-            while time.perf_counter() - begun < seconds:
+            while True:
                 asked = time.perf_counter()
                 if (await prober.ask(b"GET /livez HTTP/1.1\r\nHost: bench\r\n\r\n")).startswith(b"HTTP/1.1 200"):
                     probes.append(time.perf_counter() - asked)
                 await asyncio.sleep(PROBE_EVERY_S)
 
-        probing = asyncio.create_task(probe())
-        await paced(one, rate=rate, seconds=seconds)
-        await probing
-        return answers, probes
+        schedule, probing = Schedule(make, rate, seconds), asyncio.create_task(probe())
+        await schedule.run(port)
+        probing.cancel()
+        missing = [Answer(-1, seconds, STALL_S, 0)] * (schedule.total - len(schedule.answers))
+        return [*schedule.answers, *missing], probes
 
     return uvloop.run(run())
 

@@ -28,9 +28,16 @@ def pointsman(**settings: str) -> Iterator[tuple[int, Path]]:
     """A Pointsman server with a data folder of its own: (port, folder)."""
     with tempfile.TemporaryDirectory(prefix="pointsman-bench-") as folder:
         admit(Path(folder))
-        environment = {"POINTSMAN_DATA_DIR": folder, "POINTSMAN_LOG_LEVEL": "warning", **settings}
-        with _process(["-m", "controlplane", "serve"], environment, "/startupz") as port:
+        with serving(Path(folder), "/startupz", **settings) as port:
             yield port, Path(folder)
+
+
+@contextmanager
+def serving(folder: Path, probe: str, **settings: str) -> Iterator[int]:
+    """A Pointsman server with this data folder, once the probe is green: its port."""
+    environment = {"POINTSMAN_DATA_DIR": str(folder), "POINTSMAN_LOG_LEVEL": "warning", **settings}
+    with _process(["-m", "controlplane", "serve"], environment, probe) as port:
+        yield port
 
 
 @contextmanager

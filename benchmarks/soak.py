@@ -118,7 +118,7 @@ def measure() -> dict[str, Any]:
         servers.pointsman(POINTSMAN_GATE_WINDOW_S="60") as (port, folder),
         httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=HEADERS, timeout=30) as client,
     ):
-        fill(port, client, known)
+        remembered = fill(port, client, known)["episodes"]
         closed_loop(port, make, requests=WARM_UP, connections=CONNECTIONS)
         peak = closed_loop(port, make, requests=PEAK_REQUESTS, connections=CONNECTIONS).per_second
         pid, begun = server_pid(), time.perf_counter()
@@ -137,6 +137,7 @@ def measure() -> dict[str, Any]:
         "failed": agents.failed,
         "p99_ms_first_quarter": quantile_ms(agents.latencies_s[: steps // 4], 0.99),
         "p99_ms_last_quarter": quantile_ms(agents.latencies_s[-steps // 4 :], 0.99),
+        "episodes": [remembered, status["memory"]["episodes"]],
         "rss_mb": [round(s.rss / 2**20, 1) for s in (samples[0], samples[-1])],
         "rss_slope_mb_per_hour": round(slope_per_hour(samples, "rss") / 2**20, 2),
         "files": [samples[0].files, samples[-1].files],

@@ -1,4 +1,4 @@
-"""Disk per captured episode and per routing decision."""
+"""Disk per captured episode and per routing decision; how fast what is on it is folded again."""
 
 import random
 import sqlite3
@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from . import servers
+from . import refolding, servers
 from .access import HEADERS
 
 EPISODES, DECISIONS = 2000, 4000
@@ -72,4 +72,4 @@ def decide(client: httpx.Client, rng: random.Random) -> None:
 
 
 def measure() -> dict[str, Any]:
-    return {"disk": disk()}
+    return {"disk": disk(), **refolding.measure()}

@@ -60,8 +60,11 @@ class Administration:
             fail_mode=request.fail_mode or (known.fail_mode if known else "closed"),
             by=by,
         )
+        answer = self._tenant(self._registry.after(event))
+        if receipt is not None:
+            receipt.answer = answer
         await self._learner.reached(await (receipt or self._journal).append(event))
-        return self._tenant(self._registry.tenants[request.tenant])
+        return answer
 
     def keys(self) -> list[KeyAnswer]:
         return [self._key(record) for record in self._registry.keys.values()]

@@ -20,12 +20,14 @@ from .settings import Settings
 class Application(Litestar):
     """Ours: each request gets its id, and is logged if it is due."""
 
+    service: Service
     requests: RequestLog
 
     def take(self, service: Service) -> None:
         """Answer with this service from here on."""
-        self.state.service = service
-        self.requests = RequestLog(service.settings.request_log, service.registry.derived(LABEL), service.clock)
+        self.service = service
+        key = service.registry.derived(LABEL)
+        self.requests = RequestLog(service.settings.request_log, key, service.clock, service.intake)
 
     async def __call__(
         self, scope: Scope | LifeSpanScope, receive: Receive | LifeSpanReceive, send: Send | LifeSpanSend

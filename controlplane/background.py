@@ -10,9 +10,10 @@ from auditor.events import EpisodeDeleted
 from .checkpoints import RecoveryFiles
 from .clock import Clock
 from .embedding import BatchingEmbedder
-from .errors import PointsmanError
+from .errors import JournalUnavailable, PointsmanError, StorageFull
 from .failpoints import failpoint
 from .journal import Journal
+from .memory.purging import overwrite
 from .memory.store import MemoryStore
 from .outbox import Outbox
 from .telemetry import Metrics
@@ -104,9 +105,11 @@ class Background:
         left = self._memory.episode(event.tenant, event.episode_id)
         if left is None:
             return
-        for recorded in await self._journal.about(event.tenant, left.episode.digest, "capture"):
-            if recorded.seq < seq:
-                await self._journal.erase(event.tenant, recorded.seq)
+        try:
+            await overwrite(self._journal, event.tenant, left.episode.digest, seq)
+        except (StorageFull, JournalUnavailable) as error:
+            log.error("purge_not_finished", episode_id=event.episode_id, error=str(error), until="the next write")
+            return
         log.warning("purge_finished", episode_id=event.episode_id)
 
     async def _keep_indexes(self) -> None:

@@ -18,11 +18,11 @@ import msgspec
 
 from . import __version__
 from .clock import Clock
+from .data_folder import JOURNAL_FILE, LOCK_FILE, RECOVERY_FOLDER, lock_folder
 from .errors import PointsmanError
 from .journal.queries import QUERIES, migrations
 from .journal.soundness import look_through, reading, schema_of
 from .origin import look_at
-from .service import JOURNAL_FILE, LOCK_FILE, RECOVERY_FOLDER, lock_folder
 
 MANIFEST, STAGING = "manifest.json", ".restoring"
 PAGES = 256  # copied between two steps of the progress bar: 4 MB

@@ -99,7 +99,7 @@ class Bounded(HttpToolsProtocol):
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self._all = connections
-        self._service: Service = config.app.state.service  # type: ignore[union-attr]
+        self._service: Service = config.app.service  # type: ignore[union-attr]
         self.since: float | None = self.loop.time()
         self._stuck_since: float | None = None
         self._unread = 0  # bytes since the last whole request

@@ -18,15 +18,17 @@ from typing import Literal
 import msgspec
 
 from .clock import Clock
+from .data_folder import JOURNAL_FILE, RECOVERY_FOLDER, begun, refuse_new
 from .embedding.sentence import SHIPPED, shipped_model, verify
 from .errors import BadSetting, JournalDamaged, ModelUntrusted, PointsmanError
 from .filesystems import magic_of, refuse_network
 from .journal import versions
 from .journal.queries import QUERIES
-from .journal.soundness import look_through, reading
+from .journal.soundness import look_through, reading, unsound
 from .origin import look_at
-from .service import JOURNAL_FILE
 from .settings import Settings
+from .tenants import read_pepper
+from .tenants.pepper import FILE as PEPPER_FILE
 
 SYNCS, SLOW_SYNC_MS = 20, 20.0  # how often a small write is synced, and what is too long for one
 LITTLE_SPACE = 1 << 30  # bytes
@@ -48,11 +50,22 @@ def examine(settings: Settings, clock: Clock) -> Iterator[Finding]:
     yield _fine("settings", f"hash {settings.hash}")
     yield _callers(settings)
     yield _sqlite()
-    if not folder.exists():
+    try:
+        os.listdir(folder)
+    except FileNotFoundError:
         yield _fine("data folder", f"{folder} is not there yet; the first start makes it")
+        above = next(parent for parent in folder.absolute().parents if parent.exists())
+        yield from (look(above) for look in (_filesystem, _writable, _space))
+        yield _syncs(above, clock)
+        yield _model(settings)
+        return
+    except OSError as error:
+        said = f"{folder} cannot be looked into: {error.strerror}; run this as the user the server runs as"
+        yield Finding(about="permissions", state="broken", said=said)
         return
     yield from (look(folder) for look in (_filesystem, _permissions, _space))
     yield _syncs(folder, clock)
+    yield _pepper(folder)
     yield _journal(folder / JOURNAL_FILE, clock)
     yield _model(settings)
 
@@ -81,9 +94,15 @@ def _filesystem(folder: Path) -> Finding:
     return _fine("file system", "local")
 
 
-def _permissions(folder: Path) -> Finding:
+def _writable(folder: Path) -> Finding:
     if not os.access(folder, os.W_OK | os.X_OK):
         return Finding(about="permissions", state="broken", said=f"{folder} cannot be written; chown or set another")
+    return _fine("permissions", f"{folder} can be written")
+
+
+def _permissions(folder: Path) -> Finding:
+    if (found := _writable(folder)).state == "broken":
+        return found
     open_files = [path.name for path in folder.iterdir() if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO)]
     if open_files:
         said = f"others of this machine can read {', '.join(sorted(open_files)[:3])}; chmod -R go= {folder}"
@@ -115,20 +134,45 @@ def _syncs(folder: Path, clock: Clock) -> Finding:
     return Finding(about="syncs", state="warning" if median > SLOW_SYNC_MS else "fine", said=said)
 
 
+def _pepper(folder: Path) -> Finding:
+    """Whether the keys that the journal has can be checked."""
+    try:
+        with contextlib.closing(reading(folder / JOURNAL_FILE)) as database:
+            keys = database.execute(QUERIES["read_access"], (0, 1)).fetchone() is not None
+    except sqlite3.Error:  # the look at the journal says so
+        keys = False
+    if not keys and not (folder / PEPPER_FILE).exists():
+        return _fine("pepper", "none yet")
+    try:
+        read_pepper(folder)
+    except BadSetting as error:
+        return Finding(about="pepper", state="broken", said=str(error))
+    return _fine("pepper", "keys can be checked with it")
+
+
 def _journal(path: Path, clock: Clock) -> Finding:
     """Whether each row of it is what was written, and whether this machine's clock is behind what it holds."""
-    if not path.exists():
-        return _fine("journal", "none yet")
+    newest_file = max((file.name for file in (path.parent / RECOVERY_FOLDER).glob("recovery-*.fold")), default="")
     try:
+        if not begun(path):
+            refuse_new(path.parent, pepper=True)
+            return _fine("journal", "none yet")
         with contextlib.closing(reading(path)) as database:
             archives = look_through(database)
             seq = database.execute(QUERIES["last_seq"]).fetchone()[0]
             newest = (database.execute(QUERIES["moment"], (seq,)).fetchone() or (0.0,))[0]
+        if seq == 0:
+            refuse_new(path.parent, pepper=False)
         absent = look_at(path.parent, archives)
     except sqlite3.Error as error:
-        return Finding(about="journal", state="broken", said=str(JournalDamaged(str(error))))
+        unread = f"it cannot be read ({error}); run this as the user the server runs as, and see to the disk"
+        return Finding(
+            about="journal", state="broken", said=str(JournalDamaged(str(error))) if unsound(error) else unread
+        )
     except PointsmanError as error:
         return Finding(about="journal", state="broken", said=str(error))
+    if ahead := _ahead(newest_file, seq):
+        return ahead
     if newest > clock.now() + AHEAD_S:
         said = f"its newest event lies {newest - clock.now():.0f} s in the future; set this machine's clock"
         return Finding(about="journal", state="warning", said=said)
@@ -136,6 +180,14 @@ def _journal(path: Path, clock: Clock) -> Finding:
         said = f"{absent[0]} is not in archive/: without every archive a damaged base cannot be made again"
         return Finding(about="journal", state="warning", said=said)
     return _fine("journal", f"whole, {seq} event(s)" + (f", {archives[-1].seq} of them archived" if archives else ""))
+
+
+def _ahead(newest_file: str, seq: int) -> Finding | None:
+    """A recovery file, seen before the journal was read, that knows of more than the journal has."""
+    if newest_file <= f"recovery-{seq:020d}.fold":
+        return None
+    said = str(JournalDamaged(f"it ends with event {seq}, but {RECOVERY_FOLDER}/{newest_file} knows of more"))
+    return Finding(about="journal", state="broken", said=said)
 
 
 def _model(settings: Settings) -> Finding:

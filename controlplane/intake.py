@@ -1,8 +1,9 @@
 """Tells when more comes in than one event loop answers in time, and whose call has to wait.
 
-All work is done on one event loop, so the work that a turn of it takes in is what its calls wait for. A burst may wait;
-a queue that stands gets no shorter by waiting, so from then on each turn takes in only so much (Nichols and Jacobson
-2012, "Controlling Queue Delay", tell the two apart in the same way), and who asked for little lately goes first.
+All work is done on one event loop, so the work of the calls that are under way is what the next one waits for. A burst
+may wait; a queue that stands gets no shorter by waiting, so from then on only so much is under way at a time (Nichols
+and Jacobson 2012, "Controlling Queue Delay", tell the two apart in the same way), and who asked for little lately goes
+first. A call is under way from when it has come in to its answer, but for the time it waits for somebody outside.
 """
 
 import asyncio
@@ -10,34 +11,33 @@ from math import exp
 
 from .clock import Clock
 
-BURST_S, BURST = 0.1, 16  # of work, and of calls, that a turn may take in at any time
-STANDING_S, OVER_S = 0.1, 0.5  # of work that comes in at a turn, on average over that time, is a queue that stands
-TURN_S, MODEST_S = 0.002, 0.02  # of work that a turn takes in while there is one; from who asked for little, so much
+BURST_S, BURST = 0.2, 64  # of work under way, and of calls of one turn of the loop, that are let in at any time
+STANDING_S, OVER_S = 0.1, 0.25  # of work under way, of more calls than a burst, on average over time: a queue stands
+QUEUE_S, MODEST_S = 0.02, 0.04  # of work that may be under way while there is one; for who asked for little, so much
 CALM_S = 1.0  # without a refusal, after which the queue counts as gone
 MEMORY_S = 0.1  # after which what somebody took counts half
 
 
 class Intake:
-    """What each turn takes in, and who took how much lately. It is asked once for each call, when it has come in."""
+    """What is under way, and who took how much lately. It is asked once for each call, when it has come in."""
 
     def __init__(self, clock: Clock) -> None:
         self.refused = 0
         self.shedding = False
         self._clock = clock
         self._turning = self._working = False
-        self._taken_in = self._came = 0  # calls of the next turn, and those that were refused with them
-        self._turn = (0, 0)  # the same of this turn
+        self._taken_in = self._turn = 0  # calls of the next turn, and of this one
+        self._under_way = self._waited = 0  # of the turns before; all when this one began
         self._began = self._refused_at = self._halved_at = 0.0
         self._ended = clock.monotonic()
         self._lately = (0.0, 0.0)  # seconds of work, and the calls it was done for
-        self._standing_s = 0.0  # work that comes in at a turn, on average over time
+        self._standing_s = 0.0  # work under way, on average over time
         self._shares: dict[str, float] = {}
 
     def admit(self, who: str) -> bool:
         """Whether the call may go on."""
         if self._working:
             self._worked()
-        self._came += 1
         if not self._fits(who):
             self.refused += 1
             self._refused_at = self._clock.monotonic()
@@ -48,6 +48,14 @@ class Intake:
             asyncio.get_running_loop().call_soon(self._begin)
         return True
 
+    def begin(self) -> None:
+        """A call is worked on from here on, or again after it waited for somebody outside."""
+        self._under_way += 1
+
+    def end(self) -> None:
+        """It is answered, or waits for somebody outside."""
+        self._under_way -= 1
+
     @property
     def cost_s(self) -> float:
         """Of one call, as calls went lately."""
@@ -55,10 +63,10 @@ class Intake:
         return work_s / calls if calls else 0.0
 
     def _fits(self, who: str) -> bool:
-        work_s = (self._taken_in + 1) * self.cost_s
+        work_s = (self._under_way + self._taken_in + 1) * self.cost_s
         if not self.shedding:
             return self._taken_in < BURST or work_s <= BURST_S
-        fits = not self._taken_in or work_s <= (MODEST_S if self._modest(who) else TURN_S)
+        fits = not self._taken_in or work_s <= (MODEST_S if self._modest(who) else QUEUE_S)
         if fits:
             self._shares[who] = self._shares.get(who, 0.0) + 1.0
         return fits
@@ -70,15 +78,16 @@ class Intake:
     def _begin(self) -> None:
         """What was taken in is worked on from here on, until the loop looks for more or has found nothing."""
         self._began, self._working = self._clock.monotonic(), True
-        self._turn, self._taken_in, self._came = (self._taken_in, self._came), 0, 0
+        self._turn, self._waited, self._taken_in = self._taken_in, self._under_way + self._taken_in, 0
         asyncio.get_running_loop().call_soon(self._end)
 
     def _worked(self) -> None:
         now, self._working = self._clock.monotonic(), False
-        (taken_in, came), (work_s, calls) = self._turn, self._lately
+        work_s, calls = self._lately
         kept = exp(-(now - self._ended) / OVER_S)
-        self._lately = work_s * kept + now - self._began, calls * kept + taken_in
-        self._standing_s += (1.0 - kept) * (came * self.cost_s - self._standing_s)
+        self._lately = work_s * kept + now - self._began, calls * kept + self._turn
+        queue_s = self._waited * self.cost_s if self._waited > BURST else 0.0
+        self._standing_s += (1.0 - kept) * (queue_s - self._standing_s)
         self._ended = now
         if not self.shedding and self._standing_s > STANDING_S:
             self.shedding, self._refused_at = True, now

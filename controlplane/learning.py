@@ -25,6 +25,8 @@ from .memory.store import EpisodeRecord, MemoryStore
 from .telemetry import Metrics
 from .tenants import Caller
 
+UNLEARNT = "the decision was unlearnt by a restore; this report is logged, not learnt"
+
 
 class Learning:
     """Takes reports in. What it acknowledges is on disk and has been folded."""
@@ -70,7 +72,7 @@ class Learning:
         """A report on a decision that is over: its first answer again if it is a repeat, else why it is late."""
         learned = await self._learned(tenant, request.trace_id, seq)
         if learned is None:
-            return FeedbackResult(reason="the decision was unlearnt by a restore; this report is logged, not learnt")
+            return FeedbackResult(reason=UNLEARNT)
         earlier = [r for r in await self._journal.about(tenant, request.trace_id, "feedback") if r.seq < seq]
         if any(isinstance(r.event, Reported) and r.event.outcome == request.outcome for r in earlier):
             updated = learned.update is not None

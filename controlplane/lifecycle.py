@@ -1,11 +1,14 @@
 """Checkpoints of a tenant's learnt state: create, list, restore. A restore is an event like any other."""
 
+from collections.abc import Sequence
+
 from auditor import Learner
 from auditor.at_rest import TenantDump
 from auditor.events import (
     Checkpointed,
     Decided,
     EpisodeDeleted,
+    Recorded,
     Reported,
     Restored,
     SkillRetired,
@@ -101,16 +104,18 @@ class Lifecycle:
         seq = await (receipt or self._journal).append(event)
         failpoint("restore.appended")
         await self._learner.reached(seq)
+        marks = await self._journal.checkpoints(tenant)
+        # Under a key that comes again it is the one of back then: the same content may have been kept anew since.
+        [to] = [mark.event.seq for mark in marks if mark.seq == seq and isinstance(mark.event, Restored)]
         return RestoreAnswer(
             checkpoint_id=checkpoint_id,
-            restored_to=checkpoint.seq,
+            restored_to=to,
             policy_version=self._learner.version,
-            unlearnt_events=await self._learnt_since(tenant, checkpoint.seq, seq - 1),
+            unlearnt_events=await self._learnt_since(tenant, marks, to, seq - 1),
         )
 
-    async def _learnt_since(self, tenant: str, seq: int, until: int) -> int:
+    async def _learnt_since(self, tenant: str, marks: Sequence[Recorded], seq: int, until: int) -> int:
         """How many events past `seq` the state of `until` had learnt from; an earlier restore set others aside."""
-        marks = await self._journal.checkpoints(tenant)
         folded = stretches(marks, until)
         return sum([await self._taught(tenant, max(seq, after), until) for after, until in folded])
 

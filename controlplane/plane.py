@@ -57,12 +57,13 @@ class Plane:
         watch.lap("recall")
         state = point.features.state(evidence)
         watch.lap("featurize")
-        policy = fold.policies[point.name]
+        # What was learnt may have been restored during the recall, and may move on before the trace is made.
+        policy, version = self._learner.state.of(tenant).policies[point.name], self._learner.version
         heads = choose(point, evidence, policy, state, self._rng)
         watch.lap("choose")
         executed = await point.execute(evidence, request, heads)
         watch.lap("execute")
-        trace = self._trace(point, request, evidence, policy, heads, executed)
+        trace = self._trace(point, request, evidence, (policy, version), heads, executed)
         at = self._clock.now()
         beside = [msgspec.structs.replace(event, at=at) for event in executed.events]
         decided = Decided(
@@ -132,10 +133,11 @@ class Plane:
         point: AnyPoint,
         request: DecisionRequest,
         evidence: Evidence,
-        policy: Policy,
+        chosen_by: tuple[Policy, int],
         heads: tuple[HeadChoice, ...],
         executed: Executed,
     ) -> Trace:
+        policy, version = chosen_by
         return Trace(
             trace_id=new_id("tr"),
             namespace=request.namespace,
@@ -158,7 +160,7 @@ class Plane:
             abstained=executed.abstained,
             degraded=evidence.degraded,
             execution=executed.record,
-            policy_version=self._learner.version,
+            policy_version=version,
             settings_hash=self._settings_hash,
             spec_hash=point.features.spec_hash,
         )

@@ -10,15 +10,15 @@ import msgspec
 
 from . import refold as again
 from .checkpoints import RecoveryFiles
+from .data_folder import JOURNAL_FILE, RECOVERY_FOLDER, lock_folder, open_journal
 from .errors import PointsmanError
-from .journal import SqliteJournal, connect
+from .journal import SqliteJournal
 from .journal.queries import ARCHIVING
 from .journal.soundness import look_through_archive, reading
 from .journal.whole import Whole
 from .origin import ARCHIVE_FOLDER, Origin, events_name, find, lay
 from .refold import BEGINNING, Progress
 from .retention import fold_ground
-from .service import JOURNAL_FILE, RECOVERY_FOLDER, lock_folder
 from .settings import Settings
 
 
@@ -43,7 +43,7 @@ async def rebuild(settings: Settings, *, verify: bool, progress: Callable[[int, 
     async with contextlib.AsyncExitStack() as held:
         if not verify:
             held.callback(os.close, lock_folder(folder))
-        journal = await SqliteJournal.open(connect(folder / JOURNAL_FILE))
+        journal = await open_journal(folder)
         held.push_async_callback(journal.close)
         recovery = RecoveryFiles(folder / RECOVERY_FOLDER)
         total = journal.last_seq

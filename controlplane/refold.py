@@ -11,8 +11,9 @@ from auditor.answers import Learned
 from auditor.events import Recorded, Restored
 
 from .checkpoints import CheckpointFiles, RecoveryFiles
-from .errors import PointsmanError
+from .errors import JournalDamaged, PointsmanError
 from .journal import Journal
+from .journal.port import ALL
 from .origin import Origin, Place
 
 log = structlog.get_logger()
@@ -26,6 +27,10 @@ class Log(Protocol):
 
     async def read(self, after: int, limit: int) -> Sequence[Recorded]:
         """Up to `limit` events past `after`, in order."""
+        ...
+
+    async def acts(self, tenant: str, before: int, limit: int) -> Sequence[Recorded]:
+        """The last `limit` acts of operators before a place, in order; of `ALL` tenants or of one."""
         ...
 
 
@@ -60,15 +65,18 @@ async def refold(
     """Fold everything up to `until`. Restores go back to prefixes kept on the way, and behind the origin to its files.
 
     `places` are kept on the way too.
+
+    Raises:
+      JournalDamaged: an event is not what was written, or missing; or a restore is not found among operators' acts.
     """
-    restored = [r.event async for r in events(journal, until, origin.seq) if isinstance(r.event, Restored)]
-    wanted = {*places, *((event.tenant, event.seq) for event in restored)}
+    acts = [recorded.event for recorded in await journal.acts(ALL, until + 1, until) if recorded.seq > origin.seq]
+    wanted = {*places, *((event.tenant, event.seq) for event in acts if isinstance(event, Restored))}
     refolded = Refolded(origin.state(), {}, {place: origin.prefix(place) for place in wanted if place[1] <= origin.seq})
     state = refolded.state
     async for recorded in events(journal, until, origin.seq):
         event, prefix = recorded.event, None
-        if isinstance(event, Restored):
-            prefix = refolded.prefixes.get((event.tenant, event.seq))
+        if isinstance(event, Restored) and (prefix := refolded.prefixes.get((event.tenant, event.seq))) is None:
+            raise JournalDamaged(f"an index does not lead to the restore at {recorded.seq}")
         applied = state.apply(recorded, prefix)
         for record in applied.learned:
             refolded.learned[event.tenant, record.trace_id] = record

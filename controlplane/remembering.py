@@ -1,6 +1,5 @@
 """The episodic-memory calls: capture a failure, search for similar ones, read, purge, and manage skills."""
 
-import asyncio
 from hashlib import blake2b
 from typing import Any
 
@@ -40,6 +39,7 @@ from .idempotency import Receipt
 from .journal import Journal
 from .llm.local import classify, clean, root_cause
 from .memory.actions import normalise
+from .memory.purging import overwrite
 from .memory.ranking import Match
 from .memory.store import EpisodeRecord, MemoryStore, episode_text, plan_text
 from .tenants import Caller
@@ -167,20 +167,12 @@ class Remembering:
         failpoint("purge.appended")
         await self._learner.reached(seq)
         try:
-            await self._overwrite(tenant, record.episode.digest, seq)
+            await overwrite(self._journal, tenant, record.episode.digest, seq)
         except (StorageFull, JournalUnavailable) as refusal:
             raise type(refusal)(
                 "The episode is deleted, but its content is still on disk: it is overwritten with the next write, or"
                 " by the next start."
             ) from refusal
-
-    async def _overwrite(self, tenant: str, digest: str, until: int) -> None:
-        """Erase every capture of a content before `until`; those are looked for now, for one may just have come in."""
-        captures = await self._journal.about(tenant, digest, "capture")
-        erasing = (self._journal.erase(tenant, recorded.seq) for recorded in captures if recorded.seq < until)
-        for refusal in await asyncio.gather(*erasing, return_exceptions=True):
-            if refusal is not None:
-                raise refusal
 
     def skills(self, tenant: str) -> list[SkillAnswer]:
         fold = self._fold(tenant)

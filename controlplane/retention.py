@@ -19,15 +19,15 @@ from . import origin
 from .backups import sync_one, told
 from .checkpoints import CHECKPOINT_FOLDER, CheckpointFiles
 from .clock import Clock
+from .data_folder import JOURNAL_FILE, lock_folder, open_journal
 from .errors import PointsmanError
 from .failpoints import failpoint
-from .journal import SqliteJournal, connect
-from .journal.queries import ARCHIVING, migrations
+from .journal.port import ALL
+from .journal.queries import ARCHIVING, REWRITE, migrations
 from .journal.rows import Archived
 from .journal.soundness import look_through, look_through_archive, reading
 from .origin import Base, Origin
-from .refold import Log, events, refold
-from .service import JOURNAL_FILE, lock_folder
+from .refold import Log, refold
 
 PART = 1000  # events copied between two steps of the progress bar
 Progress = Callable[[int, int], None]  # done, of so many
@@ -59,7 +59,7 @@ async def archive(folder: Path, keep: int, clock: Clock, progress: Progress) -> 
     with contextlib.closing(os.fdopen(lock_folder(folder))), told(f"nothing was archived in {folder}"):
         (folder / origin.ARCHIVE_FOLDER).mkdir(mode=0o700, exist_ok=True)
         sync_one(folder)
-        journal = await SqliteJournal.open(connect(folder / JOURNAL_FILE))
+        journal = await open_journal(folder)
         try:
             origin.clear(folder, journal.archives)
             before = journal.archives[-1].seq if journal.archives else 0
@@ -87,8 +87,8 @@ async def fold_ground(
     folder: Path, log: Log, seq: int, last_seq: int, begun: Origin, progress: Callable[[int], None]
 ) -> Ground:
     """Fold up to `seq`, and see to it that each checkpoint of before has its file."""
-    named = [r.event async for r in events(log, last_seq) if isinstance(r.event, Checkpointed)]
-    places = {(event.tenant, event.seq) for event in named if event.seq <= seq}
+    acts = [recorded.event for recorded in await log.acts(ALL, last_seq + 1, last_seq)]
+    places = {(e.tenant, e.seq) for e in acts if isinstance(e, Checkpointed) and e.seq <= seq}
     refolded = await refold(log, seq, progress, begun, places)
     files = CheckpointFiles(folder / CHECKPOINT_FOLDER)
     kept = [(*place, files.write(refolded.prefixes[place])) for place in sorted(places)]
@@ -159,4 +159,4 @@ def _take_out(database: sqlite3.Connection, file: Path, noted: Archived) -> None
     database.execute("DETACH DATABASE archive")
     database.execute("VACUUM")
     database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    database.execute(f"PRAGMA user_version = {migrations()[-1][0]}")  # a commit, whose sync makes the emptying last
+    database.execute(REWRITE)  # a commit, whose sync makes the emptying last

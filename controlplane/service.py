@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import fcntl
 import os
 from collections.abc import Coroutine
 from pathlib import Path
@@ -23,15 +22,15 @@ from .alarms import LABEL, Alarms, Sender
 from .background import Background
 from .checkpoints import CHECKPOINT_FOLDER, CheckpointFiles, RecoveryFiles, clear_unfinished
 from .clock import Clock, SystemClock
+from .data_folder import RECOVERY_FOLDER, lock_folder, open_journal
 from .embedding import BatchingEmbedder, Embedder, HashingEmbedder, SentenceEmbedder
-from .errors import BadSetting, JournalDamaged, PointsmanError
+from .errors import JournalDamaged, PointsmanError
 from .executor.gate import GatePoint
 from .executor.route import RoutePoint
 from .failpoints import failpoint
-from .filesystems import magic_of, refuse_network
 from .idempotency import Idempotency
 from .intake import Intake
-from .journal import Journal, SqliteJournal, connect
+from .journal import Journal
 from .learning import Learning
 from .lifecycle import Lifecycle
 from .memory.store import MemoryStore
@@ -50,7 +49,6 @@ from .upstream import Upstream
 log = structlog.get_logger()
 PAGE = 1000  # events read at once
 AHEAD = "but recovery/{} knows a later one: acknowledged events are gone; to go on without them, move that file away"
-JOURNAL_FILE, RECOVERY_FOLDER, LOCK_FILE = "journal.db", "recovery", "lock"
 
 
 class Service:
@@ -119,7 +117,7 @@ class Service:
             for name in (RECOVERY_FOLDER, CHECKPOINT_FOLDER):
                 (folder / name).mkdir(exist_ok=True)
                 clear_unfinished(folder / name)
-            journal = await SqliteJournal.open(connect(folder / JOURNAL_FILE))
+            journal = await open_journal(folder)
             failing.push_async_callback(journal.close)
             origin = find(folder, journal.archives)
             service = await cls.over(journal, settings, clock or SystemClock(), origin=origin)
@@ -146,8 +144,6 @@ class Service:
         """
         folder = Path(settings.data_dir)
         recovery = RecoveryFiles(folder / RECOVERY_FOLDER)
-        if journal.last_seq == 0 and recovery.files():
-            raise JournalDamaged("it is empty, but recovery files are there")
         state = recovery.newest(journal.last_seq)
         if state is None or state.seq < origin.seq:
             state = origin.state()
@@ -213,6 +209,10 @@ class Service:
                 self.metrics.q_updates.inc()
                 self.metrics.rewards.labels(learned.point).observe(learned.report.total)
 
+    async def loaded(self) -> None:
+        """Wait until model and memory are there, or cannot be."""
+        await asyncio.wait([task for task in self._tasks if task.get_name() == "memory"])
+
     @property
     def ready(self) -> bool:
         """Model and memory are there, and the journal can be written; the fold had caught up before the first call."""
@@ -262,30 +262,6 @@ async def load_registry(journal: Journal, folder: Path) -> Registry:
     for act in acts:
         registry.observe(act)
     return registry
-
-
-def lock_folder(folder: Path) -> int:
-    """Hold the data folder for this process; the descriptor that holds it.
-
-    Raises:
-      BadSetting: another Pointsman holds it, it cannot be written, or it lies on a network file system.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        refuse_network(folder, magic_of(folder))
-        descriptor = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o600)
-    except OSError as error:
-        raise BadSetting(
-            f"the data folder {folder} cannot be used: {error.strerror}; set POINTSMAN_DATA_DIR"
-        ) from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(descriptor)
-        raise BadSetting(
-            f"another Pointsman uses the data folder {folder}; stop it or set POINTSMAN_DATA_DIR"
-        ) from error
-    return descriptor
 
 
 def _death(task: "asyncio.Task[None]") -> str | None:

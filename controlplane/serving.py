@@ -1,5 +1,7 @@
 """Running the application on uvicorn."""
 
+import asyncio
+import errno
 import gc
 import logging
 import os
@@ -12,23 +14,25 @@ from types import FrameType
 
 import structlog
 import uvicorn
-from litestar import Litestar
 
 from . import failpoints
 from .administration import FirstKeys
-from .app import create_app
+from .app import Application, create_app
+from .clock import SystemClock
 from .connections import Connections
+from .data_folder import lock_folder
 from .errors import BadSetting
+from .http.request_log import Few
 from .journal import versions
-from .service import Service, lock_folder
-from .settings import LOOPBACK, Settings, address
+from .service import Service
+from .settings import Settings, address
 from .telemetry import configure_logging
 
 log = structlog.get_logger()
 Announce = Callable[[str, FirstKeys | None], None]
 GRACE_S = 10
 BACKLOG = 2048
-GC_THRESHOLD = (50_000, 50, 100)  # what piles up here are decisions waiting for feedback, not cycles
+GC_THRESHOLD = (5_000, 20, 1_000)  # every call waits while it collects: often a little, seldom everything
 
 
 def serve(settings: Settings, announce: Announce) -> None:
@@ -36,11 +40,8 @@ def serve(settings: Settings, announce: Announce) -> None:
 
     Raises:
       PointsmanError: the journal is damaged, or the start is refused for another reason that can be said.
-      BadSetting: the address is not loopback though no keys are read, the port is taken, or another server uses the
-        data folder.
+      BadSetting: the port is taken, or another server uses the data folder.
     """
-    if settings.insecure_local and settings.host not in LOOPBACK:
-        raise BadSetting(f"POINTSMAN_HOST={settings.host!r}: without keys (--insecure-local) only loopback is served")
     configure_logging(settings.log_level)
     os.umask(0o077)  # what is remembered is the owner's alone
     if risk := versions.warning(sqlite3.sqlite_version_info):
@@ -50,6 +51,7 @@ def serve(settings: Settings, announce: Announce) -> None:
     os.close(lock_folder(Path(settings.data_dir)))  # a folder in use is refused before an address is announced
     listener = bind(settings.host, settings.port)
     app = create_app(settings)
+    logging.getLogger("uvicorn.error").addFilter(Few(SystemClock()))
     logging.getLogger("uvicorn.error").addFilter(lambda record: "refusal" not in app.state)  # it is told once, below
     config = uvicorn.Config(
         app,
@@ -64,16 +66,16 @@ def serve(settings: Settings, announce: Announce) -> None:
     gc.set_threshold(*GC_THRESHOLD)
     gc.freeze()  # what is there by now stays for good
     url = address(settings.host, listener.getsockname()[1])
-    server = _Server(config, lambda: announce(url, _shown_once(app)))
+    server = _Server(config, app, lambda: announce(url, _shown_once(app)))
     try:
         server.run(sockets=[listener])
     except SystemExit as failed:  # uvicorn's exit code for a failed start means something else on our command line
         raise app.state.get("refusal") or BadSetting("the server did not start; the log above says why") from failed
 
 
-def _shown_once(app: Litestar) -> FirstKeys | None:
+def _shown_once(app: Application) -> FirstKeys | None:
     """The keys that this start made; from here on nobody has them but who was shown them."""
-    service: Service = app.state.service
+    service: Service = app.service
     keys, service.first_keys = service.first_keys, None
     return keys
 
@@ -81,13 +83,19 @@ def _shown_once(app: Litestar) -> FirstKeys | None:
 class _Server(uvicorn.Server):
     """Says when it has started; ends with exit code 0 when it was told to (uvicorn would die of the signal again)."""
 
-    def __init__(self, config: uvicorn.Config, announce: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, app: Application, announce: Callable[[], None]) -> None:
         super().__init__(config)
-        self._announce = announce
+        self._app, self._announce = app, announce
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets=sockets)
         self._announce()
+        self._loading = asyncio.create_task(self._freeze_what_loads())
+
+    async def _freeze_what_loads(self) -> None:
+        """The model's objects, some hundred thousand, would be looked at by collections for as long as they live."""
+        await self._app.service.loaded()
+        gc.freeze()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         self.force_exit = self.should_exit and sig == signal.SIGINT
@@ -98,7 +106,7 @@ def bind(host: str, port: int) -> socket.socket:
     """A listening socket.
 
     Raises:
-      BadSetting: the port is taken or not allowed.
+      BadSetting: the port is taken or not allowed, or the host is no address of this machine.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # named TCP, or asyncio leaves its connections with Nagle's delay: 40 ms an answer
@@ -109,5 +117,7 @@ def bind(host: str, port: int) -> socket.socket:
         listener.listen(BACKLOG)  # from here on callers wait instead of being refused while the journal is read
     except OSError as error:
         listener.close()
-        raise BadSetting(f"port {port} on {host} cannot be used: {error.strerror}; set POINTSMAN_PORT") from error
+        setting = "HOST" if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL else "PORT"
+        said = f"port {port} on {host} cannot be used: {error.strerror}; set POINTSMAN_{setting}"
+        raise BadSetting(said) from error
     return listener

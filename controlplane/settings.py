@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from hashlib import blake2b
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_type_hints
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta
@@ -36,7 +37,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """All settings. Each is `POINTSMAN_<NAME>` in the environment and `<name>` in pointsman.toml."""
 
     data_dir: Annotated[str, _help("Where the journal, recovery files and checkpoints lie.")] = "./data"
-    host: Annotated[str, _help("Address to listen on; with insecure_local only loopback.")] = "127.0.0.1"
+    host: Annotated[str, Meta(min_length=1), _help("Address to listen on; with insecure_local only loopback.")] = (
+        "127.0.0.1"
+    )
     port: Annotated[int, Meta(ge=0, le=65535), _help("Port to listen on.")] = 8080
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], _help("Least severe log lines that are written.")
@@ -101,6 +104,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     def __post_init__(self) -> None:
         points.read(self.failpoints or "")
+        if self.insecure_local and self.host not in LOOPBACK:
+            raise BadSetting(f"POINTSMAN_HOST={self.host!r}: without keys (--insecure-local) only loopback is served")
+        if self.alarm_url is not None:
+            refuse_unreachable(self.alarm_url)
 
     def shown(self) -> dict[str, Any]:
         """Every setting by name, without what must not be read over a shoulder."""
@@ -149,6 +156,17 @@ def table() -> list[Described]:
     return rows
 
 
+def refuse_unreachable(url: str) -> None:
+    """Raises ValueError, which quotes nothing of it, for an address that names no host or no port there can be."""
+    try:
+        parts = urlsplit(url)
+        named = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        named = False
+    if not named:
+        raise ValueError("takes http(s)://HOST/..., with a :PORT of 1 to 65535 where there is one")
+
+
 def address(host: str, port: int) -> str:
     """Where a server is found.
 
@@ -184,7 +202,9 @@ def _convert(values: dict[str, Any]) -> Settings:
         try:
             msgspec.convert({name: value}, Settings, strict=False)
         except msgspec.ValidationError as error:
-            raise BadSetting(f"{PREFIX}{name.upper()}={_shown(name, value)!r}: {error}") from error
+            choices = get_args(get_type_hints(Settings)[name]) if "enum" in str(error) else ()
+            takes = f"; it takes {', '.join(choices)}" if choices else ""
+            raise BadSetting(f"{PREFIX}{name.upper()}={_shown(name, value)!r}: {error}{takes}") from error
     return msgspec.convert(values, Settings, strict=False)
 
 
@@ -202,3 +222,5 @@ def _read_file(file: Path | None) -> dict[str, Any]:
         return tomllib.loads(path.read_text("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadSetting(f"{path} is not valid TOML: {error}") from error
+    except OSError as error:
+        raise BadSetting(f"{path} cannot be read: {error.strerror}") from error

@@ -78,26 +78,22 @@ class BackoffTable(QTable):
 
     def read(self, state: State, actions: Sequence[str], prior: Mapping[str, float] = NO_PRIOR) -> list[float]:
         """Blended value of each action [A]."""
-        rows, size = self.rows, range(len(actions))
-        start = [prior.get(action, 0.0) for action in actions]
-        total = [0.0] * len(actions)
-        for chain in state.chains:
-            q, coarsest = start, True
-            for key in chain:
-                row = rows.get(key)
+        tilings = [[self.rows.get(key) for key in chain] for chain in state.chains]
+        return [self._blended(tilings, action, prior.get(action, 0.0)) for action in actions]
+
+    def _blended(self, tilings: list[list[dict[str, Cell] | None]], action: str, prior: float) -> float:
+        total = 0.0
+        for rows in tilings:
+            q, coarsest = prior, True
+            for row in rows:
                 if row is None:
                     break  # a finer key was never visited where a coarser one was not
-                if coarsest:
-                    q, coarsest = [row[a].value if a in row else p for a, p in zip(actions, start, strict=True)], False
-                    continue
-                for i, action in enumerate(actions):
-                    if action in row:
-                        cell = row[action]
-                        q[i] += cell.weight * (cell.value - q[i])
-            for i in size:
-                total[i] += q[i]
-        tilings = len(state.chains)
-        return [value / tilings for value in total]
+                cell = row.get(action)
+                if cell is not None:
+                    q = cell.value if coarsest else q + cell.weight * (cell.value - q)
+                coarsest = False
+            total += q
+        return total / len(tilings)
 
     def move(self, state: State, action: str, target: float, prior: float = 0.0, prior_visits: int = 0) -> None:
         """Move every cell of the state's chains towards the target; the prior starts the coarsest ones."""

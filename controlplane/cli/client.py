@@ -42,6 +42,8 @@ def _ask(
 ) -> Any:
     base = url or settings.address(chosen.host, chosen.port)
     told = without_secrets(base)
+    if not all(key.isascii() and key.isprintable() for key in headers.values()):
+        raise Failed(f"the key in {_setting(headers)} has characters that no key has; set it again")
     try:
         response = httpx.request(method, f"{base}{path}", json=body, headers=headers, timeout=TIMEOUT_S)
         answer = response.json() if response.content else None
@@ -60,6 +62,11 @@ def _ask(
 def _told(answer: Any, headers: dict[str, str]) -> str:
     """Why the server refused; a key that was never set is named by its setting."""
     if answer.get("code") == "unauthorized" and not any(headers.values()):
-        setting = "POINTSMAN_ADMIN_API_KEY" if "X-Admin-API-Key" in headers else "POINTSMAN_API_KEY"
-        return f"the server wants a key: set {setting} to the one that its first start showed, or that you were given"
+        where = _setting(headers)
+        return f"the server wants a key: set {where} to the one that its first start showed, or that you were given"
     return str(answer.get("detail", answer))
+
+
+def _setting(headers: dict[str, str]) -> str:
+    """Where the key comes from."""
+    return "POINTSMAN_ADMIN_API_KEY" if "X-Admin-API-Key" in headers else "POINTSMAN_API_KEY"

@@ -8,7 +8,7 @@ import msgspec
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress
-from rich.table import Table
+from rich.table import Column, Table
 
 
 def show(answer: Any, as_json: bool, human: Callable[[], None]) -> None:
@@ -18,17 +18,28 @@ def show(answer: Any, as_json: bool, human: Callable[[], None]) -> None:
         human()
 
 
+def plain(text: str) -> str:
+    """A text whose marks no terminal obeys: control characters, and those that turn or hide others, are spelt out.
+
+    >>> plain("a tab\\t, a line\\n, \\x1b[31mred and \\u202ebackwards; gr\u00fcn stays")
+    'a tab\\t, a line\\n, \\\\x1b[31mred and \\\\u202ebackwards; gr\u00fcn stays'
+    """
+    kept = (c if c.isprintable() or c in "\t\n" else c.encode("unicode_escape").decode() for c in text)
+    return "".join(kept)
+
+
 def lines(*texts: str) -> None:
     """Plain text: remembered commands hold brackets that are no markup."""
     out = Console(highlight=False, soft_wrap=True, markup=False)
     for line in texts:
-        out.print(line)
+        out.print(plain(line))
 
 
 def table(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> None:
-    drawn = Table(*columns)
+    """Where it is narrow a value is folded, not cut: an id is worth nothing without its end."""
+    drawn = Table(*(Column(column, overflow="fold") for column in columns))
     for row in rows:
-        drawn.add_row(*(escape(str(row[column])) for column in columns))
+        drawn.add_row(*(escape(plain(str(row[column]))) for column in columns))
     Console().print(drawn)
 
 

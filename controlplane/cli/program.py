@@ -1,7 +1,7 @@
 """The program: its name, its groups of commands, and how every command ends."""
 
 import sys
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import cyclopts
 from cyclopts import Parameter
@@ -36,5 +36,11 @@ def main() -> None:
     try:
         app()
     except (Failed, PointsmanError) as error:
-        Console(stderr=True).print(f"[red]pointsman:[/red] {escape(str(error))}", highlight=False, soft_wrap=True)
-        sys.exit(error.code if isinstance(error, Failed) else REFUSED)
+        _refuse(str(error), error.code if isinstance(error, Failed) else REFUSED)
+    except PermissionError as error:
+        _refuse(f"{error.filename}: {error.strerror}; run this as the user it belongs to", REFUSED)
+
+
+def _refuse(said: str, code: int) -> NoReturn:
+    Console(stderr=True).print(f"[red]pointsman:[/red] {escape(said)}", highlight=False, soft_wrap=True)
+    sys.exit(code)

@@ -86,12 +86,12 @@ def alarm_key(*, data_dir: str | None = None, json: Json = False) -> None:
       data_dir: The data folder; by default what the settings say.
     """
     from ..alarms import LABEL
-    from ..tenants import derived, load_pepper
+    from ..tenants import derived, read_pepper
 
     folder = Path(settings.load(overrides={"data_dir": data_dir}).data_dir)
     if not folder.exists():
         raise Failed(f"there is no data folder {folder} yet; start the server once")
-    key = derived(load_pepper(folder, needed=True), LABEL).hex()
+    key = derived(read_pepper(folder), LABEL).hex()
     show({"alarm_key": key}, json, lambda: lines(key))
 
 

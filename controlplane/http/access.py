@@ -42,7 +42,7 @@ class Guard:
           Unauthorized, Forbidden: the key is none of ours, or does not do; without keys, a stranger's page calls.
           RateLimited: its tenant calls more often than its tier allows.
         """
-        service: Service = request.app.state.service
+        service: Service = request.service
         request.caller = request.scope["state"]["caller"] = caller = self._caller(request, service)
         request.left = service.limiter.take(caller.tenant, caller.tier, self._counts_as)
 

@@ -8,13 +8,12 @@ from ..administration import Administration
 from ..audit import MOST, acts
 from ..contract import ActAnswer, KeyAnswer, KeyRequest, NewKeyAnswer, RotateRequest, TenantAnswer, TenantRequest
 from .admission import AdmittedRequest
-from .calls import service
 
 KeyId = Annotated[str, PathParameter(max_length=64)]
 
 
 def administration(request: AdmittedRequest) -> Administration:
-    return service(request).administration
+    return request.service.administration
 
 
 async def tenants(request: AdmittedRequest) -> list[TenantAnswer]:
@@ -56,4 +55,4 @@ async def audit(
     tenant: Annotated[str | None, QueryParameter(min_length=1, max_length=40)] = None,
 ) -> list[ActAnswer]:
     """What operators did, newest first."""
-    return await acts(service(request).journal, tenant, before, limit)
+    return await acts(request.service.journal, tenant, before, limit)

@@ -6,7 +6,6 @@ Cheap tests on the raw bytes clear nearly every body; only a suspicious one is w
 import math
 import re
 from collections.abc import Iterator
-from functools import cached_property
 from typing import Any, cast
 
 import msgspec
@@ -16,6 +15,7 @@ from litestar.types import Empty, HTTPRequestEvent
 from ..contract import MAX_TEXT, MAX_TRACE
 from ..errors import InvalidRequest, TooLarge, UnsupportedMedia
 from ..idempotency import Receipt
+from ..service import Service
 from ..tenants import Caller, Left
 
 MAX_BODY = 256 * 1024
@@ -34,11 +34,20 @@ class AdmittedRequest(Request[Any, Any, Any]):
     caller: Caller  # set by the route's guard before anything is read, as is what it has left of such calls
     left: Left | None = None
     receipt: Receipt | None = None  # of one that came with an idempotency key
+    _sent: dict[bytes, bytes] | None = None
 
-    @cached_property
+    @property
+    def service(self) -> Service:
+        """What answers it; not the framework's state, each look into which takes a lock."""
+        found: Service = self.scope["litestar_app"].service  # type: ignore[attr-defined]
+        return found
+
+    @property
     def sent(self) -> dict[bytes, bytes]:
         """The headers by name, in small letters; of one that came twice the last."""
-        return dict(self.scope["headers"])
+        if self._sent is None:
+            self._sent = dict(self.scope["headers"])
+        return self._sent
 
     async def body(self) -> bytes:
         """The body.
@@ -48,16 +57,24 @@ class AdmittedRequest(Request[Any, Any, Any]):
           InvalidRequest: the caller went away before it was whole.
         """
         if self._body is Empty:
-            read, more = b"", True
-            while more and len(read) <= MAX_BODY:
-                message = cast(HTTPRequestEvent, await self.receive())
-                if message["type"] != "http.request":
-                    raise InvalidRequest("the connection was closed before the body was whole")
-                read, more = read + message.get("body", b""), message.get("more_body", False)
-            if len(read) > MAX_BODY:
-                raise TooLarge
-            self._body = self._connection_state.body = read
+            intake = self.service.intake
+            intake.end()  # while the caller is waited for, nobody waits for this call
+            try:
+                self._body = self._connection_state.body = await self._read()
+            finally:
+                intake.begin()
         return self._body
+
+    async def _read(self) -> bytes:
+        read, more = b"", True
+        while more and len(read) <= MAX_BODY:
+            message = cast(HTTPRequestEvent, await self.receive())
+            if message["type"] != "http.request":
+                raise InvalidRequest("the connection was closed before the body was whole")
+            read, more = read + message.get("body", b""), message.get("more_body", False)
+        if len(read) > MAX_BODY:
+            raise TooLarge
+        return read
 
     async def json(self) -> Any:
         """The body's value; see `admit`."""

@@ -26,7 +26,6 @@ from ..contract import (
     ValidateRequest,
 )
 from ..explanation import Why, explain_trace
-from ..service import Service
 from ..status import PolicyAnswer, describe_points, describe_policy, describe_status, describe_trace, refresh_metrics
 from .admission import AdmittedRequest
 from .encoding import respond
@@ -34,14 +33,9 @@ from .encoding import respond
 Id = Annotated[int, PathParameter(ge=1, le=2**53)]
 
 
-def service(request: AdmittedRequest) -> Service:
-    found: Service = request.app.state.service
-    return found
-
-
 async def decide(request: AdmittedRequest, data: JSONBody[DecisionRequest]) -> GateAnswer | RouteAnswer:
     """Decide before an agent acts: pass the gate, or route among candidates."""
-    return await service(request).plane.decide(request.caller, data, request.receipt)
+    return await request.service.plane.decide(request.caller, data, request.receipt)
 
 
 async def reflect(request: AdmittedRequest, data: JSONBody[ReflectRequest]) -> GateAnswer | RouteAnswer:
@@ -54,57 +48,57 @@ async def reflect(request: AdmittedRequest, data: JSONBody[ReflectRequest]) -> G
         namespace=data.namespace,
         task_id=data.task_id,
     )
-    return await service(request).plane.decide(request.caller, asked, request.receipt)
+    return await request.service.plane.decide(request.caller, asked, request.receipt)
 
 
 async def trace(request: AdmittedRequest, trace_id: FromPath[str]) -> dict[str, Any]:
     """A decision in full: facts, state, masks, probabilities, values, execution, feedback, reward, update."""
-    return describe_trace(await service(request).learning.trace(request.caller.tenant, trace_id))
+    return describe_trace(await request.service.learning.trace(request.caller.tenant, trace_id))
 
 
 async def why(request: AdmittedRequest, trace_id: FromPath[str]) -> Why:
     """A decision in sentences."""
-    return explain_trace(await service(request).learning.trace(request.caller.tenant, trace_id))
+    return explain_trace(await request.service.learning.trace(request.caller.tenant, trace_id))
 
 
 async def feedback(request: AdmittedRequest, data: JSONBody[FeedbackRequest]) -> FeedbackAnswer:
     """Report what came of a decision."""
-    return await service(request).learning.feedback(request.caller, data, request.receipt)
+    return await request.service.learning.feedback(request.caller, data, request.receipt)
 
 
 async def capture(request: AdmittedRequest, data: JSONBody[CaptureRequest]) -> CaptureAnswer:
     """Remember a failure."""
-    return await service(request).remembering.capture(request.caller, data, request.receipt)
+    return await request.service.remembering.capture(request.caller, data, request.receipt)
 
 
 async def search(request: AdmittedRequest, data: JSONBody[SearchRequest]) -> SearchAnswer:
     """Find similar failures."""
-    return await service(request).remembering.search(request.caller.tenant, data)
+    return await request.service.remembering.search(request.caller.tenant, data)
 
 
 async def validate_fix(request: AdmittedRequest, data: JSONBody[ValidateRequest]) -> ValidateAnswer:
     """Say whether an episode's fix worked."""
-    return await service(request).learning.validate(request.caller, data, request.receipt)
+    return await request.service.learning.validate(request.caller, data, request.receipt)
 
 
 async def episode(request: AdmittedRequest, episode_id: Id) -> EpisodeAnswer:
     """Read an episode."""
-    return service(request).remembering.episode(request.caller.tenant, episode_id)
+    return request.service.remembering.episode(request.caller.tenant, episode_id)
 
 
 async def delete_episode(request: AdmittedRequest, episode_id: Id) -> None:
     """Purge an episode: its content is overwritten, its number stays."""
-    await service(request).remembering.delete(request.caller, episode_id)
+    await request.service.remembering.delete(request.caller, episode_id)
 
 
 async def skills(request: AdmittedRequest) -> list[SkillAnswer]:
     """All skills."""
-    return service(request).remembering.skills(request.caller.tenant)
+    return request.service.remembering.skills(request.caller.tenant)
 
 
 async def skill(request: AdmittedRequest, skill_id: Id) -> SkillAnswer:
     """One skill."""
-    return service(request).remembering.skill(request.caller.tenant, skill_id)
+    return request.service.remembering.skill(request.caller.tenant, skill_id)
 
 
 async def retire_skill(
@@ -112,44 +106,44 @@ async def retire_skill(
 ) -> SkillAnswer:
     """Take a skill out of use."""
     asked = data or RetireRequest()
-    return await service(request).remembering.retire(request.caller, skill_id, asked, request.receipt)
+    return await request.service.remembering.retire(request.caller, skill_id, asked, request.receipt)
 
 
 async def checkpoints(request: AdmittedRequest) -> list[CheckpointAnswer]:
     """All checkpoints, newest first."""
-    return await service(request).lifecycle.listed(request.caller.tenant)
+    return await request.service.lifecycle.listed(request.caller.tenant)
 
 
 async def create_checkpoint(
     request: AdmittedRequest, data: JSONBody[CheckpointRequest | None] = None
 ) -> CheckpointAnswer:
     """Keep the learnt state of this moment."""
-    return await service(request).lifecycle.create(request.caller, data or CheckpointRequest(), request.receipt)
+    return await request.service.lifecycle.create(request.caller, data or CheckpointRequest(), request.receipt)
 
 
 async def restore_checkpoint(request: AdmittedRequest, checkpoint_id: FromPath[str]) -> RestoreAnswer:
     """Go back to a checkpoint."""
-    return await service(request).lifecycle.restore(request.caller, checkpoint_id, request.receipt)
+    return await request.service.lifecycle.restore(request.caller, checkpoint_id, request.receipt)
 
 
 async def points(request: AdmittedRequest) -> list[PolicyAnswer]:
     """Every decision point with its policy."""
-    return describe_points(service(request), request.caller.tenant)
+    return describe_points(request.service, request.caller.tenant)
 
 
 async def policy(request: AdmittedRequest, point: FromPath[str]) -> PolicyAnswer:
     """One point's policy: mode, settings, weights, feature spec, counts."""
-    return describe_policy(service(request), request.caller.tenant, point)
+    return describe_policy(request.service, request.caller.tenant, point)
 
 
 async def status(request: AdmittedRequest) -> dict[str, Any]:
     """What an operator wants to know at a glance."""
-    return describe_status(service(request), request.caller.tenant)
+    return describe_status(request.service, request.caller.tenant)
 
 
 async def healthz(request: AdmittedRequest) -> ASGIResponse:
     """The Aurora seed's health check."""
-    running = service(request)
+    running = request.service
     body = {"status": "healthy" if running.healthy else "unhealthy", "timestamp": running.clock.now()}
     return respond(body, 200 if running.healthy else 503)
 
@@ -161,7 +155,7 @@ async def livez() -> dict[str, str]:
 
 async def readyz(request: AdmittedRequest) -> ASGIResponse:
     """Model, memory and fold are there, and the journal can be written."""
-    running = service(request)
+    running = request.service
     embedder, trouble = running.embedder.state, running.journal.trouble
     waiting = "failed" if not running.healthy else "degraded" if trouble else "starting"
     body = {
@@ -177,11 +171,11 @@ async def readyz(request: AdmittedRequest) -> ASGIResponse:
 
 async def startupz(request: AdmittedRequest) -> dict[str, str]:
     """The journal is open and the fold has caught up: decisions can be made."""
-    return {"status": "started", "settings_hash": service(request).settings.hash}
+    return {"status": "started", "settings_hash": request.service.settings.hash}
 
 
 async def metrics(request: AdmittedRequest) -> ASGIResponse:
     """Prometheus text format."""
-    running = service(request)
+    running = request.service
     refresh_metrics(running)
     return ASGIResponse(body=running.metrics.text(), media_type="text/plain; version=0.0.4")

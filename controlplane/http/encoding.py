@@ -7,16 +7,35 @@ from typing import Any
 
 import msgspec
 from litestar.response.base import ASGIResponse
+from litestar.types import HTTPResponseBodyEvent, HTTPResponseStartEvent, Receive, Scope, Send
 
 from .admission import AdmittedRequest
 
 _encoder = msgspec.json.Encoder()
 JSON = "application/json"
+_CONTENT_TYPE = (b"content-type", JSON.encode())
+
+
+class Encoded(ASGIResponse):
+    """An answer that is bytes already: it is sent, and nothing else is done to it."""
+
+    __slots__ = ("_body", "_start")
+
+    def __init__(self, body: bytes, status: int, headers: dict[str, str] | None) -> None:
+        sent = [_CONTENT_TYPE, (b"content-length", b"%d" % len(body))]
+        if headers is not None:
+            sent += [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+        self._start: HTTPResponseStartEvent = {"type": "http.response.start", "status": status, "headers": sent}
+        self._body: HTTPResponseBodyEvent = {"type": "http.response.body", "body": body, "more_body": False}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send(self._start)
+        await send(self._body)
 
 
 def respond(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> ASGIResponse:
     """A JSON response of a struct or of builtins."""
-    return ASGIResponse(body=_encoder.encode(value), media_type=JSON, status_code=status, headers=headers)
+    return Encoded(_encoder.encode(value), status, headers)
 
 
 def encoded(call: Callable[..., Awaitable[Any]], status: int) -> Callable[..., Awaitable[Any]]:

@@ -1,10 +1,12 @@
 """Errors as RFC 9457 problem documents, with a stable code, the request's id and whether to try again."""
 
+import re
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
 import structlog
-from litestar import Request, Response
+from litestar import Response
 from litestar.exceptions import (
     ClientException,
     HTTPException,
@@ -12,6 +14,7 @@ from litestar.exceptions import (
     NotFoundException,
     ValidationException,
 )
+from msgspec.inspect import FrozenSetType, LiteralType, Metadata, StructType, Type, UnionType, type_info
 
 from ..errors import (
     InternalError,
@@ -23,11 +26,13 @@ from ..errors import (
     Unauthorized,
     UnknownPath,
 )
+from .admission import AdmittedRequest
 
 log = structlog.get_logger()
 TYPE, PROBLEM = "urn:pointsman:error:", "application/problem+json"
 RETRY_AFTER_S = "1"
-Req = Request[Any, Any, Any]
+NONE_OF_FEW = "Invalid enum value"  # how the decoder says that a field takes a few values, and not this one
+_PLACE = re.compile(r"\[[^\]]*\]")  # in a path like `scopes[1]`
 
 
 class Problem(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -43,9 +48,11 @@ class Problem(msgspec.Struct, kw_only=True, omit_defaults=True):
     errors: list[dict[str, str]] = []
 
 
-def respond(request: Req, error: PointsmanError, headers: dict[str, str] | None = None) -> Response[Problem]:
+def respond(
+    request: AdmittedRequest, error: PointsmanError, headers: dict[str, str] | None = None
+) -> Response[Problem]:
     """An error as its answer."""
-    request.app.state.service.metrics.errors.labels(error.code).inc()
+    request.service.metrics.errors.labels(error.code).inc()
     headers = dict(headers or {})
     if error.retryable:
         headers["Retry-After"] = RETRY_AFTER_S
@@ -71,18 +78,18 @@ def describe(error: PointsmanError, request_id: str) -> Problem:
     )
 
 
-def request_id(request: Req) -> str:
+def request_id(request: AdmittedRequest) -> str:
     """The id the request came under (request_log.py)."""
     given: str = request.scope["state"]["request_id"]
     return given
 
 
-def ours(request: Req, error: Exception) -> Response[Problem]:
+def ours(request: AdmittedRequest, error: Exception) -> Response[Problem]:
     assert isinstance(error, PointsmanError)
     return respond(request, error)
 
 
-def framework(request: Req, error: Exception) -> Response[Problem]:
+def framework(request: AdmittedRequest, error: Exception) -> Response[Problem]:
     """The framework's own refusals in our words."""
     assert isinstance(error, HTTPException)
     match error:
@@ -91,7 +98,7 @@ def framework(request: Req, error: Exception) -> Response[Problem]:
         case MethodNotAllowedException():
             return respond(request, MethodNotAllowed(), {"Allow": (error.headers or {}).get("allow", "")})
         case ValidationException():
-            return respond(request, _invalid(error))
+            return respond(request, _invalid(request, error))
         case ClientException() if error.status_code == 413:
             return respond(request, TooLarge())
         case _ if error.status_code < 500:
@@ -100,9 +107,14 @@ def framework(request: Req, error: Exception) -> Response[Problem]:
             return unforeseen(request, error)
 
 
-def _invalid(error: ValidationException) -> InvalidRequest:
+def _invalid(request: AdmittedRequest, error: ValidationException) -> InvalidRequest:
     extra = error.extra if isinstance(error.extra, list) else []
     errors = [_named(item.get("key", ""), str(item.get("message", ""))) for item in extra if isinstance(item, dict)]
+    for named in errors:
+        if named["detail"].startswith(NONE_OF_FEW):
+            body = request.route_handler.parsed_fn_signature.parameters["data"].annotation
+            fields = _PLACE.sub("", named["path"]).split(".")
+            named["detail"] += f"; it takes {', '.join(values_taken(type_info(body), fields))}"
     said = "; ".join(f"{e['path']}: {e['detail']}" for e in errors)
     return InvalidRequest(said or error.detail, errors=errors)
 
@@ -114,7 +126,25 @@ def _named(key: str, message: str) -> dict[str, str]:
     return {"path": "$" if key == "data" else key or "$", "detail": message}
 
 
-def unforeseen(request: Req, error: Exception) -> Response[Problem]:
+def values_taken(kind: Type, path: Sequence[str]) -> Iterator[str]:
+    """The few values that the field at a path takes."""
+    match kind:
+        case Metadata(type=bare):
+            yield from values_taken(bare, path)
+        case UnionType(types=kinds):
+            for one in kinds:
+                yield from values_taken(one, path)
+        case FrozenSetType(item_type=item):
+            yield from values_taken(item, path)
+        case StructType(fields=fields) if path:
+            for field in fields:
+                if field.encode_name == path[0]:
+                    yield from values_taken(field.type, path[1:])
+        case LiteralType(values=values) if not path:
+            yield from map(str, values)
+
+
+def unforeseen(request: AdmittedRequest, error: Exception) -> Response[Problem]:
     """A defect: the log has it, the caller gets an id to quote."""
     internal = InternalError()
     response = respond(request, internal)

@@ -28,17 +28,20 @@ def repeatable(call: Handler, route: str, repeats: Repeats) -> Handler:
     @functools.wraps(call)
     async def wrapped(*args: Any, **kwargs: Any) -> Any:
         request: AdmittedRequest = kwargs["request"]
-        if (sent := request.sent.get(_HEADER)) is None:
+        if _HEADER not in request.sent:
             return await call(*args, **kwargs)
         if repeats == "refused":
             raise InvalidRequest("this answer shows a secret once and cannot be repeated; leave Idempotency-Key out")
+        keys = {value for name, value in request.scope["headers"] if name == _HEADER}
+        if len(keys) > 1:
+            raise InvalidRequest("Idempotency-Key came twice with different values; send one")
 
         async def receipted(receipt: Receipt) -> Any:
             request.receipt = receipt
             return await call(*args, **kwargs)
 
-        service: Service = request.app.state.service
-        return await service.idempotency.once(await _asked(request, route, sent), receipted)
+        service: Service = request.service
+        return await service.idempotency.once(await _asked(request, route, *keys), receipted)
 
     wrapped.__signature__ = inspect.signature(call)  # type: ignore[attr-defined]
     return wrapped

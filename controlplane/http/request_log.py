@@ -4,6 +4,7 @@ A line costs a good part of what a decision does, so what goes well is not logge
 """
 
 import hmac
+import logging
 import re
 from typing import Any
 
@@ -12,6 +13,7 @@ from litestar.types import ASGIApp, HTTPScope, Message, Receive, Send
 
 from ..clock import Clock
 from ..ids import new_id
+from ..intake import Intake
 from ..settings import RequestLogged
 
 log = structlog.get_logger()
@@ -25,10 +27,13 @@ _TRACE = re.compile("tr_[0-9a-f]{32}")
 
 
 class RequestLog:
-    """Stands around the application; `key` is what tenants' names are hashed with."""
+    """Stands around the application; `key` is what tenants' names are hashed with.
 
-    def __init__(self, logged: RequestLogged, key: bytes, clock: Clock) -> None:
-        self._logged, self._key, self._clock = logged, key, clock
+    What is under way is told to the intake.
+    """
+
+    def __init__(self, logged: RequestLogged, key: bytes, clock: Clock, intake: Intake) -> None:
+        self._logged, self._key, self._clock, self._intake = logged, key, clock, intake
         self._hashes: dict[str, str] = {}
         self._allowances: dict[int, _Allowance] = {}
 
@@ -37,7 +42,11 @@ class RequestLog:
         began, state = self._clock.monotonic(), scope.setdefault("state", {})
         state["request_id"] = request_id = _given(scope["headers"]) or new_id("rq")
         answer = _Answer(send, request_id)
-        await app(scope, receive, answer.send)
+        self._intake.begin()
+        try:
+            await app(scope, receive, answer.send)
+        finally:
+            self._intake.end()
         took_s = self._clock.monotonic() - began
         if self._due(scope, answer.status, took_s):
             self._log(scope, answer, took_s)
@@ -110,6 +119,20 @@ class _Allowance:
         self._lines += 1
         left_out, self._left_out = self._left_out, 0
         return left_out
+
+
+class Few(logging.Filter):
+    """Passes so many lines a second of each warning of the server's library, of bytes that are no request above all."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__()
+        self._clock, self._allowances = clock, dict[str, _Allowance]()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        allowance = self._allowances.setdefault(str(record.msg), _Allowance())
+        if (left_out := allowance.take(int(self._clock.monotonic()))) > 0:
+            record.msg = f"{record.msg} ({left_out} more were left out)"
+        return left_out >= 0
 
 
 def _given(headers: Any) -> str | None:

@@ -18,10 +18,18 @@ _KEY, _ID = b"pm_live_", 12
 _LENGTH = b"\r\ncontent-length:"
 _ERROR = Overloaded("more calls come in than this server answers in time; nothing was done for this one")
 _HEAD = (
-    b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: %b\r\nRetry-After: %b\r\n"
-    b"X-Request-Id: %b\r\nContent-Length: %d%b\r\n\r\n%b"
+    "HTTP/1.1 503 Service Unavailable\r\nContent-Type: {}\r\nRetry-After: {}\r\nX-Request-Id: %b\r\nContent-Length: {}"
 )
-_FIELDS = PROBLEM.encode(), RETRY_AFTER_S.encode()
+
+
+def _answer() -> bytes:
+    """But for the request's id, twice, and whether the connection is closed in between."""
+    body = msgspec.json.encode(describe(_ERROR, "%b"))
+    length = len(body) - len("%b") + len(new_id("rq"))
+    return _HEAD.format(PROBLEM, RETRY_AFTER_S, length).encode() + b"%b\r\n\r\n" + body
+
+
+_ANSWER = _answer()
 
 
 class Refusal(NamedTuple):
@@ -37,11 +45,8 @@ def refusal(service: Service, data: bytes) -> Refusal | None:
     if data.startswith(PROBES) or service.intake.admit(who):
         return None
     service.metrics.errors.labels(_ERROR.code).inc()
-    request_id = new_id("rq")
-    body, whole = msgspec.json.encode(describe(_ERROR, request_id)), is_whole(data)
-    return Refusal(
-        _HEAD % (*_FIELDS, request_id.encode(), len(body), b"" if whole else b"\r\nConnection: close", body), whole
-    )
+    request_id, whole = new_id("rq").encode(), is_whole(data)
+    return Refusal(_ANSWER % (request_id, b"" if whole else b"\r\nConnection: close", request_id), whole)
 
 
 def _tenant(service: Service, data: bytes) -> str:

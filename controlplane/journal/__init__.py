@@ -1,9 +1,10 @@
 """The journal is the truth: one append-only event log. Everything else is a fold of it."""
 
 from .codec import decode_event, decode_learned, encode_event, encode_learned
+from .connection import connect
 from .memory import MemoryJournal
 from .port import Journal
-from .sqlite import SqliteJournal, connect
+from .sqlite import SqliteJournal
 
 __all__ = [
     "Journal",

@@ -37,6 +37,10 @@ def migrations() -> list[tuple[int, str]]:
     return [(int(f.name[:3]), f.read_text("utf-8")) for f in files]
 
 
+# The first page, as it is: a write like any other.
+REWRITE = f"PRAGMA user_version = {migrations()[-1][0]}"
+
+
 async def migrate(connection: aiosqlite.Connection) -> None:
     """Bring the database to the newest schema, one transaction a step; nothing to do is nothing done."""
     [(version,)] = await connection.execute_fetchall("PRAGMA user_version")

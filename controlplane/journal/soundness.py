@@ -1,15 +1,19 @@
 """A look through a whole journal: pages and indexes as SQLite sees them, then each row against its checksum."""
 
 import sqlite3
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
-from ..errors import JournalDamaged
+from ..errors import JournalDamaged, PointsmanError
 from .queries import ARCHIVES, CHECKSUMS, QUERIES
 from .rows import Archived, archived_of, records_of, verify
 
 NO_LIMIT, EVERY = -1, 2**62
 PRIMARY = 0xFF  # the part of an error's code that says what kind it is
+IDENTITY = ("user_version", "application_id", "table_list", "table_info(events)")  # what tells whose a database is
+OURS = {"seq", "tenant", "kind", "ref", "at", "payload"}  # columns of the events in every schema
 UNSOUND = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)  # the file is not as we made it
 
 
@@ -18,14 +22,28 @@ def unsound(error: Exception) -> bool:
     return isinstance(error, UnicodeDecodeError) or getattr(error, "sqlite_errorcode", 0) & PRIMARY in UNSOUND
 
 
+def refuse_foreign(told: Iterable[Iterable[Any]]) -> None:
+    """Raises PointsmanError when the pragmas of `IDENTITY` tell of something that is neither a journal nor empty."""
+    [(schema,)], [(application,)], tables, columns = map(list, told)
+    made = [name for _, name, *_ in tables if not name.startswith("sqlite_")]
+    ours = schema != 0 and {name for _, name, *_ in columns} >= OURS
+    if (made or application) and not ours:
+        raise PointsmanError(
+            "journal.db is another program's database, and nothing was changed in it; "
+            "move it away, or set POINTSMAN_DATA_DIR to another folder"
+        )
+
+
 def look_through(database: sqlite3.Connection) -> list[Archived]:
     """Read everything there is; the archives it knows of.
 
     Raises:
+      PointsmanError: it is no journal.
       JournalDamaged, RecordDamaged: something is not what was written.
       sqlite3.Error: it cannot be read at all.
     """
     _look_at_pages(database)
+    refuse_foreign([database.execute(f"PRAGMA {name}").fetchall() for name in IDENTITY])
     schema = schema_of(database)
     archives = archived_of(database.execute(QUERIES["archives"])) if schema >= ARCHIVES else []
     if schema >= CHECKSUMS:

@@ -9,8 +9,7 @@ import asyncio
 import contextlib
 import sqlite3
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import Any, Self
 
 import aiosqlite
@@ -23,14 +22,13 @@ from auditor.events import AnyEvent, Purged, Recorded
 from ..errors import JournalDamaged, JournalUnavailable, Overloaded, PointsmanError, StorageFull
 from ..failpoints import failpoint
 from .codec import encode_event
+from .connection import Connect, open_pair
 from .port import ACCESS_KINDS, ACT_KINDS, ALL, CHECKPOINT_KINDS, JOB_KINDS, MEMORY_KINDS, check_size
-from .queries import QUERIES, many_rows, migrate, migrations
+from .queries import QUERIES, REWRITE, many_rows
 from .rows import (
-    CHECKSUM,
     Archived,
     Row,
     archived_of,
-    checksum,
     event_row,
     record_row,
     recorded_of,
@@ -41,13 +39,8 @@ from .soundness import unsound
 from .tail import Tail
 
 log = structlog.get_logger()
-Connect = Callable[[], Awaitable[aiosqlite.Connection]]
 GROUP = 256  # events after which a commit takes no more appends
 WAITING = 20_000  # most writes waiting; beyond it requests are refused
-PAGE_BYTES = 16_384  # a group of traces spans fewer pages, so a commit makes fewer system calls
-WAL_PAGES = 256  # 4 MB of log before it is folded into the database
-REWRITE = f"PRAGMA user_version = {migrations()[-1][0]}"  # the first page, as it is: a write like any other
-MEMORY_PRAGMAS = ("PRAGMA busy_timeout = 5000", "PRAGMA temp_store = MEMORY")
 
 
 class _Append(msgspec.Struct):
@@ -56,18 +49,6 @@ class _Append(msgspec.Struct):
     future: asyncio.Future[int]
     events: tuple[AnyEvent, ...]
     payloads: tuple[bytes, ...]
-
-
-def connect(path: Path) -> Connect:
-    """A factory of connections to the database file."""
-
-    async def open_connection() -> aiosqlite.Connection:
-        connection = await aiosqlite.connect(path, isolation_level=None, cached_statements=2 * GROUP)
-        for pragma in MEMORY_PRAGMAS:
-            await connection.execute(pragma)
-        return connection
-
-    return open_connection
 
 
 class SqliteJournal:
@@ -113,22 +94,9 @@ class SqliteJournal:
     @classmethod
     async def _opened(cls, connection: Connect) -> Self:
         async with contextlib.AsyncExitStack() as failing:
-            writer = await connection()
+            writer, reader = await open_pair(connection)
             failing.push_async_callback(writer.close)
-            [(found,)] = await writer.execute_fetchall("PRAGMA quick_check(1)")
-            if found != "ok":
-                raise JournalDamaged(found.splitlines()[-1])
-            await writer.execute(f"PRAGMA page_size = {PAGE_BYTES}")
-            await writer.execute("PRAGMA journal_mode = WAL")
-            await writer.execute("PRAGMA synchronous = FULL")
-            await writer.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES}")
-            await writer.execute("PRAGMA secure_delete = ON")
-            await writer.create_function(CHECKSUM, -1, checksum, deterministic=True)
-            await migrate(writer)
-            reader = await connection()
             failing.push_async_callback(reader.close)
-            await reader.execute("PRAGMA query_only = ON")
-            await reader.execute("PRAGMA wal_autocheckpoint = 0")
             [(last_seq,)] = await reader.execute_fetchall(QUERIES["last_seq"])
             archives = archived_of(await reader.execute_fetchall(QUERIES["archives"]))
             failing.pop_all()

@@ -28,3 +28,7 @@ class Whole:
         found = sorted(found, key=lambda recorded: recorded.seq)[:limit]
         refuse_gap(found, after)
         return found
+
+    async def acts(self, tenant: str, before: int, limit: int) -> list[Recorded]:
+        """The journal's: acts of operators are not archived."""
+        return await self._journal.acts(tenant, before, limit)

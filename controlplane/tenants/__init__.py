@@ -2,7 +2,7 @@
 
 from .keys import Key, KeyKind, digest, new_key, parse
 from .limits import Call, Left, Limiter
-from .pepper import derived, load_pepper
+from .pepper import derived, load_pepper, read_pepper
 from .registry import DEFAULT, EVERY_SCOPE, LOCAL, OPERATOR, Caller, KeyRecord, Registry, TenantRecord
 
 __all__ = [
@@ -24,4 +24,5 @@ __all__ = [
     "load_pepper",
     "new_key",
     "parse",
+    "read_pepper",
 ]

@@ -14,6 +14,7 @@ PREFIX: dict[KeyKind, str] = {"tenant": "pm_live_", "admin": "pm_admin_"}
 ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 ID, SECRET, CHECK = 12, 32, 6  # characters
 PEPPER_BYTES = 32
+_PAIRS = [first + second for first in ALPHABET for second in ALPHABET]
 
 
 class Key(NamedTuple):
@@ -64,8 +65,6 @@ def _random(length: int) -> str:
 
 def _check(head: str) -> str:
     """CRC-32 of a key's head in six digits of base 62."""
-    rest, digits = crc32(head.encode()), ""
-    for _ in range(CHECK):
-        rest, digit = divmod(rest, len(ALPHABET))
-        digits = ALPHABET[digit] + digits
-    return digits
+    first, rest = divmod(crc32(head.encode()), len(_PAIRS) * len(_PAIRS))
+    second, third = divmod(rest, len(_PAIRS))
+    return _PAIRS[first] + _PAIRS[second] + _PAIRS[third]

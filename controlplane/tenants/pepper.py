@@ -24,15 +24,30 @@ def load_pepper(folder: Path, *, needed: bool) -> bytes:
       BadSetting: it is missing though keys rest on it, or it is damaged.
     """
     path = folder / FILE
-    if not path.exists():
-        if needed:
-            raise BadSetting(f"{path} is missing, and no API key can be checked without it; put your copy of it back")
+    if not needed and not path.exists():
         _make(path)
-    pepper = path.read_bytes()
-    if len(pepper) != PEPPER_BYTES:
-        raise BadSetting(f"{path} is damaged ({len(pepper)} bytes, not {PEPPER_BYTES}); put your copy of it back")
+    pepper = read_pepper(folder)
     if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
         log.warning("pepper_readable_by_others", file=str(path), fix=f"chmod 600 {path}")
+    return pepper
+
+
+def read_pepper(folder: Path) -> bytes:
+    """The folder's pepper as it is; nothing is made, and nothing is said.
+
+    Raises:
+      BadSetting: it is missing or damaged, or this user may not read it.
+    """
+    path = folder / FILE
+    try:
+        pepper = path.read_bytes()
+    except FileNotFoundError as error:
+        said = f"{path} is missing, and no API key can be checked without it; put your copy of it back"
+        raise BadSetting(said) from error
+    except OSError as error:
+        raise BadSetting(f"{path} cannot be read: {error.strerror}; run this as the user it belongs to") from error
+    if len(pepper) != PEPPER_BYTES:
+        raise BadSetting(f"{path} is damaged ({len(pepper)} bytes, not {PEPPER_BYTES}); put your copy of it back")
     return pepper
 
 

@@ -7,6 +7,7 @@ import signal
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,28 +19,40 @@ from controlplane.retention import archive
 from ..integration.conftest import Running, chosen
 from ..tampering import SEAL, tamper
 from .crowd import Crowd, verified
+from .places import cases
 
 Cli = Callable[..., Any]
 Row = tuple[Any, ...]
-SEED, KEEP = 20_261_127, 20
+KEEP = 20
 ARCHIVING = ("archive.laid", "archive.filed", "archive.moving", "archive.moved")
 FILES = ("file.written", "file.synced", "file.renamed")
 
 
 @pytest.fixture(scope="module")
-def past(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a server that stopped two days ago, by its journal's column of times."""
-    folder = tmp_path_factory.mktemp("past") / "data"
-    with Running(chosen(folder)) as server:
-        Crowd(SEED).visit(server.url, 150)
-    tamper(folder, "UPDATE events SET at = at - 172800")
-    tamper(folder, SEAL)
-    return folder
+def past(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path]:
+    """The folder of a server that stopped two days ago, by its journal's column of times; of each seed one."""
+
+    @cache
+    def made(seed: int) -> Path:
+        folder = tmp_path_factory.mktemp("past") / "data"
+        with Running(chosen(folder)) as server:
+            Crowd(seed).visit(server.url, 150)
+        tamper(folder, "UPDATE events SET at = at - 172800")
+        tamper(folder, SEAL)
+        return folder
+
+    return made
 
 
 @pytest.fixture
-def data(past: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(past, tmp_path / "data"))
+def repeat() -> int:
+    """Which of a night's repetitions, each with another seed."""
+    return 0
+
+
+@pytest.fixture
+def data(past: Callable[[int], Path], tmp_path: Path, seed: int, repeat: int) -> Path:
+    return Path(shutil.copytree(past(seed + repeat), tmp_path / "data"))
 
 
 def events_of(folder: Path) -> list[Row]:
@@ -63,8 +76,10 @@ def test_people_and_machines_are_told_what_was_archived(cli: Cli, data: Path) ->
     assert events_of(data) == before
 
 
-@pytest.mark.parametrize("name", [*ARCHIVING, *(pytest.param(name, marks=pytest.mark.nightly) for name in FILES)])
-def test_an_archiving_that_dies_loses_nothing_and_the_next_one_ends_it(cli: Cli, data: Path, name: str) -> None:
+@cases(ARCHIVING, nightly=FILES)
+def test_an_archiving_that_dies_loses_nothing_and_the_next_one_ends_it(
+    cli: Cli, data: Path, name: str, repeat: int
+) -> None:
     before = events_of(data)
     doomed = cli("archive", "--keep", str(KEEP), POINTSMAN_FAILPOINTS=f"{name}:kill@1")
     assert doomed.returncode == -signal.SIGKILL

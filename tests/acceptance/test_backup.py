@@ -19,13 +19,12 @@ from .crowd import REPORTS, Crowd, verified
 
 Start = Callable[..., Any]
 Cli = Callable[..., Any]
-SEED = 20_261_129
 
 
 def test_a_backup_under_load_holds_all_that_was_acknowledged_before_it_began(
-    start: Start, cli: Cli, tmp_path: Path
+    start: Start, cli: Cli, tmp_path: Path, seed: int
 ) -> None:
-    crowd, server, kept = Crowd(SEED), start(), tmp_path / "kept" / "monday"
+    crowd, server, kept = Crowd(seed), start(), tmp_path / "kept" / "monday"
     crowd.visit(server.url, 300)
     acknowledged = crowd.acknowledged.copy()
     load = threading.Thread(target=crowd.visit, args=(server.url, 500))
@@ -79,7 +78,7 @@ def test_a_backup_can_be_read_by_its_owner_only_and_says_what_it_holds(kept: Pat
 
 
 def test_what_a_command_writes_is_read_by_its_owner_only_even_out_of_a_backup_that_others_could_read(
-    start: Start, cli: Cli, tmp_path: Path
+    start: Start, cli: Cli, tmp_path: Path, seed: int
 ) -> None:
     server = start()
     server.post("/v1/decisions", {"planned_action": "ls"})

@@ -1,5 +1,6 @@
 """The command line against a real server: every command, for people and for machines, and its exit codes."""
 
+import errno
 import json
 import shutil
 import subprocess
@@ -11,12 +12,14 @@ from typing import Any
 import pytest
 
 from controlplane import __version__
+from controlplane.cli import program
 from controlplane.settings import table
 
 from ..tampering import SEAL, tamper
 
 Start = Any
 Run = Callable[..., subprocess.CompletedProcess[str]]
+NO_ADDRESSES = ("http://", "https:///x", "http://[::1", "http://h:99999/", "http://h:0/", "http://h:secret/")
 DONE, REFUSED, WRONG_USAGE, UNREACHABLE = 0, 1, 2, 3
 
 
@@ -133,6 +136,63 @@ def test_an_address_that_is_none_is_unreachable_too(cli: Run, url: str) -> None:
     assert "Traceback" not in gone.stderr
 
 
+def test_a_key_that_cannot_be_sent_is_not_taken_for_a_server_that_is_gone(cli: Run) -> None:
+    for key in ("ключ", "pm_live_a\nb"):
+        refused = cli("decide", "ls", POINTSMAN_API_KEY=key)
+        assert refused.returncode == REFUSED
+        assert "the key in POINTSMAN_API_KEY has characters that no key has" in refused.stderr
+
+
+def test_what_belongs_to_another_user_is_told_in_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Played, for tests may run as a user who may read everything."""
+
+    def refused() -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", "/srv/journal.db")
+
+    monkeypatch.setattr(program, "app", refused)
+    with pytest.raises(SystemExit, match="1"):
+        program.main()
+    assert "/srv/journal.db: Permission denied; run this as the user it belongs to" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", [("archive", "--keep", "1"), ("rebuild",)])
+def test_a_journal_that_cannot_be_opened_is_told_in_one_line(
+    cli: Run, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    (tmp_path / "data" / "journal.db").mkdir(parents=True)
+    refused = cli(*command)
+    assert refused.returncode == REFUSED
+    assert refused.stderr.splitlines() == [
+        "pointsman: the journal cannot be opened (unable to open database file); "
+        "see to the disk and the permissions of the data folder"
+    ]
+
+
+def test_an_empty_host_is_no_address_to_listen_on(cli: Run) -> None:
+    refused = cli("serve", "--port", "0", "--host", "")
+    assert refused.returncode == REFUSED
+    assert "POINTSMAN_HOST='': Expected `str` of length >= 1" in refused.stderr
+
+
+def test_an_address_of_another_machine_is_blamed_on_the_host(cli: Run) -> None:
+    refused = cli("serve", "--port", "0", "--host", "192.0.2.1")
+    assert refused.returncode == REFUSED
+    assert "set POINTSMAN_HOST" in refused.stderr
+
+
+def test_no_text_commands_the_terminal(start: Start, cli: Run) -> None:
+    server = start()
+    server.post("/v1/checkpoints", {"name": "\x1b]0;mine\x07 \u202eback"}, 201)
+    trace_id = server.post("/v1/decisions", {"planned_action": "make \x1b[2J"})["trace_id"]
+    shown = cli("checkpoint", "list", "--url", server.url, COLUMNS="200").stdout
+    assert r"\x1b]0;mine\x07 \u202eback" in shown
+    told = cli("why", trace_id, "--url", server.url).stdout
+    assert r"\x1b[2J" in told
+    assert "\x1b" not in shown + told
+
+
 def test_a_refusal_is_told_with_exit_code_1(start: Start, cli: Run) -> None:
     url = start().url
     for command, said in (
@@ -183,14 +243,18 @@ def test_bad_values_are_named_with_what_they_take(cli: Run, tmp_path: Path) -> N
     for variable, value, said in (
         ("POINTSMAN_EPSILON", "2", "Expected `float` <= 1"),
         ("POINTSMAN_PORT", "http", "Expected `int`"),
-        ("POINTSMAN_GATE_MODE", "bold", "Invalid enum value"),
+        ("POINTSMAN_GATE_MODE", "bold", "it takes learning, apprentice, frozen"),
         ("POINTSMAN_CACHE_TTL_S", "0", "Expected `float` > 0"),
         ("POINTSMAN_EPSILON", "nan", "POINTSMAN_EPSILON='nan'"),
+        *(("POINTSMAN_ALARM_URL", url, "takes http(s)://HOST/...") for url in NO_ADDRESSES),
     ):
         refused = cli("config", "check", **{variable: value})
         assert refused.returncode == REFUSED, variable
         assert variable in refused.stderr
         assert said in refused.stderr
+        assert "secret" not in refused.stderr
+    (tmp_path / "pointsman.toml").write_text('host = "0.0.0.0"\ninsecure_local = true\n')
+    assert "without keys (--insecure-local) only loopback is served" in cli("config", "check").stderr
     (tmp_path / "pointsman.toml").write_text("epsilon = 0.3\ngama = 0.9\n")
     assert "did you mean 'gamma'?" in cli("config", "check").stderr
     (tmp_path / "pointsman.toml").write_text("epsilon = \n")
@@ -198,6 +262,9 @@ def test_bad_values_are_named_with_what_they_take(cli: Run, tmp_path: Path) -> N
     (tmp_path / "other.toml").write_text("epsilon = 0.3\n")
     assert cli("config", "check", "--file", "other.toml").returncode == DONE
     assert "there is no settings file" in cli("config", "check", "--file", "absent.toml").stderr
+    refused = cli("config", "check", "--file", str(tmp_path))
+    assert (refused.returncode, "Traceback" in refused.stderr) == (REFUSED, False)
+    assert "cannot be read: Is a directory" in refused.stderr
 
 
 def test_the_command_is_installed_and_says_what_it_can_do() -> None:

@@ -21,13 +21,13 @@ from benchmarks.demo import Difference
 from benchmarks.remembered import Cases, RememberedGround
 from benchmarks.tuning import GRID, SEEDS, meaning
 from controlplane import settings
+from controlplane.data_folder import lock_folder
 from controlplane.demo.agent import Errand, Step, work
 from controlplane.demo.gate import Advice, Answer, NoGate, Question
 from controlplane.demo.report import Figures, Latency, Report, show
 from controlplane.demo.run import TUNED
 from controlplane.demo.stream import Task, stream
 from controlplane.demo.world import NEEDED, World, lay_out_tools
-from controlplane.service import lock_folder
 
 SEED, TASKS, FOLLOW = 7, 12, 0.25
 ASKED = ("fixed", "fixed_tuned", "learned")

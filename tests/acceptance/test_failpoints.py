@@ -1,21 +1,19 @@
 """The server dies at every named place under load: what was acknowledged is there once, the rest is whole or absent."""
 
 import signal
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from controlplane.failpoints import FAILPOINTS
 
 from ..integration.conftest import Running, chosen
 from .crowd import REPORTS, Crowd, verified
+from .places import cases
 from .test_archive import ARCHIVING
 
 Start = Callable[..., Any]
 Cli = Callable[..., Any]
-SEED = 20_261_126
 SELDOM = {"POINTSMAN_RECOVERY_INTERVAL_S": "3600"}
 
 # Where a place is passed while the server answers: at which pass it acts, and the settings that lead there.
@@ -42,27 +40,18 @@ ELSEWHERE = {"outbox.done"}  # test_outbox.py: it needs a receiver
 # Places that are passed in two ways; the second way is tried at night only.
 FILES = ("file.written", "file.synced", "file.renamed")
 WHILE_SERVING = ("recovery.dumped", "recovery.prune", "journal.records", "journal.recorded", *FILES)
-REPEATS = 5
 
 
 def test_every_failpoint_is_exercised() -> None:
     assert {*SERVING, *STARTING, *STOPPING, *ARCHIVING, *ELSEWHERE} == set(FAILPOINTS)
 
 
-def cases(names: Iterable[str], nightly: Iterable[str] = ()) -> pytest.MarkDecorator:
-    """Each place once with every change and five times a night, each time with another seed."""
-    every = [
-        pytest.param(name, repeat, marks=pytest.mark.nightly if repeat or name in nightly else ())
-        for name in (*names, *nightly)
-        for repeat in range(REPEATS)
-    ]
-    return pytest.mark.parametrize(("name", "repeat"), every)
-
-
 @cases(SERVING)
-def test_a_server_that_dies_under_load_loses_nothing(start: Start, tmp_path: Path, name: str, repeat: int) -> None:
+def test_a_server_that_dies_under_load_loses_nothing(
+    start: Start, tmp_path: Path, seed: int, name: str, repeat: int
+) -> None:
     nth, how = SERVING[name]
-    crowd = Crowd(SEED + repeat)
+    crowd = Crowd(seed + repeat)
     doomed = start(**how, POINTSMAN_FAILPOINTS=f"{name}:kill@{nth + repeat * (nth > 2)}")
     crowd.visit(doomed.url)
     assert doomed.wait() == -signal.SIGKILL
@@ -70,8 +59,10 @@ def test_a_server_that_dies_under_load_loses_nothing(start: Start, tmp_path: Pat
 
 
 @cases(STARTING)
-def test_a_server_that_dies_at_its_start_starts_again(cli: Cli, tmp_path: Path, name: str, repeat: int) -> None:
-    crowd = Crowd(SEED + repeat)
+def test_a_server_that_dies_at_its_start_starts_again(
+    cli: Cli, tmp_path: Path, seed: int, name: str, repeat: int
+) -> None:
+    crowd = Crowd(seed + repeat)
     if name != "journal.migrate":
         with Running(chosen(tmp_path / "data", gamma=0.8)) as first:
             crowd.visit(first.url, 40)
@@ -82,9 +73,9 @@ def test_a_server_that_dies_at_its_start_starts_again(cli: Cli, tmp_path: Path, 
 
 @cases([], nightly=WHILE_SERVING)
 def test_a_server_that_dies_while_it_writes_recovery_files_loses_nothing(
-    start: Start, tmp_path: Path, name: str, repeat: int
+    start: Start, tmp_path: Path, seed: int, name: str, repeat: int
 ) -> None:
-    crowd = Crowd(SEED + repeat)
+    crowd = Crowd(seed + repeat)
     doomed = start(POINTSMAN_RECOVERY_INTERVAL_S="0.1", POINTSMAN_FAILPOINTS=f"{name}:kill@{1 + repeat % 3}")
     crowd.visit(doomed.url)
     assert doomed.wait() == -signal.SIGKILL
@@ -93,9 +84,9 @@ def test_a_server_that_dies_while_it_writes_recovery_files_loses_nothing(
 
 @cases(STOPPING, nightly=FILES)
 def test_a_server_that_dies_while_it_stops_has_lost_nothing(
-    start: Start, tmp_path: Path, name: str, repeat: int
+    start: Start, tmp_path: Path, seed: int, name: str, repeat: int
 ) -> None:
-    crowd = Crowd(SEED + repeat)
+    crowd = Crowd(seed + repeat)
     with Running(chosen(tmp_path / "data", gamma=0.8)) as first:
         crowd.visit(first.url, 40, weights=REPORTS)
     [before] = (tmp_path / "data" / "recovery").iterdir()

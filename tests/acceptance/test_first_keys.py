@@ -156,6 +156,7 @@ def test_an_operator_reads_what_was_done_and_by_whom(keyed: Keyed, cli: Cli) -> 
     assert len(rows) == 4
     assert "acme" in rows[0]
     assert keyed.admin.split("_")[2] in rows[0], "newest first, with the key that asked"
+    assert "…" not in cli("audit", "--url", keyed.url, COLUMNS="80", **admin).stdout, "nothing is cut off"
     [act] = json.loads(cli("audit", "--tenant", "acme", "--json", "--url", keyed.url, **admin).stdout)
     assert (act["act"], act["about"], act["by"]) == ("tenant_set", "acme", keyed.admin.split("_")[2])
     older = cli("audit", "--before", str(act["seq"]), "--limit", "1", "--json", "--url", keyed.url, **admin)

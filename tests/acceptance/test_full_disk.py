@@ -14,7 +14,6 @@ from .disks import Disk, small_disk
 
 Start = Callable[..., Any]
 Until = Callable[[Callable[[], Any]], Any]
-SEED = 20_261_128
 HEALED_S = 5.0
 
 
@@ -38,9 +37,9 @@ def _complete(crowd: Crowd, disk: Disk, tmp_path: Path) -> None:
 
 
 def test_a_full_disk_refuses_writes_only_and_heals_without_a_restart(
-    start: Start, disk: Disk, until: Until, tmp_path: Path
+    start: Start, disk: Disk, until: Until, tmp_path: Path, seed: int
 ) -> None:
-    crowd = Crowd(SEED)
+    crowd = Crowd(seed)
     server = start(disk.within)
     crowd.visit(server.url, 200)
     known = server.post("/v1/decisions", {"goal": "known", "planned_action": "ls"})["trace_id"]
@@ -77,9 +76,9 @@ def test_a_full_disk_refuses_writes_only_and_heals_without_a_restart(
 
 
 def test_a_disk_that_is_full_when_the_server_stops_costs_no_file_that_was_there(
-    start: Start, disk: Disk, tmp_path: Path
+    start: Start, disk: Disk, tmp_path: Path, seed: int
 ) -> None:
-    crowd = Crowd(SEED + 1)
+    crowd = Crowd(seed + 1)
     first = start(disk.within)
     crowd.visit(first.url, 60)
     assert first.end() == 0
@@ -103,9 +102,9 @@ def test_a_disk_that_is_full_when_the_server_stops_costs_no_file_that_was_there(
 
 
 def test_a_disk_that_fills_up_while_recovery_files_are_written_leaves_the_older_ones(
-    start: Start, disk: Disk, until: Until, tmp_path: Path
+    start: Start, disk: Disk, until: Until, tmp_path: Path, seed: int
 ) -> None:
-    crowd = Crowd(SEED + 2)
+    crowd = Crowd(seed + 2)
     server = start(disk.within, POINTSMAN_RECOVERY_INTERVAL_S="0.1")
     crowd.visit(server.url, 60)
     until(lambda: server.get("/status")["recovery"]["files"])

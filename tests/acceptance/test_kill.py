@@ -14,8 +14,7 @@ import httpx
 import msgspec
 import pytest
 
-SEED = 20_261_120
-WORKERS = 16
+WORKERS, OVERLOADED = 32, 503
 FAST = {"POINTSMAN_RECOVERY_INTERVAL_S": "0.1", "POINTSMAN_EPSILON": "0.3"}
 
 
@@ -47,19 +46,30 @@ def requests(rng: random.Random, worker: int) -> Iterator[tuple[dict[str, Any], 
         yield asked, {"success": rng.random() < 0.6, "latency_ms": float(rng.randrange(400)), "cost": 0.1}
 
 
-async def load(url: str, ledger: Ledger, rng: random.Random, enough: int, kill: Callable[[], None]) -> None:
-    """Sixteen clients at once, until the server is killed some moment after so many acknowledgements."""
+async def insist(
+    client: httpx.AsyncClient, path: str, body: dict[str, Any], headers: dict[str, str] | None = None
+) -> httpx.Response:
+    """Ask again for as long as the server has too much to do."""
+    while True:
+        answer = await client.post(path, json=body, headers=headers)
+        if answer.status_code != OVERLOADED or answer.json()["code"] != "overloaded":
+            return answer
+        await asyncio.sleep(0.05)
+
+
+async def load(url: str, ledger: Ledger, rng: random.Random, within_s: float, kill: Callable[[], None]) -> None:
+    """Thirty-two clients at once, until the server is killed some moment after some acknowledgements."""
     reached = asyncio.Event()
-    goal = len(ledger.acknowledged) + enough
+    goal = len(ledger.acknowledged) + rng.randrange(40, 120)
 
     async def work(client: httpx.AsyncClient, worker: int) -> None:
         for asked, outcome in requests(random.Random(rng.random()), worker):
             try:
-                trace_id = (await client.post("/v1/decisions", json=asked)).json()["trace_id"]
+                trace_id = (await insist(client, "/v1/decisions", asked)).json()["trace_id"]
                 ledger.decided.append(trace_id)
                 ledger.unheard[trace_id] = outcome
                 body = {"trace_id": trace_id, "outcome": outcome}
-                answer = await client.post("/v1/feedback", json=body, headers=headers_of(trace_id))
+                answer = await insist(client, "/v1/feedback", body, headers_of(trace_id))
             except httpx.TransportError:
                 return  # the server is dead
             assert answer.status_code == 200, answer.text
@@ -69,7 +79,7 @@ async def load(url: str, ledger: Ledger, rng: random.Random, enough: int, kill: 
 
     async def killer() -> None:
         await reached.wait()
-        await asyncio.sleep(rng.random() * 0.03)
+        await asyncio.sleep(rng.random() * within_s)
         kill()
 
     limits = httpx.Limits(max_connections=WORKERS)
@@ -109,16 +119,15 @@ def ledger() -> Ledger:
     return Ledger()
 
 
-@pytest.mark.parametrize("kills", [20, pytest.param(200, marks=pytest.mark.nightly)])
+@pytest.mark.parametrize(("kills", "within_s"), [(20, 0.05), pytest.param(200, 0.5, marks=pytest.mark.nightly)])
 def test_nothing_acknowledged_is_lost_when_the_server_is_killed_again_and_again_under_load(
-    start: Any, cli: Any, ledger: Ledger, tmp_path: Path, kills: int
+    start: Any, cli: Any, ledger: Ledger, tmp_path: Path, seed: int, kills: int, within_s: float
 ) -> None:
-    print(f"seed {SEED}")
-    rng = random.Random(SEED)
+    rng = random.Random(seed)
     server = start(**FAST)
     for _ in range(kills):
         since = len(ledger.decided)
-        asyncio.run(load(server.url, ledger, rng, rng.randrange(40, 220), server.process.kill))
+        asyncio.run(load(server.url, ledger, rng, within_s, server.process.kill))
         assert server.wait() == -signal.SIGKILL
         server = start(**FAST)
         asyncio.run(check(server.url, ledger, since))
@@ -137,7 +146,11 @@ def test_nothing_acknowledged_is_lost_when_the_server_is_killed_again_and_again_
     assert seqs == list(range(1, len(seqs) + 1)), "no gap and no repeat"
     assert len(ledger.acknowledged) > kills * 40
     assert all(decided[trace_id] == 1 for trace_id in ledger.decided)
-    assert all(reports[trace_id] == 1 for trace_id in ledger.acknowledged), "each acknowledged report exactly once"
+    lost = [trace_id for trace_id in ledger.acknowledged if not reports[trace_id]]
+    doubled = [trace_id for trace_id in ledger.acknowledged if reports[trace_id] > 1]
+    told = f"{len(ledger.decided)} decisions and {len(ledger.acknowledged)} reports acknowledged"
+    print(f"{kills} kills, {told}, {len(lost)} reports lost, {len(doubled)} doubled")
+    assert (lost, doubled) == ([], []), "each acknowledged report exactly once"
     under_keys = [trace_id for trace_id in reports if headers_of(trace_id)]
     assert len(under_keys) > kills * 15
     assert all(reports[trace_id] == 1 for trace_id in under_keys), "also of those nobody heard an answer to"

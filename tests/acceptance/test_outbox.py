@@ -15,11 +15,11 @@ from controlplane.alarms import SIGNATURE, sign
 
 from .crowd import Crowd, verified
 from .disks import Disk, small_disk
+from .places import cases
 
 Start = Callable[..., Any]
 Cli = Callable[..., subprocess.CompletedProcess[str]]
 Until = Callable[[Callable[[], Any]], Any]
-SEED = 20_261_129
 SELDOM = {"POINTSMAN_RECOVERY_INTERVAL_S": "3600"}
 
 
@@ -60,18 +60,21 @@ def receiver() -> Iterator[Receiver]:
     made.close()
 
 
+@cases(["outbox.done"])
 def test_a_server_killed_between_delivery_and_record_delivers_again_under_the_same_id(
-    start: Start, receiver: Receiver, until: Until, cli: Cli, tmp_path: Path
+    start: Start, receiver: Receiver, until: Until, cli: Cli, tmp_path: Path, seed: int, name: str, repeat: int
 ) -> None:
+    crowd = Crowd(seed + repeat)
     refused = cli("alarm-key")
     assert (refused.returncode, "start the server once" in refused.stderr) == (1, True)
     first = start()
-    first.post("/v1/decisions", {"planned_action": "ls"})
+    crowd.visit(first.url, 40)
     assert first.end() == 0
     [file] = (tmp_path / "data" / "recovery").iterdir()
     file.write_bytes(file.read_bytes()[:-1])
 
-    doomed = start(POINTSMAN_ALARM_URL=receiver.url, POINTSMAN_FAILPOINTS="outbox.done:kill@1")
+    doomed = start(POINTSMAN_ALARM_URL=receiver.url, POINTSMAN_FAILPOINTS=f"{name}:kill@1")
+    crowd.visit(doomed.url)
     assert doomed.wait() == -signal.SIGKILL
     [once] = receiver.heard
     assert (once["alarm"], once["details"]) == ("recovery_file_damaged", {"file": file.name})
@@ -84,6 +87,7 @@ def test_a_server_killed_between_delivery_and_record_delivers_again_under_the_sa
     key = bytes.fromhex(json.loads(cli("alarm-key", "--json").stdout)["alarm_key"])
     for body, header in receiver.signed:
         assert header == sign(key, int(header[2:].partition(",")[0]), body)
+    crowd.check(tmp_path / "data")
     verified(tmp_path / "data")
 
 
@@ -97,9 +101,9 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
 
 @pytest.mark.nightly
 def test_an_alarm_of_a_full_disk_reaches_the_receiver_while_it_is_full(
-    start: Start, disk: Disk, receiver: Receiver, until: Until
+    start: Start, disk: Disk, receiver: Receiver, until: Until, seed: int
 ) -> None:
-    crowd = Crowd(SEED)
+    crowd = Crowd(seed)
     server = start(disk.within, POINTSMAN_ALARM_URL=receiver.url, **SELDOM)
     crowd.visit(server.url, 60)
     disk.fill(server.process.pid)

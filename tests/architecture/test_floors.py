@@ -33,7 +33,7 @@ ORDER: tuple[set[str], ...] = (
         "outbox",
         "origin",
     },  # memory searches by the vectors the embedders' port defines
-    {"executor", "alarms"},  # decision points; what an operator hears of unasked
+    {"executor", "alarms", "data_folder"},  # decision points; what an operator hears of unasked; where all of it lies
     {
         "plane",
         "learning",

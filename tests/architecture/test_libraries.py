@@ -14,12 +14,12 @@ WHERE: dict[str, dict[str, str]] = {
     "transformers": {"controlplane.embedding.sentence": "told to draw no progress bars"},
     "torch": {"controlplane.embedding.sentence": "bounds the model's threads"},
     "aiosqlite": {
-        "controlplane.journal.sqlite": "the journal's connections",
+        "controlplane.journal.connection": "opens the journal's connections",
+        "controlplane.journal.sqlite": "writes and reads on connections it is handed",
         "controlplane.journal.queries": "runs migrations on a connection it is handed",
     },
     "litestar": {
         "controlplane.app": "puts the application together",
-        "controlplane.serving": "hands it to the server",
         "controlplane.http.access": "which keys the documentation names",
         "controlplane.http.admin": "handlers are functions of a request",
         "controlplane.http.admission": "bounds what comes in",

@@ -16,11 +16,10 @@ from controlplane.journal import Journal, SqliteJournal
 
 Make = Callable[[str], WindowClosed]
 Reopen = Callable[[], Awaitable[SqliteJournal]]
-SEED = 7
 
 
-async def test_cancelled_appends_leave_the_journal_usable(journal: Journal, closed: Make) -> None:
-    rng = random.Random(SEED)
+async def test_cancelled_appends_leave_the_journal_usable(journal: Journal, closed: Make, seed: int) -> None:
+    rng = random.Random(seed)
     acknowledged: list[str] = []
 
     async def write(name: str) -> None:
@@ -44,8 +43,8 @@ async def test_cancelled_appends_leave_the_journal_usable(journal: Journal, clos
     assert refs[-1] == "afterwards"
 
 
-async def test_a_cancelled_group_is_there_whole_or_not_at_all(journal: Journal, closed: Make) -> None:
-    rng = random.Random(SEED)
+async def test_a_cancelled_group_is_there_whole_or_not_at_all(journal: Journal, closed: Make, seed: int) -> None:
+    rng = random.Random(seed)
     for attempt in range(60):
         task = asyncio.create_task(_append(journal, [closed(f"g{attempt}.{i}") for i in range(4)]))
         for _ in range(rng.randint(0, 4)):

@@ -1,13 +1,15 @@
 """The SQLite file itself: settings that make an acknowledgement mean something, and erasure that erases."""
 
 import sqlite3
+import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import aiosqlite
 import pytest
 
 from auditor.events import Captured, Episode, WindowClosed
-from controlplane.errors import PointsmanError
+from controlplane.errors import JournalUnavailable, PointsmanError
 from controlplane.journal import SqliteJournal, encode_event
 from controlplane.journal.queries import CHECKSUMS, QUERIES, migrations
 from controlplane.journal.rows import CHECKSUM, checksum, event_row
@@ -31,6 +33,25 @@ async def test_an_acknowledged_event_is_synced_to_a_write_ahead_log(on_disk: Reo
         for name in ("journal_mode", "synchronous", "user_version")
     }
     assert pragmas == {"journal_mode": ["wal"], "synchronous": [2], "user_version": [migrations()[-1][0]]}
+
+
+async def test_a_journal_that_cannot_be_opened_leaves_no_thread(on_disk: Reopen, tmp_path: Path) -> None:
+    (tmp_path / "journal.db").mkdir()
+    before = set(threading.enumerate())
+    with pytest.raises(JournalUnavailable):
+        await on_disk()
+    assert set(threading.enumerate()) <= before
+
+
+async def test_a_journal_that_could_be_opened_for_reading_only_is_refused(on_disk: Reopen, tmp_path: Path) -> None:
+    """SQLite falls back to reading when opening for writing fails, if only for a moment, and says nothing."""
+    await (await on_disk()).close()
+
+    async def reading_only() -> aiosqlite.Connection:
+        return await aiosqlite.connect(f"file:{tmp_path / 'journal.db'}?mode=ro", uri=True, isolation_level=None)
+
+    with pytest.raises(JournalUnavailable, match="readonly"):
+        await SqliteJournal.open(reading_only)
 
 
 async def test_a_reader_cannot_write(on_disk: Reopen) -> None:

@@ -12,7 +12,6 @@ from controlplane.journal.port import MOST
 from controlplane.journal.tail import KEPT
 
 Make = Callable[[str], WindowClosed]
-SEED = 20_261_120
 
 
 async def test_the_first_event_of_a_journal_has_number_one(journal: Journal, closed: Make) -> None:
@@ -28,8 +27,10 @@ async def test_an_append_answers_the_number_of_its_first_event(journal: Journal,
     assert [r.event.ref for r in await journal.read(0, 100)] == ["a", "b", "c", "d", "e"]
 
 
-async def test_concurrent_appends_get_contiguous_numbers_and_keep_their_groups(journal: Journal, closed: Make) -> None:
-    rng = random.Random(SEED)
+async def test_concurrent_appends_get_contiguous_numbers_and_keep_their_groups(
+    journal: Journal, closed: Make, seed: int
+) -> None:
+    rng = random.Random(seed)
     sizes = [rng.randint(1, 5) for _ in range(400)]
     firsts = await asyncio.gather(
         *(journal.append(*(closed(f"g{group}.{i}") for i in range(size))) for group, size in enumerate(sizes))

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, cast
 import aiosqlite
 import apsw
 
-from controlplane.journal.sqlite import MEMORY_PRAGMAS
+from controlplane.journal.connection import MEMORY_PRAGMAS
 
 Connect = Callable[[], Awaitable[aiosqlite.Connection]]
 

@@ -8,9 +8,11 @@ import asyncio
 import ctypes
 import errno
 import json
+import os
 import shutil
 import sqlite3
 import sys
+import traceback
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import closing
@@ -178,10 +180,19 @@ def main(errand: str, fault: str, stride: int, folder: Path) -> None:
     calls = run(folder / "untroubled", faults, 0)
     assert not faults.refused
     for at in range(1, calls + 1, stride):
-        run(folder / str(at), faults, at)
+        try:
+            run(folder / str(at), faults, at)
+        except BaseException as error:
+            error.add_note(f"call {at} of {calls} failed with {fault}")
+            raise
         shutil.rmtree(folder / str(at))
     print(json.dumps({"calls": calls, "failed": faults.failed, "refused": faults.refused}))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), Path(sys.argv[4]))
+    try:
+        main(sys.argv[1], sys.argv[2], int(sys.argv[3]), Path(sys.argv[4]))
+    except BaseException:
+        traceback.print_exc()
+        sys.stderr.flush()
+        os._exit(1)  # a journal that was left open would keep the process

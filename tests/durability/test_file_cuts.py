@@ -15,9 +15,9 @@ from auditor.events import WindowClosed
 from controlplane.backups import back_up, restore
 from controlplane.checkpoints import CheckpointFiles, RecoveryFiles, clear_unfinished
 from controlplane.clock import SystemClock
+from controlplane.data_folder import JOURNAL_FILE
 from controlplane.errors import PointsmanError
 from controlplane.journal import SqliteJournal, connect
-from controlplane.service import JOURNAL_FILE
 
 from .cuts import put
 from .disk import Disk

@@ -2,21 +2,30 @@
 
 import json
 import sqlite3
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable
 from contextlib import closing
+from hashlib import blake2b
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 import aiosqlite
 import pytest
 
+from auditor.events import AnyEvent
+from auditor.fold import TenantFold
+from auditor.packing import encode
+from controlplane.jobs import Jobs
 from controlplane.journal import SqliteJournal, connect
 from controlplane.journal.queries import migrations
 from controlplane.refold import refold
+from controlplane.tenants import Registry
 
-from .golden_journals import GOLDEN, NAMES, unpacked
+from ..deciding import EVERYTHING, decisions_taken_again
+from .golden_journals import GOLDEN, NAMES, schema_of, unpacked
 
-EVERYTHING = 2**60
+TODAYS = migrations()[-1][0]
+DECISIONS = 100  # each golden journal has more
 STEPS_OF_OPENING = 8  # without a migration
 
 
@@ -47,26 +56,54 @@ def content(file: Path) -> bytes:
     return file.read_bytes()
 
 
-def test_there_is_a_golden_journal() -> None:
-    assert NAMES
+async def test_the_newest_golden_journal_has_todays_schema_and_every_kind_of_event(tmp_path: Path) -> None:
+    newest = max(NAMES, key=schema_of)
+    assert schema_of(newest) == TODAYS
+    journal = await SqliteJournal.open(connect(unpacked(newest, tmp_path / "journal.db")))
+    kinds = {recorded.event.kind for recorded in await journal.read(0, EVERYTHING)}
+    await journal.close()
+    assert kinds == {str(kind.__struct_config__.tag) for kind in get_args(AnyEvent)}
 
 
 async def test_an_old_journal_folds_to_what_was_learnt_from_it(journal: SqliteJournal, name: str) -> None:
-    """Floats to nine digits: the C library's logarithm may differ in the last one."""
+    """Every cell, case and skill bit for bit; weights to nine digits, for the C library's logarithm may differ."""
     state = (await refold(journal, journal.last_seq)).state
-    fold = state.tenants["default"]
-    learnt: dict[str, Any] = {"events": state.seq, "open": len(fold.credit.open)}
-    for point, policy in sorted(fold.policies.items()):
-        cells = list(policy.table.cells())
-        learnt[point] = {"updates": policy.updates, "cells": len(cells), "visits": sum(c[3] for c in cells)}
-        learnt[point]["values"] = float(f"{sum(c[2] for c in cells):.9g}")
-    learnt["cases"] = {
-        sig: [record.successes, record.failures] for (_, sig), record in sorted(fold.cases.records.items())
+    jobs, access, kinds = Jobs(), Registry(pepper=b""), Counter[str]()
+    for recorded in await journal.read(0, EVERYTHING):
+        jobs.apply(recorded.event)
+        access.observe(recorded)
+        kinds[recorded.event.kind] += 1
+    found = {
+        "events": dict(sorted(kinds.items())),
+        "learnt": {tenant: what_was_learnt(fold) for tenant, fold in sorted(state.tenants.items())},
+        "access": {"tenants": sorted(access.tenants), "keys": sum(not key.ended for key in access.keys.values())},
+        "owed": len(jobs.open),
     }
-    learnt["weights"] = {kind: float(f"{weight:.9g}") for kind, weight in sorted(fold.cases.weights.items())}
-    learnt["skills"] = sorted(skill.status for skill in fold.skills.by_episode.values())
-    print(json.dumps(learnt))
-    assert learnt == json.loads((GOLDEN / f"{name}.json").read_text("utf-8"))
+    print(json.dumps(found, indent=1))
+    assert found == json.loads((GOLDEN / f"{name}.json").read_text("utf-8"))
+
+
+def what_was_learnt(fold: TenantFold) -> dict[str, Any]:
+    cases, (validations, skills) = fold.cases.dump(), fold.skills.dump()
+    return {
+        "policies": {
+            point: {"updates": policy.updates, "cells": policy.table.pairs, "digest": digest(policy.table.cells())}
+            for point, policy in sorted(fold.policies.items())
+        },
+        "open": len(fold.credit.open),
+        "cases": {"records": len(cases.records), "digest": digest([*cases.records, cases.all])},
+        "weights": {kind: float(f"{weight:.9g}") for kind, weight in sorted(cases.weights.items())},
+        "skills": {"validated": len(validations), "skills": len(skills), "digest": digest([*validations, *skills])},
+    }
+
+
+def digest(rows: Iterable[object]) -> str:
+    """Of rows with exact numbers: a float is its eight bytes."""
+    return blake2b(encode(list(rows)), digest_size=16).hexdigest()
+
+
+async def test_every_decision_of_an_old_journal_is_taken_again_as_it_was(file: Path) -> None:
+    assert await decisions_taken_again(file) > DECISIONS
 
 
 async def test_an_old_journal_migrates_once_and_twice_is_no_change(file: Path) -> None:
@@ -76,12 +113,13 @@ async def test_an_old_journal_migrates_once_and_twice_is_no_change(file: Path) -
         await opened.close()
         seen.append((opened.last_seq, schema(file), content(file)))
     assert seen[0] == seen[1]
-    assert seen[0][1] == migrations()[-1][0]
+    assert seen[0][1] == TODAYS
 
 
+@pytest.mark.parametrize("name", [name for name in NAMES if schema_of(name) < TODAYS])
 async def test_a_migration_cut_short_at_any_step_is_taken_up_again(file: Path, name: str) -> None:
     """Each step is one transaction: whatever ran before the process died ran whole."""
-    assert schema(file) == int(name.removeprefix("schema-"))
+    assert schema(file) == schema_of(name)
     golden, cuts = content(file), 0
     while not await opens(file, golden, cuts):
         cuts += 1
@@ -89,7 +127,7 @@ async def test_a_migration_cut_short_at_any_step_is_taken_up_again(file: Path, n
         assert [recorded.seq for recorded in await opened.read(0, EVERYTHING)] == [*range(1, opened.last_seq + 1)]
         assert await opened.all_learned(EVERYTHING)
         await opened.close()
-        assert schema(file) == migrations()[-1][0]
+        assert schema(file) == TODAYS
     assert cuts > STEPS_OF_OPENING
 
 

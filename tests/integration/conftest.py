@@ -65,7 +65,7 @@ class Running:
 
     @property
     def service(self) -> Service:
-        found: Service = self._app.state.service
+        found: Service = self._app.service
         return found
 
     def run(self, act: Coroutine[Any, Any, Any]) -> Any:

@@ -24,7 +24,7 @@ class Client:
 
     def __init__(self, app: Litestar) -> None:
         self.app = app
-        self.service: Service = app.state.service
+        self.service: Service = app.service
         keys = self.service.first_keys
         assert keys is not None
         self._headers = {"X-API-Key": keys.tenant, "X-Admin-API-Key": keys.admin, "Content-Type": "application/json"}

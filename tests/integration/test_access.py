@@ -138,6 +138,27 @@ def test_a_key_without_the_scope_is_told_which_it_lacks(keyed: Keyed) -> None:
     assert "lacks the scope 'decide'; it has read" in answer.json()["detail"]
 
 
+def test_a_predecessor_that_is_unknown_or_anothers_costs_no_answer_and_moves_nothing(keyed: Keyed) -> None:
+    """It could not be told from one that was archived, and a decision is not refused for its place in a task."""
+    keys = []
+    for name in ("owner", "stranger"):
+        keyed.operate("POST", "/v1/admin/tenants", {"tenant": name, "tier": "pro"})
+        keys.append(keyed.issue(tenant=name)["key"])
+    owner, stranger = keys
+    plan = {"planned_action": "make", "task_id": "first"}
+    trace = keyed.with_key(owner, "POST", "/v1/decisions", plan).json()["trace_id"]
+    report = {"trace_id": trace, "outcome": {"success": True, "applied_suggestion": True}}
+    assert keyed.with_key(owner, "POST", "/v1/feedback", report).json()["pending"] == "next_decision"
+    for named in (trace, f"tr_{'0' * 32}"):
+        body = {**plan, "previous_trace_id": named}
+        assert keyed.with_key(stranger, "POST", "/v1/decisions", body).status_code == 200
+    whole = f"/v1/decisions/{trace}"
+    assert keyed.with_key(owner, "GET", whole).json()["pending"] == "next_decision"
+    body = {**plan, "task_id": "second", "previous_trace_id": trace}
+    assert keyed.with_key(owner, "POST", "/v1/decisions", body).status_code == 200
+    assert keyed.with_key(owner, "GET", whole).json()["update"] is not None
+
+
 def test_tenants_know_nothing_of_each_other(keyed: Keyed) -> None:
     """What one tenant made is, to another, as if it never was: the same status, the same body."""
     for name in ("north", "south"):

@@ -8,6 +8,7 @@ Server = Any
 DECIDE, FEEDBACK, CAPTURE, SEARCH, VALIDATE = (
     f"/v1/{name}" for name in ("decisions", "feedback", "capture", "search", "validate_fix")
 )
+TENANTS, KEYS = "/v1/admin/tenants", "/v1/admin/keys"
 JSON = {"Content-Type": "application/json"}
 BIG = str(2**53 + 1).encode()
 PLACE = b'{"provider": "a", "sku": "%d"}'
@@ -103,8 +104,23 @@ FIELDS = [
     ),
     bad("a field left out", b'{"trace_id": "tr_x"}', "missing required field `outcome`", FEEDBACK),
     bad("a field of another type", plan(b'"wait_ms": "soon"'), "wait_ms: Expected `int`, got `str`"),
-    bad(
-        "a value that is not offered", b'{"episode_id": 1, "outcome": "maybe"}', "outcome: Invalid enum value", VALIDATE
+    *(
+        bad(f"a value that is not offered: {body.decode()}", body, says, path)
+        for path, body, says in (
+            (
+                VALIDATE,
+                b'{"episode_id": 1, "outcome": "o"}',
+                "outcome: Invalid enum value 'o'; it takes failure, suc",
+            ),
+            (CAPTURE, b'{"goal": "x", "episode_type": "o"}', "episode_type: Invalid enum value 'o'; it takes failure"),
+            (TENANTS, b'{"tenant": "t", "tier": "o"}', "'o'; it takes enterprise, free, local, pro, starter"),
+            (TENANTS, b'{"tenant": "t", "fail_mode": "o"}', "'o'; it takes closed, last_good, open"),
+            (
+                KEYS,
+                b'{"scopes": ["read", "o"]}',
+                "Invalid enum value 'o'; it takes admin, capture, decide, ",
+            ),
+        )
     ),
     bad("an empty text", b'{"planned_action": ""}', "planned_action: Expected `str` of length >= 1"),
     bad("a negative cost", b'{"trace_id": "t", "outcome": {"cost": -1}}', "Expected `float` >= 0.0", FEEDBACK),

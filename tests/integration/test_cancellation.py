@@ -56,7 +56,7 @@ async def running(folder: Path) -> AsyncIterator[tuple[Client, list[str]]]:
     asyncio.get_running_loop().set_exception_handler(lambda _, told: complaints.append(str(told)))
     app = create_app(chosen(folder, insecure_local=False, recovery_interval_s=3600.0))
     async with app.lifespan():
-        await until(lambda: app.state.service.memory.live)
+        await until(lambda: app.service.memory.live)
         yield Client(app), complaints
 
 

@@ -17,7 +17,6 @@ from ..acceptance.crowd import Crowd, verified
 from .conftest import chosen
 
 Serve = Callable[..., Any]
-SEED = 20_261_127
 FAILING = {name for name, point in FAILPOINTS.items() if point.error is not None}
 AT_START, AT_STOP = {"journal.migrate"}, {"shutdown.recovery", "recovery.prune", "journal.records"}
 NTH = {"journal.insert": 20}
@@ -30,11 +29,12 @@ def _disarmed() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("name", sorted(FAILING - AT_START - AT_STOP))
-def test_a_write_that_fails_under_load_is_refused_and_nothing_is_lost(serve: Serve, name: str) -> None:
-    crowd, server = Crowd(SEED), serve(recovery_interval_s=3600.0)
+def test_a_write_that_fails_under_load_is_refused_and_nothing_is_lost(serve: Serve, seed: int, name: str) -> None:
+    crowd, server = Crowd(seed), serve(recovery_interval_s=3600.0)
     failpoints.arm(f"{name}:error@{NTH.get(name, 1)}")
     crowd.visit(server.url, 250)
-    assert crowd.refused >= 1
+    if not crowd.refused:  # whose turn it is, is chance: now and then nobody made a checkpoint yet
+        crowd.visit(server.url, refusals=1)
     assert server.get("/status")["healthy"] is True
     server.stop()
     crowd.check(Path(server.settings.data_dir))
@@ -42,8 +42,10 @@ def test_a_write_that_fails_under_load_is_refused_and_nothing_is_lost(serve: Ser
 
 
 @pytest.mark.parametrize("name", sorted(AT_STOP | {"file.written", "file.synced", "file.renamed"}))
-def test_a_recovery_file_that_cannot_be_written_costs_time_at_the_next_start_only(serve: Serve, name: str) -> None:
-    crowd, server = Crowd(SEED), serve(recovery_interval_s=3600.0)
+def test_a_recovery_file_that_cannot_be_written_costs_time_at_the_next_start_only(
+    serve: Serve, seed: int, name: str
+) -> None:
+    crowd, server = Crowd(seed), serve(recovery_interval_s=3600.0)
     crowd.visit(server.url, 60)
     failpoints.arm(f"{name}:error@1")
     server.stop()

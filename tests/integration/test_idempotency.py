@@ -221,12 +221,48 @@ def test_an_answer_that_cannot_be_kept_is_given_and_made_again(serve: Serve) -> 
     assert (kinds(again)["feedback"], kinds(again)["answered"]) == (1, 1)
 
 
+def test_a_restore_whose_answer_could_not_be_kept_is_told_the_same_though_its_checkpoint_was_made_again(
+    server: Running,
+) -> None:
+    """After a restore the same content stands at a later place, under the same id."""
+    cp, before = checkpoint(server), kinds(server)
+    server.route("a/1")
+    failpoints.arm("journal.insert:error@2")
+    first = send(server, f"/v1/checkpoints/{cp}/restore", None, "unkept").json()
+    assert first["unlearnt_events"] > 0
+    assert checkpoint(server) == cp
+    repeated = send(server, f"/v1/checkpoints/{cp}/restore", None, "unkept").json()
+    told = ("checkpoint_id", "restored_to", "unlearnt_events")
+    assert {name: repeated[name] for name in told} == {name: first[name] for name in told}
+    assert (kinds(server) - before)["restored"] == 1
+
+
+def test_a_change_of_a_tenant_that_comes_again_is_told_what_it_did_not_what_was_changed_since(server: Running) -> None:
+    body = {"tenant": "acme", "tier": "pro", "fail_mode": "open"}
+    failpoints.arm("journal.insert:error@2")  # whatever would be written after the change is not
+    first = send(server, "/v1/admin/tenants", body, "unkept").json()
+    failpoints.arm("")
+    server.post("/v1/admin/tenants", {"tenant": "acme", "tier": "free", "fail_mode": "closed"})
+    assert send(server, "/v1/admin/tenants", body, "unkept").json() == first
+    assert (first["tier"], first["fail_mode"]) == ("pro", "open")
+
+
 @pytest.mark.parametrize("key", ["", "a b", "schlüssel".encode().decode("latin-1"), "k" * 256])
 def test_a_key_that_is_none_is_refused(server: Running, key: str) -> None:
     headers = [(b"idempotency-key", key.encode("latin-1"))]
     refused = server.client.post("/v1/decisions", json=PLACES, headers=headers)
     assert (refused.status_code, refused.json()["code"]) == (400, "invalid_request")
     assert "visible ASCII" in refused.json()["detail"]
+
+
+def test_two_different_keys_are_none(server: Running) -> None:
+    before = server.last_seq
+    refused = server.client.post(
+        "/v1/decisions", json=PLACES, headers=[("Idempotency-Key", "a"), ("Idempotency-Key", "b")]
+    )
+    assert (refused.status_code, refused.json()["code"]) == (400, "invalid_request")
+    assert "came twice with different values; send one" in refused.json()["detail"]
+    assert server.last_seq == before
 
 
 @pytest.mark.parametrize("path", ["/v1/admin/keys", "/v1/admin/keys/nobody/rotate"])

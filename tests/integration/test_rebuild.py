@@ -8,8 +8,11 @@ from typing import Any
 
 import pytest
 
+from auditor.events import Recorded
+from controlplane import refold as again
 from controlplane.checkpoints import RecoveryFiles
 from controlplane.errors import BadSetting, JournalDamaged, PointsmanError, RecordDamaged
+from controlplane.journal import SqliteJournal
 from controlplane.rebuilding import RebuildReport, rebuild
 
 from ..tampering import SEAL, SEAL_RECORDS, tamper
@@ -76,6 +79,25 @@ def test_it_is_bit_identical_after_restores_of_restores(serve: Serve) -> None:
     assert verify(server).differences == []
     shutil.rmtree(Path(server.settings.data_dir) / "checkpoints")
     assert verify(server).differences == [], "from the journal alone"
+
+
+class WithoutActs:
+    """A journal whose index of operators' acts leads nowhere."""
+
+    def __init__(self, journal: SqliteJournal) -> None:
+        self.read = journal.read
+
+    async def acts(self, tenant: str, before: int, limit: int) -> list[Recorded]:
+        return []
+
+
+def test_a_restore_that_the_index_does_not_lead_to_is_damage(serve: Serve) -> None:
+    server = serve()
+    checkpoint = server.post("/v1/checkpoints", {"name": "empty"}, 201)["checkpoint_id"]
+    server.post(f"/v1/checkpoints/{checkpoint}/restore")
+    journal = server.service.journal
+    with pytest.raises(JournalDamaged, match=f"an index does not lead to the restore at {server.last_seq}"):
+        server.run(again.refold(WithoutActs(journal), journal.last_seq))
 
 
 def test_it_is_bit_identical_after_an_episode_was_purged(serve: Serve) -> None:

@@ -14,6 +14,8 @@ from controlplane.service import Service
 from controlplane.settings import Settings
 
 from ..tampering import tamper
+from .conftest import Running, chosen
+from .test_rebuild import verify
 
 Serve = Callable[..., Any]
 STRIDES = [16, pytest.param(1, marks=pytest.mark.nightly)]
@@ -43,8 +45,6 @@ def learnt(server: Any) -> bytes:
 @pytest.fixture(scope="module")
 def history(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[bytes, bytes]]:
     """Two states of one server, an older and a newer one, as they are dumped."""
-    from .conftest import Running, chosen
-
     with Running(chosen(tmp_path_factory.mktemp("history"))) as server:
         live(server, 3)
         older = learnt(server)
@@ -85,18 +85,19 @@ def test_a_well_sealed_file_that_holds_no_state_is_passed_over(files: RecoveryFi
 
 
 @pytest.mark.parametrize("stride", STRIDES)
-def test_a_flipped_byte_anywhere_is_noticed_and_the_generation_before_is_used(
+def test_a_flipped_byte_or_bit_anywhere_is_noticed_and_the_generation_before_is_used(
     files: RecoveryFiles, history: tuple[bytes, bytes], stride: int
 ) -> None:
     newest = files.files()[0]
     intact = newest.read_bytes()
     offsets = [*range(HEADER.size), *range(HEADER.size, len(intact), stride), len(intact) - 1]
     for offset in offsets:
-        harmed = bytearray(intact)
-        harmed[offset] ^= 0xFF
-        newest.write_bytes(harmed)
-        assert files.newest(EVERYTHING).dump() == history[0], offset
-    assert files.damaged == [newest.name] * len(offsets)
+        for flipped in (0xFF, 1 << offset // stride % 8):
+            harmed = bytearray(intact)
+            harmed[offset] ^= flipped
+            newest.write_bytes(harmed)
+            assert files.newest(EVERYTHING).dump() == history[0], (offset, flipped)
+    assert files.damaged == [newest.name] * 2 * len(offsets)
     newest.write_bytes(intact)
     assert files.newest(EVERYTHING).dump() == history[1]
 
@@ -169,17 +170,19 @@ def test_recovery_files_are_written_while_it_runs(serve: Serve) -> None:
     server.until(lambda: expected in server.get("/status")["recovery"]["files"])
 
 
+def two_files(serve: Serve) -> tuple[Any, list[Path]]:
+    """What a server that lived twice has learnt, and its recovery files, the newest first."""
+    for _ in range(2):
+        server = serve()
+        live(server, 4)
+        before = learnt(server)
+        server.stop()
+    return before, sorted((Path(server.settings.data_dir) / "recovery").iterdir(), reverse=True)
+
+
 @pytest.mark.parametrize("harm", ["newest flipped", "newest empty", "all flipped", "all gone"])
 def test_a_damaged_file_costs_time_and_nothing_that_was_learnt(serve: Serve, harm: str) -> None:
-    server = serve()
-    live(server, 4)
-    server.stop()
-    server = serve()
-    live(server, 4)
-    before = learnt(server)
-    server.stop()
-    folder = Path(server.settings.data_dir) / "recovery"
-    paths = sorted(folder.iterdir(), reverse=True)
+    before, paths = two_files(serve)
     match harm:
         case "newest flipped":
             _flip(paths[0])
@@ -197,6 +200,29 @@ def test_a_damaged_file_costs_time_and_nothing_that_was_learnt(serve: Serve, har
     assert bool(named) == (harm != "all gone")
     decided = again.route("a/1", "b/2")
     assert again.feedback(decided["trace_id"], latency_ms=5)["updated"] is True
+
+
+def test_files_that_took_each_other_s_place_cost_time_and_nothing_that_was_learnt(serve: Serve) -> None:
+    before, (newer, older) = two_files(serve)
+    contents = older.read_bytes(), newer.read_bytes()
+    newer.write_bytes(contents[0])
+    older.write_bytes(contents[1])
+    again = serve()
+    assert learnt(again) == before
+    again.stop()
+    assert verify(again).differences == []
+
+
+def test_a_file_of_another_data_folder_is_found_by_a_verification(serve: Serve, tmp_path: Path) -> None:
+    server = serve()
+    live(server, 4)
+    server.stop()
+    [ours] = (Path(server.settings.data_dir) / "recovery").iterdir()
+    with Running(chosen(tmp_path / "other")) as other:
+        live(other, 3)
+    [theirs] = (tmp_path / "other" / "recovery").iterdir()
+    ours.write_bytes(theirs.read_bytes())
+    assert verify(server).differences == ["the learnt state of tenant 'default' differs"]
 
 
 def test_a_file_ahead_of_the_journal_ends_the_start_for_events_are_gone(serve: Serve) -> None:

@@ -1,5 +1,6 @@
 """The request log of a real server: which requests are logged, what a line holds, and that a flood is bounded."""
 
+import logging
 import re
 import socket
 from collections.abc import Callable, Iterator
@@ -9,8 +10,9 @@ import pytest
 import structlog
 
 from controlplane.clock import FixedClock
-from controlplane.http.request_log import MOST, SLOW_S, RequestLog
+from controlplane.http.request_log import MOST, SLOW_S, Few, RequestLog
 from controlplane.http.shedding import refusal
+from controlplane.intake import Intake
 
 from .conftest import Running
 from .test_access import Keyed
@@ -146,7 +148,7 @@ async def ask(log: RequestLog, status: int, clock: FixedClock | None = None, too
 @pytest.mark.parametrize("logged", ["failures", "all"])
 async def test_a_flood_of_one_status_is_counted_not_logged_and_hides_no_other(lines: Lines, logged: Any) -> None:
     clock = FixedClock()
-    log = RequestLog(logged, b"key", clock)
+    log = RequestLog(logged, b"key", clock, Intake(clock))
     for _ in range(10_000):
         await ask(log, 401)
     await ask(log, 500)
@@ -158,9 +160,24 @@ async def test_a_flood_of_one_status_is_counted_not_logged_and_hides_no_other(li
     assert [line.get("left_out") for line in lines] == [10_000 - MOST, None, None]
 
 
+def test_a_flood_of_bytes_that_are_no_request_is_counted_not_logged() -> None:
+    clock = FixedClock()
+    few = Few(clock)
+
+    def passed(message: str, *arguments: object) -> list[str]:
+        record = logging.LogRecord("uvicorn.error", logging.WARNING, "", 0, message, arguments, None)
+        return [record.getMessage()] if few.filter(record) else []
+
+    assert [line for _ in range(1000) for line in passed("no request")] == ["no request"] * MOST
+    assert passed("another %s", "thing") == ["another thing"]
+    clock.advance(1.0)
+    assert passed("no request") == [f"no request ({1000 - MOST} more were left out)"]
+    assert passed("no request") == ["no request"]
+
+
 async def test_a_slow_request_is_logged_though_it_went_well(lines: Lines) -> None:
     clock = FixedClock()
-    log = RequestLog("failures", b"key", clock)
+    log = RequestLog("failures", b"key", clock, Intake(clock))
     await ask(log, 200, clock, SLOW_S / 2)
     assert lines == []
     await ask(log, 200, clock, 2 * SLOW_S)

@@ -31,6 +31,8 @@ from auditor.events import (
     Validated,
     WindowClosed,
 )
+from auditor.fold import LATE
+from controlplane.learning import UNLEARNT
 
 MOMENTARY = ("policy_version", "q_updates", "active_keys")
 Effect = tuple[Any, ...]
@@ -116,7 +118,11 @@ def _purged(events: list[Recorded]) -> set[tuple[str, int]]:
 
 
 def steady(answer: Any) -> Any:
-    """An answer without what tells of its moment: where the journal refused to keep one, it is made again."""
+    """An answer without what tells of its moment: where the journal refused to keep one, it is made again.
+
+    Why a report came too late is such a thing: a decision that was closed then may have been unlearnt and learnt anew.
+    """
     if not isinstance(answer, dict):
         return answer
-    return {name: value for name, value in answer.items() if name not in MOMENTARY}
+    late = {"reason": "late"} if answer.get("reason") in (LATE, UNLEARNT) else {}
+    return {name: value for name, value in (answer | late).items() if name not in MOMENTARY}

@@ -8,6 +8,7 @@ from typing import Any
 from prometheus_client.parser import text_string_to_metric_families
 
 from auditor.events import (
+    AnyEvent,
     Captured,
     Decided,
     EpisodeDeleted,
@@ -83,7 +84,7 @@ async def settled(world: World, ledger: Ledger, limits: Limits) -> list[str]:
         *limits.wrong(),
         *_memory(world, events),
         *_overdue(world),
-        *_owed(world, events),
+        *await _owed(world),
         *_series(world),
         *_left_over(world),
     ]
@@ -148,9 +149,9 @@ def _overdue(world: World) -> list[str]:
     ]
 
 
-def _owed(world: World, events: list[Recorded]) -> list[str]:
+async def _owed(world: World) -> list[str]:
     """Every job was taken by the receiver, replaced by a newer one, given up by name, or is owed still."""
-    jobs, kept = world.service.outbox.jobs, [recorded.event for recorded in events]
+    jobs, kept = world.service.outbox.jobs, await _with_jobs(world)
     added = [event for event in kept if isinstance(event, JobAdded)]
     newest = {(event.work, event.about): event.job_id for event in added}
     ended = {event.job_id: event.given_up for event in kept if isinstance(event, JobEnded)}
@@ -170,6 +171,16 @@ def _owed(world: World, events: list[Recorded]) -> list[str]:
         *([] if given_up[-len(named) :] == named else [f"the outbox: {named} are named and {given_up} were given up"]),
         *[f"the outbox: {about} was not told" for about in withheld - {event.about for event in added}],
     ]
+
+
+async def _with_jobs(world: World) -> list[AnyEvent]:
+    """All events, at a moment at which those of the outbox are among them; it works on meanwhile."""
+    outbox, disk = world.service.outbox, world.disk
+    while True:
+        await outbox.flush()
+        events = await world.journal.read(0, len(disk.rows))
+        if not outbox.unwritten and len(events) == len(disk.rows):
+            return [recorded.event for recorded in events]
 
 
 def _held(memory: MemoryStore) -> dict[Any, Any]:

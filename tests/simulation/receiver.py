@@ -41,12 +41,12 @@ class Receiver(httpx.AsyncBaseTransport):
             raise httpx.ConnectError("nobody is there")
         said = msgspec.json.decode(body)
         self._look(request, body, said["id"])
-        await self._pass(self._rng.choice(PAUSE_S))
-        if how == "refuses":
-            return _answered(self._rng.choice(STATUSES))
         if how == "hangs":
             await self._pass(request.extensions["timeout"]["read"])
             raise httpx.ReadTimeout("no answer came")
+        await self._pass(self._rng.choice(PAUSE_S))
+        if how == "refuses":
+            return _answered(self._rng.choice(STATUSES))
         self.taken.add(said["id"])
         self.heard[said["alarm"]] += 1
         return _answered(204)

@@ -145,7 +145,6 @@ class Run:
         while self.left > 0:
             self.left -= 1
             await asyncio.sleep(self.rng.choice(PAUSE_S) if self.rng.random() < PAUSES else self.rng.choice(THINK_S))
-            await self.world.up.wait()
             if self.rng.random() < 0.01:
                 await asyncio.gather(*(self._driver(self._next()) for _ in range(25)))
             else:
@@ -155,7 +154,8 @@ class Run:
         return asyncio.create_task(work, name=f"{DRIVER} client")
 
     async def _next(self) -> None:
-        """A call, or one that was sent before under its key."""
+        """A call, or one that was sent before under its key; nobody hears of one sent to a server that is down."""
+        await self.world.up.wait()
         if self.keyed and self.rng.random() < 0.1:
             await self._again(self.rng.choice(self.keyed[-20:]))
             return
@@ -303,7 +303,6 @@ class Run:
         """Until what was asked is done, windows that are over are closed and records are written."""
         await asyncio.sleep(CALM_S)
         await self.world.journal.flush()
-        await self.world.service.outbox.flush()
         await self.world.service.background.write_recovery()
 
     async def _end(self) -> None:

@@ -14,8 +14,9 @@ import msgspec
 from controlplane import settings
 from controlplane.alarms import LABEL
 from controlplane.app import Application, create_app
+from controlplane.data_folder import RECOVERY_FOLDER
 from controlplane.errors import JournalUnavailable, StorageFull
-from controlplane.service import RECOVERY_FOLDER, Service
+from controlplane.service import Service
 
 from .loop import SimulatedClock, SimulatedLoop
 from .receiver import URL, Receiver

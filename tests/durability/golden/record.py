@@ -1,16 +1,23 @@
 """Plays one seeded session against a running server, so that its journal can be kept as a golden one.
 
-With the version whose journals are to be readable for ever, from schema 3 on with --insecure-local:
+With the version whose journals are to be readable for ever, in a data folder of its own:
 
-    POINTSMAN_EMBEDDER=hashing POINTSMAN_SEED=1 pointsman serve --port 8099 --data-dir DIR
-    python tests/durability/golden/record.py http://127.0.0.1:8099
+    POINTSMAN_EMBEDDER=hashing POINTSMAN_SEED=1 POINTSMAN_ALARM_URL=http://127.0.0.1:8098 POINTSMAN_GATE_WINDOW_S=30 \
+        POINTSMAN_ROUTE_WINDOW_S=30 POINTSMAN_TRAJECTORY_TTL_S=30 pointsman serve --port 8099 --data-dir DIR
+    python tests/durability/golden/record.py http://127.0.0.1:8099 8098 OPERATORS_KEY
     (stop the server) ; gzip -9n < DIR/journal.db > tests/durability/golden/schema-N.journal.db.gz
 
 test_golden_journals.py says what that version had learnt from it; what it prints is looked at before it is kept.
+Schemas 2 to 4 were recorded with an earlier form of this, in which there were no keys and nothing was owed.
 """
 
 import random
 import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import httpx
@@ -18,50 +25,128 @@ import httpx
 SEED, TASKS = 20261126, 40
 PLANS = ("git push", "make test", "pytest -q", "docker build .", "npm ci", "kubectl apply -f app.yaml")
 FIXES = {"git push": "git push -u origin HEAD", "npm ci": "npm install"}
+PLACES = {"candidates": [{"provider": place, "sku": "s"} for place in ("a", "b", "c")]}
 
 
-def play(url: str) -> None:
+class Client:
+    """Asks with one key; what it tells comes under an idempotency key every other time, and then twice."""
+
+    def __init__(self, url: str, header: str, key: str) -> None:
+        self._client = httpx.Client(base_url=url, timeout=30, headers={header: key})
+        self._told = 0
+
+    def ask(self, method: str, path: str, key: str | None = None, **body: Any) -> Any:
+        headers = {"Idempotency-Key": key} if key else {}
+        answer = self._client.request(method, path, json=body or None, headers=headers)
+        answer.raise_for_status()
+        return answer.json() if answer.content else None
+
+    def tell(self, path: str, **body: Any) -> Any:
+        self._told += 1
+        if self._told % 2:
+            return self.ask("POST", path, **body)
+        said = [self.ask("POST", path, f"told-{self._told}", **body) for _ in range(2)]
+        assert said[0] == said[1]
+        return said[0]
+
+
+@contextmanager
+def receiver(port: int) -> Iterator[None]:
+    """Refuses the first alarm and takes the others."""
+
+    class Handler(BaseHTTPRequestHandler):
+        heard = 0
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            Handler.heard += 1
+            self.send_response(204 if Handler.heard > 1 else 500)
+            self.end_headers()
+
+    with HTTPServer(("127.0.0.1", port), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield
+        server.shutdown()
+
+
+def learn(client: Client) -> None:
     """Decisions of both points, reports of every kind, captures, validations, a checkpoint, a restore, a purge."""
-    rng = random.Random(SEED)
-    with httpx.Client(base_url=url, timeout=30) as client:
-
-        def post(path: str, **body: Any) -> Any:
-            answer = client.post(path, json=body)
-            answer.raise_for_status()
-            return answer.json()
-
-        kept, episodes = "", list[int]()
-        for task in range(TASKS):
-            plan = rng.choice(PLANS)
-            asked = {"goal": f"do {plan}", "planned_action": plan, "task_id": f"task-{task}",
-                     "environment": {"ci": rng.random() < 0.5, "branch": rng.choice(("main", "topic"))}}  # fmt: skip
-            for _ in range(rng.randrange(1, 4)):
-                said = post("/v1/decisions", **asked)
-                success = rng.random() < 0.6
-                outcome = {
-                    "success": success,
-                    "applied_suggestion": rng.random() < 0.5,
-                    "overridden": said["action"] == "BLOCK",
+    rng, kept, episodes = random.Random(SEED), "", list[int]()
+    for task in range(TASKS):
+        plan = rng.choice(PLANS)
+        asked = {"goal": f"do {plan}", "planned_action": plan, "task_id": f"task-{task}",
+                 "environment": {"ci": rng.random() < 0.5, "branch": rng.choice(("main", "topic"))}}  # fmt: skip
+        for _ in range(rng.randrange(1, 4)):
+            said = client.ask("POST", "/v1/decisions", **asked)
+            success, applied = rng.random() < 0.6, rng.random() < 0.5
+            outcome = {"success": success, "applied_suggestion": applied, "overridden": said["action"] == "BLOCK"}
+            client.tell("/v1/feedback", trace_id=said["trace_id"], outcome=outcome)
+            if not success:
+                failure = {
+                    "trace_id": said["trace_id"],
+                    "error_trace": f"{plan}: no",
+                    "resolution": FIXES.get(plan, ""),
                 }
-                post("/v1/feedback", trace_id=said["trace_id"], outcome=outcome)
-                if not success:
-                    fix = FIXES.get(plan, "")
-                    failure = post(
-                        "/v1/capture", **asked, trace_id=said["trace_id"], error_trace=f"{plan}: no", resolution=fix
-                    )
-                    episodes.append(failure["episode_id"])
-            where = post("/v1/decisions", candidates=[{"provider": p, "sku": "s"} for p in ("a", "b", "c")])
-            post(
-                "/v1/feedback", trace_id=where["trace_id"], outcome={"latency_ms": rng.randrange(400), "slo_hit": True}
-            )
-            if episodes and task % 3 == 0:
-                post("/v1/validate_fix", episode_id=rng.choice(episodes), outcome=rng.choice(("success", "failure")))
-            if task == 20:
-                kept = post("/v1/checkpoints", name="twenty")["checkpoint_id"]
-            if task == 25:
-                post(f"/v1/checkpoints/{kept}/restore")
-        client.delete(f"/v1/episodes/{episodes[-1]}").raise_for_status()
+                episodes.append(client.tell("/v1/capture", **asked, **failure)["episode_id"])
+        where = client.ask("POST", "/v1/decisions", **PLACES)
+        outcome = {"latency_ms": rng.randrange(400), "slo_hit": True}
+        client.tell("/v1/feedback", trace_id=where["trace_id"], outcome=outcome)
+        if episodes and task % 3 == 0:
+            client.tell("/v1/validate_fix", episode_id=rng.choice(episodes), outcome=rng.choice(("success", "failure")))
+        if task == 20:
+            kept = client.ask("POST", "/v1/checkpoints", name="twenty")["checkpoint_id"]
+        if task == 25:
+            client.ask("POST", f"/v1/checkpoints/{kept}/restore")
+    client.ask("DELETE", f"/v1/episodes/{episodes[-1]}")
+    proved = [prove(client, episode_id) for episode_id in episodes[:2]]
+    client.ask("POST", f"/v1/skills/{proved[0]}/retire", reason="of another release")
+
+
+def prove(client: Client, episode_id: int) -> int:
+    """Validate a fix until it is a skill."""
+    while True:
+        said = client.tell("/v1/validate_fix", episode_id=episode_id, outcome="success")
+        if said["promoted_to_skill"]:
+            return int(said["skill_id"])
+
+
+def report(client: Client, times: int = 1) -> None:
+    """Decisions of one point, each with its report."""
+    for _ in range(times):
+        where = client.ask("POST", "/v1/decisions", **PLACES)
+        client.ask("POST", "/v1/feedback", trace_id=where["trace_id"], outcome={"latency_ms": 20})
+
+
+def until_nothing_waits(client: Client) -> None:
+    """Windows close, tasks end, and alarms are taken."""
+    while (status := client.ask("GET", "/status"))["open_decisions"] or status["outbox"]["open"]:
+        time.sleep(0.5)
+
+
+def play(url: str, admin_key: str) -> None:
+    """A tenant's whole life; then of five keys more one reports too much, and another tenant comes and goes."""
+    admin = Client(url, "X-Admin-API-Key", admin_key)
+    admin.ask("POST", "/v1/admin/tenants", tenant="acme", tier="enterprise")
+    admin.ask("POST", "/v1/admin/tenants", tenant="other", tier="enterprise", fail_mode="open")
+
+    def issued(tenant: str) -> tuple[str, Client]:
+        made = admin.ask("POST", "/v1/admin/keys", tenant=tenant, name=f"of {tenant}")
+        return made["key_id"], Client(url, "X-API-Key", made["key"])
+
+    _, busy = issued("acme")
+    learn(busy)
+    for _ in range(5):
+        report(issued("acme")[1])
+    report(busy, 3)
+    ended, other = issued("other")
+    report(other, 5)
+    admin.ask("POST", f"/v1/admin/keys/{ended}/rotate", overlap_s=0)
+    until_nothing_waits(busy)
+    for task in range(3):
+        busy.ask("POST", "/v1/decisions", planned_action="make test", task_id=f"open-{task}")
+    busy.ask("POST", "/v1/decisions", **PLACES)
 
 
 if __name__ == "__main__":
-    play(sys.argv[1])
+    with receiver(int(sys.argv[2])):
+        play(sys.argv[1], sys.argv[3])

@@ -112,6 +112,17 @@ def test_window_is_due_when_its_time_is_over(story: Story, point: str, task: str
     assert story.close_expired(issued + window_s) == []
 
 
+def test_what_was_decided_while_the_clock_was_behind_is_due_when_it_is_right_again(story: Story) -> None:
+    """Those that are open are not in the order of their times then, and the first of them is young."""
+    story.decide("right", task="job")
+    story.now -= 86_400.0
+    story.decide("behind", task="other job")
+    story.now += 86_400.0
+    due = {event.ref for event in story.fold.expired(story.now + 1.0)}
+    assert due >= {"behind"}
+    assert "right" not in due
+
+
 def test_decision_that_waits_for_its_task_is_closed_with_the_task(story: Story) -> None:
     """30 minutes after anything was last heard of it, not after it was issued."""
     story.decide("t1", task="job")

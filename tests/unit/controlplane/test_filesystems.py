@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from controlplane.data_folder import lock_folder
 from controlplane.errors import BadSetting
 from controlplane.filesystems import magic_of, refuse_network
-from controlplane.service import lock_folder
 
 NETWORK = {
     "nfs": 0x6969,

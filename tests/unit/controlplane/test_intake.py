@@ -1,34 +1,38 @@
-"""A burst is let in, a queue that stands is not: what comes in beyond a few milliseconds of work is refused at once."""
+"""A burst is let in, a queue that stands is not: beyond some milliseconds of work, calls are refused at once."""
 
 import asyncio
 
 from controlplane.clock import FixedClock
-from controlplane.intake import BURST, BURST_S, CALM_S, OVER_S, TURN_S, Intake
+from controlplane.intake import BURST, BURST_S, CALM_S, OVER_S, QUEUE_S, Intake
 
 COST_S = 0.001  # of one call
 ALL_OF_THEM = 5.0  # times what can be answered
 
 
 class Server:
-    """A server whose work is to move its clock: every admitted call costs so much of the next turn."""
+    """A server whose work is to move its clock: every admitted call costs so much, and is answered at the next turn."""
 
-    def __init__(self) -> None:
+    def __init__(self, cost_s: float = COST_S) -> None:
+        self.cost_s = cost_s
         self.clock = FixedClock()
         self.intake = Intake(self.clock)
         self.began = self.clock.monotonic()
-        self.owed: dict[str, float] = {}
 
     async def turn(self, calls: dict[str, int]) -> dict[str, int]:
         """One turn of the loop: so many calls of each tenant come in; how many of each are let in."""
         admitted = dict.fromkeys(calls, 0)
-        loop = asyncio.get_running_loop()
         for who, times in calls.items():
             for _ in range(times):
                 if self.intake.admit(who):
                     admitted[who] += 1
-                    loop.call_soon(self.clock.advance, COST_S)
+                    asyncio.get_running_loop().call_soon(self.work)
         await asyncio.sleep(0)
         return admitted
+
+    def work(self) -> None:
+        self.intake.begin()
+        self.clock.advance(self.cost_s)
+        asyncio.get_running_loop().call_soon(self.intake.end)
 
     async def offered(self, rates: dict[str, float], seconds: float) -> dict[str, tuple[int, int]]:
         """Calls at fixed rates whatever the answers are: (admitted, refused) of each."""
@@ -75,16 +79,23 @@ async def test_what_would_wait_longer_than_a_burst_is_refused_at_once() -> None:
     assert server.intake.refused == 10_000 - admitted["a"]
 
 
-async def test_under_a_standing_overload_turns_are_short_and_little_is_lost() -> None:
+async def test_under_a_standing_overload_the_queue_is_short_and_little_is_lost() -> None:
     server = Server()
     await server.offered({"a": ALL_OF_THEM / COST_S}, seconds=2 * OVER_S)
     assert server.intake.shedding
     for _ in range(100):
         before = server.clock.monotonic()
         await server.turn({"a": 1000})
-        assert server.clock.monotonic() - before <= TURN_S + COST_S
+        assert server.clock.monotonic() - before <= QUEUE_S + COST_S
     counts = await server.offered({"a": ALL_OF_THEM / COST_S}, seconds=10)
     assert counts["a"][0] * COST_S > 0.9 * 10
+
+
+async def test_calls_that_take_turns_are_no_queue_however_much_each_costs() -> None:
+    server = Server(cost_s=10 * COST_S)
+    for _ in range(100):
+        assert await server.turn({"a": BURST // 2}) == {"a": BURST // 2}
+        assert not server.intake.shedding
 
 
 async def test_when_it_is_over_everybody_is_let_in_again() -> None:

@@ -89,6 +89,19 @@ def test_only_who_has_the_secret_is_told_that_a_key_has_ended(journalled: Journa
         journalled.registry.caller(Key("tenant", key.key_id, new_key("tenant").secret).text, "tenant", NOW)
 
 
+def test_a_key_that_was_let_in_before_is_looked_at_as_closely_the_next_time(journalled: Journalled) -> None:
+    key = new_key("tenant")
+    journalled.issue(key, ends_at=NOW + 10)
+    assert journalled.registry.caller(key.text, "tenant", NOW) == journalled.registry.caller(key.text, "tenant", NOW)
+    for other in (key.text[:-1] + "?", key.text + " ", key.text.swapcase()):
+        with pytest.raises(Unauthorized, match="not known here"):
+            journalled.registry.caller(other, "tenant", NOW)
+    with pytest.raises(Unauthorized, match="not known here"):
+        journalled.registry.caller(key.text, "admin", NOW)
+    with pytest.raises(Unauthorized, match="has ended"):
+        journalled.registry.caller(key.text, "tenant", NOW + 10)
+
+
 def test_a_key_that_was_ended_stays_so_when_the_clock_is_set_back(journalled: Journalled) -> None:
     key = new_key("tenant")
     journalled.issue(key)

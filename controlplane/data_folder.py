@@ -1,0 +1,85 @@
+"""The data folder: who holds it, and what in it was made with a journal, so that none is begun where one was lost."""
+
+import contextlib
+import fcntl
+import os
+import sqlite3
+from pathlib import Path
+
+from .checkpoints import CHECKPOINT_FOLDER
+from .errors import BadSetting, JournalDamaged
+from .filesystems import magic_of, refuse_network
+from .journal import SqliteJournal, connect
+from .journal.soundness import reading
+from .origin import ARCHIVE_FOLDER
+from .tenants.pepper import FILE as PEPPER_FILE
+
+JOURNAL_FILE, RECOVERY_FOLDER, LOCK_FILE = "journal.db", "recovery", "lock"
+WRITTEN = ("user_version", "schema_version", "application_id")  # all 0 as long as nothing is in a database
+LATER = {"recovery files": RECOVERY_FOLDER, "checkpoints": CHECKPOINT_FOLDER, "archives": ARCHIVE_FOLDER}
+
+
+def lock_folder(folder: Path) -> int:
+    """Hold the data folder for this process; the descriptor that holds it.
+
+    Raises:
+      BadSetting: another Pointsman holds it, it cannot be written, or it lies on a network file system.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        refuse_network(folder, magic_of(folder))
+        descriptor = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise BadSetting(
+            f"the data folder {folder} cannot be used: {error.strerror}; set POINTSMAN_DATA_DIR"
+        ) from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(descriptor)
+        raise BadSetting(
+            f"another Pointsman uses the data folder {folder}; stop it or set POINTSMAN_DATA_DIR"
+        ) from error
+    return descriptor
+
+
+async def open_journal(folder: Path) -> SqliteJournal:
+    """The folder's journal, begun where there was none.
+
+    Raises:
+      JournalDamaged: it is damaged, or lost.
+      JournalUnavailable: it cannot be opened or migrated.
+    """
+    if not begun(folder / JOURNAL_FILE):
+        refuse_new(folder, pepper=True)
+    journal = await SqliteJournal.open(connect(folder / JOURNAL_FILE))
+    try:
+        if journal.last_seq == 0:
+            refuse_new(folder, pepper=False)
+    except JournalDamaged:
+        await journal.close()
+        raise
+    return journal
+
+
+def begun(file: Path) -> bool:
+    """Whether anything is in a database; whose it is, and what is wrong with it, who opens it will tell."""
+    if not file.exists() or file.stat().st_size == 0:
+        return False
+    try:
+        with contextlib.closing(reading(file)) as database:
+            return any(database.execute(f"PRAGMA {number}").fetchone()[0] for number in WRITTEN)
+    except sqlite3.Error:
+        return True
+
+
+def refuse_new(folder: Path, *, pepper: bool) -> None:
+    """Raises JournalDamaged where files are left of a journal that had events.
+
+    A first start makes the tables, then the pepper, then the first event: a pepper tells of tables, the rest of events.
+    """
+    left = [name for name, kept in LATER.items() if any((folder / kept).glob("*"))]
+    if pepper and (folder / PEPPER_FILE).exists():
+        left.append("a pepper")
+    if left:
+        raise JournalDamaged(f"it is empty, but there are {' and '.join(left)}; to begin anew, move them away")
