@@ -4,7 +4,19 @@ from .sources import modules, of
 
 # What a pure floor may take from the standard library. Nothing here reads a clock, a file, a socket, the
 # environment or a global random number; something new is added here on purpose or not at all.
-PURE = {"bisect", "collections", "enum", "functools", "hashlib", "heapq", "itertools", "math", "operator", "typing"}
+PURE = {
+    "bisect",
+    "collections",
+    "enum",
+    "functools",
+    "hashlib",
+    "heapq",
+    "itertools",
+    "math",
+    "operator",
+    "statistics",
+    "typing",
+}
 MAY_IMPORT = {"strategist": PURE | {"numpy", "msgspec"}, "auditor": PURE | {"numpy", "msgspec", "strategist"}}
 
 # The rooms of the control plane from the ground up. A room imports rooms below its line, never one beside it:
