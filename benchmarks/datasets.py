@@ -38,7 +38,7 @@ INTERCODE_ARMS = (
 
 
 class Choice(NamedTuple):
-    """A stream of decisions. texts and groups [N] may be looked at; utilities and successes [N, A] are what came of it."""
+    """A stream of decisions. texts and groups [N] may be looked at; utilities, successes [N, A] are what came of it."""
 
     name: str
     arms: tuple[str, ...]

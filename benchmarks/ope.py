@@ -18,6 +18,7 @@ from rich.progress import track
 
 from strategist.evaluation import (
     Diagnostics,
+    Seen,
     anytime,
     bootstrap,
     cross_fitted,
@@ -119,7 +120,8 @@ def exact_truth(task: Choice, epsilon: float, seed: int = 1) -> dict[str, float]
         behaviour[task.utilities[fitted].mean(axis=0).argmax()] += 1.0 - epsilon
         actions = rng.choice(size, len(judged), p=behaviour)
         rewards, where = task.utilities[judged, actions], groups[judged]
-        model = cross_fitted(where, actions, rewards, size)
+        seen, every = Seen(where, actions, rewards, np.arange(len(where)) % 5), np.arange(len(where) * size)
+        model = cross_fitted(seen, every // size, every % size).reshape(-1, size)
         log = Logged(actions, rewards, behaviour[actions], target[where], model)
         truth = (log.target * task.utilities[judged]).sum(axis=1).mean()
         for name, of in {**terms(log), "mean of log": rewards}.items():

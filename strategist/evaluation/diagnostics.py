@@ -4,20 +4,21 @@ from typing import Self
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from .estimators import Floats
 
 LEAST_EFFECTIVE = 30.0  # decisions; with fewer an interval by the central limit theorem means nothing
-MOST_OF_ONE = 0.2  # of all weights, that one decision may hold
+LEAST_OF_ALL = 0.01  # of the logged decisions must be left; else a few weights rule the figure
+MOST_OF_ONE = 0.1  # of all weights, that one decision may hold
 MOST_UNSUPPORTED = 0.01  # of the target policy's probability, on actions that the log could not take
-MOST_OFF = 5.0  # standard errors that the mean weight may be away from 1
+MOST_OFF = 5.0  # standard errors that the mean weight, or a bin of propensities, may be away from what it should be
+BINS = 10
 
 
 class Diagnostics(msgspec.Struct, frozen=True, kw_only=True):
     """How much of a log speaks about a policy.
 
-    decisions: rows of the log.
+    decisions: rows of the log (tasks, where tasks are judged).
     effective: Kish's effective sample size, (sum w)^2 / sum w^2.
     largest_weight: of one decision, and `largest_share` of all weights.
     mean_weight: about 1 where logged propensities are right and nothing lacks support; `mean_weight_off` says how many
@@ -54,19 +55,20 @@ class Diagnostics(msgspec.Struct, frozen=True, kw_only=True):
         return [why for holds, why in self._doubts() if holds]
 
     def _doubts(self) -> list[tuple[bool, str]]:
+        least = max(LEAST_EFFECTIVE, LEAST_OF_ALL * self.decisions)
         return [
             (
                 self.unsupported > MOST_UNSUPPORTED,
                 f"the policy takes actions that the log could not take, with a probability of {self.unsupported:.3f}",
             ),
             (
-                self.effective < LEAST_EFFECTIVE,
-                f"{self.decisions} logged decisions are worth {self.effective:.1f} of the policy's own; "
-                f"at least {LEAST_EFFECTIVE:.0f} are needed",
+                self.effective < least,
+                f"{self.decisions} logged ones are worth {self.effective:.1f} of the policy's own; "
+                f"at least {least:.0f} are needed, and the largest weight is {self.largest_weight:.1f}",
             ),
             (
                 self.largest_share > MOST_OF_ONE,
-                f"one decision, of weight {self.largest_weight:.1f}, would be {self.largest_share:.0%} of the figure",
+                f"one of them, of weight {self.largest_weight:.1f}, would be {self.largest_share:.0%} of the figure",
             ),
             (
                 abs(self.mean_weight_off) > MOST_OFF,
@@ -76,6 +78,23 @@ class Diagnostics(msgspec.Struct, frozen=True, kw_only=True):
         ]
 
 
-def unsupported(target: Floats, eligible: NDArray[np.bool_]) -> float:
-    """The target policy's mean probability [N, A] of actions that were not eligible [N, A]."""
-    return float(np.where(eligible, 0.0, target).sum(axis=1).mean())
+class Bin(msgspec.Struct, frozen=True, kw_only=True):
+    """Actions whose logged probability was about the same: what was said on average, and how often they were taken."""
+
+    said: float
+    taken: float
+    actions: int
+    off: float  # in standard errors
+
+
+def calibration(probabilities: Floats, taken: Floats) -> list[Bin]:
+    """Bins over all eligible actions [P] of the log, with 1 for the one that was taken and 0 for the others."""
+    places = np.minimum((probabilities * BINS).astype(np.intp), BINS - 1)
+    found = []
+    for place in np.unique(places):
+        said, came = probabilities[places == place], taken[places == place]
+        error = float(np.sqrt((said * (1.0 - said)).sum())) / len(said)
+        gap = float(came.mean() - said.mean())
+        off = gap / error if error else 0.0  # all were certain, and no log with another outcome is read
+        found.append(Bin(said=float(said.mean()), taken=float(came.mean()), actions=len(said), off=off))
+    return found

@@ -39,6 +39,13 @@ def snips(rewards: Floats, weights: Floats) -> Floats:
     return terms
 
 
+def influence(terms: Floats, rewards: Floats, weights: Floats) -> Floats:
+    """What each decision does to the self-normalised estimate of these terms, around the estimate, for its interval."""
+    value = terms.mean()
+    moved: Floats = value + weights / weights.mean() * (rewards - value)
+    return moved
+
+
 def dm(baseline: Floats) -> Floats:
     """Direct method: what the reward model says, as right as the model is."""
     return baseline

@@ -1,25 +1,24 @@
 """How sure an estimate is: two approximate intervals for logs of a fixed policy, and one that is valid for every log.
 
 `normal` and `bootstrap` count on many decisions of one policy. `anytime` holds whatever the policy that logged learnt
-meanwhile, and however often somebody looks: the log of a learner is collected adaptively.
+meanwhile, whatever the judged one learnt meanwhile, and however often somebody looks.
 """
 
 from math import log
 from statistics import NormalDist
-from typing import NamedTuple
 
+import msgspec
 import numpy as np
 
 from .estimators import Floats
 
 RESAMPLES = 1000
 BLOCK = 2_000_000  # numbers drawn at once
-MOST = 0.75  # the largest bet
-UNBET = 20  # decisions by which the spread is known roughly before anything is bet
-HALVINGS = 30  # of the range that a bound lies in
+BETS = np.ldexp(1.0, -np.arange(1, 17))  # shares of the wealth, all bet at once: each is best for some length and noise
+HALVINGS = 40  # of the range that a bound lies in
 
 
-class Interval(NamedTuple):
+class Interval(msgspec.Struct, frozen=True):
     """From `low` to `high`; `approximate` where it holds for large logs of a fixed policy only."""
 
     low: float
@@ -49,8 +48,8 @@ def bootstrap(tops: Floats, bottoms: Floats, rng: np.random.Generator, level: fl
 
 
 def anytime(rewards: Floats, weights: Floats, lowest: float, highest: float, level: float = 0.95) -> Interval:
-    """A confidence sequence, by betting (Waudby-Smith et al. 2024, "Anytime-valid off-policy inference for contextual
-    bandits").
+    """A confidence sequence, by betting, for the mean value over the log (Waudby-Smith et al. 2024, "Anytime-valid
+    off-policy inference for contextual bandits").
 
     Each side is a lower bound of a mean of numbers that are never negative, w * r and w * (1 - r), so no weight is too
     large for it; it only makes it wide.
@@ -59,30 +58,33 @@ def anytime(rewards: Floats, weights: Floats, lowest: float, highest: float, lev
       rewards, weights: of decisions [N] in the order of the log.
       lowest, highest: the range of the rewards, known beforehand.
     """
-    scaled, alpha = (rewards - lowest) / (highest - lowest), (1.0 - level) / 2.0
-    low, high = lower_bound(weights * scaled, alpha), 1.0 - lower_bound(weights * (1.0 - scaled), alpha)
-    low, high = (lowest + end * (highest - lowest) for end in (low, high))
-    return Interval(low, high, approximate=False)
+    scaled = (rewards - lowest) / (highest - lowest)
+    return between(weights * scaled, weights * (1.0 - scaled), lowest, highest, level)
+
+
+def between(gains: Floats, losses: Floats, lowest: float, highest: float, level: float = 0.95) -> Interval:
+    """From terms [N] >= 0, what was won of the range and what was lost; their means add up to 1."""
+    alpha, width = (1.0 - level) / 2.0, highest - lowest
+    low, high = lower_bound(gains, alpha), 1.0 - lower_bound(losses, alpha)
+    return Interval(lowest + low * width, lowest + high * width, approximate=False)
 
 
 def lower_bound(terms: Floats, alpha: float) -> float:
-    """What the mean, at most 1, of such terms (each >= 0, in order) is at least, but for a chance of alpha.
+    """What the mean over terms [N] in order, each >= 0 and of a mean <= 1, is at least, but for a chance of alpha.
 
-    Who bets a share that only looks back on a mean above m does not gain on average where it is not, so the wealth
-    reaches 1 / alpha with a chance of at most alpha (Ville); the bound is the largest m where it did.
+    Each term may have a mean of its own, given what came before. With x the term, c a guess of it from earlier ones
+    and b a bet, the product of exp(b (x - mean) - (-log(1 - b) - b) (x - c)^2) does not grow on average (Howard et al.
+    2021, by Fan's inequality), so it reaches 1 / alpha with a chance of at most alpha (Ville), and so does the mean
+    over all bets.
     """
-    place = np.arange(1.0, len(terms) + 1.0)
-    centres = (0.5 + np.cumsum(terms)) / (place + 1.0)
-    spread = (0.25 + np.cumsum(np.square(terms - centres))) / (place + 1.0)
-    wanted = np.sqrt(2.0 * log(1.0 / alpha) / (spread * place * np.log(1.0 + place)))
-    bets = np.concatenate(([0.0], np.minimum(MOST, wanted)[:-1]))
-    bets[:UNBET] = 0.0
-    low, high = 0.0, 1.0
-    if np.log1p(bets * terms).cumsum().max() < log(1.0 / alpha):
-        return 0.0
+    count, costs = len(terms), -np.log1p(-BETS) - BETS
+    guesses = np.minimum(1.0, (0.5 + np.cumsum(terms)) / np.arange(2.0, count + 2.0))
+    noise = float(np.square(terms - np.concatenate(([0.5], guesses[:-1]))).sum())
+    low, high, total = 0.0, 1.0, float(terms.sum())
     for _ in range(HALVINGS):
         middle = (low + high) / 2.0
-        if np.log1p(bets * (terms - middle)).cumsum().max() < log(1.0 / alpha):
+        grown = BETS * (total - count * middle) - costs * noise
+        if grown.max() + np.log(np.exp(grown - grown.max()).mean()) < log(1.0 / alpha):
             high = middle
         else:
             low = middle

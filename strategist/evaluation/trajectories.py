@@ -23,6 +23,14 @@ def weighted_per_decision(rewards: Floats, ratios: Floats, discount: float) -> F
     return _discounted(weights / weights.mean(axis=0) * rewards, discount)
 
 
+def weighted_influence(rewards: Floats, ratios: Floats, discount: float) -> Floats:
+    """What each task does to the weighted estimate, around it: the same mean, and the right spread for its interval."""
+    weights = np.cumprod(ratios, axis=1)
+    shares = weights / weights.mean(axis=0)
+    steps = (shares * rewards).mean(axis=0)
+    return _discounted(steps + shares * (rewards - steps), discount)
+
+
 def doubly_robust(rewards: Floats, ratios: Floats, model: Floats, baseline: Floats, discount: float) -> Floats:
     """Step by step from the end (Jiang & Li 2016): the model's value, corrected by what it got wrong.
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from strategist.evaluation import Diagnostics, cross_fitted, unsupported
+from strategist.evaluation import Diagnostics, Seen, cross_fitted
 
 
 def test_equal_weights_are_worth_every_decision() -> None:
@@ -17,7 +17,7 @@ def test_one_weight_of_thousands_is_refused() -> None:
     weights[77] = 5000.0
     found = Diagnostics.of(weights, 0.0)
     assert found.effective < 10
-    assert "one decision, of weight 5000.0, would be 33% of the figure" in found.refusals()
+    assert "one of them, of weight 5000.0, would be 33% of the figure" in found.refusals()
 
 
 def test_few_effective_decisions_are_refused(seed: int) -> None:
@@ -27,10 +27,7 @@ def test_few_effective_decisions_are_refused(seed: int) -> None:
 
 
 def test_actions_that_the_log_could_not_take_are_refused() -> None:
-    target, eligible = np.array([[0.5, 0.5], [1.0, 0.0]]), np.array([[True, False], [True, False]])
-    lacking = unsupported(target, eligible)
-    assert lacking == 0.25
-    assert "a probability of 0.250" in Diagnostics.of(np.ones(100), lacking).refusals()[0]
+    assert "a probability of 0.250" in Diagnostics.of(np.full(100, 0.75), 0.25).refusals()[0]
 
 
 def test_propensities_that_are_not_those_of_the_draw_are_noticed(seed: int) -> None:
@@ -45,9 +42,9 @@ def test_a_cross_fitted_model_does_not_know_the_decision_that_it_speaks_of() -> 
     """Five decisions in one state, each alone in its fold: of one's own reward nothing is in its row."""
     rewards = np.array([1.0, 0.0, 0.0, 0.0, 0.0])
     states, actions = np.zeros(5, np.intp), np.zeros(5, np.intp)
-    model = cross_fitted(states, actions, rewards, size=1)
-    assert model[0, 0] == 0.0
-    assert all(model[1:, 0] > 0.0)
+    model = cross_fitted(Seen(states, actions, rewards, np.arange(5)), np.arange(5), actions)
+    assert model[0] == 0.0
+    assert all(model[1:] > 0.0)
 
 
 def test_a_reward_model_shrinks_what_it_saw_seldom_towards_the_action(seed: int) -> None:
@@ -55,6 +52,9 @@ def test_a_reward_model_shrinks_what_it_saw_seldom_towards_the_action(seed: int)
     states, actions = rng.integers(0, 3, 6000), rng.integers(0, 2, 6000)
     truth = np.array([[0.2, 0.8], [0.5, 0.5], [0.9, 0.1]])
     rewards = (rng.random(6000) < truth[states, actions]).astype(float)
-    model = cross_fitted(states, actions, rewards, size=2)
-    for state in range(3):
-        assert model[states == state].mean(axis=0) == pytest.approx(truth[state], abs=0.06)
+    for action in range(2):
+        model = cross_fitted(
+            Seen(states, actions, rewards, np.arange(6000) % 5), np.arange(6000), np.full(6000, action)
+        )
+        for state in range(3):
+            assert model[states == state].mean() == pytest.approx(truth[state, action], abs=0.06)

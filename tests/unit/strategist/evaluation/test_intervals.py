@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from strategist.evaluation import anytime, bootstrap, ips, normal
+from strategist.evaluation import Interval, anytime, bootstrap, ips, normal
 from strategist.evaluation.intervals import lower_bound
 
 MEANS, TARGET = np.array([0.3, 0.5, 0.6, 0.4]), np.array([0.1, 0.2, 0.6, 0.1])
 TRUTH = float(MEANS @ TARGET)
-ROWS, RUNS = 800, 400
+ROWS, RUNS = 800, 200
 
 
 def fixed(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -34,17 +34,17 @@ def learning(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
 
 def covered(interval, log, seed: int) -> float:  # type: ignore[no-untyped-def]
     rng = np.random.default_rng(seed)
-    held = [low <= TRUTH <= high for low, high, _ in (interval(*log(rng)) for _ in range(RUNS))]
+    held = [found.low <= TRUTH <= found.high for found in (interval(*log(rng)) for _ in range(RUNS))]
     return sum(held) / RUNS
 
 
 def test_normal_intervals_hold_about_as_often_as_they_say(seed: int) -> None:
-    assert 0.92 <= covered(lambda r, w: normal(ips(r, w)), fixed, seed) <= 0.98
+    assert 0.90 <= covered(lambda r, w: normal(ips(r, w)), fixed, seed) <= 0.99
 
 
 def test_bootstrap_intervals_hold_about_as_often_as_they_say(seed: int) -> None:
     rng = np.random.default_rng(seed)
-    assert 0.92 <= covered(lambda r, w: bootstrap(w * r, w, rng), fixed, seed) <= 0.98
+    assert 0.90 <= covered(lambda r, w: bootstrap(w * r, w, rng), fixed, seed) <= 0.99
 
 
 @pytest.mark.parametrize("log", [fixed, learning])
@@ -75,4 +75,4 @@ def test_more_decisions_make_every_interval_narrower(seed: int) -> None:
 
 
 def test_a_log_without_decisions_that_count_says_that_anything_is_possible() -> None:
-    assert anytime(np.zeros(100), np.zeros(100), -2.0, 3.0) == (-2.0, 3.0, False)
+    assert anytime(np.zeros(100), np.zeros(100), -2.0, 3.0) == Interval(-2.0, 3.0, approximate=False)
