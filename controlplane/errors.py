@@ -6,6 +6,8 @@ PointsmanError
 |   +-- UnsupportedMedia    415
 |   +-- Unprocessable       422  well-formed, but it cannot be meant
 |       +-- KeyReused       422  an idempotency key with another request
+|       +-- UnusableLog     422  a replay's log cannot be read, or a row of it cannot be used
+|       +-- UnusablePolicy  422  a replay's policy is none
 +-- Unauthorized            401
 +-- Forbidden               403
 +-- NotFound                404
@@ -78,6 +80,18 @@ class KeyReused(Unprocessable):
     """This Idempotency-Key came with another request before; make a new key for each request."""
 
     code = "idempotency_key_reused"
+
+
+class UnusableLog(Unprocessable):
+    """The log cannot be replayed; `detail` names the row and what to do."""
+
+    code = "unusable_log"
+
+
+class UnusablePolicy(Unprocessable):
+    """The policy that is to be replayed cannot be used; `detail` says why."""
+
+    code = "unusable_policy"
 
 
 class Unauthorized(PointsmanError):

@@ -16,6 +16,7 @@ from .tasks import judge_tasks
 
 TAU, LAM = 5.0, 100.0  # the weight up to which switch-dr corrects, and by which dr-os shrinks
 EXAMPLES = 10
+NAMED = 3  # chains that a state is called by
 LEAST = 1e-9  # probability of an action below which nothing is said of it
 
 
@@ -132,8 +133,9 @@ def _lacking(valued: Sequence[LoggedDecision], columns: Columns) -> list[Lacking
 
 
 def finest(decision: LoggedDecision) -> str:
-    """What a decision's state is called: the finest key of its first chain."""
-    return decision.sight.situation.state.chains[0][-1]
+    """What a decision's state is called: the finest keys of its first few chains that have a coarser one."""
+    chains = decision.sight.situation.state.chains
+    return " · ".join([chain[-1] for chain in chains if len(chain) > 1][:NAMED]) or chains[0][-1]
 
 
 def _differences(valued: Sequence[LoggedDecision], decided: Sequence[Probabilities]) -> Differences:

@@ -4,6 +4,7 @@ What it is asked about it has not learnt from. A block is answered with what was
 """
 
 from collections.abc import Iterator, Sequence
+from math import fsum
 
 import msgspec
 
@@ -18,6 +19,7 @@ from .log import LoggedDecision
 BLOCKS = 10
 PREFIX = 0.2  # of the log, which is only learnt from
 UNSTATED = ((0.0, 1.0), (-1.0, 1.0))  # ranges of rewards that are taken unstated
+SLACK = 1e-9  # by which a sum may miss its range
 Probabilities = tuple[float, ...]
 
 
@@ -47,11 +49,11 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
           BadLog: a reward lies outside the stated range.
         """
         if self.reward_range is None and self.weights is not None:
-            most = sum(abs(weight) for weight in self.weights.values())
+            most = fsum(abs(weight) for weight in self.weights.values())
             return (-most, most) if most else None
         stated = () if self.reward_range is None else (self.reward_range,)
         for lowest, highest in stated or UNSTATED:
-            outside = [d for d in log if not lowest <= self.reward(d) <= highest]
+            outside = [d for d in log if not lowest - SLACK <= self.reward(d) <= highest + SLACK]
             if not outside:
                 return lowest, highest
             if stated:

@@ -43,7 +43,7 @@ ORDER: tuple[set[str], ...] = (
         "background",
         "audit",
     },  # the two loops, what keeps them, and what operators did
-    {"lifecycle", "explanation"},
+    {"lifecycle", "explanation", "replay"},
     {"service"},  # makes every part and hands it what it needs
     {"status", "backups", "doctor"},  # look at a whole service
     {"retention"},

@@ -10,7 +10,7 @@ from strategist import EpsilonDecay, PolicySettings, Situation, State
 from strategist.errors import BadLog
 from strategist.evaluation import Kept, LoggedDecision, Replay, Report, Sight, Target, judge
 from strategist.evaluation.replay import edges
-from strategist.features.spec import FeatureSpec
+from strategist.features.spec import FeatureSpec, Tiling
 
 from .logs import ACTIONS, TRUTH, coin_tasks, drawn, sight
 
@@ -191,9 +191,7 @@ def test_other_weights_learn_something_else(seed: int) -> None:
 
 def test_another_spec_is_read_from_the_raw_facts(seed: int) -> None:
     """One that does not look at the hour cannot tell the states apart."""
-    blind = FeatureSpec.from_toml(
-        'point = "route"\nversion = 1\n[features]\n[[tilings]]\nname = "all"\nlevels = [[]]\n'
-    )
+    blind = FeatureSpec(point="route", version=1, features={}, tilings=(Tiling(name="all", levels=((),)),))
     log = drawn(seed, 3000)
     seeing, unseeing = judged(log), judged(log, msgspec.structs.replace(BOLD, spec=blind))
     assert seeing.values["dr"].value > unseeing.values["dr"].value + 0.1
