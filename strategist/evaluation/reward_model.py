@@ -13,7 +13,7 @@ from .estimators import Floats
 
 Indices = NDArray[np.intp]
 FOLDS = 5
-KAPPA = 10.0  # pseudo-decisions by which a state's mean is shrunk towards the mean over all states
+KAPPA = 3.0  # pseudo-decisions by which a state's mean is shrunk towards the mean over all states
 
 
 class Seen(NamedTuple):
