@@ -12,6 +12,7 @@ PointsmanError
 +-- Forbidden               403
 +-- NotFound                404
 |   +-- UnknownTrace / UnknownEpisode / UnknownSkill / UnknownCheckpoint / UnknownPoint / UnknownPath
+|   +-- UnknownReplay
 |   +-- UnknownTenant / UnknownKey
 +-- MethodNotAllowed        405
 +-- Conflict                409
@@ -20,6 +21,7 @@ PointsmanError
 +-- RateLimited             429  try again
 +-- Unavailable             503  try again
 |   +-- Overloaded          503
+|   +-- ReplayUnderWay      503
 |   +-- EmbedderLoading     503
 |   +-- JournalUnavailable  503
 +-- StorageFull             507
@@ -136,6 +138,12 @@ class UnknownCheckpoint(NotFound):
     code = "unknown_checkpoint"
 
 
+class UnknownReplay(NotFound):
+    """No replay has this id; they are forgotten when the server restarts, and after ten later ones."""
+
+    code = "unknown_replay"
+
+
 class UnknownPoint(NotFound):
     """No decision point has this name; GET /v1/points lists them."""
 
@@ -204,6 +212,12 @@ class Overloaded(Unavailable):
     """More calls come in than are answered in time; try again in a moment."""
 
     code = "overloaded"
+
+
+class ReplayUnderWay(Unavailable):
+    """A replay of this tenant is not over yet; wait for its end, or cancel it: DELETE /v1/replays/{replay_id}."""
+
+    code = "replay_under_way"
 
 
 class EmbedderLoading(Unavailable):
