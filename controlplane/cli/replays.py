@@ -13,7 +13,8 @@ from .output import Bar, lines, show, table
 from .program import Failed, Flag, Json, Some, app
 
 if TYPE_CHECKING:
-    from strategist.evaluation import Report, Target
+    from strategist.evaluation import Front, Report, Target
+    from strategist.evaluation.front import Point
 
     from ..replay.log import Log
 
@@ -31,6 +32,8 @@ def replay_command(
     last: Annotated[Some | None, Parameter(name="--to")] = None,
     decisions: Some | None = None,
     skip_bad_rows: Flag = False,
+    grid: Path | None = None,
+    svg: Path | None = None,
     data_dir: str | None = None,
     json: Json = False,
 ) -> None:
@@ -45,19 +48,28 @@ def replay_command(
       last: The last event of the journal's window.
       decisions: Only the newest so many of the window.
       skip_bad_rows: Leave out rows of the log that cannot be used, and say how many.
+      grid: A grid of weights, as TOML or JSON: what each buys in success, cost and latency, instead of the report.
+      svg: Where to draw that.
       data_dir: The data folder; by default what the settings say.
     """
+    from ..replay.files import read_log
+    from ..replay.grid import read_grid
     from ..replay.run import replay
     from ..replay.unfinished import Unfinished, fingerprint
 
     chosen = settings.load(overrides={"data_dir": data_dir})
     target = _target(policy, chosen, point)
+    tried = None if grid is None else read_grid(grid)
     with Bar("reading the log", hidden=json) as bar:
         if log is not None:
-            read = _file(log, target, skip_bad_rows=skip_bad_rows)
+            weighed = target if tried is None or target.weights else msgspec.structs.replace(target, weights=tried[0])
+            read = read_log(log, weighed, skip_bad_rows=skip_bad_rows)
         else:
             window = {"tenant": tenant, "first": first or 1, "last": last, "newest": decisions}
             read = asyncio.run(_journal(chosen, point, window, bar))
+    if tried is not None:
+        _grid(tried, svg, read, target, json=json)
+        return
     of = fingerprint(read.decisions, target)
     unfinished = Unfinished(Path(f"pointsman-replay-{of}.part"), of)
     try:
@@ -71,6 +83,45 @@ def replay_command(
         raise Failed("the log cannot tell what this policy is worth; why stands above")
 
 
+def _grid(grid: list[dict[str, float]], svg: Path | None, read: "Log", target: "Target", *, json: bool) -> None:
+    """The front of a grid's policies."""
+    from ..replay.drawing import drawing
+    from ..replay.grid import front
+
+    with Bar("replaying the grid", hidden=json) as bar:
+        found = front(read, target, grid, bar)
+    if svg is not None:
+        svg.write_text(drawing(found), "utf-8")
+    show(msgspec.to_builtins(found), json, lambda: _front_told(found))
+
+
+def _front_told(found: "Front") -> None:
+    """The front for people: those that nobody beats in everything, and the one in force."""
+    lines(
+        f"{len(found.points)} policies, compared on {found.compared_on} decisions, "
+        f"reported on {found.reported_on} later ones"
+    )
+    shown = [point for point in found.points if point.on_front or point.in_force]
+    rows = [
+        {
+            "weights": ", ".join(f"{name} {weight:g}" for name, weight in sorted(point.weights.items())),
+            "in force": "yes" if point.in_force else "",
+            "on the front": "yes" if point.on_front else "",
+            **{name: _reported(point, name) for name in found.objectives},
+        }
+        for point in shown
+    ]
+    table(rows, ("weights", "in force", "on the front", *found.objectives))
+    lines(*(f"refused: {point.refused[0]}" for point in found.points if point.refused and point.in_force))
+    refused = sum(bool(point.refused) for point in found.points)
+    lines(*([f"{refused} policies cannot be judged by this log"] if refused else []))
+
+
+def _reported(point: "Point", objective: str) -> str:
+    told = point.reported.get(objective)
+    return "" if told is None else f"{told.value:.4g} ({told.normal.low:.3g} to {told.normal.high:.3g})"
+
+
 def _target(policy: Path | None, chosen: Settings, point: str | None) -> "Target":
     from strategist.evaluation import Target
 
@@ -81,12 +132,6 @@ def _target(policy: Path | None, chosen: Settings, point: str | None) -> "Target
         return read_policy(policy)
     rules = rules_of(chosen, {"gate": "", "route": ""}).points
     return Target(settings=rules[point if point in rules else "route"].policy)
-
-
-def _file(log: Path, target: "Target", *, skip_bad_rows: bool) -> "Log":
-    from ..replay.files import read_log
-
-    return read_log(log, target, skip_bad_rows=skip_bad_rows)
 
 
 async def _journal(chosen: Settings, point: str | None, window: dict[str, Any], bar: Bar) -> "Log":

@@ -20,10 +20,12 @@ class Log(msgspec.Struct, frozen=True, kw_only=True):
     """Decisions in the order they are learnt in.
 
     reward_range: the lowest and the highest reward there can be, where the source knows it.
+    weights: of the reward's terms, where the source has some in force.
     notes: what the log cannot answer, in sentences.
     """
 
     decisions: list[LoggedDecision]
+    weights: dict[str, float] | None = None
     reward_range: tuple[float, float] | None = None
     notes: list[str] = []
 

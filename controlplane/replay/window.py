@@ -44,8 +44,14 @@ async def read_window(journal: Journal, origin: Origin, window: Window, progress
     if window.point not in read.rules.points:
         raise UnusableLog(f"there is no point {window.point!r}; there are {', '.join(sorted(read.rules.points))}")
     found = deque((d for d in read.decisions if d.row >= window.first), maxlen=window.newest)
-    most = fsum(abs(weight) for weight in read.rules.points[window.point].weights.values())
-    return Log(decisions=list(found), reward_range=(-most, most) if most else None, notes=_notes(read, origin))
+    weights = read.rules.points[window.point].weights
+    most = fsum(map(abs, weights.values()))
+    return Log(
+        decisions=list(found),
+        weights=weights,
+        reward_range=(-most, most) if most else None,
+        notes=_notes(read, origin),
+    )
 
 
 def _notes(read: DecisionLog, origin: Origin) -> list[str]:

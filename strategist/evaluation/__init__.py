@@ -2,6 +2,7 @@
 
 from .diagnostics import Diagnostics, calibration
 from .estimators import dm, dr, dr_os, importance_weights, influence, ips, model_values, snips, switch_dr
+from .front import Front, pareto
 from .intervals import Interval, anytime, bootstrap, normal
 from .judging import judge
 from .log import LoggedDecision, Sight
@@ -13,6 +14,7 @@ from .trajectories import doubly_robust, per_decision, weighted_per_decision
 __all__ = [
     "Diagnostics",
     "Estimate",
+    "Front",
     "Interval",
     "Kept",
     "LoggedDecision",
@@ -35,6 +37,7 @@ __all__ = [
     "judge",
     "model_values",
     "normal",
+    "pareto",
     "per_decision",
     "snips",
     "switch_dr",

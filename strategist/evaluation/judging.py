@@ -6,12 +6,13 @@ import numpy as np
 
 from . import estimates
 from .arrays import Columns
+from .beside import beside
 from .diagnostics import Bin, Diagnostics, calibration
 from .estimators import Floats, dm, dr, dr_os, influence, ips, snips, switch_dr
 from .intervals import anytime
 from .log import LoggedDecision
 from .replay import Block, Probabilities, Target
-from .report import Beside, BlockValue, Difference, Differences, Estimate, Lacking, Report
+from .report import BlockValue, Difference, Differences, Estimate, Lacking, Report
 from .tasks import judge_tasks
 
 TAU, LAM = 5.0, 100.0  # the weight up to which switch-dr corrects, and by which dr-os shrinks
@@ -52,7 +53,7 @@ def judge(
         tasks=judge_tasks(log, target, blocks, seed),
         blocks=[_block_value(valued, columns, terms, block, first, told=not refused) for block in blocks],
         differences=_differences(valued, decided),
-        beside=_beside(valued, weights, seed, told=not refused),
+        beside=beside(valued, weights, seed, told=not refused),
         cannot=[*cannot, *_masked(valued)],
     )
 
@@ -150,24 +151,6 @@ def _differences(valued: Sequence[LoggedDecision], decided: Sequence[Probabiliti
         if len(examples) < EXAMPLES and kind not in examples:
             examples[kind] = Difference(row=decision.row, state=kind[0], logged=kind[1], now=now)
     return Differences(decisions=count, share=count / len(valued), examples=list(examples.values()))
-
-
-def _beside(valued: Sequence[LoggedDecision], weights: Floats, seed: int, *, told: bool) -> dict[str, Beside]:
-    """Success, cost and latency, where the log tells them."""
-    found = {}
-    for name in ("success", "cost_usd", "latency_ms"):
-        known = np.array([getattr(decision, name) is not None for decision in valued])
-        if known.sum() < 2 or not weights[known].any():
-            continue
-        outcomes = np.array([float(getattr(d, name)) for d, is_known in zip(valued, known, strict=True) if is_known])
-        held = weights[known]
-        moved = influence(snips(outcomes, held), outcomes, held)
-        found[name] = Beside(
-            decisions=len(outcomes),
-            policy=estimates.ratio(held * outcomes, held, moved, seed) if told else None,
-            logged=estimates.mean(outcomes, seed),
-        )
-    return found
 
 
 def _masked(valued: Sequence[LoggedDecision]) -> list[str]:

@@ -31,6 +31,7 @@ def write_log(file: Path, seed: int, count: int) -> None:
                 "action": ACTIONS[action],
                 "probabilities": PROBABILITIES,
                 "reward": float(rng.random() < CHANCES[hour][action]),
+                "terms": {"cost": 1.0 - 0.1 * action},
                 "cost_usd": 0.1 * action,
             }
             opened.write(json.dumps(row) + "\n")
@@ -114,6 +115,23 @@ def test_an_interrupted_replay_names_its_file_and_goes_on(
     again = cli(*asked, "--json")
     assert (again.returncode, again.stdout) == (DONE, whole.stdout)
     assert list(tmp_path.glob("*.part")) == []
+
+
+def test_a_grid_of_weights_is_told_and_drawn(cli: Run, asked: list[str], tmp_path: Path) -> None:
+    rows = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    for row in rows:
+        row |= {"success": row["reward"] == 1.0, "terms": {**row["terms"], "success": row["reward"]}}
+        del row["reward"]
+    (tmp_path / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (tmp_path / "grid.toml").write_text("[weights]\nsuccess = [0.0, 1.0]\ncost = [0.1, 1.0]\n")
+    told = cli("replay", "--log", "log.jsonl", "--grid", "grid.toml", "--svg", "front.svg", "--json")
+    assert told.returncode == DONE, told.stderr
+    found = json.loads(told.stdout)
+    assert (found["objectives"], len(found["points"])) == (["success", "cost_usd"], 4)
+    assert any(point["on_front"] and point["reported"] for point in found["points"])
+    assert (tmp_path / "front.svg").read_text().count("<circle") == 4
+    people = cli("replay", "--log", "log.jsonl", "--grid", "grid.toml", COLUMNS="120")
+    assert "4 policies, compared on 600 decisions, reported on 600 later ones" in people.stdout
 
 
 def test_the_journal_is_replayed_beside_its_server(start: Any, cli: Run) -> None:

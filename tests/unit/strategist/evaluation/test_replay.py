@@ -51,7 +51,7 @@ def test_no_decision_is_answered_with_what_was_learnt_from_it_or_later_ones(seed
         turned = log[: begins[block]] + [changed(d, reward=1.0 - d.reward) for d in log[begins[block] :]]
         after = replayed(turned).blocks
         assert after[: block + 1] == before[: block + 1]
-        assert after[block + 1 :] != before[block + 1 :] or block == 9
+        assert block or after[1:] != before[1:], "what comes of the first block is learnt for those after it"
 
 
 def test_a_task_is_answered_with_what_was_learnt_before_it_began(seed: int) -> None:
@@ -219,15 +219,18 @@ def test_a_range_that_nobody_knows_leaves_the_interval_that_needs_it_out(seed: i
 def test_whole_tasks_are_valued(seed: int) -> None:
     """The policy soon goes at every step; three steps, discounted."""
     target = Target(settings=PolicySettings(gamma=0.5, epsilon=EpsilonDecay(start=0.2)), reward_range=(0.0, 1.0))
-    found = judged(coin_tasks(seed, 1000), target).tasks
+    log = coin_tasks(seed, 1000)
+    found = judged(log, target).tasks
     assert found is not None
+    goes = [probabilities[0] for block in replayed(log, target).blocks for probabilities in block.probabilities]
+    truth = float(np.mean(goes)) * 1.75
     assert (found.longest, found.refused) == (3, [])
     assert set(found.values) == {"per-decision", "weighted-per-decision", "doubly-robust"}
     assert found.logged.value == pytest.approx(0.5 * 1.75, abs=0.1)
     for name, value in found.values.items():
-        assert value.value == pytest.approx(0.94 * 1.75, abs=0.2), name
+        assert value.value == pytest.approx(truth, abs=0.3), name
         assert value.anytime is not None
-        assert value.anytime.low <= value.value <= value.anytime.high
+        assert value.anytime.low - 0.01 <= truth <= value.anytime.high + 0.01
 
 
 def test_a_frozen_policy_learns_nothing(seed: int) -> None:
