@@ -47,7 +47,7 @@ class _Events(ASGIResponse):
         self._job, self._intake = job, intake
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = [(b"content-type", STREAM.encode()), (b"cache-control", b"no-store")]
+        headers = [(b"content-type", STREAM.encode()), (b"cache-control", b"no-store"), (b"x-accel-buffering", b"no")]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         gone = asyncio.create_task(_gone(receive))
         try:

@@ -36,11 +36,12 @@ def judge(
     weights, span = columns.weights, target.span(log)
     diagnostics = Diagnostics.of(weights, float(columns.lacking.mean()))
     refused = diagnostics.refusals()
-    terms = _terms(columns)
+    terms = {} if refused else _terms(columns)
     return Report(
         decisions=len(log),
         learnt_first=first,
         valued=len(valued),
+        explored=sum(decision.explored for decision in valued) / len(valued),
         refused=refused,
         diagnostics=diagnostics,
         calibration=_calibration(valued, columns),

@@ -83,11 +83,15 @@ class TasksReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything a replay answers; `values` is empty where `refused` says why."""
+    """Everything a replay answers; `values` is empty where `refused` says why.
+
+    explored: share of the valued decisions that came from the logging policy's exploration.
+    """
 
     decisions: int
     learnt_first: int
     valued: int
+    explored: float
     refused: list[str]
     diagnostics: Diagnostics
     calibration: list[Bin]

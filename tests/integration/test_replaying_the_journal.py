@@ -142,5 +142,6 @@ def test_a_served_log_is_replayed_to_a_report(serve: Serve) -> None:
     live(server, 120)
     report = replay(read(server, point="route"), Target(), lambda done, of: None)
     assert report.refused == []
+    assert 0.3 < report.explored <= 1.0
     assert report.values["dr"].value > report.logged.value
     assert report.beside["latency_ms"].policy.value < report.beside["latency_ms"].logged.value  # type: ignore[union-attr]

@@ -62,6 +62,14 @@ def test_anytime_bounds_hold_at_every_place_of_the_log_at_once(seed: int) -> Non
     assert deceived / 100 <= 0.05
 
 
+def test_anytime_bounds_hold_for_a_mean_that_changes(seed: int) -> None:
+    """As the value of a policy does that learns between two blocks; what is bounded is the mean over the log."""
+    rng = np.random.default_rng(seed)
+    means = np.repeat([0.1, 0.9, 0.2, 0.7], 200)
+    deceived = sum(lower_bound((rng.random(800) < means) / 1.0, 0.05) > means.mean() for _ in range(200))
+    assert deceived / 200 <= 0.05
+
+
 def test_more_decisions_make_every_interval_narrower(seed: int) -> None:
     rng = np.random.default_rng(seed)
     rewards, weights = (np.concatenate(parts) for parts in zip(*(fixed(rng) for _ in range(20)), strict=True))

@@ -233,6 +233,15 @@ def test_whole_tasks_are_valued(seed: int) -> None:
         assert value.anytime.low - 0.01 <= truth <= value.anytime.high + 0.01
 
 
+def test_a_policy_that_never_does_what_was_logged_is_refused_without_a_figure(seed: int) -> None:
+    """A frozen one takes the first action, which the log never took: no weight is above 0."""
+    log = [changed(d, action="fast", propensity=0.2, probabilities=None) for d in drawn(seed, 200)]
+    report = judged(log, Target(settings=PolicySettings(mode="frozen"), reward_range=(0.0, 1.0)))
+    assert report.diagnostics.effective == report.diagnostics.largest_weight == 0.0
+    assert (report.values, report.blocks[0].snips) == ({}, None)
+    assert report.refused
+
+
 def test_a_frozen_policy_learns_nothing(seed: int) -> None:
     frozen = Target(settings=PolicySettings(mode="frozen"))
     assert replayed(drawn(seed, 300), frozen).learnt.cells == []

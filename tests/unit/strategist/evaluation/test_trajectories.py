@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from strategist.evaluation import doubly_robust, per_decision, weighted_per_decision
+from strategist.evaluation.trajectories import weighted_influence
 
 
 def test_two_steps_by_hand() -> None:
@@ -26,6 +27,31 @@ def test_without_a_model_the_doubly_robust_one_weights_per_decision(seed: int) -
     rewards, ratios, nothing = rng.random((50, 6)), rng.random((50, 6)) * 2, np.zeros((50, 6))
     expected = per_decision(rewards, ratios, 0.9)
     assert doubly_robust(rewards, ratios, nothing, nothing, 0.9) == pytest.approx(expected)
+
+
+def test_every_estimator_is_its_formula(seed: int) -> None:
+    """On drawn tasks, task by task and step by step, as the papers write it."""
+    rng = np.random.default_rng(seed)
+    tasks, steps, gamma = 40, 5, 0.9
+    rewards, ratios = rng.random((tasks, steps)), rng.random((tasks, steps)) * 2
+    model, baseline = rng.random((tasks, steps)), rng.random((tasks, steps))
+    weight = [[np.prod(ratios[i, : t + 1]) for t in range(steps)] for i in range(tasks)]
+    mean = [sum(weight[i][t] for i in range(tasks)) / tasks for t in range(steps)]
+    plain = sum(gamma**t * weight[i][t] * rewards[i, t] for i in range(tasks) for t in range(steps)) / tasks
+    normalised = sum(
+        gamma**t * weight[i][t] / mean[t] * rewards[i, t] for i in range(tasks) for t in range(steps)
+    ) / tasks  # fmt: skip
+
+    def value(i: int, t: int) -> float:
+        if t == steps:
+            return 0.0
+        return float(baseline[i, t] + ratios[i, t] * (rewards[i, t] + gamma * value(i, t + 1) - model[i, t]))
+
+    robust = sum(value(i, 0) for i in range(tasks)) / tasks
+    assert per_decision(rewards, ratios, gamma).mean() == pytest.approx(plain, abs=1e-12)
+    assert weighted_per_decision(rewards, ratios, gamma).mean() == pytest.approx(normalised, abs=1e-12)
+    assert weighted_influence(rewards, ratios, gamma).mean() == pytest.approx(normalised, abs=1e-12)
+    assert doubly_robust(rewards, ratios, model, baseline, gamma).mean() == pytest.approx(robust, abs=1e-12)
 
 
 @pytest.mark.parametrize("estimate", [per_decision, weighted_per_decision])
