@@ -13,7 +13,7 @@ import numpy as np
 from .estimators import Floats
 
 RESAMPLES = 1000
-BLOCK = 2_000_000  # numbers drawn at once
+GROUPS = 2000  # of consecutive decisions, at most, that are weighted
 BETS = np.ldexp(1.0, -np.arange(1, 17))  # shares of the wealth, all bet at once: each is best for some length and noise
 HALVINGS = 40  # of the range that a bound lies in
 
@@ -35,15 +35,16 @@ def normal(terms: Floats, level: float = 0.95) -> Interval:
 def bootstrap(tops: Floats, bottoms: Floats, rng: np.random.Generator, level: float = 0.95) -> Interval:
     """Percentiles of sum(tops) / sum(bottoms) over decisions weighted at random; bottoms are 1 where it is a mean.
 
-    Weights are exponential (the Bayesian bootstrap; Rubin 1981), which needs no indices.
+    Weights are exponential (the Bayesian bootstrap; Rubin 1981), which needs no indices. In a large log consecutive
+    decisions share one.
     """
-    size = max(1, BLOCK // len(tops))
-    values = []
-    for start in range(0, RESAMPLES, size):
-        drawn = rng.standard_exponential((min(size, RESAMPLES - start), len(tops)))
-        top, bottom = (np.einsum("bn,n->b", drawn, part, optimize=False) for part in (tops, bottoms))
-        values.append(top / bottom)
-    low, high = np.quantile(np.concatenate(values), [0.5 - level / 2.0, 0.5 + level / 2.0])
+    size = min(len(tops), GROUPS)
+    begins = np.arange(size) * len(tops) // size
+    drawn = rng.standard_exponential((RESAMPLES, size))
+    top, bottom = (
+        np.einsum("bn,n->b", drawn, np.add.reduceat(part, begins), optimize=False) for part in (tops, bottoms)
+    )
+    low, high = np.quantile(top / bottom, [0.5 - level / 2.0, 0.5 + level / 2.0])
     return Interval(float(low), float(high), approximate=True)
 
 

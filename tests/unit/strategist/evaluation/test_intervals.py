@@ -84,3 +84,12 @@ def test_more_decisions_make_every_interval_narrower(seed: int) -> None:
 
 def test_a_log_without_decisions_that_count_says_that_anything_is_possible() -> None:
     assert anytime(np.zeros(100), np.zeros(100), -2.0, 3.0) == Interval(-2.0, 3.0, approximate=False)
+
+
+def test_a_large_log_has_the_interval_that_its_decisions_one_by_one_would_have(seed: int) -> None:
+    """Grouped or not, it is as wide as the normal one."""
+    rng = np.random.default_rng(seed)
+    terms = rng.random(50_000) * 3
+    grouped, plain = bootstrap(terms, np.ones(50_000), rng), normal(terms)
+    assert grouped.high - grouped.low == pytest.approx(plain.high - plain.low, rel=0.15)
+    assert grouped.low < terms.mean() < grouped.high
