@@ -6,10 +6,13 @@ PointsmanError
 |   +-- UnsupportedMedia    415
 |   +-- Unprocessable       422  well-formed, but it cannot be meant
 |       +-- KeyReused       422  an idempotency key with another request
+|       +-- UnusableLog     422  a replay's log cannot be read, or a row of it cannot be used
+|       +-- UnusablePolicy  422  a replay's policy is none
 +-- Unauthorized            401
 +-- Forbidden               403
 +-- NotFound                404
 |   +-- UnknownTrace / UnknownEpisode / UnknownSkill / UnknownCheckpoint / UnknownPoint / UnknownPath
+|   +-- UnknownReplay
 |   +-- UnknownTenant / UnknownKey
 +-- MethodNotAllowed        405
 +-- Conflict                409
@@ -18,6 +21,7 @@ PointsmanError
 +-- RateLimited             429  try again
 +-- Unavailable             503  try again
 |   +-- Overloaded          503
+|   +-- ReplayUnderWay      503
 |   +-- EmbedderLoading     503
 |   +-- JournalUnavailable  503
 +-- StorageFull             507
@@ -80,6 +84,18 @@ class KeyReused(Unprocessable):
     code = "idempotency_key_reused"
 
 
+class UnusableLog(Unprocessable):
+    """The log cannot be replayed; `detail` names the row and what to do."""
+
+    code = "unusable_log"
+
+
+class UnusablePolicy(Unprocessable):
+    """The policy that is to be replayed cannot be used; `detail` says why."""
+
+    code = "unusable_policy"
+
+
 class Unauthorized(PointsmanError):
     """The key is not known here; check it against the one you were given, or ask an operator for one."""
 
@@ -120,6 +136,12 @@ class UnknownCheckpoint(NotFound):
     """No checkpoint has this id; GET /v1/checkpoints lists them."""
 
     code = "unknown_checkpoint"
+
+
+class UnknownReplay(NotFound):
+    """No replay has this id; they are forgotten when the server restarts, and after ten later ones."""
+
+    code = "unknown_replay"
 
 
 class UnknownPoint(NotFound):
@@ -190,6 +212,12 @@ class Overloaded(Unavailable):
     """More calls come in than are answered in time; try again in a moment."""
 
     code = "overloaded"
+
+
+class ReplayUnderWay(Unavailable):
+    """A replay of this tenant is not over yet; wait for its end, or cancel it: DELETE /v1/replays/{replay_id}."""
+
+    code = "replay_under_way"
 
 
 class EmbedderLoading(Unavailable):

@@ -37,6 +37,7 @@ from .outbox import DEADLINE_S, Deed, Outbox
 from .plane import Plane
 from .refold import BEGINNING, Prefixes
 from .remembering import Remembering
+from .replay.jobs import Replays
 from .router import Router
 from .rulebook import rules_of
 from .settings import Settings
@@ -89,6 +90,7 @@ class Service:
         self.remembering = Remembering(self.learner, journal, self.memory, self.embedder, clock)
         self.administration = Administration(registry, journal, self.learner, clock)
         self.lifecycle = Lifecycle(self.learner, journal, checkpoints, self.prefixes, clock)
+        self.replays = Replays(settings.data_dir, self.learner)
         self.outbox = Outbox(journal, clock, self._deeds(settings.alarm_url), settings.seed)
         self.alarms = Alarms(self.outbox, clock)
         self.background = Background(
@@ -224,6 +226,7 @@ class Service:
 
     async def close(self) -> None:
         """Stop the loops, write a recovery file, let go of everything."""
+        await self.replays.close()
         for task in self._tasks[1:]:
             task.cancel()
         await asyncio.gather(*self._tasks[1:], return_exceptions=True)

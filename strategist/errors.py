@@ -4,6 +4,7 @@ StrategistError
 +-- NoEligibleAction     nothing is left to choose from
 +-- SpecMismatch         learnt values belong to another feature spec
 +-- BadSpec              a feature spec contradicts itself
++-- BadLog               a logged decision contradicts itself
 """
 
 
@@ -24,3 +25,7 @@ class SpecMismatch(StrategistError):
 
 class BadSpec(StrategistError):
     """The feature spec names a feature it does not define, or defines one badly."""
+
+
+class BadLog(StrategistError):
+    """A logged decision contradicts itself; correct the row, or leave it out."""

@@ -39,6 +39,7 @@ from .operators import (
     TenantAnswer,
     TenantRequest,
 )
+from .replays import ReplayAnswer, ReplayRequest
 from .wire import MAX_TEXT, MAX_TRACE, Answer, Request, Scope, Tier
 
 __all__ = [
@@ -64,6 +65,8 @@ __all__ = [
     "NewKeyAnswer",
     "ReflectRequest",
     "Reflection",
+    "ReplayAnswer",
+    "ReplayRequest",
     "Request",
     "RestoreAnswer",
     "RetireRequest",

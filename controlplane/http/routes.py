@@ -14,11 +14,12 @@ from litestar.openapi.spec import OpenAPIType, Operation, Parameter, RequestBody
 from litestar.response.base import ASGIResponse
 
 from ..tenants import Call
-from . import admin, calls
+from . import admin, calls, replays
 from .access import SECURITY, Guard, Needs
 from .encoding import JSON, encoded
 from .problems import PROBLEM, Problem
 from .repeats import MOST, VISIBLE, Repeats, repeatable
+from .replays import STREAM
 
 COUNTS_AS: dict[Needs, Call] = {
     "decide": "decide",
@@ -45,6 +46,7 @@ class Route(NamedTuple):
     counts_as: Call | None = None  # by default as what it needs
     repeats: Repeats = "once"
     answers: Any = None  # by default what the function returns; said where that is a response it made itself
+    media: str = JSON
 
     @property
     def hidden(self) -> list[str]:
@@ -121,6 +123,10 @@ ROUTES: tuple[Route, ...] = (
     Route(post, "/v1/checkpoints/{checkpoint_id:str}/restore", calls.restore_checkpoint, "admin"),
     Route(get, "/v1/points", calls.points, "read"),
     Route(get, "/v1/points/{point:str}/policy", calls.policy, "read"),
+    Route(post, "/v1/replays", replays.start, "read", 202, counts_as="reflect", repeats="harmless"),
+    Route(get, "/v1/replays/{replay_id:str}", replays.read, "read"),
+    Route(get, "/v1/replays/{replay_id:str}/events", replays.events, "read", answers=str, media=STREAM),
+    Route(delete, "/v1/replays/{replay_id:str}", replays.cancel, "read", 204),
     Route(get, "/status", calls.status, "read"),
     Route(get, "/v1/admin/tenants", admin.tenants, "operator"),
     Route(post, "/v1/admin/tenants", admin.set_tenant, "operator"),
@@ -129,7 +135,7 @@ ROUTES: tuple[Route, ...] = (
     Route(post, "/v1/admin/keys/{key_id:str}/rotate", admin.rotate_key, "operator", 201, repeats="refused"),
     Route(delete, "/v1/admin/keys/{key_id:str}", admin.revoke_key, "operator", 204),
     Route(get, "/v1/admin/audit", admin.audit, "operator"),
-    Route(get, "/metrics", calls.metrics, "operator", answers=str),
+    Route(get, "/metrics", calls.metrics, "operator", answers=str, media="text/plain"),
     Route(get, "/healthz", calls.healthz, "nobody", answers=dict[str, Any]),
     Route(get, "/livez", calls.livez, "nobody"),
     Route(get, "/readyz", calls.readyz, "nobody", answers=dict[str, Any]),
@@ -199,10 +205,9 @@ def _documented(route: Route) -> dict[str, Any]:
 def _answers(route: Route) -> dict[int, ResponseSpec]:
     """Every answer, refusals included; a probe that is not green answers as one that is, with 503."""
     answer = route.answers or get_type_hints(route.call)["return"]
-    media = "text/plain" if answer is str else JSON
-    told = {} if answer is type(None) else {route.status: _spec(answer, "The answer.", media)}
+    told = {} if answer is type(None) else {route.status: _spec(answer, "The answer.", route.media)}
     if route.needs == "nobody" and route.answers:
-        told[503] = _spec(answer, "Not so, and why.", media)
+        told[503] = _spec(answer, "Not so, and why.", route.media)
     return told | {status: _spec(Problem, HTTPStatus(status).phrase, PROBLEM) for status in sorted(route.refusals)}
 
 

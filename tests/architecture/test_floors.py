@@ -4,8 +4,21 @@ from .sources import modules, of
 
 # What a pure floor may take from the standard library. Nothing here reads a clock, a file, a socket, the
 # environment or a global random number; something new is added here on purpose or not at all.
-PURE = {"bisect", "collections", "enum", "functools", "hashlib", "heapq", "itertools", "math", "operator"}
-PURE |= {"re", "typing", "zlib"}
+PURE = {
+    "bisect",
+    "collections",
+    "enum",
+    "functools",
+    "hashlib",
+    "heapq",
+    "itertools",
+    "math",
+    "operator",
+    "re",
+    "statistics",
+    "typing",
+    "zlib",
+}
 MAY_IMPORT = {"strategist": PURE | {"numpy", "msgspec"}, "auditor": PURE | {"numpy", "msgspec", "strategist"}}
 
 # The rooms of the control plane from the ground up. A room imports rooms below its line, never one beside it:
@@ -33,7 +46,7 @@ ORDER: tuple[set[str], ...] = (
         "audit",
         "rulebook",
     },  # the two loops, what keeps them, and what operators did
-    {"lifecycle", "explanation"},
+    {"lifecycle", "explanation", "replay"},
     {"service"},  # makes every part and hands it what it needs
     {"status", "backups", "doctor"},  # look at a whole service
     {"retention"},

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import tomllib
+from typing import Any
 
 import pytest
 
@@ -27,6 +28,7 @@ WHERE: dict[str, dict[str, str]] = {
         "controlplane.http.encoding": "answers as bytes",
         "controlplane.http.page": "the documentation page",
         "controlplane.http.problems": "exceptions as problem documents",
+        "controlplane.http.replays": "handlers, and a stream of events",
         "controlplane.http.request_log": "stands around the application",
         "controlplane.http.routes": "path -> handler",
     },
@@ -41,12 +43,14 @@ WHERE: dict[str, dict[str, str]] = {
         "controlplane.demo.gate": "the demo's agent asks over HTTP like anybody",
         "controlplane.demo.servers": "waits for the demo's servers to be up",
     },
+    "pyarrow": {"controlplane.replay.parquet": "reads Parquet logs, where its extra is installed"},
     "prometheus_client": {"controlplane.telemetry": "all metrics"},
     "cyclopts": {
         "controlplane.cli.program": "the program",
         "controlplane.cli.access": "its groups of commands",
         "controlplane.cli.decisions": "the same",
         "controlplane.cli.hooks": "the same",
+        "controlplane.cli.replays": "the same",
         "controlplane.cli.server": "the same",
     },
     "cachetools": {
@@ -71,13 +75,14 @@ def test_heavy_library_is_imported_where_it_is_said_to_be(library: str) -> None:
 
 
 def test_every_library_that_is_imported_is_declared_and_the_other_way_round() -> None:
-    declared = {_project_name(line) for line in _project()["dependencies"]}
+    asked_for = _project()["optional-dependencies"]["parquet"]
+    declared = {_project_name(line) for line in [*_project()["dependencies"], *asked_for]}
     ours = {"strategist", "auditor", "controlplane"}
     imported = {root for module in modules().values() for root in module.roots} - ours - sys.stdlib_module_names
     assert imported - BROUGHT == {MODULE_OF.get(name, name) for name in declared - UNIMPORTED.keys()}
 
 
-def _project() -> dict[str, list[str]]:
+def _project() -> dict[str, Any]:
     return tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 
 
@@ -92,7 +97,7 @@ def loaded_by(statement: str) -> set[str]:
     return set(done.stdout.split())
 
 
-HEAVY = {"litestar", "uvicorn", "torch", "sentence_transformers", "transformers", "hnswlib", "aiosqlite"}
+HEAVY = {"litestar", "uvicorn", "torch", "sentence_transformers", "transformers", "hnswlib", "aiosqlite", "pyarrow"}
 
 
 def test_command_line_starts_without_the_server_and_its_models() -> None:

@@ -16,6 +16,7 @@ Json = dict[str, Any]
 Asked = tuple[str, Json | None]  # path, body
 GOOD = {"latency_ms": 20, "cost": 0.05, "failures": 0, "slo_hit": True}
 PLAN = {"goal": "ship", "planned_action": "make ship", "environment": {"stage": "prod"}}
+FEW = {"point": "gate", "decisions": 1}  # too few to be replayed: that is told, and no process is started
 PLACES = {"candidates": [{"provider": "a", "sku": "1"}, {"provider": "b", "sku": "2"}], "goal": "ship"}
 
 
@@ -59,6 +60,9 @@ class Client:
 
     async def checkpoint(self) -> str:
         return str((await self.call("POST", "/v1/checkpoints", {"name": self.new("cp")}))["checkpoint_id"])
+
+    async def replay(self) -> str:
+        return str((await self.call("POST", "/v1/replays", FEW))["replay_id"])
 
     async def key(self) -> str:
         return str(
@@ -114,6 +118,14 @@ async def _restore(client: Client, path: str) -> Asked:
     return path.replace("{checkpoint_id:str}", await client.checkpoint()), None
 
 
+async def _replay(client: Client, path: str) -> Asked:
+    return path, FEW
+
+
+async def _replayed(client: Client, path: str) -> Asked:
+    return path.replace("{replay_id:str}", await client.replay()), None
+
+
 async def _policy(client: Client, path: str) -> Asked:
     return path.replace("{point:str}", "gate"), None
 
@@ -150,6 +162,10 @@ REQUESTS: dict[tuple[str, str], Callable[[Client, str], Awaitable[Asked]]] = {
     ("POST", "/v1/checkpoints/{checkpoint_id:str}/restore"): _restore,
     ("GET", "/v1/points"): _bare,
     ("GET", "/v1/points/{point:str}/policy"): _policy,
+    ("POST", "/v1/replays"): _replay,
+    ("GET", "/v1/replays/{replay_id:str}"): _replayed,
+    ("GET", "/v1/replays/{replay_id:str}/events"): _replayed,
+    ("DELETE", "/v1/replays/{replay_id:str}"): _replayed,
     ("GET", "/status"): _bare,
     ("GET", "/v1/admin/audit"): _bare,
     ("GET", "/v1/admin/tenants"): _bare,

@@ -29,6 +29,7 @@ IN_PATH = {
     "skill_id:int": "skill_id",
     "checkpoint_id:str": "checkpoint_id",
     "point:str": "point",
+    "replay_id:str": "replay_id",
     "key_id:str": "key_id",
 }
 UNKNOWN: dict[str, Any] = {
@@ -37,6 +38,7 @@ UNKNOWN: dict[str, Any] = {
     "skill_id": 2**52,
     "checkpoint_id": "cp_" + "0" * 32,
     "point": "gate",  # the same for everybody
+    "replay_id": "rp_" + "0" * 32,
     "key_id": "0" * 12,
 }
 PROBES = ("goal", "planned_action", "namespace", "environment", "current_state")  # what another's memory is asked by
@@ -162,7 +164,7 @@ class Crossing:
     def _keep(self, tenant: Tenant, route: Route, answer: httpx.Response) -> None:
         """Remember the ids that an answer gave."""
         told = answer.json() if answer.content and answer.headers["content-type"] == "application/json" else {}
-        for kind in ("trace_id", "episode_id", "checkpoint_id"):
+        for kind in ("trace_id", "episode_id", "checkpoint_id", "replay_id"):
             if isinstance(told, dict) and told.get(kind) and route.method.__name__ == "post":
                 tenant.ids[kind].append(told[kind])
 

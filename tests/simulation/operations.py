@@ -18,6 +18,15 @@ LEFT_OUT = {
     "GET /livez": "answers a constant",
     "GET /readyz": "as /healthz",
     "GET /startupz": "answers the settings' hash",
+    **dict.fromkeys(
+        (
+            "POST /v1/replays",
+            "GET /v1/replays/{replay_id:str}",
+            "GET /v1/replays/{replay_id:str}/events",
+            "DELETE /v1/replays/{replay_id:str}",
+        ),
+        "a replay journals nothing and runs in a process of its own, which no drawn world can hold",
+    ),
 }
 OTHERWISE: dict[str, dict[str, Any]] = {  # what makes another body of one that was sent under a key
     "POST /v1/decisions": {"goal": "another"},

@@ -63,6 +63,8 @@ def test_every_field_of_every_body_is_sent() -> None:
     missing = {}
     for route in ROUTES:
         body = get_type_hints(route.call, include_extras=True).get("data")
+        if name(route) in LEFT_OUT:
+            continue
         if body is not None and (left := fields(body) - set().union(*(sent(call.body) for call in some(name(route))))):
             missing[name(route)] = left
     assert missing == {}

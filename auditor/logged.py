@@ -1,0 +1,126 @@
+"""Decisions of the journal as a log that policies can be replayed on.
+
+The events are folded as they were, so a decision has the reward and the successor that the live fold gave it. What an
+operator restored is passed over: decisions that were unlearnt by it were made and answered all the same.
+"""
+
+from collections import Counter
+
+import msgspec
+
+from strategist import PolicySettings
+from strategist.evaluation import LoggedDecision, Sight
+
+from .answers import Learned
+from .credit import Credit, OpenDecision
+from .events import AnyEvent, Configured, Decided, Reported, Restored
+from .feedback import Outcome
+from .fold import TenantFold
+from .rules import Rules
+from .trace import Trace
+
+NOTHING = Outcome()
+
+
+class DecisionLog:
+    """A tenant's decisions at one point, in the order in which they were learnt.
+
+    left_out: how many decisions have no place in it, by the reason.
+    """
+
+    def __init__(self, tenant: str, point: str, rules: Rules) -> None:
+        self.decisions: list[LoggedDecision] = []
+        self.left_out: Counter[str] = Counter()
+        self.rules = rules
+        self._tenant, self._point = tenant, point
+        self._fold = TenantFold(tenant, _recording(rules))
+        self._fold.credit = self._links = _Links()
+        self._open: dict[str, tuple[int, Trace]] = {}
+        self._told: dict[str, Outcome] = {}
+        self._following: dict[str, Sight] = {}
+
+    def apply(self, seq: int, event: AnyEvent) -> None:
+        """Take the next event of the journal, of whichever tenant."""
+        if isinstance(event, Configured):
+            self.rules = event.rules
+            self._fold.configure(_recording(event.rules))
+        if event.tenant != self._tenant or isinstance(event, Configured | Restored):
+            return
+        if isinstance(event, Decided) and event.trace.point == self._point:
+            self._open[event.trace.trace_id] = seq, event.trace
+        if isinstance(event, Reported) and event.counts and self._unscored(event.trace_id):
+            self._told[event.trace_id] = event.outcome
+        applied = self._fold.apply(seq, event)
+        if isinstance(event, Decided):
+            self._following.update(dict.fromkeys(self._links.taken(), _sight(event.trace)))
+        for learned in applied.learned:
+            self._ended(learned)
+
+    @property
+    def open(self) -> int:
+        """How many decisions still wait for their reward or their successor."""
+        return len(self._open)
+
+    def _unscored(self, trace_id: str) -> bool:
+        decision = self._links.open.get(trace_id)
+        return decision is not None and decision.report is None
+
+    def _ended(self, learned: Learned) -> None:
+        outcome = self._told.pop(learned.trace_id, NOTHING)
+        following = self._following.pop(learned.trace_id, None)
+        if (opened := self._open.pop(learned.trace_id, None)) is None:
+            return
+        if learned.update is None or learned.report is None:
+            self.left_out[learned.reason or "it was not learnt"] += 1
+            return
+        seq, trace = opened
+        head = trace.heads[0]
+        self.decisions.append(
+            LoggedDecision(
+                row=seq,
+                sight=_sight(trace),
+                action=head.action,
+                propensity=head.propensity,
+                probabilities=head.probabilities,
+                reward=learned.report.total,
+                terms={term.name: term.value for term in learned.report.terms},
+                success=outcome.success,
+                cost_usd=outcome.cost,
+                latency_ms=outcome.latency_ms,
+                explored=trace.explored,
+                task=None if trace.task_id is None else f"{trace.namespace}/{trace.task_id}",
+                following=following if learned.update.discount else None,
+                truncated=learned.update.truncated,
+                masked=tuple(head.masked),
+                later=trace.steps[1:],
+            )
+        )
+
+
+class _Links(Credit):
+    """Notes which decisions a new one is the successor of."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._followed: list[str] = []
+
+    def begin(self, trace: Trace, at: float) -> list[OpenDecision]:
+        followed = super().begin(trace, at)
+        self._followed += [decision.trace_id for decision in followed]
+        return followed
+
+    def taken(self) -> list[str]:
+        """Those since the last call."""
+        followed, self._followed = self._followed, []
+        return followed
+
+
+def _recording(rules: Rules) -> Rules:
+    """The same rules for a fold that closes every decision, and whose discount says whether there is a successor."""
+    learning = PolicySettings(gamma=1.0)
+    points = {name: msgspec.structs.replace(of, policy=learning) for name, of in rules.points.items()}
+    return msgspec.structs.replace(rules, points=points)
+
+
+def _sight(trace: Trace) -> Sight:
+    return Sight(trace.situation, facts=trace.facts, text_codes=trace.text_codes, own_facts=trace.own_facts)

@@ -1,0 +1,62 @@
+"""A grid of weights as a file, and the front of what they buy."""
+
+import itertools
+import tomllib
+from pathlib import Path
+
+import msgspec
+
+from strategist.evaluation import Front, Target, pareto
+
+from ..errors import UnusableLog, UnusablePolicy
+from .log import Log, Progress
+from .run import LEAST, SEED
+
+MOST = 200  # policies that one grid may hold
+
+
+class Grid(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """weights: for each term of the reward, those that are to be tried; all combinations are."""
+
+    weights: dict[str, list[float]]
+
+    def combinations(self) -> list[dict[str, float]]:
+        names = sorted(self.weights)
+        return [dict(zip(names, each, strict=True)) for each in itertools.product(*(self.weights[n] for n in names))]
+
+
+def read_grid(file: Path) -> list[dict[str, float]]:
+    """The weights of a grid's file, TOML or JSON.
+
+    Raises:
+      UnusablePolicy: it cannot be read, is no grid, or holds none or too many policies.
+    """
+    try:
+        text = file.read_text("utf-8")
+        told = msgspec.json.decode(text) if file.suffix.lower() == ".json" else tomllib.loads(text)
+        found = msgspec.convert(told, Grid).combinations()
+    except OSError as error:
+        raise UnusablePolicy(f"{file} cannot be read: {error.strerror}") from error
+    except (ValueError, msgspec.MsgspecError) as error:
+        raise UnusablePolicy(f"{file.name} is no grid of weights: {error}") from error
+    if not 1 < len(found) <= MOST:
+        raise UnusablePolicy(f"{file.name} holds {len(found)} combination(s) of weights; give 2 to {MOST}")
+    return found
+
+
+def front(log: Log, target: Target, grid: list[dict[str, float]], progress: Progress) -> Front:
+    """What the policies of a grid buy, beside the one in force.
+
+    Raises:
+      UnusableLog: there are too few decisions, no terms to weigh, or nothing to compare by.
+    """
+    if len(log.decisions) < LEAST:
+        raise UnusableLog(f"the log has {len(log.decisions)} decision(s) that can be used; a grid needs {LEAST}")
+    known = {term for decision in log.decisions for term in decision.terms}
+    if unknown := sorted({name for weights in grid for name in weights} - known):
+        there = ", ".join(sorted(known)) or "none"
+        raise UnusableLog(f"no decision of the log has the term {unknown[0]}; there are {there}")
+    found = pareto(log.decisions, target, grid, target.weights or log.weights, SEED, progress)
+    if not found.objectives:
+        raise UnusableLog("the log tells neither success, cost_usd nor latency_ms, so there is nothing to compare by")
+    return found

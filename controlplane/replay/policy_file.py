@@ -1,0 +1,69 @@
+"""The policy that is replayed, as a file: TOML or JSON, of the strategist's own settings."""
+
+import difflib
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from strategist import PolicySettings, StrategistError
+from strategist.evaluation import Target
+from strategist.features.spec import FeatureSpec
+
+from ..errors import UnusablePolicy
+
+
+class PolicyDocument(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """policy: hyper-parameters; features: a feature spec; weights: of the reward's terms; reward_range: of rewards."""
+
+    policy: dict[str, Any] = {}
+    features: FeatureSpec | None = None
+    weights: dict[str, float] | None = None
+    reward_range: tuple[float, float] | None = None
+
+
+def read_policy(file: Path) -> Target:
+    """The policy of a file.
+
+    Raises:
+      UnusablePolicy: it cannot be read, or is none.
+    """
+    language = "JSON" if file.suffix.lower() == ".json" else "TOML"
+    try:
+        text = file.read_text("utf-8")
+        document = msgspec.json.decode(text) if language == "JSON" else tomllib.loads(text)
+    except OSError as error:
+        raise UnusablePolicy(f"{file} cannot be read: {error.strerror}") from error
+    except (ValueError, msgspec.DecodeError) as error:
+        raise UnusablePolicy(f"{file.name} is no {language}: {error}") from error
+    return policy_of(document)
+
+
+def policy_of(document: Any) -> Target:
+    """The policy of a document.
+
+    Raises:
+      UnusablePolicy: it names what no policy has, or a value that is not taken.
+    """
+    try:
+        told = msgspec.convert(document, PolicyDocument)
+        settings = msgspec.convert(told.policy, PolicySettings)
+    except (msgspec.ValidationError, StrategistError) as error:
+        raise UnusablePolicy(f"the policy cannot be used: {error}") from error
+    _refuse_unknown("policy", told.policy, msgspec.to_builtins(settings))
+    lowest, highest = told.reward_range or (0.0, 1.0)
+    if not lowest < highest:
+        raise UnusablePolicy(f"reward_range is [{lowest:g}, {highest:g}]; the first number is to be the smaller one")
+    return Target(settings=settings, spec=told.features, weights=told.weights, reward_range=told.reward_range)
+
+
+def _refuse_unknown(path: str, told: dict[str, Any], known: dict[str, Any]) -> None:
+    """Raises UnusablePolicy for a name that means nothing: a slip would go on with a default."""
+    for name, value in told.items():
+        if name not in known:
+            close = difflib.get_close_matches(name, known, 1)
+            hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(known)}"
+            raise UnusablePolicy(f"{path}.{name} is no setting of a policy; {hint}")
+        if isinstance(value, dict) and isinstance(known[name], dict):
+            _refuse_unknown(f"{path}.{name}", value, known[name])

@@ -1,0 +1,77 @@
+"""A replay in a process of its own: asked on standard input, told on standard output, a JSON document per line."""
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from strategist.evaluation import Report
+
+from ..data_folder import open_journal
+from ..errors import PointsmanError
+from ..origin import find
+from .policy_file import policy_of
+from .run import replay
+from .window import Window, read_window
+
+NICE = 10  # whoever decides goes first
+STEP = 200  # decisions between two lines
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be replayed, from which data folder."""
+
+    folder: str
+    window: Window
+    policy: dict[str, Any]
+
+
+class Told(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A line: how far it is, and in the last one the report or why there is none."""
+
+    done: int = 0
+    of: int = 0
+    why: str | None = None
+    report: Report | None = None
+
+
+def tell(told: Told) -> None:
+    sys.stdout.buffer.write(msgspec.json.encode(told) + b"\n")
+    sys.stdout.buffer.flush()
+
+
+def progress(done: int, of: int) -> None:
+    if done % STEP == 0 or done == of:
+        tell(Told(done=done, of=of))
+
+
+async def carry_out(order: Order) -> Report:
+    """The report.
+
+    Raises:
+      PointsmanError: the window, the policy or the journal cannot be used.
+    """
+    folder = Path(order.folder)
+    journal = await open_journal(folder)
+    try:
+        log = await read_window(journal, find(folder, journal.archives), order.window, progress)
+    finally:
+        await journal.close()
+    return replay(log, policy_of(order.policy), lambda done, of: tell(Told(done=done, of=of)))
+
+
+def main() -> None:
+    """Carry the order on standard input out."""
+    os.nice(NICE)
+    order = msgspec.json.decode(sys.stdin.buffer.read(), type=Order)
+    try:
+        tell(Told(report=asyncio.run(carry_out(order))))
+    except PointsmanError as error:
+        tell(Told(why=str(error)))
+
+
+if __name__ == "__main__":
+    main()

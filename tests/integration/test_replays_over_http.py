@@ -1,0 +1,210 @@
+"""Replays over HTTP: in a process of their own, one at a time for a tenant, told as they go, and ended on request."""
+
+import asyncio
+import json
+import os
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from controlplane.replay.jobs import KEPT
+
+from .conftest import Running, Serve, chosen
+
+Json = dict[str, Any]
+BOLD = {"policy": {"epsilon": {"start": 0.5}, "kappa": 5.0}}
+
+
+def busy(server: Any, times: int = 60) -> None:
+    """Routing decisions with reports, of the tenant `default`."""
+    for i in range(times):
+        routed = server.route("a/1", "b/2", context={"region": f"r{i % 2}"})
+        server.feedback(routed["trace_id"], latency_ms=20.0 if routed["action"] == "a/1" else 380.0, cost=0.1)
+
+
+@pytest.fixture(scope="module")
+def furnished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """A server whose tenant has enough decisions to be replayed."""
+    with Running(chosen(tmp_path_factory.mktemp("data"), epsilon=1.0, seed=3)) as server:
+        busy(server)
+        yield server
+
+
+def streamed(server: Any, replay_id: str) -> list[tuple[str, Json]]:
+    """All events of a replay's stream: names and data."""
+    with server.client.stream("GET", f"/v1/replays/{replay_id}/events") as answer:
+        assert answer.headers["content-type"] == "text/event-stream"
+        text = answer.read().decode()
+    found = []
+    for event in text.split("\n\n")[:-1]:
+        name, data = event.split("\n")
+        found.append((name.removeprefix("event: "), json.loads(data.removeprefix("data: "))))
+    return found
+
+
+def over(server: Any, replay_id: str) -> Json:
+    answer: Json = server.until(
+        lambda: (told := server.get(f"/v1/replays/{replay_id}"))["state"] not in ("waiting", "running") and told
+    )
+    return answer
+
+
+def processes() -> set[int]:
+    """Worker processes of this test's process that are alive."""
+    found = set()
+    for task in Path("/proc/self/task").iterdir():
+        for pid in (task / "children").read_text().split():
+            command = Path(f"/proc/{pid}/cmdline").read_bytes()
+            if b"controlplane.replay.worker" in command:
+                found.add(int(pid))
+    return found
+
+
+def test_a_replay_is_started_followed_and_read(furnished: Running) -> None:
+    started = furnished.post("/v1/replays", {"point": "route", "policy": BOLD}, 202)
+    assert started["state"] == "waiting"
+    told = streamed(furnished, started["replay_id"])
+    assert [name for name, _ in told[:-1]] == ["progress"] * (len(told) - 1)
+    states = [data["state"] for _, data in told]
+    assert states == sorted(states, key=["waiting", "running", "done"].index)
+    name, last = told[-1]
+    assert name == last["state"] == "done"
+    assert last == furnished.get(f"/v1/replays/{started['replay_id']}")
+    assert last["report"]["decisions"] == 60
+    assert last["report"]["values"] or last["report"]["refused"]
+    assert processes() == set()
+
+
+def test_the_same_window_and_policy_give_the_same_report(furnished: Running) -> None:
+    last = furnished.last_seq
+    asked = {"point": "route", "policy": BOLD, "last": last}
+    reports = [over(furnished, furnished.post("/v1/replays", asked, 202)["replay_id"])["report"] for _ in range(2)]
+    assert reports[0] == reports[1]
+
+
+def test_without_a_policy_the_one_in_force_is_replayed(furnished: Running) -> None:
+    told = over(furnished, furnished.post("/v1/replays", {"decisions": 55}, 202)["replay_id"])
+    assert (told["state"], told["report"]["decisions"]) == ("done", 55)
+
+
+def test_one_at_a_time_and_ended_on_request(furnished: Running) -> None:
+    """The first is ended while its process is at work; then there is room for the next."""
+    first = furnished.post("/v1/replays", {"policy": BOLD}, 202)["replay_id"]
+    refused = furnished.post("/v1/replays", {"policy": BOLD}, 503)
+    assert (refused["code"], refused["retryable"]) == ("replay_under_way", True)
+    furnished.until(processes)
+    assert furnished.client.delete(f"/v1/replays/{first}").status_code == 204
+    assert furnished.get(f"/v1/replays/{first}")["state"] == "cancelled"
+    furnished.until(lambda: not processes())
+    assert streamed(furnished, first)[-1][0] == "cancelled"
+    second = furnished.post("/v1/replays", {"policy": BOLD}, 202)["replay_id"]
+    assert over(furnished, second)["state"] == "done"
+    assert furnished.client.delete(f"/v1/replays/{second}").status_code == 204
+    assert furnished.get(f"/v1/replays/{second}", 404)["code"] == "unknown_replay"
+
+
+def test_calls_are_answered_while_a_replay_is_at_work(furnished: Running) -> None:
+    """However long it takes: its process is stopped midway, and goes on later."""
+    started = furnished.post("/v1/replays", {"policy": BOLD}, 202)["replay_id"]
+    [process] = furnished.until(processes)
+    os.kill(process, signal.SIGSTOP)
+    try:
+        decided = furnished.route("a/1", "b/2")
+        assert furnished.feedback(decided["trace_id"], latency_ms=5.0)["updated"] is True
+        assert furnished.get(f"/v1/replays/{started}")["state"] == "running"
+    finally:
+        os.kill(process, signal.SIGCONT)
+    assert over(furnished, started)["state"] == "done"
+
+
+def test_a_stream_is_no_call_under_way_while_it_waits(furnished: Running) -> None:
+    intake = furnished.service.intake
+    started = furnished.post("/v1/replays", {"policy": BOLD}, 202)["replay_id"]
+    with furnished.client.stream("GET", f"/v1/replays/{started}/events") as answer:
+        assert next(answer.iter_lines()) == "event: progress"
+        assert furnished.until(lambda: intake.under_way == 0 or over(furnished, started))
+    furnished.until(lambda: intake.under_way == 0)
+    over(furnished, started)
+
+
+def test_who_leaves_a_stream_leaves_nothing_behind(furnished: Running) -> None:
+    started = furnished.post("/v1/replays", {"policy": BOLD}, 202)["replay_id"]
+    with furnished.client.stream("GET", f"/v1/replays/{started}/events") as answer:
+        next(answer.iter_lines())
+    over(furnished, started)
+
+    async def waiting() -> list[str]:
+        return [task.get_name() for task in asyncio.all_tasks() if "Events" in repr(task) or "_gone" in repr(task)]
+
+    furnished.until(lambda: furnished.run(waiting()) == [])
+    assert furnished.service.intake.under_way == 0
+
+
+def test_too_few_decisions_are_told_at_once(furnished: Running) -> None:
+    told = furnished.post("/v1/replays", {"decisions": 7}, 202)
+    assert told["state"] == "failed"
+    assert told["why"] == "the log has at most 7 decision(s); a replay needs 50"
+    assert processes() == set()
+    windowed = over(furnished, furnished.post("/v1/replays", {"first": furnished.last_seq}, 202)["replay_id"])
+    assert (windowed["state"], windowed["why"][:19]) == ("failed", "the log has 0 decis")
+
+
+@pytest.mark.parametrize(
+    ("asked", "status", "code"),
+    [
+        ({"policy": {"policy": {"kapa": 1.0}}}, 422, "unusable_policy"),
+        ({"policy": {"weights": {"latency": "much"}}}, 422, "unusable_policy"),
+        ({"point": "chat"}, 404, "unknown_point"),
+        ({"decisions": 0}, 400, "invalid_request"),
+        ({"tenant": "other"}, 400, "invalid_request"),
+    ],
+)
+def test_what_cannot_be_replayed_is_refused(furnished: Running, asked: Json, status: int, code: str) -> None:
+    assert furnished.post("/v1/replays", asked, status)["code"] == code
+
+
+def test_old_replays_are_forgotten(furnished: Running) -> None:
+    ids = [furnished.post("/v1/replays", {"decisions": 1}, 202)["replay_id"] for _ in range(KEPT + 1)]
+    assert furnished.get(f"/v1/replays/{ids[0]}", 404)["code"] == "unknown_replay"
+    assert furnished.get(f"/v1/replays/{ids[1]}")["state"] == "failed"
+
+
+def test_a_tenant_sees_neither_decisions_nor_replays_of_another(tmp_path: Path) -> None:
+    with Running(chosen(tmp_path / "data", insecure_local=False)) as server:
+        assert server.service.first_keys is not None
+        server.client.headers["X-API-Key"] = server.service.first_keys.tenant
+        busy(server, 55)
+        own = server.post("/v1/replays", {}, 202)["replay_id"]
+        admin = {"X-Admin-API-Key": server.service.first_keys.admin}
+        server.client.post("/v1/admin/tenants", json={"tenant": "acme"}, headers=admin)
+        made = server.client.post("/v1/admin/keys", json={"tenant": "acme"}, headers=admin).json()
+        other = {"X-API-Key": made["key"]}
+        assert (
+            server.client.post("/v1/replays", json={}, headers=other).json()["why"].startswith("the log has at most 0")
+        )
+        for method, path in (("GET", ""), ("GET", "/events"), ("DELETE", "")):
+            answer = server.client.request(method, f"/v1/replays/{own}{path}", headers=other)
+            assert answer.json()["code"] == "unknown_replay"
+        assert over(server, own)["report"]["decisions"] == 55
+
+
+def test_a_server_that_stops_ends_its_replays(serve: Serve) -> None:
+    server = serve(epsilon=1.0)
+    busy(server, 52)
+    server.post("/v1/replays", {}, 202)
+    server.until(processes)
+    server.stop()
+    assert processes() == set()
+
+
+def test_a_process_that_dies_is_told(serve: Callable[..., Any], tmp_path: Path) -> None:
+    """Its journal is gone from where the server was told it lies."""
+    server = serve(epsilon=1.0)
+    busy(server, 52)
+    server.service.replays._folder = str(tmp_path / "elsewhere")
+    told = over(server, server.post("/v1/replays", {}, 202)["replay_id"])
+    assert told["state"] == "failed"
+    assert told["why"]
