@@ -1,9 +1,9 @@
-"""Checkpoints of a tenant's learnt state: create, list, restore. A restore is an event like any other."""
+"""Checkpoints of a tenant's learnt state: create, list, compare, restore. A restore is an event like any other."""
 
 from collections.abc import Sequence
 
 from auditor import Learner
-from auditor.at_rest import TenantDump
+from auditor.at_rest import TenantDump, policies
 from auditor.events import (
     Checkpointed,
     Decided,
@@ -17,10 +17,12 @@ from auditor.events import (
     WindowClosed,
 )
 from auditor.state import decode_tenant
+from strategist import PolicySnapshot, SpecMismatch
+from strategist.differences import changes
 
 from .checkpoints import CheckpointFiles
 from .clock import Clock
-from .contract import CheckpointAnswer, CheckpointRequest, RestoreAnswer
+from .contract import ChangeAnswer, CheckpointAnswer, CheckpointRequest, DiffAnswer, RestoreAnswer
 from .errors import NO_SPACE, SpecChanged, StorageFull, Unavailable, UnknownCheckpoint
 from .failpoints import failpoint
 from .idempotency import Receipt
@@ -30,6 +32,8 @@ from .refold import PAGE, Prefixes
 from .tenants import Caller
 
 TEACHING = (Decided, Reported, Validated, WindowClosed, TrajectoryClosed, EpisodeDeleted, SkillRetired)
+NOW = "now"  # no checkpoint's id
+SHOWN = 1000  # states of a comparison
 
 
 class Lifecycle:
@@ -86,6 +90,38 @@ class Lifecycle:
         events = [recorded.event for recorded in await self._journal.checkpoints(tenant)]
         return [event for event in events if isinstance(event, Checkpointed)]
 
+    async def _named(self, tenant: str, checkpoint_id: str) -> Checkpointed:
+        created = [event for event in await self._created(tenant) if event.checkpoint_id == checkpoint_id]
+        if not created:
+            raise UnknownCheckpoint
+        return created[-1]
+
+    async def diff(self, tenant: str, before: str, after: str) -> DiffAnswer:
+        """The states in which the learnt state `after` prefers another action than `before`; either may be `now`.
+
+        Raises:
+          UnknownCheckpoint: this tenant has no such checkpoint.
+          SpecChanged: one was learnt under another feature spec.
+        """
+        earlier, later = [await self._policies(tenant, named) for named in (before, after)]
+        found = []
+        for point in sorted(earlier.keys() & later.keys()):
+            try:
+                between = changes(earlier[point], later[point])
+            except SpecMismatch as error:
+                raise SpecChanged(str(error)) from error
+            found += [ChangeAnswer(point=point, state=c.state, before=c.before, after=c.after) for c in between]
+        found.sort(key=lambda change: -change.after.visits)
+        return DiffAnswer(before=before, after=after, changed=len(found), states=found[:SHOWN])
+
+    async def _policies(self, tenant: str, named: str) -> dict[str, PolicySnapshot]:
+        """By point, as a checkpoint has them or as they are."""
+        if named == NOW:
+            await self._learner.passed(self._journal.last_seq)
+            return policies(self._learner.state.of(tenant))
+        checkpoint = await self._named(tenant, named)
+        return decode_tenant(await self._prefixes.prefix(tenant, checkpoint.seq)).policies
+
     async def restore(self, caller: Caller, checkpoint_id: str, receipt: Receipt | None = None) -> RestoreAnswer:
         """Go back to a checkpoint. What came since stays in the journal and is no longer learnt.
 
@@ -94,10 +130,7 @@ class Lifecycle:
           SpecChanged: it was learnt under another feature spec.
         """
         tenant = caller.tenant
-        created = [event for event in await self._created(tenant) if event.checkpoint_id == checkpoint_id]
-        if not created:
-            raise UnknownCheckpoint
-        checkpoint = created[-1]
+        checkpoint = await self._named(tenant, checkpoint_id)
         self._refuse_other_spec(decode_tenant(await self._prefixes.prefix(tenant, checkpoint.seq)))
         at, by = self._clock.now(), caller.key_id
         event = Restored(tenant=tenant, at=at, checkpoint_id=checkpoint_id, seq=checkpoint.seq, by=by)

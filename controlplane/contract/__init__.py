@@ -29,8 +29,10 @@ from .memory import (
 )
 from .operators import (
     ActAnswer,
+    ChangeAnswer,
     CheckpointAnswer,
     CheckpointRequest,
+    DiffAnswer,
     KeyAnswer,
     KeyRequest,
     NewKeyAnswer,
@@ -50,10 +52,12 @@ __all__ = [
     "CaptureAnswer",
     "CaptureRequest",
     "CapturedReflection",
+    "ChangeAnswer",
     "CheckpointAnswer",
     "CheckpointRequest",
     "DecisionAnswer",
     "DecisionRequest",
+    "DiffAnswer",
     "EpisodeAnswer",
     "Explanations",
     "FeedbackAnswer",

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from msgspec import Meta
 
 from auditor.events import FailMode
+from strategist.differences import Preference
 
 from .wire import Answer, Name, Request, Scope, Tier
 
@@ -32,6 +33,24 @@ class RestoreAnswer(Answer, frozen=True, kw_only=True):
     restored_to: int
     policy_version: int
     unlearnt_events: int
+
+
+class ChangeAnswer(Answer, frozen=True, kw_only=True):
+    """A state whose greedy action changed."""
+
+    point: str
+    state: str
+    before: Preference
+    after: Preference
+
+
+class DiffAnswer(Answer, frozen=True, kw_only=True):
+    """What the later of two learnt states would do otherwise; `states` shows the most visited of those that changed."""
+
+    before: str
+    after: str
+    changed: int
+    states: list[ChangeAnswer]
 
 
 class TenantRequest(Request, frozen=True, kw_only=True):

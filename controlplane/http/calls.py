@@ -11,6 +11,7 @@ from ..contract import (
     CheckpointAnswer,
     CheckpointRequest,
     DecisionRequest,
+    DiffAnswer,
     EpisodeAnswer,
     FeedbackAnswer,
     FeedbackRequest,
@@ -124,6 +125,11 @@ async def create_checkpoint(
 async def restore_checkpoint(request: AdmittedRequest, checkpoint_id: FromPath[str]) -> RestoreAnswer:
     """Go back to a checkpoint."""
     return await request.service.lifecycle.restore(request.caller, checkpoint_id, request.receipt)
+
+
+async def diff_checkpoints(request: AdmittedRequest, a: FromPath[str], b: FromPath[str]) -> DiffAnswer:
+    """What the second of two learnt states would do otherwise than the first; one may be `now`."""
+    return await request.service.lifecycle.diff(request.caller.tenant, a, b)
 
 
 async def points(request: AdmittedRequest) -> list[PolicyAnswer]:

@@ -114,6 +114,10 @@ async def _restore(client: Client, path: str) -> Asked:
     return path.replace("{checkpoint_id:str}", await client.checkpoint()), None
 
 
+async def _diff(client: Client, path: str) -> Asked:
+    return path.replace("{a:str}", await client.checkpoint()).replace("{b:str}", "now"), None
+
+
 async def _policy(client: Client, path: str) -> Asked:
     return path.replace("{point:str}", "gate"), None
 
@@ -148,6 +152,7 @@ REQUESTS: dict[tuple[str, str], Callable[[Client, str], Awaitable[Asked]]] = {
     ("GET", "/v1/checkpoints"): _bare,
     ("POST", "/v1/checkpoints"): _checkpoint,
     ("POST", "/v1/checkpoints/{checkpoint_id:str}/restore"): _restore,
+    ("GET", "/v1/checkpoints/{a:str}/diff/{b:str}"): _diff,
     ("GET", "/v1/points"): _bare,
     ("GET", "/v1/points/{point:str}/policy"): _policy,
     ("GET", "/status"): _bare,

@@ -4,7 +4,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
+
+from auditor.events import Configured, Recorded
 
 Server = Any
 Serve = Callable[..., Any]
@@ -118,6 +121,47 @@ def test_what_was_learnt_after_the_checkpoint_is_shown_as_unlearnt(serve: Serve)
     assert server.feedback(decided, **GOOD)["duplicate"] is True
 
 
+def test_a_comparison_shows_where_another_action_is_preferred_and_how_much_is_known_there(serve: Serve) -> None:
+    server = serve()
+    learn(server, 2, **GOOD)
+    before = server.post("/v1/checkpoints", {"name": "before"}, 201)["checkpoint_id"]
+    preferred = server.route("a/1", "b/2", **HERE)["action"]
+    other = ({"a/1", "b/2"} - {preferred}).pop()
+    assert server.get(f"/v1/checkpoints/{before}/diff/now")["states"] == []
+    for _ in range(6):
+        decided = server.route("a/1", "b/2", **HERE)
+        server.feedback(decided["trace_id"], **(GOOD if decided["action"] == other else BAD))
+
+    found = server.get(f"/v1/checkpoints/{before}/diff/now")
+    assert (found["before"], found["after"], found["changed"]) == (before, "now", len(found["states"]))
+    coarsest = next(state for state in found["states"] if state["state"] == "place//us")
+    assert (coarsest["point"], coarsest["before"]["action"], coarsest["after"]["action"]) == ("route", preferred, other)
+    assert (coarsest["before"]["visits"], coarsest["after"]["visits"]) == (2, 8)
+    assert coarsest["after"]["values"][preferred] < coarsest["before"]["values"][preferred]
+    cell = server.service.learner.state.of("default").policies["route"].table.rows["place//us"]
+    assert coarsest["after"]["values"] == {action: known.value for action, known in cell.items()}
+
+    after = server.post("/v1/checkpoints", {"name": "after"}, 201)["checkpoint_id"]
+    assert server.get(f"/v1/checkpoints/{before}/diff/{after}")["states"] == found["states"]
+    back = server.get(f"/v1/checkpoints/{after}/diff/{before}")
+    assert {s["state"]: (s["before"], s["after"]) for s in back["states"]} == {
+        s["state"]: (s["after"], s["before"]) for s in found["states"]
+    }
+
+
+def test_a_checkpoint_of_another_feature_spec_is_not_compared(serve: Serve) -> None:
+    server = serve()
+    learn(server, 1, **GOOD)
+    old = server.post("/v1/checkpoints", {}, 201)["checkpoint_id"]
+    rules = server.service.rules
+    changed = msgspec.structs.replace(rules.points["route"], spec_hash="of a later version")
+    points = {**rules.points, "route": changed}
+    later = Configured(tenant="", at=1.0, rules=msgspec.structs.replace(rules, points=points), settings_hash="another")
+    server.service.learner.state.apply(Recorded(server.last_seq, later))
+    refused = server.get(f"/v1/checkpoints/{old}/diff/now", 409)
+    assert refused["code"] == "spec_changed"
+
+
 def test_a_restore_survives_a_restart(serve: Serve) -> None:
     server = serve()
     learn(server, 3, **GOOD)
@@ -159,8 +203,10 @@ def test_a_damaged_checkpoint_is_folded_again_from_the_journal(serve: Serve, har
 
 
 @pytest.mark.parametrize("unknown", ["cp_" + "0" * 32, "cp_x", "..", "%2e%2e%2fjournal.db", "cp_%00", "ü"])
-def test_an_unknown_checkpoint_is_not_restored(server: Server, unknown: str) -> None:
+def test_an_unknown_checkpoint_is_neither_restored_nor_compared(server: Server, unknown: str) -> None:
     before = server.last_seq
+    for path in (f"{unknown}/diff/now", f"now/diff/{unknown}"):
+        assert server.client.get(f"/v1/checkpoints/{path}").status_code == 404
     response = server.client.post(f"/v1/checkpoints/{unknown}/restore")
     assert response.status_code == 404
     assert response.json()["code"] in ("unknown_checkpoint", "unknown_path")

@@ -220,6 +220,15 @@ def restore(draw: Draw) -> Call:
     return draw.call(route, path, effects=(("restore", draw.tenant, checkpoint_id),), foreign=foreign)
 
 
+def diff(draw: Draw) -> Call:
+    (before, foreign), after = draw.one("checkpoints"), "now"
+    if draw.maybe(0.5):
+        after, also = draw.one("checkpoints")
+        foreign = foreign or also
+    route = "GET /v1/checkpoints/{a:str}/diff/{b:str}"
+    return draw.call(route, f"/v1/checkpoints/{before}/diff/{after}", foreign=foreign)
+
+
 def set_tenant(draw: Draw) -> Call:
     tier, fail_mode = draw.rng.choice(TENANTS[draw.tenant]), draw.rng.choice(FAIL_MODES)
     body, effect = (
@@ -300,6 +309,7 @@ OPERATIONS: dict[str, tuple[int, Operation]] = {
     "GET /v1/skills": (1, reading("GET /v1/skills")),
     "GET /v1/skills/{skill_id:int}": (1, reading("GET /v1/skills/{skill_id:int}", "skills")),
     "GET /v1/checkpoints": (1, reading("GET /v1/checkpoints")),
+    "GET /v1/checkpoints/{a:str}/diff/{b:str}": (1, diff),
     "GET /v1/points": (1, reading("GET /v1/points")),
     "GET /v1/points/{point:str}/policy": (1, policy),
     "GET /status": (1, reading("GET /status")),
