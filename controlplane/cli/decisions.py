@@ -6,9 +6,9 @@ import cyclopts
 
 from .client import call
 from .output import lines, show, table
-from .program import Json, Url, app
+from .program import Json, Some, Url, app
 
-checkpoint = cyclopts.App(name="checkpoint", help="Keep, list, compare and restore what was learnt.")
+checkpoint = cyclopts.App(name="checkpoint", help="Keep, list, compare, restore and prune what was learnt.")
 app.command(checkpoint)
 
 
@@ -132,6 +132,18 @@ def checkpoint_diff(a: str, b: str = "now", *, url: Url = None, json: Json = Fal
         for change in answer["states"]
     ]
     show(answer, json, lambda: _differences(answer["changed"], rows))
+
+
+@checkpoint.command(name="prune")
+def checkpoint_prune(*, keep: Some, url: Url = None, json: Json = False) -> None:
+    """Let go of old checkpoints; those that a restore names stay, and those that an archive rests on.
+
+    Args:
+      keep: How many of the newest stay in any case.
+    """
+    answer = call("POST", "/v1/checkpoints/prune", {"keep": keep}, url)
+    freed = f"{len(answer['pruned'])} checkpoint(s) pruned, {answer['freed_bytes']:,} bytes freed"
+    show(answer, json, lambda: lines(freed, *answer["pruned"]))
 
 
 def _preferred(known: dict[str, Any]) -> str:

@@ -35,6 +35,19 @@ class RestoreAnswer(Answer, frozen=True, kw_only=True):
     unlearnt_events: int
 
 
+class PruneRequest(Request, frozen=True, kw_only=True):
+    """How many of the newest checkpoints stay in any case."""
+
+    keep: Annotated[int, Meta(ge=1, le=10**6)]
+
+
+class PruneAnswer(Answer, frozen=True, kw_only=True):
+    """Which checkpoints are no longer there, and the size of their files."""
+
+    pruned: tuple[str, ...]
+    freed_bytes: int
+
+
 class ChangeAnswer(Answer, frozen=True, kw_only=True):
     """A state whose greedy action changed."""
 

@@ -16,6 +16,8 @@ from ..contract import (
     FeedbackAnswer,
     FeedbackRequest,
     GateAnswer,
+    PruneAnswer,
+    PruneRequest,
     ReflectRequest,
     RestoreAnswer,
     RetireRequest,
@@ -125,6 +127,11 @@ async def create_checkpoint(
 async def restore_checkpoint(request: AdmittedRequest, checkpoint_id: FromPath[str]) -> RestoreAnswer:
     """Go back to a checkpoint."""
     return await request.service.lifecycle.restore(request.caller, checkpoint_id, request.receipt)
+
+
+async def prune_checkpoints(request: AdmittedRequest, data: JSONBody[PruneRequest]) -> PruneAnswer:
+    """Let go of old checkpoints."""
+    return await request.service.lifecycle.prune(request.caller, data, request.receipt)
 
 
 async def diff_checkpoints(request: AdmittedRequest, a: FromPath[str], b: FromPath[str]) -> DiffAnswer:

@@ -64,7 +64,7 @@ def test_people_are_answered_in_words(start: Start, cli: Run) -> None:
     assert (decided.returncode, reported.returncode, why.returncode) == (DONE, DONE, DONE)
 
 
-def test_checkpoints_are_kept_listed_compared_and_restored(ask: Callable[..., Any], cli: Run) -> None:
+def test_checkpoints_are_kept_listed_compared_restored_and_pruned(ask: Callable[..., Any], cli: Run) -> None:
     created = ask("checkpoint", "create", "before")
     trace_id = ask("decide", "ls")["trace_id"]
     ask("feedback", trace_id, "--success")
@@ -76,6 +76,9 @@ def test_checkpoints_are_kept_listed_compared_and_restored(ask: Callable[..., An
     assert "0 state(s) changed" in cli("checkpoint", "diff", "now", "now", "--url", ask.server.url).stdout
     restored = ask("checkpoint", "restore", created["checkpoint_id"])
     assert (restored["restored_to"], restored["unlearnt_events"]) == (created["seq"], 2)
+    pruned = ask("checkpoint", "prune", "--keep", "1")
+    assert pruned == {"pruned": [], "freed_bytes": 0}
+    assert "0 checkpoint(s) pruned" in cli("checkpoint", "prune", "--keep", "1", "--url", ask.server.url).stdout
     said = cli("checkpoint", "restore", created["checkpoint_id"], "--url", ask.server.url)
     assert "0 later event(s) are no longer learnt" in said.stdout
 
@@ -123,6 +126,7 @@ def test_without_a_server_a_command_says_so_with_exit_code_3(cli: Run) -> None:
     for command in (
         ("decide", "ls"), ("feedback", "tr_x", "--success"), ("why", "tr_x"), ("checkpoint", "list"),
         ("checkpoint", "create"), ("checkpoint", "restore", "cp_x"), ("checkpoint", "diff", "cp_x"),
+        ("checkpoint", "prune", "--keep", "1"),
     ):  # fmt: skip
         gone = cli(*command, "--json", POINTSMAN_PORT="9")
         assert gone.returncode == UNREACHABLE, command

@@ -114,6 +114,11 @@ async def _restore(client: Client, path: str) -> Asked:
     return path.replace("{checkpoint_id:str}", await client.checkpoint()), None
 
 
+async def _prune(client: Client, path: str) -> Asked:
+    await client.checkpoint()
+    return path, {"keep": 1}
+
+
 async def _diff(client: Client, path: str) -> Asked:
     return path.replace("{a:str}", await client.checkpoint()).replace("{b:str}", "now"), None
 
@@ -152,6 +157,7 @@ REQUESTS: dict[tuple[str, str], Callable[[Client, str], Awaitable[Asked]]] = {
     ("GET", "/v1/checkpoints"): _bare,
     ("POST", "/v1/checkpoints"): _checkpoint,
     ("POST", "/v1/checkpoints/{checkpoint_id:str}/restore"): _restore,
+    ("POST", "/v1/checkpoints/prune"): _prune,
     ("GET", "/v1/checkpoints/{a:str}/diff/{b:str}"): _diff,
     ("GET", "/v1/points"): _bare,
     ("GET", "/v1/points/{point:str}/policy"): _policy,

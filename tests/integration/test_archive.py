@@ -213,6 +213,26 @@ def test_a_checkpoint_behind_a_base_whose_file_is_damaged_is_refused_and_made_ag
         server.post(f"/v1/checkpoints/{lived.second}/restore")
 
 
+@pytest.mark.parametrize("first", ["pruned", "archived"])
+def test_a_checkpoint_that_an_archive_rests_on_is_not_pruned_and_a_pruned_one_is_not_archived(
+    data: Path, first: str
+) -> None:
+    with Running(settings_of(data)) as server:
+        old = server.post("/v1/checkpoints", {"name": "old"}, 201)["checkpoint_id"]
+        live(server)
+        server.post("/v1/checkpoints", {"name": "new"}, 201)
+        pruned = server.post("/v1/checkpoints/prune", {"keep": 1})["pruned"] if first == "pruned" else []
+        live(server, 2)
+    moved(data, 2)
+    with Running(settings_of(data)) as server:
+        assert server.post("/v1/checkpoints/prune", {"keep": 1})["pruned"] == []
+        file = data / "checkpoints" / f"{old}.fold"
+        assert (pruned, file.exists()) == (([old], False) if first == "pruned" else ([], True))
+        server.post(f"/v1/checkpoints/{old}/restore", status=404 if first == "pruned" else 200)
+    assert state_of(data) == "fine"
+    assert verify(data) == []
+
+
 def test_a_purge_after_archiving_leaves_nothing_of_the_episode(lived: Lived, data: Path) -> None:
     took = moved(data, 1)
     assert took.seq > lived.capture

@@ -162,6 +162,85 @@ def test_a_checkpoint_of_another_feature_spec_is_not_compared(serve: Serve) -> N
     assert refused["code"] == "spec_changed"
 
 
+def kept(server: Server, count: int) -> list[str]:
+    """So many checkpoints of different content, oldest first."""
+    made = []
+    for number in range(count):
+        learn(server, 1, **GOOD)
+        made.append(server.post("/v1/checkpoints", {"name": str(number)}, 201)["checkpoint_id"])
+    return made
+
+
+def files(server: Server) -> set[str]:
+    return {path.stem for path in (Path(server.settings.data_dir) / "checkpoints").iterdir()}
+
+
+def test_pruning_keeps_the_newest_and_what_a_restore_names_and_says_what_it_freed(serve: Serve) -> None:
+    server = serve()
+    first, second, third, fourth, fifth = kept(server, 5)
+    server.post(f"/v1/checkpoints/{second}/restore")
+    folder = Path(server.settings.data_dir) / "checkpoints"
+    size = sum((folder / f"{checkpoint_id}.fold").stat().st_size for checkpoint_id in (first, third))
+
+    assert server.post("/v1/checkpoints/prune", {"keep": 2}) == {"pruned": [first, third], "freed_bytes": size}
+    assert [c["checkpoint_id"] for c in server.get("/v1/checkpoints")] == [fifth, fourth, second]
+    assert files(server) == {second, fourth, fifth}
+    for path in (f"{first}/restore", f"{third}/restore"):
+        assert server.post(f"/v1/checkpoints/{path}", None, 404)["code"] == "unknown_checkpoint"
+    assert server.post("/v1/checkpoints/prune", {"keep": 2}) == {"pruned": [], "freed_bytes": 0}
+    learnt = values(server)
+    server.stop()
+    again = serve()
+    assert [c["checkpoint_id"] for c in again.get("/v1/checkpoints")] == [fifth, fourth, second]
+    assert values(again) == learnt
+    again.post(f"/v1/checkpoints/{fourth}/restore")
+
+
+def test_the_content_of_a_pruned_checkpoint_can_be_kept_anew(serve: Serve) -> None:
+    server = serve()
+    first, second, third = kept(server, 3)
+    assert server.post("/v1/checkpoints/prune", {"keep": 1})["pruned"] == [first, second]
+    server.post(f"/v1/checkpoints/{third}/restore")
+    learn(server, 1, **GOOD)
+    [fourth] = kept(server, 1)
+    assert server.post("/v1/checkpoints/prune", {"keep": 1})["pruned"] == []
+    server.post(f"/v1/checkpoints/{third}/restore")
+    server.post("/v1/checkpoints", {"name": "newest"}, 201)
+    assert server.post("/v1/checkpoints/prune", {"keep": 1})["pruned"] == [fourth]
+    server.post(f"/v1/checkpoints/{third}/restore")
+    learn(server, 1, **GOOD)
+    assert kept(server, 1) == [fourth], "the same was learnt again"
+    assert files(server) == {third, fourth}
+    server.post(f"/v1/checkpoints/{fourth}/restore")
+
+
+def test_what_a_pruning_that_died_left_is_deleted_by_the_next(serve: Serve) -> None:
+    """It dies after its event: the file is there, and nobody names it."""
+    server = serve()
+    one, other = kept(server, 2)
+    file = Path(server.settings.data_dir) / "checkpoints" / f"{one}.fold"
+    content = file.read_bytes()
+    server.post("/v1/checkpoints/prune", {"keep": 1})
+    file.write_bytes(content)
+    assert server.post(f"/v1/checkpoints/{one}/restore", None, 404)["code"] == "unknown_checkpoint"
+    assert server.post("/v1/checkpoints/prune", {"keep": 1})["pruned"] == []
+    assert files(server) == {other}
+
+
+def test_a_file_that_cannot_be_deleted_is_told_and_the_next_pruning_tries_again(serve: Serve) -> None:
+    server = serve()
+    one, other = kept(server, 2)
+    file = Path(server.settings.data_dir) / "checkpoints" / f"{one}.fold"
+    file.unlink()
+    file.mkdir()  # no file: what deletes files cannot delete it, whoever runs this
+    refused = server.post("/v1/checkpoints/prune", {"keep": 1}, 503)
+    assert (refused["code"], "prune again" in refused["detail"]) == ("unavailable", True)
+    file.rmdir()
+    file.write_bytes(b"left")
+    server.post("/v1/checkpoints/prune", {"keep": 1})
+    assert files(server) == {other}
+
+
 def test_a_restore_survives_a_restart(serve: Serve) -> None:
     server = serve()
     learn(server, 3, **GOOD)
