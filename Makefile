@@ -2,7 +2,7 @@
 #   PYTHON=...       the Python (>= 3.11) that .venv is made with
 #   TORCH_INDEX=...  an index URL for torch alone, to choose its build (see README)
 #   EXTRAS=a,b       optional extras of pyproject.toml, besides the development tools that are always installed
-#   ARGS=...         passed on to the command of run, serve, test, test-nightly, bench and bench-demo
+#   ARGS=...         passed on to the command of run, serve, test, test-nightly and the benches
 
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do command -v $$p && break; done)
 BIN := .venv/bin
@@ -15,10 +15,10 @@ EXTRAS_STAMP := $(if $(EXTRAS),$(STAMP)-$(subst $(COMMA),-,$(EXTRAS)))
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_CONSTRAINT=$(LOCK) PIP_BUILD_CONSTRAINT=$(LOCK) $(BIN)/python -m pip
 
 .DEFAULT_GOAL := help
-.PHONY: help install run serve test test-nightly lint bench bench-demo
+.PHONY: help install run serve test test-nightly lint bench bench-demo bench-learning
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 install: $(STAMP) $(EXTRAS_STAMP) ## make .venv with the locked versions; nothing to do when it is there
 
@@ -47,6 +47,9 @@ bench: install ## measure speed and size
 
 bench-demo: install ## tune the fixed rule on seeds of their own, then compare the demo's gates over others
 	$(BIN)/python -m benchmarks.demo $(ARGS)
+
+bench-learning: install ## play the worlds that each ask a learner for one skill
+	$(BIN)/python -m benchmarks.learning $(ARGS)
 
 # What pip cannot bring is asked for first, before anything is downloaded.
 define check_machine

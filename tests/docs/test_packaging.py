@@ -13,7 +13,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 PACKAGES = ("strategist", "auditor", "controlplane")
-TARGETS = ("install", "run", "serve", "test", "test-nightly", "lint", "bench", "bench-demo")
+TARGETS = ("install", "run", "serve", "test", "test-nightly", "lint", "bench", "bench-demo", "bench-learning")
 
 
 @pytest.fixture(scope="module")

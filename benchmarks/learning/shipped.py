@@ -1,0 +1,72 @@
+"""The plane and the auditor as they are shipped, in this process, over the journal's in-memory twin."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import msgspec
+
+from auditor import Learner, Outcome, Rules, State
+from auditor.events import Reported
+from controlplane.checkpoints import CheckpointFiles
+from controlplane.clock import FixedClock
+from controlplane.contract import DecisionAnswer, DecisionRequest
+from controlplane.embedding import BatchingEmbedder
+from controlplane.executor.gate import GatePoint
+from controlplane.executor.route import RoutePoint
+from controlplane.journal.memory import MemoryJournal
+from controlplane.memory.store import MemoryStore
+from controlplane.plane import Plane
+from controlplane.refold import Prefixes
+from controlplane.router import Router
+from controlplane.service import rules_of
+from controlplane.settings import Settings
+from controlplane.signals import Signals
+from controlplane.telemetry import Metrics
+from controlplane.tenants import LOCAL
+from controlplane.upstream import Upstream
+
+
+class Shipped:
+    """Decides and is reported to, as a server is; a report is folded when it returns."""
+
+    def __init__(self, settings: Settings, weights: dict[str, float]) -> None:
+        """`weights` are those of a reward's terms at route; everything else is the settings'."""
+        clock, metrics, embedder = FixedClock(), Metrics(), BatchingEmbedder()
+        upstream = Upstream(httpx.AsyncClient(), deadline_s=settings.upstream_deadline_s)
+        signals = Signals(settings.psi_url, upstream, clock, metrics, ttl_s=settings.cache_ttl_s)
+        points = (
+            GatePoint(MemoryStore(), embedder, settings),
+            RoutePoint(signals, Router(settings.router_url, upstream, metrics), embedder),
+        )
+        self.rules = _weighed(rules_of(settings, {point.name: point.features.spec_hash for point in points}), weights)
+        self.journal, self.settings, self._clock = MemoryJournal(), settings, clock
+        prefixes = Prefixes(self.journal, CheckpointFiles(Path(settings.data_dir)))
+        self.learner = Learner(State(self.rules, settings.hash), self.journal, self.journal, prefixes)
+        self._plane = Plane(points, self.learner, self.journal, clock, settings, metrics)
+
+    async def decide(self, asked: DecisionRequest) -> DecisionAnswer:
+        return await self._plane.decide(LOCAL, asked)
+
+    async def report(self, trace_id: str, outcome: Outcome) -> None:
+        told = Reported(tenant=LOCAL.tenant, at=self._clock.now(), trace_id=trace_id, outcome=outcome)
+        await self.learner.reached(await self.journal.append(told))
+
+
+@contextlib.asynccontextmanager
+async def shipped(seed: int, weights: dict[str, float]) -> AsyncIterator[Shipped]:
+    """One with the default settings and this seed, learning until it is left."""
+    made = Shipped(Settings(seed=seed), weights)
+    learning = asyncio.create_task(made.learner.run())
+    try:
+        yield made
+    finally:
+        learning.cancel()
+        await asyncio.gather(learning, return_exceptions=True)
+
+
+def _weighed(rules: Rules, weights: dict[str, float]) -> Rules:
+    route = msgspec.structs.replace(rules.points["route"], weights=weights)
+    return msgspec.structs.replace(rules, points={**rules.points, "route": route})
