@@ -124,6 +124,7 @@ class Lifecycle:
             by=caller.key_id,
         )
         seq = await (receipt or self._journal).append(event)
+        failpoint("prune.appended")
         await self._learner.reached(seq)
         recorded = await self._journal.checkpoints(tenant)
         # Under a key that comes again it is the one of back then.

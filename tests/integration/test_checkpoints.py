@@ -214,19 +214,6 @@ def test_the_content_of_a_pruned_checkpoint_can_be_kept_anew(serve: Serve) -> No
     server.post(f"/v1/checkpoints/{fourth}/restore")
 
 
-def test_what_a_pruning_that_died_left_is_deleted_by_the_next(serve: Serve) -> None:
-    """It dies after its event: the file is there, and nobody names it."""
-    server = serve()
-    one, other = kept(server, 2)
-    file = Path(server.settings.data_dir) / "checkpoints" / f"{one}.fold"
-    content = file.read_bytes()
-    server.post("/v1/checkpoints/prune", {"keep": 1})
-    file.write_bytes(content)
-    assert server.post(f"/v1/checkpoints/{one}/restore", None, 404)["code"] == "unknown_checkpoint"
-    assert server.post("/v1/checkpoints/prune", {"keep": 1})["pruned"] == []
-    assert files(server) == {other}
-
-
 def test_a_file_that_cannot_be_deleted_is_told_and_the_next_pruning_tries_again(serve: Serve) -> None:
     server = serve()
     one, other = kept(server, 2)
