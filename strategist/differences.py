@@ -1,11 +1,11 @@
 """Where one learnt table prefers another action than an earlier one, for whoever compares two of them."""
 
-from collections.abc import Iterator
-
 import msgspec
 
 from .errors import SpecMismatch
 from .snapshot import PolicySnapshot
+
+Row = dict[str, tuple[float, int]]  # value and visits by action
 
 
 class Preference(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,27 +32,30 @@ def changes(before: PolicySnapshot, after: PolicySnapshot) -> list[Change]:
     """
     if before.spec_hash != after.spec_hash:
         raise SpecMismatch(f"one was learnt under feature spec {before.spec_hash}, the other under {after.spec_hash}")
-    known = dict(_preferences(before))
+    earlier, later = _rows(before), _rows(after)
     found = [
-        Change(state=state, before=known[state], after=preference)
-        for state, preference in _preferences(after)
-        if state in known and known[state].action != preference.action
+        Change(state=state, before=_preference(earlier[state]), after=_preference(row))
+        for state, row in later.items()
+        if state in earlier and _greedy(earlier[state]) != _greedy(row)
     ]
     return sorted(found, key=lambda change: (-change.after.visits, change.state))
 
 
-def _preferences(snapshot: PolicySnapshot) -> Iterator[tuple[str, Preference]]:
-    """Of every state; of equal values the action that sorts first counts as the greedy one."""
-    rows: dict[str, list[tuple[str, float, int]]] = {}
+def _rows(snapshot: PolicySnapshot) -> dict[str, Row]:
+    rows: dict[str, Row] = {}
     for key, action, value, visits in snapshot.cells:
-        rows.setdefault(key, []).append((action, value, visits))
-    for key, row in rows.items():
-        values = {action: value for action, value, _ in row}
-        yield (
-            key,
-            Preference(
-                action=max(sorted(values), key=values.__getitem__),
-                values=values,
-                visits=sum(visits for _, _, visits in row),
-            ),
-        )
+        rows.setdefault(key, {})[action] = value, visits
+    return rows
+
+
+def _greedy(row: Row) -> str:
+    """The action of the largest value; of equal ones that which sorts first."""
+    return min(row, key=lambda action: (-row[action][0], action))
+
+
+def _preference(row: Row) -> Preference:
+    return Preference(
+        action=_greedy(row),
+        values={action: value for action, (value, _) in row.items()},
+        visits=sum(visits for _, visits in row.values()),
+    )
