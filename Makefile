@@ -15,10 +15,10 @@ EXTRAS_STAMP := $(if $(EXTRAS),$(STAMP)-$(subst $(COMMA),-,$(EXTRAS)))
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_CONSTRAINT=$(LOCK) PIP_BUILD_CONSTRAINT=$(LOCK) $(BIN)/python -m pip
 
 .DEFAULT_GOAL := help
-.PHONY: help install run serve test test-nightly lint bench bench-demo bench-learning
+.PHONY: help install run serve test test-nightly lint bench bench-demo bench-learning bench-calibration
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-17s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 install: $(STAMP) $(EXTRAS_STAMP) ## make .venv with the locked versions; nothing to do when it is there
 
@@ -50,6 +50,9 @@ bench-demo: install ## tune the fixed rule on seeds of their own, then compare t
 
 bench-learning: install ## play the worlds that each ask a learner for one skill
 	$(BIN)/python -m benchmarks.learning $(ARGS)
+
+bench-calibration: install ## compare the gate's risk with what happened, and draw docs/calibration.svg
+	$(BIN)/python -m benchmarks.calibration $(ARGS)
 
 # What pip cannot bring is asked for first, before anything is downloaded.
 define check_machine

@@ -13,7 +13,18 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 PACKAGES = ("strategist", "auditor", "controlplane")
-TARGETS = ("install", "run", "serve", "test", "test-nightly", "lint", "bench", "bench-demo", "bench-learning")
+TARGETS = (
+    "install",
+    "run",
+    "serve",
+    "test",
+    "test-nightly",
+    "lint",
+    "bench",
+    "bench-demo",
+    "bench-learning",
+    "bench-calibration",
+)
 
 
 @pytest.fixture(scope="module")
