@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from auditor.events import Checkpointed
+from auditor.events import Checkpointed, Restored
 from auditor.receipts import REPEATABLE_S
 
 from . import origin
@@ -87,11 +87,10 @@ def _place(journal: Path, last_seq: int, keep: int, clock: Clock) -> int:
 async def fold_ground(
     folder: Path, log: Log, seq: int, last_seq: int, begun: Origin, progress: Callable[[int], None]
 ) -> Ground:
-    """Fold up to `seq`, and see to it that each checkpoint of before has its file."""
+    """Fold up to `seq`, and see to it that each place of before that a restore goes back to has its file."""
     acts = [recorded.event for recorded in await log.acts(ALL, last_seq + 1, last_seq)]
-    there = present(acts)
-    kept = [e for e in acts if isinstance(e, Checkpointed) and e.checkpoint_id in there]
-    places = {(event.tenant, event.seq) for event in kept if event.seq <= seq}
+    named: list[Checkpointed | Restored] = [*present(acts).values(), *(e for e in acts if isinstance(e, Restored))]
+    places = {(event.tenant, event.seq) for event in named if event.seq <= seq}
     refolded = await refold(log, seq, progress, begun, places)
     files = CheckpointFiles(folder / CHECKPOINT_FOLDER)
     filed = [(*place, files.write(refolded.prefixes[place])) for place in sorted(places)]
