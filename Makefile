@@ -2,7 +2,7 @@
 #   PYTHON=...       the Python (>= 3.11) that .venv is made with
 #   TORCH_INDEX=...  an index URL for torch alone, to choose its build (see README)
 #   EXTRAS=a,b       optional extras of pyproject.toml, besides the development tools that are always installed
-#   ARGS=...         passed on to the command of run, serve, test, test-nightly, bench, bench-demo and bench-ope
+#   ARGS=...         passed on to the command of run, serve, test, test-nightly and the benches
 
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do command -v $$p && break; done)
 BIN := .venv/bin
@@ -15,10 +15,10 @@ EXTRAS_STAMP := $(if $(EXTRAS),$(STAMP)-$(subst $(COMMA),-,$(EXTRAS)))
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_CONSTRAINT=$(LOCK) PIP_BUILD_CONSTRAINT=$(LOCK) $(BIN)/python -m pip
 
 .DEFAULT_GOAL := help
-.PHONY: help install run serve test test-nightly lint bench bench-demo bench-ope
+.PHONY: help install run serve test test-nightly lint bench bench-demo bench-learning bench-ope bench-calibration
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-17s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 install: $(STAMP) $(EXTRAS_STAMP) ## make .venv with the locked versions; nothing to do when it is there
 
@@ -50,6 +50,12 @@ bench-demo: install ## tune the fixed rule on seeds of their own, then compare t
 
 bench-ope: install ## check off-policy evaluation against published figures, known truths and the peer (ARGS="--data DIR")
 	$(BIN)/python -m benchmarks.ope $(ARGS)
+
+bench-learning: install ## play worlds that each ask for one skill; with ARGS="--data DIR" real tasks beside their peers too
+	$(BIN)/python -m benchmarks.learning $(ARGS)
+
+bench-calibration: install ## compare the gate's risk with what happened, and draw docs/calibration.svg
+	$(BIN)/python -m benchmarks.calibration $(ARGS)
 
 # What pip cannot bring is asked for first, before anything is downloaded.
 define check_machine

@@ -35,8 +35,7 @@ def pieces(fold: TenantFold) -> Iterator[bytes]:
 def _fields(fold: TenantFold) -> Iterator[tuple[str, object]]:
     """Those of a TenantDump, in order, each made when it is asked for."""
     yield "tenant", fold.tenant
-    spec_of = {point: of.spec_hash for point, of in fold.rules.points.items()}
-    yield "policies", {point: PolicySnapshot.of(policy, spec_of[point]) for point, policy in fold.policies.items()}
+    yield "policies", policies(fold)
     yield "counts", fold.counts
     decisions, trajectories = fold.credit.dump()
     yield "open", decisions
@@ -45,6 +44,12 @@ def _fields(fold: TenantFold) -> Iterator[tuple[str, object]]:
     validations, skills = fold.skills.dump()
     yield "validations", validations
     yield "skills", skills
+
+
+def policies(fold: TenantFold) -> dict[str, PolicySnapshot]:
+    """What each point has learnt."""
+    spec_of = {point: of.spec_hash for point, of in fold.rules.points.items()}
+    return {point: PolicySnapshot.of(policy, spec_of[point]) for point, policy in fold.policies.items()}
 
 
 def load(dump: TenantDump, rules: Rules) -> TenantFold:

@@ -190,6 +190,14 @@ class Restored(Event, frozen=True, kw_only=True, tag="restored"):
         return self.checkpoint_id
 
 
+class CheckpointsPruned(Event, frozen=True, kw_only=True, tag="checkpoints_pruned"):
+    """An operator let go of checkpoints, whose files had this size together."""
+
+    checkpoint_ids: tuple[str, ...]
+    freed_bytes: int
+    by: str = ""
+
+
 class Received(Event, frozen=True, kw_only=True, tag="receipt"):
     """A request with an idempotency key; its effect is the next event, in the same commit."""
 
@@ -318,6 +326,7 @@ AnyEvent = (
     | Configured
     | Checkpointed
     | Restored
+    | CheckpointsPruned
     | Received
     | Answered
     | TenantSet

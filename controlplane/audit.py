@@ -5,6 +5,7 @@ from typing import Any
 from auditor.events import (
     AnyEvent,
     Checkpointed,
+    CheckpointsPruned,
     EpisodeDeleted,
     KeyEnds,
     KeyIssued,
@@ -59,4 +60,6 @@ def _what(event: AnyEvent) -> tuple[str, dict[str, Any]]:
             return event.checkpoint_id, {"seq": event.seq, "size_bytes": event.size_bytes}
         case Restored():
             return event.checkpoint_id, {"seq": event.seq}
+        case CheckpointsPruned():
+            return "", {"checkpoint_ids": event.checkpoint_ids, "freed_bytes": event.freed_bytes}
     raise TypeError(f"{event.kind} is no act")

@@ -65,7 +65,8 @@ def back_up(folder: Path, target: Path, clock: Clock, progress: Progress) -> Man
         with _made_aside(target) as making:
             _copy_journal(folder / JOURNAL_FILE, making / JOURNAL_FILE, progress)
             for path in _beside(folder):
-                _copy(path, making / path.relative_to(folder))
+                with contextlib.suppress(FileNotFoundError):  # a checkpoint that is pruned meanwhile
+                    _copy(path, making / path.relative_to(folder))
             schema, seq = _checked(making)
             files = {str(path.relative_to(making)): _kept(path) for path in _files(making)}
             manifest = Manifest(version=__version__, schema=schema, seq=seq, made_at=clock.now(), files=files)

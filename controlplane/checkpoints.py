@@ -140,6 +140,14 @@ class CheckpointFiles:
             raise UnreadableFold("the file holds another checkpoint")
         return payload
 
+    def size(self, checkpoint_id: str) -> int:
+        """Of its file, in bytes; 0 where there is none."""
+        path = self._path(checkpoint_id)
+        return path.stat().st_size if path.exists() else 0
+
+    def delete(self, checkpoint_id: str) -> None:
+        self._path(checkpoint_id).unlink(missing_ok=True)
+
     def _path(self, checkpoint_id: str) -> Path:
         if not re.fullmatch(r"cp_[0-9a-f]{32}", checkpoint_id):
             raise UnreadableFold(f"{checkpoint_id!r} is no checkpoint id")

@@ -181,7 +181,7 @@ class Conflict(PointsmanError):
 
 
 class SpecChanged(Conflict):
-    """The checkpoint was learnt under another feature spec and cannot be restored under this one."""
+    """The checkpoint was learnt under another feature spec: it can neither be restored under this one nor compared."""
 
     code = "spec_changed"
 

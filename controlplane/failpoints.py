@@ -49,6 +49,7 @@ FAILPOINTS: dict[str, Failpoint] = {
     "checkpoint.filed": Failpoint("a checkpoint's file is there, its event is not"),
     "checkpoint.appended": Failpoint("a checkpoint's event is committed, nobody has heard of it"),
     "restore.appended": Failpoint("a restore is committed, not folded"),
+    "prune.appended": Failpoint("a pruning of checkpoints is committed, their files are not deleted"),
     "feedback.appended": Failpoint("a report is committed, not folded"),
     "validation.appended": Failpoint("a validation is committed, not folded"),
     "capture.appended": Failpoint("a capture is committed, not folded"),

@@ -1,11 +1,14 @@
-"""Checkpoints of a tenant's learnt state: create, list, restore. A restore is an event like any other."""
+"""Checkpoints of a tenant's learnt state: create, list, compare, restore, prune. Whatever changes them is an event."""
 
+import asyncio
 from collections.abc import Sequence
 
 from auditor import Learner
-from auditor.at_rest import TenantDump
+from auditor.at_rest import TenantDump, policies
 from auditor.events import (
+    AnyEvent,
     Checkpointed,
+    CheckpointsPruned,
     Decided,
     EpisodeDeleted,
     Recorded,
@@ -17,19 +20,31 @@ from auditor.events import (
     WindowClosed,
 )
 from auditor.state import decode_tenant
+from strategist import PolicySnapshot, SpecMismatch
+from strategist.differences import changes
 
 from .checkpoints import CheckpointFiles
 from .clock import Clock
-from .contract import CheckpointAnswer, CheckpointRequest, RestoreAnswer
+from .contract import (
+    ChangeAnswer,
+    CheckpointAnswer,
+    CheckpointRequest,
+    DiffAnswer,
+    PruneAnswer,
+    PruneRequest,
+    RestoreAnswer,
+)
 from .errors import NO_SPACE, SpecChanged, StorageFull, Unavailable, UnknownCheckpoint
 from .failpoints import failpoint
 from .idempotency import Receipt
 from .journal import Journal
-from .lineage import stretches
+from .lineage import named, present, stretches
 from .refold import PAGE, Prefixes
 from .tenants import Caller
 
 TEACHING = (Decided, Reported, Validated, WindowClosed, TrajectoryClosed, EpisodeDeleted, SkillRetired)
+NOW = "now"  # no checkpoint's id
+SHOWN = 1000  # states of a comparison
 
 
 class Lifecycle:
@@ -79,12 +94,77 @@ class Lifecycle:
 
     async def listed(self, tenant: str) -> list[CheckpointAnswer]:
         """Newest first; one entry per content."""
-        found = {event.checkpoint_id: event for event in await self._created(tenant)}
-        return [_answer(event) for event in reversed(found.values())]
+        return [_answer(event) for event in reversed(present(await self._marks(tenant)).values())]
 
-    async def _created(self, tenant: str) -> list[Checkpointed]:
-        events = [recorded.event for recorded in await self._journal.checkpoints(tenant)]
-        return [event for event in events if isinstance(event, Checkpointed)]
+    async def _marks(self, tenant: str) -> list[AnyEvent]:
+        return [recorded.event for recorded in await self._journal.checkpoints(tenant)]
+
+    async def _found(self, tenant: str, checkpoint_id: str) -> Checkpointed:
+        there = present(await self._marks(tenant))
+        if checkpoint_id not in there:
+            raise UnknownCheckpoint
+        return there[checkpoint_id]
+
+    async def prune(self, caller: Caller, request: PruneRequest, receipt: Receipt | None = None) -> PruneAnswer:
+        """Let go of all checkpoints but the newest, those that a restore names and those that an archive rests on.
+
+        What an earlier pruning that died left of its files goes, too.
+
+        Raises:
+          Unavailable: a file could not be deleted.
+        """
+        tenant = caller.tenant
+        there = present(marks := await self._marks(tenant))
+        kept = {*list(there)[-request.keep :], *named(marks), *self._prefixes.archived}
+        gone = tuple(checkpoint_id for checkpoint_id in there if checkpoint_id not in kept)
+        event = CheckpointsPruned(
+            tenant=tenant,
+            at=self._clock.now(),
+            checkpoint_ids=gone,
+            freed_bytes=sum(map(self._files.size, gone)),
+            by=caller.key_id,
+        )
+        seq = await (receipt or self._journal).append(event)
+        failpoint("prune.appended")
+        await self._learner.reached(seq)
+        recorded = await self._journal.checkpoints(tenant)
+        # Under a key that comes again it is the one of back then.
+        [done] = [mark.event for mark in recorded if mark.seq == seq and isinstance(mark.event, CheckpointsPruned)]
+        self._delete([mark.event for mark in recorded])
+        return PruneAnswer(pruned=done.checkpoint_ids, freed_bytes=done.freed_bytes)
+
+    def _delete(self, marks: Sequence[AnyEvent]) -> None:
+        """Every file whose checkpoint was pruned and is not there again."""
+        pruned = {name for event in marks if isinstance(event, CheckpointsPruned) for name in event.checkpoint_ids}
+        try:
+            for checkpoint_id in sorted(pruned - present(marks).keys() - self._prefixes.archived):
+                self._files.delete(checkpoint_id)
+        except OSError as error:
+            raise Unavailable(
+                f"The checkpoints are pruned, and a file could not be deleted ({error.strerror}); prune again."
+            ) from error
+
+    async def diff(self, tenant: str, before: str, after: str) -> DiffAnswer:
+        """The states in which the learnt state `after` prefers another action than `before`; either may be `now`.
+
+        Raises:
+          UnknownCheckpoint: this tenant has no such checkpoint.
+          SpecChanged: one was learnt under another feature spec.
+        """
+        earlier, later = [await self._policies(tenant, which) for which in (before, after)]
+        try:
+            found = await asyncio.to_thread(_changed, earlier, later)
+        except SpecMismatch as error:
+            raise SpecChanged(str(error)) from error
+        return DiffAnswer(before=before, after=after, changed=len(found), states=found[:SHOWN])
+
+    async def _policies(self, tenant: str, which: str) -> dict[str, PolicySnapshot]:
+        """By point, as a checkpoint has them or as they are."""
+        if which == NOW:
+            await self._learner.passed(self._journal.last_seq)
+            return policies(self._learner.state.of(tenant))
+        checkpoint = await self._found(tenant, which)
+        return decode_tenant(await self._prefixes.prefix(tenant, checkpoint.seq)).policies
 
     async def restore(self, caller: Caller, checkpoint_id: str, receipt: Receipt | None = None) -> RestoreAnswer:
         """Go back to a checkpoint. What came since stays in the journal and is no longer learnt.
@@ -94,10 +174,7 @@ class Lifecycle:
           SpecChanged: it was learnt under another feature spec.
         """
         tenant = caller.tenant
-        created = [event for event in await self._created(tenant) if event.checkpoint_id == checkpoint_id]
-        if not created:
-            raise UnknownCheckpoint
-        checkpoint = created[-1]
+        checkpoint = await self._found(tenant, checkpoint_id)
         self._refuse_other_spec(decode_tenant(await self._prefixes.prefix(tenant, checkpoint.seq)))
         at, by = self._clock.now(), caller.key_id
         event = Restored(tenant=tenant, at=at, checkpoint_id=checkpoint_id, seq=checkpoint.seq, by=by)
@@ -132,6 +209,16 @@ class Lifecycle:
         for point, snapshot in dump.policies.items():
             if point not in points or points[point].spec_hash != snapshot.spec_hash:
                 raise SpecChanged(f"the checkpoint's table for {point!r} was learnt under another feature spec")
+
+
+def _changed(earlier: dict[str, PolicySnapshot], later: dict[str, PolicySnapshot]) -> list[ChangeAnswer]:
+    """At every point that both know, the most visited first; large tables take a while."""
+    found = [
+        ChangeAnswer(point=point, state=change.state, before=change.before, after=change.after)
+        for point in sorted(earlier.keys() & later.keys())
+        for change in changes(earlier[point], later[point])
+    ]
+    return sorted(found, key=lambda change: -change.after.visits)
 
 
 def _answer(event: Checkpointed) -> CheckpointAnswer:

@@ -93,6 +93,11 @@ class Prefixes:
     def __init__(self, journal: Journal, files: CheckpointFiles, origin: Origin = BEGINNING) -> None:
         self._journal, self._files, self._origin = journal, files, origin
 
+    @property
+    def archived(self) -> set[str]:
+        """The checkpoints whose files are all that is left of what they hold."""
+        return set(self._origin.prefixes.values())
+
     async def prefix(self, tenant: str, seq: int) -> bytes:
         """Raises JournalDamaged for one that was archived, and whose file is damaged."""
         if seq <= self._origin.seq:

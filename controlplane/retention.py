@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from auditor.events import Checkpointed
+from auditor.events import Checkpointed, Restored
 from auditor.receipts import REPEATABLE_S
 
 from . import origin
@@ -26,6 +26,7 @@ from .journal.port import ALL
 from .journal.queries import ARCHIVING, REWRITE, migrations
 from .journal.rows import Archived
 from .journal.soundness import look_through, look_through_archive, reading
+from .lineage import present
 from .origin import Base, Origin
 from .refold import Log, refold
 
@@ -86,15 +87,16 @@ def _place(journal: Path, last_seq: int, keep: int, clock: Clock) -> int:
 async def fold_ground(
     folder: Path, log: Log, seq: int, last_seq: int, begun: Origin, progress: Callable[[int], None]
 ) -> Ground:
-    """Fold up to `seq`, and see to it that each checkpoint of before has its file."""
+    """Fold up to `seq`, and see to it that each place of before that a restore goes back to has its file."""
     acts = [recorded.event for recorded in await log.acts(ALL, last_seq + 1, last_seq)]
-    places = {(e.tenant, e.seq) for e in acts if isinstance(e, Checkpointed) and e.seq <= seq}
+    named: list[Checkpointed | Restored] = [*present(acts).values(), *(e for e in acts if isinstance(e, Restored))]
+    places = {(event.tenant, event.seq) for event in named if event.seq <= seq}
     refolded = await refold(log, seq, progress, begun, places)
     files = CheckpointFiles(folder / CHECKPOINT_FOLDER)
-    kept = [(*place, files.write(refolded.prefixes[place])) for place in sorted(places)]
+    filed = [(*place, files.write(refolded.prefixes[place])) for place in sorted(places)]
     tenants = refolded.state.tenants
     still_open = [(tenant, trace_id) for tenant in sorted(tenants) for trace_id in tenants[tenant].credit.open]
-    return Ground(base=Base(state=refolded.state.dump(), prefixes=kept), open=still_open)
+    return Ground(base=Base(state=refolded.state.dump(), prefixes=filed), open=still_open)
 
 
 def _move(folder: Path, seq: int, ground: Ground, progress: Callable[[int], None]) -> Moved:

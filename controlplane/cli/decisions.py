@@ -1,12 +1,14 @@
 """Commands that ask, report and explain, and those that keep what was learnt."""
 
+from typing import Any
+
 import cyclopts
 
 from .client import call
 from .output import lines, show, table
-from .program import Json, Url, app
+from .program import Json, Some, Url, app
 
-checkpoint = cyclopts.App(name="checkpoint", help="Keep, list and restore what was learnt.")
+checkpoint = cyclopts.App(name="checkpoint", help="Keep, list, compare, restore and prune what was learnt.")
 app.command(checkpoint)
 
 
@@ -108,3 +110,48 @@ def checkpoint_restore(checkpoint_id: str, *, url: Url = None, json: Json = Fals
     show(answer, json, lambda: lines(
         f"back at event {answer['restored_to']}; {answer['unlearnt_events']} later event(s) are no longer learnt"
     ))  # fmt: skip
+
+
+@checkpoint.command(name="diff")
+def checkpoint_diff(a: str, b: str = "now", *, url: Url = None, json: Json = False) -> None:
+    """Show what would be done otherwise after the second of two learnt states, and how much is known there.
+
+    Args:
+      a: A checkpoint's id, or `now`.
+      b: Another one's, or `now`.
+    """
+    answer = call("GET", f"/v1/checkpoints/{a}/diff/{b}", None, url)
+    rows = [
+        {
+            "point": change["point"],
+            "state": change["state"],
+            "before": _preferred(change["before"]),
+            "after": _preferred(change["after"]),
+            "visits": change["after"]["visits"],
+        }
+        for change in answer["states"]
+    ]
+    show(answer, json, lambda: _differences(answer["changed"], rows))
+
+
+@checkpoint.command(name="prune")
+def checkpoint_prune(*, keep: Some, url: Url = None, json: Json = False) -> None:
+    """Let go of old checkpoints; those that a restore names stay, and those that an archive rests on.
+
+    Args:
+      keep: How many of the newest stay in any case.
+    """
+    answer = call("POST", "/v1/checkpoints/prune", {"keep": keep}, url)
+    freed = f"{len(answer['pruned'])} checkpoint(s) pruned, {answer['freed_bytes']:,} bytes freed"
+    show(answer, json, lambda: lines(freed, *answer["pruned"]))
+
+
+def _preferred(known: dict[str, Any]) -> str:
+    """The preferred action and its value, then the others by theirs."""
+    ranked = sorted(known["values"].items(), key=lambda value: (value[0] != known["action"], -value[1]))
+    return ", ".join(f"{action} {value:.3f}" for action, value in ranked)
+
+
+def _differences(changed: int, rows: list[dict[str, Any]]) -> None:
+    table(rows, ("point", "state", "before", "after", "visits"))
+    lines(f"{changed} state(s) changed" + (f"; the {len(rows)} most visited are shown" if changed > len(rows) else ""))

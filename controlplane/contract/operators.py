@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from msgspec import Meta
 
 from auditor.events import FailMode
+from strategist.differences import Preference
 
 from .wire import Answer, Name, Request, Scope, Tier
 
@@ -32,6 +33,37 @@ class RestoreAnswer(Answer, frozen=True, kw_only=True):
     restored_to: int
     policy_version: int
     unlearnt_events: int
+
+
+class PruneRequest(Request, frozen=True, kw_only=True):
+    """How many of the newest checkpoints stay in any case."""
+
+    keep: Annotated[int, Meta(ge=1, le=10**6)]
+
+
+class PruneAnswer(Answer, frozen=True, kw_only=True):
+    """Which checkpoints are no longer there, and the size of their files."""
+
+    pruned: tuple[str, ...]
+    freed_bytes: int
+
+
+class ChangeAnswer(Answer, frozen=True, kw_only=True):
+    """A state whose greedy action changed."""
+
+    point: str
+    state: str
+    before: Preference
+    after: Preference
+
+
+class DiffAnswer(Answer, frozen=True, kw_only=True):
+    """What the later of two learnt states would do otherwise; `states` shows the most visited of those that changed."""
+
+    before: str
+    after: str
+    changed: int
+    states: list[ChangeAnswer]
 
 
 class TenantRequest(Request, frozen=True, kw_only=True):

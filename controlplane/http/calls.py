@@ -11,10 +11,13 @@ from ..contract import (
     CheckpointAnswer,
     CheckpointRequest,
     DecisionRequest,
+    DiffAnswer,
     EpisodeAnswer,
     FeedbackAnswer,
     FeedbackRequest,
     GateAnswer,
+    PruneAnswer,
+    PruneRequest,
     ReflectRequest,
     RestoreAnswer,
     RetireRequest,
@@ -124,6 +127,16 @@ async def create_checkpoint(
 async def restore_checkpoint(request: AdmittedRequest, checkpoint_id: FromPath[str]) -> RestoreAnswer:
     """Go back to a checkpoint."""
     return await request.service.lifecycle.restore(request.caller, checkpoint_id, request.receipt)
+
+
+async def prune_checkpoints(request: AdmittedRequest, data: JSONBody[PruneRequest]) -> PruneAnswer:
+    """Let go of old checkpoints."""
+    return await request.service.lifecycle.prune(request.caller, data, request.receipt)
+
+
+async def diff_checkpoints(request: AdmittedRequest, a: FromPath[str], b: FromPath[str]) -> DiffAnswer:
+    """What the second of two learnt states would do otherwise than the first; one may be `now`."""
+    return await request.service.lifecycle.diff(request.caller.tenant, a, b)
 
 
 async def points(request: AdmittedRequest) -> list[PolicyAnswer]:

@@ -121,6 +121,8 @@ ROUTES: tuple[Route, ...] = (
     Route(get, "/v1/checkpoints", calls.checkpoints, "read"),
     Route(post, "/v1/checkpoints", calls.create_checkpoint, "admin", 201),
     Route(post, "/v1/checkpoints/{checkpoint_id:str}/restore", calls.restore_checkpoint, "admin"),
+    Route(post, "/v1/checkpoints/prune", calls.prune_checkpoints, "admin"),
+    Route(get, "/v1/checkpoints/{a:str}/diff/{b:str}", calls.diff_checkpoints, "read"),
     Route(get, "/v1/points", calls.points, "read"),
     Route(get, "/v1/points/{point:str}/policy", calls.policy, "read"),
     Route(post, "/v1/replays", replays.start, "read", 202, counts_as="reflect", repeats="harmless"),

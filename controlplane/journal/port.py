@@ -8,7 +8,7 @@ from auditor.events import AnyEvent, Recorded
 
 MEMORY_KINDS = ("capture", "signature", "episode_deleted")
 ACCESS_KINDS = ("tenant_set", "key_issued", "key_ends")
-CHECKPOINT_KINDS = ("checkpoint", "restored")
+CHECKPOINT_KINDS = ("checkpoint", "restored", "checkpoints_pruned")
 ACT_KINDS = (*ACCESS_KINDS, "episode_deleted", "skill_retired", *CHECKPOINT_KINDS)
 JOB_KINDS = ("job", "job_leased", "job_failed", "job_ended")
 STAYING_KINDS = tuple({*MEMORY_KINDS, *ACT_KINDS, *JOB_KINDS})  # what an archive leaves in the log
@@ -89,7 +89,7 @@ class Journal(Protocol):
         ...
 
     async def checkpoints(self, tenant: str) -> list[Recorded]:
-        """The tenant's checkpoint and restore events, in order."""
+        """The tenant's checkpoints, restores and prunings, in order."""
         ...
 
     async def learned(self, tenant: str, trace_id: str) -> Learned | None:

@@ -64,15 +64,21 @@ def test_people_are_answered_in_words(start: Start, cli: Run) -> None:
     assert (decided.returncode, reported.returncode, why.returncode) == (DONE, DONE, DONE)
 
 
-def test_checkpoints_are_kept_listed_and_restored(ask: Callable[..., Any], cli: Run) -> None:
+def test_checkpoints_are_kept_listed_compared_restored_and_pruned(ask: Callable[..., Any], cli: Run) -> None:
     created = ask("checkpoint", "create", "before")
     trace_id = ask("decide", "ls")["trace_id"]
     ask("feedback", trace_id, "--success")
     assert [c["name"] for c in ask("checkpoint", "list")] == ["before"]
     table_shown = cli("checkpoint", "list", "--url", ask.server.url)
     assert created["checkpoint_id"][:20] in table_shown.stdout
+    compared = ask("checkpoint", "diff", created["checkpoint_id"])
+    assert (compared["after"], compared["changed"]) == ("now", 0)
+    assert "0 state(s) changed" in cli("checkpoint", "diff", "now", "now", "--url", ask.server.url).stdout
     restored = ask("checkpoint", "restore", created["checkpoint_id"])
     assert (restored["restored_to"], restored["unlearnt_events"]) == (created["seq"], 2)
+    pruned = ask("checkpoint", "prune", "--keep", "1")
+    assert pruned == {"pruned": [], "freed_bytes": 0}
+    assert "0 checkpoint(s) pruned" in cli("checkpoint", "prune", "--keep", "1", "--url", ask.server.url).stdout
     said = cli("checkpoint", "restore", created["checkpoint_id"], "--url", ask.server.url)
     assert "0 later event(s) are no longer learnt" in said.stdout
 
@@ -119,7 +125,8 @@ def test_a_verification_that_finds_a_difference_is_a_failure(start: Start, cli: 
 def test_without_a_server_a_command_says_so_with_exit_code_3(cli: Run) -> None:
     for command in (
         ("decide", "ls"), ("feedback", "tr_x", "--success"), ("why", "tr_x"), ("checkpoint", "list"),
-        ("checkpoint", "create"), ("checkpoint", "restore", "cp_x"),
+        ("checkpoint", "create"), ("checkpoint", "restore", "cp_x"), ("checkpoint", "diff", "cp_x"),
+        ("checkpoint", "prune", "--keep", "1"),
     ):  # fmt: skip
         gone = cli(*command, "--json", POINTSMAN_PORT="9")
         assert gone.returncode == UNREACHABLE, command

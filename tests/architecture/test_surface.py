@@ -136,6 +136,7 @@ def test_kinds_of_events_are_those_the_journal_holds() -> None:
         "answered",
         "capture",
         "checkpoint",
+        "checkpoints_pruned",
         "configured",
         "decision",
         "episode_deleted",

@@ -11,6 +11,7 @@ from auditor.events import (
     AnyEvent,
     Captured,
     Checkpointed,
+    CheckpointsPruned,
     Episode,
     EpisodeDeleted,
     Purged,
@@ -27,9 +28,8 @@ Make = Callable[[str], WindowClosed]
 Ended = Callable[..., Learned]
 KINDS = {
     "decision", "feedback", "validation", "capture", "signature", "episode_deleted", "purged", "skill_retired",
-    "window_closed", "trajectory_closed", "configured", "checkpoint", "restored", "tenant_set", "key_issued",
-    "receipt", "answered",
-    "key_ends", "job", "job_leased", "job_failed", "job_ended",
+    "window_closed", "trajectory_closed", "configured", "checkpoint", "restored", "checkpoints_pruned",
+    "tenant_set", "key_issued", "receipt", "answered", "key_ends", "job", "job_leased", "job_failed", "job_ended",
 }  # fmt: skip
 
 
@@ -128,14 +128,15 @@ async def test_acts_are_every_kind_of_operators_act_and_nothing_else(
     )
 
 
-async def test_checkpoints_lists_a_tenants_checkpoints_and_restores(journal: Journal) -> None:
+async def test_checkpoints_lists_a_tenants_checkpoints_restores_and_prunings(journal: Journal) -> None:
     def kept(tenant: str, name: str) -> Checkpointed:
         return Checkpointed(tenant=tenant, at=1.0, checkpoint_id=f"cp_{name}", name=name, seq=0, size_bytes=1)
 
-    await journal.append(
-        kept("a", "one"), kept("b", "two"), Restored(tenant="a", at=2.0, checkpoint_id="cp_one", seq=0)
-    )
-    assert [(r.seq, r.event.kind) for r in await journal.checkpoints("a")] == [(1, "checkpoint"), (3, "restored")]
+    back = Restored(tenant="a", at=2.0, checkpoint_id="cp_one", seq=0)
+    pruned = CheckpointsPruned(tenant="a", at=3.0, checkpoint_ids=("cp_one",), freed_bytes=1)
+    await journal.append(kept("a", "one"), kept("b", "two"), back, pruned)
+    found = [(r.seq, r.event.kind) for r in await journal.checkpoints("a")]
+    assert found == [(1, "checkpoint"), (3, "restored"), (4, "checkpoints_pruned")]
     assert [(r.seq, r.event.kind) for r in await journal.checkpoints("b")] == [(2, "checkpoint")]
     assert await journal.checkpoints("c") == []
 

@@ -13,7 +13,19 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 PACKAGES = ("strategist", "auditor", "controlplane")
-TARGETS = ("install", "run", "serve", "test", "test-nightly", "lint", "bench", "bench-demo", "bench-ope")
+TARGETS = (
+    "install",
+    "run",
+    "serve",
+    "test",
+    "test-nightly",
+    "lint",
+    "bench",
+    "bench-demo",
+    "bench-learning",
+    "bench-ope",
+    "bench-calibration",
+)
 
 
 @pytest.fixture(scope="module")

@@ -126,6 +126,15 @@ async def _replayed(client: Client, path: str) -> Asked:
     return path.replace("{replay_id:str}", await client.replay()), None
 
 
+async def _prune(client: Client, path: str) -> Asked:
+    await client.checkpoint()
+    return path, {"keep": 1}
+
+
+async def _diff(client: Client, path: str) -> Asked:
+    return path.replace("{a:str}", await client.checkpoint()).replace("{b:str}", "now"), None
+
+
 async def _policy(client: Client, path: str) -> Asked:
     return path.replace("{point:str}", "gate"), None
 
@@ -160,6 +169,8 @@ REQUESTS: dict[tuple[str, str], Callable[[Client, str], Awaitable[Asked]]] = {
     ("GET", "/v1/checkpoints"): _bare,
     ("POST", "/v1/checkpoints"): _checkpoint,
     ("POST", "/v1/checkpoints/{checkpoint_id:str}/restore"): _restore,
+    ("POST", "/v1/checkpoints/prune"): _prune,
+    ("GET", "/v1/checkpoints/{a:str}/diff/{b:str}"): _diff,
     ("GET", "/v1/points"): _bare,
     ("GET", "/v1/points/{point:str}/policy"): _policy,
     ("POST", "/v1/replays"): _replay,

@@ -16,7 +16,7 @@ from .conftest import Running, Serve, chosen
 Json = dict[str, Any]
 SCOPES: tuple[str, ...] = get_args(Scope)
 IN_PATH = {"trace_id:str": "tr_x", "episode_id:int": "1", "skill_id:int": "1", "checkpoint_id:str": "cp_x"}
-IN_PATH |= {"point:str": "gate", "key_id:str": "nobody", "replay_id:str": "rp_x"}
+IN_PATH |= {"point:str": "gate", "key_id:str": "nobody", "replay_id:str": "rp_x", "a:str": "cp_x", "b:str": "now"}
 
 
 class Keyed:
@@ -172,6 +172,7 @@ def test_tenants_know_nothing_of_each_other(keyed: Keyed) -> None:
     foreign = [
         ("GET", "/v1/decisions/{}", trace), ("GET", "/v1/decisions/{}/why", trace), ("GET", "/v1/episodes/{}", episode),
         ("DELETE", "/v1/episodes/{}", episode), ("POST", "/v1/checkpoints/{}/restore", kept),
+        ("GET", "/v1/checkpoints/{}/diff/now", kept),
     ]  # fmt: skip
     for method, path, name in foreign:
         theirs = keyed.with_key(south, method, path.format(name))

@@ -213,6 +213,53 @@ def test_a_checkpoint_behind_a_base_whose_file_is_damaged_is_refused_and_made_ag
         server.post(f"/v1/checkpoints/{lived.second}/restore")
 
 
+@pytest.mark.parametrize("first", ["pruned", "archived"])
+def test_a_checkpoint_that_an_archive_rests_on_is_not_pruned_and_a_pruned_one_is_not_archived(
+    data: Path, first: str
+) -> None:
+    with Running(settings_of(data)) as server:
+        old = server.post("/v1/checkpoints", {"name": "old"}, 201)["checkpoint_id"]
+        live(server)
+        server.post("/v1/checkpoints", {"name": "new"}, 201)
+        pruned = server.post("/v1/checkpoints/prune", {"keep": 1})["pruned"] if first == "pruned" else []
+        live(server, 2)
+    moved(data, 2)
+    with Running(settings_of(data)) as server:
+        assert server.post("/v1/checkpoints/prune", {"keep": 1})["pruned"] == []
+        file = data / "checkpoints" / f"{old}.fold"
+        assert (pruned, file.exists()) == (([old], False) if first == "pruned" else ([], True))
+        server.post(f"/v1/checkpoints/{old}/restore", status=404 if first == "pruned" else 200)
+    assert state_of(data) == "fine"
+    assert verify(data) == []
+
+
+def test_what_was_pruned_before_an_archive_can_be_learnt_and_kept_anew_after_it(lived: Lived, data: Path) -> None:
+    """The same content has the same id, and the base knows nothing of its first life."""
+
+    def kept_anew(server: Running) -> str:
+        server.post(f"/v1/checkpoints/{lived.second}/restore")
+        server.feedback(server.route("a/1")["trace_id"], latency_ms=20.0)
+        found: str = server.post("/v1/checkpoints", {}, 201)["checkpoint_id"]
+        return found
+
+    with Running(settings_of(data)) as server:
+        once = kept_anew(server)
+        server.post(f"/v1/checkpoints/{lived.second}/restore")
+        live(server)
+        server.post("/v1/checkpoints", {"name": "newest"}, 201)
+        assert server.post("/v1/checkpoints/prune", {"keep": 1})["pruned"] == [once]
+        live(server, 2)
+    moved(data, 2)
+    with Running(settings_of(data)) as server:
+        assert kept_anew(server) == once
+        live(server, 2)
+    moved(data, 2)
+    assert state_of(data) == "fine"
+    with Running(settings_of(data)) as server:
+        server.post(f"/v1/checkpoints/{once}/restore")
+    assert verify(data) == []
+
+
 def test_a_purge_after_archiving_leaves_nothing_of_the_episode(lived: Lived, data: Path) -> None:
     took = moved(data, 1)
     assert took.seq > lived.capture

@@ -44,6 +44,7 @@ def test_every_act_of_an_operator_is_in_the_audit_once_with_who_asked(keyed: Key
     ask("POST", f"/v1/skills/{skill}/retire", {"reason": "a text of the tenant"})
     checkpoint = ask("POST", "/v1/checkpoints", {"name": "another text"})["checkpoint_id"]
     ask("POST", f"/v1/checkpoints/{checkpoint}/restore")
+    ask("POST", "/v1/checkpoints/prune", {"keep": 1})
     ask("DELETE", f"/v1/episodes/{episode}")
 
     acts = keyed.operate("GET", AUDIT)
@@ -59,6 +60,7 @@ def test_every_act_of_an_operator_is_in_the_audit_once_with_who_asked(keyed: Key
         ("skill_retired", "default", str(skill), first),
         ("checkpoint", "default", checkpoint, first),
         ("restored", "default", checkpoint, first),
+        ("checkpoints_pruned", "default", "", first),
         ("episode_deleted", "default", str(episode), first),
     ]
     assert acts[7]["details"] == {"kind": "tenant", "name": "ci", "scopes": ["read"], "ends_at": None}

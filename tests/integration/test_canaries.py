@@ -28,6 +28,8 @@ IN_PATH = {
     "episode_id:int": "episode_id",
     "skill_id:int": "skill_id",
     "checkpoint_id:str": "checkpoint_id",
+    "a:str": "checkpoint_id",
+    "b:str": "checkpoint_id",
     "point:str": "point",
     "replay_id:str": "replay_id",
     "key_id:str": "key_id",

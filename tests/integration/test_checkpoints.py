@@ -4,7 +4,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
+
+from auditor.events import Configured, Recorded
 
 Server = Any
 Serve = Callable[..., Any]
@@ -118,6 +121,113 @@ def test_what_was_learnt_after_the_checkpoint_is_shown_as_unlearnt(serve: Serve)
     assert server.feedback(decided, **GOOD)["duplicate"] is True
 
 
+def test_a_comparison_shows_where_another_action_is_preferred_and_how_much_is_known_there(serve: Serve) -> None:
+    server = serve()
+    learn(server, 2, **GOOD)
+    before = server.post("/v1/checkpoints", {"name": "before"}, 201)["checkpoint_id"]
+    preferred = server.route("a/1", "b/2", **HERE)["action"]
+    other = ({"a/1", "b/2"} - {preferred}).pop()
+    assert server.get(f"/v1/checkpoints/{before}/diff/now")["states"] == []
+    for _ in range(6):
+        decided = server.route("a/1", "b/2", **HERE)
+        server.feedback(decided["trace_id"], **(GOOD if decided["action"] == other else BAD))
+
+    found = server.get(f"/v1/checkpoints/{before}/diff/now")
+    assert (found["before"], found["after"], found["changed"]) == (before, "now", len(found["states"]))
+    coarsest = next(state for state in found["states"] if state["state"] == "place//us")
+    assert (coarsest["point"], coarsest["before"]["action"], coarsest["after"]["action"]) == ("route", preferred, other)
+    assert (coarsest["before"]["visits"], coarsest["after"]["visits"]) == (2, 8)
+    assert coarsest["after"]["values"][preferred] < coarsest["before"]["values"][preferred]
+    cell = server.service.learner.state.of("default").policies["route"].table.rows["place//us"]
+    assert coarsest["after"]["values"] == {action: known.value for action, known in cell.items()}
+
+    after = server.post("/v1/checkpoints", {"name": "after"}, 201)["checkpoint_id"]
+    assert server.get(f"/v1/checkpoints/{before}/diff/{after}")["states"] == found["states"]
+    back = server.get(f"/v1/checkpoints/{after}/diff/{before}")
+    assert {s["state"]: (s["before"], s["after"]) for s in back["states"]} == {
+        s["state"]: (s["after"], s["before"]) for s in found["states"]
+    }
+
+
+def test_a_checkpoint_of_another_feature_spec_is_not_compared(serve: Serve) -> None:
+    server = serve()
+    learn(server, 1, **GOOD)
+    old = server.post("/v1/checkpoints", {}, 201)["checkpoint_id"]
+    rules = server.service.rules
+    changed = msgspec.structs.replace(rules.points["route"], spec_hash="of a later version")
+    points = {**rules.points, "route": changed}
+    later = Configured(tenant="", at=1.0, rules=msgspec.structs.replace(rules, points=points), settings_hash="another")
+    server.service.learner.state.apply(Recorded(server.last_seq, later))
+    refused = server.get(f"/v1/checkpoints/{old}/diff/now", 409)
+    assert refused["code"] == "spec_changed"
+
+
+def kept(server: Server, count: int) -> list[str]:
+    """So many checkpoints of different content, oldest first."""
+    made = []
+    for number in range(count):
+        learn(server, 1, **GOOD)
+        made.append(server.post("/v1/checkpoints", {"name": str(number)}, 201)["checkpoint_id"])
+    return made
+
+
+def files(server: Server) -> set[str]:
+    return {path.stem for path in (Path(server.settings.data_dir) / "checkpoints").iterdir()}
+
+
+def test_pruning_keeps_the_newest_and_what_a_restore_names_and_says_what_it_freed(serve: Serve) -> None:
+    server = serve()
+    first, second, third, fourth, fifth = kept(server, 5)
+    server.post(f"/v1/checkpoints/{second}/restore")
+    folder = Path(server.settings.data_dir) / "checkpoints"
+    size = sum((folder / f"{checkpoint_id}.fold").stat().st_size for checkpoint_id in (first, third))
+
+    assert server.post("/v1/checkpoints/prune", {"keep": 2}) == {"pruned": [first, third], "freed_bytes": size}
+    assert [c["checkpoint_id"] for c in server.get("/v1/checkpoints")] == [fifth, fourth, second]
+    assert files(server) == {second, fourth, fifth}
+    for path in (f"{first}/restore", f"{third}/restore"):
+        assert server.post(f"/v1/checkpoints/{path}", None, 404)["code"] == "unknown_checkpoint"
+    assert server.post("/v1/checkpoints/prune", {"keep": 2}) == {"pruned": [], "freed_bytes": 0}
+    learnt = values(server)
+    server.stop()
+    again = serve()
+    assert [c["checkpoint_id"] for c in again.get("/v1/checkpoints")] == [fifth, fourth, second]
+    assert values(again) == learnt
+    again.post(f"/v1/checkpoints/{fourth}/restore")
+
+
+def test_the_content_of_a_pruned_checkpoint_can_be_kept_anew(serve: Serve) -> None:
+    server = serve()
+    first, second, third = kept(server, 3)
+    assert server.post("/v1/checkpoints/prune", {"keep": 1})["pruned"] == [first, second]
+    server.post(f"/v1/checkpoints/{third}/restore")
+    learn(server, 1, **GOOD)
+    [fourth] = kept(server, 1)
+    assert server.post("/v1/checkpoints/prune", {"keep": 1})["pruned"] == []
+    server.post(f"/v1/checkpoints/{third}/restore")
+    server.post("/v1/checkpoints", {"name": "newest"}, 201)
+    assert server.post("/v1/checkpoints/prune", {"keep": 1})["pruned"] == [fourth]
+    server.post(f"/v1/checkpoints/{third}/restore")
+    learn(server, 1, **GOOD)
+    assert kept(server, 1) == [fourth], "the same was learnt again"
+    assert files(server) == {third, fourth}
+    server.post(f"/v1/checkpoints/{fourth}/restore")
+
+
+def test_a_file_that_cannot_be_deleted_is_told_and_the_next_pruning_tries_again(serve: Serve) -> None:
+    server = serve()
+    one, other = kept(server, 2)
+    file = Path(server.settings.data_dir) / "checkpoints" / f"{one}.fold"
+    file.unlink()
+    file.mkdir()  # no file: what deletes files cannot delete it, whoever runs this
+    refused = server.post("/v1/checkpoints/prune", {"keep": 1}, 503)
+    assert (refused["code"], "prune again" in refused["detail"]) == ("unavailable", True)
+    file.rmdir()
+    file.write_bytes(b"left")
+    server.post("/v1/checkpoints/prune", {"keep": 1})
+    assert files(server) == {other}
+
+
 def test_a_restore_survives_a_restart(serve: Serve) -> None:
     server = serve()
     learn(server, 3, **GOOD)
@@ -159,8 +269,10 @@ def test_a_damaged_checkpoint_is_folded_again_from_the_journal(serve: Serve, har
 
 
 @pytest.mark.parametrize("unknown", ["cp_" + "0" * 32, "cp_x", "..", "%2e%2e%2fjournal.db", "cp_%00", "ü"])
-def test_an_unknown_checkpoint_is_not_restored(server: Server, unknown: str) -> None:
+def test_an_unknown_checkpoint_is_neither_restored_nor_compared(server: Server, unknown: str) -> None:
     before = server.last_seq
+    for path in (f"{unknown}/diff/now", f"now/diff/{unknown}"):
+        assert server.client.get(f"/v1/checkpoints/{path}").status_code == 404
     response = server.client.post(f"/v1/checkpoints/{unknown}/restore")
     assert response.status_code == 404
     assert response.json()["code"] in ("unknown_checkpoint", "unknown_path")

@@ -99,6 +99,7 @@ CALLS: dict[str, tuple[Callable[[Running], tuple[str, Json | None]], str]] = {
         lambda s: (f"/v1/checkpoints/{checkpoint(s)}/restore", None),
         "restored",
     ),
+    "/v1/checkpoints/prune": (lambda s: ("/v1/checkpoints/prune", {"keep": 1}), "checkpoints_pruned"),
     "/v1/admin/tenants": (lambda s: ("/v1/admin/tenants", {"tenant": "acme", "tier": "pro"}), "tenant_set"),
 }
 

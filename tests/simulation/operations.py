@@ -36,6 +36,7 @@ OTHERWISE: dict[str, dict[str, Any]] = {  # what makes another body of one that 
     "POST /v1/validate_fix": {"episode_id": 2**40},
     "POST /v1/skills/{skill_id:int}/retire": {"reason": "another"},
     "POST /v1/checkpoints": {"name": "another"},
+    "POST /v1/checkpoints/prune": {"keep": 77},
     "POST /v1/admin/tenants": {"tenant": "another"},
 }
 
@@ -229,6 +230,20 @@ def restore(draw: Draw) -> Call:
     return draw.call(route, path, effects=(("restore", draw.tenant, checkpoint_id),), foreign=foreign)
 
 
+def prune(draw: Draw) -> Call:
+    keep = draw.rng.randint(1, 4)
+    return draw.call("POST /v1/checkpoints/prune", body={"keep": keep}, effects=(("prune", draw.tenant),))
+
+
+def diff(draw: Draw) -> Call:
+    (before, foreign), after = draw.one("checkpoints"), "now"
+    if draw.maybe(0.5):
+        after, also = draw.one("checkpoints")
+        foreign = foreign or also
+    route = "GET /v1/checkpoints/{a:str}/diff/{b:str}"
+    return draw.call(route, f"/v1/checkpoints/{before}/diff/{after}", foreign=foreign)
+
+
 def set_tenant(draw: Draw) -> Call:
     tier, fail_mode = draw.rng.choice(TENANTS[draw.tenant]), draw.rng.choice(FAIL_MODES)
     body, effect = (
@@ -309,6 +324,8 @@ OPERATIONS: dict[str, tuple[int, Operation]] = {
     "GET /v1/skills": (1, reading("GET /v1/skills")),
     "GET /v1/skills/{skill_id:int}": (1, reading("GET /v1/skills/{skill_id:int}", "skills")),
     "GET /v1/checkpoints": (1, reading("GET /v1/checkpoints")),
+    "POST /v1/checkpoints/prune": (1, prune),
+    "GET /v1/checkpoints/{a:str}/diff/{b:str}": (1, diff),
     "GET /v1/points": (1, reading("GET /v1/points")),
     "GET /v1/points/{point:str}/policy": (1, policy),
     "GET /status": (1, reading("GET /status")),

@@ -38,7 +38,8 @@ FROM events WHERE kind IN ('tenant_set', 'key_issued', 'key_ends') AND seq > ? O
 SELECT seq, CAST(tenant AS BLOB), CAST(kind AS BLOB), CAST(ref AS BLOB), at, payload, checksum
 FROM events WHERE seq IN (
     SELECT seq FROM events
-    WHERE kind IN ('tenant_set', 'key_issued', 'key_ends', 'episode_deleted', 'skill_retired', 'checkpoint', 'restored')
+    WHERE kind IN ('tenant_set', 'key_issued', 'key_ends', 'episode_deleted', 'skill_retired', 'checkpoint', 'restored',
+                   'checkpoints_pruned')
       AND seq < ? AND ? IN (tenant, '*') ORDER BY seq DESC LIMIT ?
 ) ORDER BY seq;
 
@@ -53,9 +54,9 @@ SELECT seq, CAST(tenant AS BLOB), CAST(kind AS BLOB), CAST(ref AS BLOB), at, pay
 FROM events WHERE tenant = ? AND ref = ? AND kind = ? AND ref <> '' ORDER BY seq;
 
 -- name: checkpoints
--- The checkpoints and restores of a tenant.
+-- The checkpoints, restores and prunings of a tenant.
 SELECT seq, CAST(tenant AS BLOB), CAST(kind AS BLOB), CAST(ref AS BLOB), at, payload, checksum
-FROM events WHERE kind IN ('checkpoint', 'restored') AND tenant = ? ORDER BY seq;
+FROM events WHERE kind IN ('checkpoint', 'restored', 'checkpoints_pruned') AND tenant = ? ORDER BY seq;
 
 -- name: learned
 -- How one decision ended.

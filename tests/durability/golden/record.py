@@ -97,6 +97,7 @@ def learn(client: Client) -> None:
             kept = client.ask("POST", "/v1/checkpoints", name="twenty")["checkpoint_id"]
         if task == 25:
             client.ask("POST", f"/v1/checkpoints/{kept}/restore")
+            client.ask("POST", "/v1/checkpoints/prune", keep=1)
     client.ask("DELETE", f"/v1/episodes/{episodes[-1]}")
     proved = [prove(client, episode_id) for episode_id in episodes[:2]]
     client.ask("POST", f"/v1/skills/{proved[0]}/retire", reason="of another release")
