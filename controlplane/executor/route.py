@@ -55,7 +55,7 @@ class RoutePoint(Point[RouteEvidence]):
             text_codes=codes,
             own_facts={k: _scalar(v) for k, v in request.context.items() if k not in KNOWN and _is_scalar(v)},
             words=words,
-            known=_known_costs(candidates, fold.rules.points[self.name].weights["cost"]),
+            known=_known_costs(candidates, fold.rules.points[self.name].weights.get("cost", 0.0)),
             degraded=tuple(degraded),
             candidates=candidates,
             reading=reading,

@@ -22,8 +22,8 @@ TARGETS = (
     "lint",
     "bench",
     "bench-demo",
-    "bench-learning",
     "bench-ope",
+    "bench-learning",
     "bench-calibration",
 )
 

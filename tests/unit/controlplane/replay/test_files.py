@@ -80,7 +80,7 @@ def test_every_kind_of_file_gives_the_same_log(read: Callable[..., Log], name: s
     assert [d.success for d in log.decisions] == [True, False, True]
     assert [(d.cost_usd, d.latency_ms) for d in log.decisions] == [(0.1, 20.0), (0.2, 30.0), (0.2, 30.0)]
     chains = log.decisions[0].sight.situation.state.chains
-    assert [chain[-1] for chain in chains] == ["all/", "own:load/+n1", "own:region/eu"]
+    assert [chain[-1] for chain in chains] == ["own:load/+n1", "own:region/eu", "own/load=+n1/region=eu"]
     assert log.notes == []
 
 
