@@ -5,6 +5,7 @@ from typing import Any, Literal
 import msgspec
 
 from .feedback import Outcome
+from .override import Override
 from .rules import Rules
 from .trace import Trace
 
@@ -164,6 +165,15 @@ class Configured(Event, frozen=True, kw_only=True, tag="configured"):
     settings_hash: str
 
 
+class PolicySet(Event, frozen=True, kw_only=True, tag="policy_set"):
+    """An operator set a point's policy for its tenant; `override` is all that is set from here on."""
+
+    point: str
+    override: Override
+    by: str = ""
+    why: str
+
+
 class Checkpointed(Event, frozen=True, kw_only=True, tag="checkpoint"):
     """An operator named the learnt state of this moment."""
 
@@ -316,6 +326,7 @@ AnyEvent = (
     | WindowClosed
     | TrajectoryClosed
     | Configured
+    | PolicySet
     | Checkpointed
     | Restored
     | Received

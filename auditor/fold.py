@@ -73,7 +73,7 @@ class TenantFold:
                 self.policies[point] = Policy(of.policy)
                 self.counts.setdefault(point, PointCounts())
                 self.credit.drop(point)
-            else:
+            elif before.policy != of.policy:
                 self.policies[point].configure(of.policy)
         for point in self.policies.keys() - rules.points.keys():
             del self.policies[point], self.counts[point]

@@ -6,18 +6,21 @@ import msgspec
 
 from strategist import PolicySettings
 
+from .guards import Guard
 from .rewards import JoinRule
 from .trace import LearnOn
 
 
 class PointRules(msgspec.Struct, frozen=True, kw_only=True):
-    """How one decision point learns: its policy, feature spec, reward mix and window."""
+    """How one decision point decides and learns: its policy, feature spec, reward mix and window, and what binds it."""
 
     policy: PolicySettings
     spec_hash: str
     weights: dict[str, float]
     join: JoinRule = "last"
     window_s: float
+    risk_ceiling: float = 0.8  # above this risk nothing laxer than the preferred verdict is drawn
+    guards: tuple[Guard, ...] = ()
 
 
 class PromotionRules(msgspec.Struct, frozen=True, kw_only=True):

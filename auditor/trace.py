@@ -42,6 +42,7 @@ class Trace(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     policy_version: int
     settings_hash: str
     spec_hash: str
+    steered: int = 0  # the event that set the point's policy last; 0: it is as the settings say
 
     @property
     def action(self) -> str:

@@ -8,6 +8,7 @@ from auditor.events import (
     EpisodeDeleted,
     KeyEnds,
     KeyIssued,
+    PolicySet,
     Recorded,
     Restored,
     SkillRetired,
@@ -51,6 +52,8 @@ def _what(event: AnyEvent) -> tuple[str, dict[str, Any]]:
             return event.key_id, told
         case KeyEnds():
             return event.key_id, {"ends_at": event.ends_at}
+        case PolicySet():
+            return event.point, {"mode": event.override.mode, "guards": len(event.override.guards)}
         case EpisodeDeleted():
             return str(event.episode_id), {}
         case SkillRetired():

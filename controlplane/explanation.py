@@ -35,6 +35,8 @@ def explain_trace(whole: WholeTrace) -> Why:
     sentences.append(
         f"Policy version {trace.policy_version}, feature spec {trace.spec_hash}, settings {trace.settings_hash}."
     )
+    if (act := whole.set_by) is not None:
+        sentences.append(f"The policy was as set by event {trace.steered} (key {act.by or 'none'}): {act.why!r}.")
     return Why(trace_id=trace.trace_id, sentences=sentences + _afterwards(whole))
 
 

@@ -2,7 +2,7 @@
 
 from auditor import FeedbackResult, Learned, Learner, Outcome, ValidationResult
 from auditor.answers import Answer
-from auditor.events import Decided, Recorded, Reported, Validated
+from auditor.events import Decided, PolicySet, Recorded, Reported, Validated
 from auditor.fold import LATE
 from auditor.rewards import Report
 
@@ -148,6 +148,9 @@ class Learning:
             await self._learned(tenant, trace_id, self._learner.version),
             self._pending(tenant, trace_id),
         )
+        if whole.trace.steered:
+            [recorded] = await self._journal.read(whole.trace.steered - 1, 1)
+            whole.set_by = recorded.event if isinstance(recorded.event, PolicySet) else None
         for neighbour in whole.trace.execution.get("neighbours") or ():
             episode_id = neighbour["episode_id"]
             whole.remembered[episode_id] = self._memory.episode(tenant, episode_id)
@@ -177,6 +180,7 @@ class WholeTrace:
         self.seq, self.at, self.trace = decided.seq, decided.event.at, decided.event.trace
         self.feedback = [r.event for r in feedback if isinstance(r.event, Reported)]
         self.learned, self.pending = learned, pending
+        self.set_by: PolicySet | None = None  # what the policy was set by that decided, where an operator had set it
         self.remembered: dict[int, EpisodeRecord | None] = {}  # what it rested on; None: deleted since
 
 

@@ -37,6 +37,7 @@ from .memory.store import MemoryStore
 from .origin import Origin, find
 from .outbox import DEADLINE_S, Deed, Outbox
 from .plane import Plane
+from .policies import Policies
 from .refold import BEGINNING, Prefixes
 from .remembering import Remembering
 from .router import Router
@@ -89,6 +90,7 @@ class Service:
         self.learning = Learning(self.learner, journal, self.memory, clock, self.metrics)
         self.remembering = Remembering(self.learner, journal, self.memory, self.embedder, clock)
         self.administration = Administration(registry, journal, self.learner, clock)
+        self.policies = Policies(self.learner, journal, clock)
         self.lifecycle = Lifecycle(self.learner, journal, checkpoints, self.prefixes, clock)
         self.outbox = Outbox(journal, clock, self._deeds(settings.alarm_url), settings.seed)
         self.alarms = Alarms(self.outbox, clock)
@@ -293,7 +295,13 @@ def rules_of(settings: Settings, spec_hashes: dict[str, str]) -> Rules:
             apprentice_share=settings.apprentice_share,
             exploration=exploration_rule(settings.exploration),
         )
-        return PointRules(policy=policy, spec_hash=spec_hashes[name], weights=DEFAULT_WEIGHTS[name], window_s=window_s)
+        return PointRules(
+            policy=policy,
+            spec_hash=spec_hashes[name],
+            weights=DEFAULT_WEIGHTS[name],
+            window_s=window_s,
+            risk_ceiling=settings.risk_ceiling,
+        )
 
     return Rules(
         points={

@@ -7,6 +7,7 @@ import msgspec
 
 from auditor import PointRules
 from auditor.fold import PointCounts, TenantFold
+from auditor.override import Override
 from strategist import Policy
 
 from . import __version__, failpoints
@@ -28,7 +29,12 @@ class PolicyAnswer(msgspec.Struct, frozen=True, kw_only=True):
     q_table_size: int
     state_action_pairs: int
     spec_hash: str
-    rules: PointRules
+    rules: PointRules  # in force: the settings', and what was set in their place
+    version: int  # of the event that set the policy last; 0: nothing was ever set
+    set: Override
+    set_at: float | None
+    set_by: str | None
+    set_why: str | None
     counts: PointCounts
     agreement: float | None  # share of decisions in which the policy did what the fixed rule says
 
@@ -41,8 +47,8 @@ def describe_policy(service: Service, tenant: str, point: str) -> PolicyAnswer:
     """Raises UnknownPoint."""
     if point not in service.plane.points:
         raise UnknownPoint
-    fold = service.learner.state.of(tenant)
-    policy, counts, rules = fold.policies[point], fold.counts[point], service.learner.state.rules.points[point]
+    fold, steered = service.learner.state.of(tenant), service.learner.state.steering.at(tenant, point)
+    policy, counts, rules = fold.policies[point], fold.counts[point], fold.rules.points[point]
     ruled = point == "gate" and counts.decisions
     return PolicyAnswer(
         point=point,
@@ -53,6 +59,11 @@ def describe_policy(service: Service, tenant: str, point: str) -> PolicyAnswer:
         state_action_pairs=policy.table.pairs,
         spec_hash=rules.spec_hash,
         rules=rules,
+        version=steered.version,
+        set=steered.override,
+        set_at=steered.at if steered.version else None,
+        set_by=steered.by if steered.version else None,
+        set_why=steered.why if steered.version else None,
         counts=counts,
         agreement=round(counts.agreed_with_rule / counts.decisions, 4) if ruled else None,
     )

@@ -39,6 +39,7 @@ from .operators import (
     TenantAnswer,
     TenantRequest,
 )
+from .policies import PolicyRequest
 from .wire import MAX_TEXT, MAX_TRACE, Answer, Request, Scope, Tier
 
 __all__ = [
@@ -62,6 +63,7 @@ __all__ = [
     "KeyAnswer",
     "KeyRequest",
     "NewKeyAnswer",
+    "PolicyRequest",
     "ReflectRequest",
     "Reflection",
     "Request",

@@ -15,6 +15,7 @@ from ..contract import (
     FeedbackAnswer,
     FeedbackRequest,
     GateAnswer,
+    PolicyRequest,
     ReflectRequest,
     RestoreAnswer,
     RetireRequest,
@@ -133,6 +134,12 @@ async def points(request: AdmittedRequest) -> list[PolicyAnswer]:
 
 async def policy(request: AdmittedRequest, point: FromPath[str]) -> PolicyAnswer:
     """One point's policy: mode, settings, weights, feature spec, counts."""
+    return describe_policy(request.service, request.caller.tenant, point)
+
+
+async def set_policy(request: AdmittedRequest, point: FromPath[str], data: JSONBody[PolicyRequest]) -> PolicyAnswer:
+    """Set mode, weights, ceiling or guard rules of a point; it holds for the next decision."""
+    await request.service.policies.set(request.caller, point, data)
     return describe_policy(request.service, request.caller.tenant, point)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, NamedTuple, get_type_hints
 
-from litestar import HttpMethod, delete, get, post
+from litestar import HttpMethod, delete, get, patch, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi import ResponseSpec
 from litestar.openapi.spec import OpenAPIType, Operation, Parameter, RequestBody, Schema
@@ -121,6 +121,7 @@ ROUTES: tuple[Route, ...] = (
     Route(post, "/v1/checkpoints/{checkpoint_id:str}/restore", calls.restore_checkpoint, "admin"),
     Route(get, "/v1/points", calls.points, "read"),
     Route(get, "/v1/points/{point:str}/policy", calls.policy, "read"),
+    Route(patch, "/v1/points/{point:str}/policy", calls.set_policy, "admin"),
     Route(get, "/status", calls.status, "read"),
     Route(get, "/v1/admin/tenants", admin.tenants, "operator"),
     Route(post, "/v1/admin/tenants", admin.set_tenant, "operator"),

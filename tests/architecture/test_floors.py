@@ -30,6 +30,7 @@ ORDER: tuple[set[str], ...] = (
         "refold",
         "background",
         "audit",
+        "policies",
     },  # the two loops, what keeps them, and what operators did
     {"lifecycle", "explanation"},
     {"service"},  # makes every part and hands it what it needs

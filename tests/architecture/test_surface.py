@@ -144,6 +144,7 @@ def test_kinds_of_events_are_those_the_journal_holds() -> None:
         "job_leased",
         "key_ends",
         "key_issued",
+        "policy_set",
         "purged",
         "receipt",
         "restored",

@@ -23,6 +23,7 @@ from auditor.events import (
     JobLeased,
     KeyEnds,
     KeyIssued,
+    PolicySet,
     Purged,
     Received,
     Reported,
@@ -35,6 +36,8 @@ from auditor.events import (
     WindowClosed,
 )
 from auditor.feedback import Outcome
+from auditor.guards import Guard
+from auditor.override import Override
 from auditor.rewards import DEFAULT_WEIGHTS, Report, Term
 from auditor.rules import PointRules, Rules
 from auditor.trace import Trace
@@ -202,6 +205,8 @@ def one_of_each(trace: Trace, episode: Episode) -> tuple[AnyEvent, ...]:
     )  # fmt: skip
     gate = PointRules(policy=PolicySettings(), spec_hash="f1", weights=DEFAULT_WEIGHTS["gate"], window_s=12.5)
     head = {"tenant": TENANT, "at": AT}
+    guard = Guard(name="no force", effect="forbid", actions=("PROCEED",), command="*--force*", environment={"ci": 1})
+    override = Override(mode="frozen", weights={"cost": 0.5}, risk_ceiling=0.7, guards=(guard,))
     return (
         Decided(**head, trace=trace),
         Reported(**head, trace_id="tr_1", outcome=outcome),
@@ -214,6 +219,7 @@ def one_of_each(trace: Trace, episode: Episode) -> tuple[AnyEvent, ...]:
         WindowClosed(**head, trace_id="tr_1"),
         TrajectoryClosed(**head, point="gate", namespace="team", task_id="task-7"),
         Configured(**head, rules=Rules(points={"gate": gate}, trajectory_ttl_s=9.0), settings_hash="s1"),
+        PolicySet(**head, point="gate", override=override, by="k1", why="a risky week"),
         Checkpointed(**head, checkpoint_id="cp_1", name="before", seq=7, size_bytes=99),
         Restored(**head, checkpoint_id="cp_1", seq=7),
         TenantSet(**head, tier="pro", fail_mode="open", by="k1"),

@@ -28,7 +28,7 @@ Ended = Callable[..., Learned]
 KINDS = {
     "decision", "feedback", "validation", "capture", "signature", "episode_deleted", "purged", "skill_retired",
     "window_closed", "trajectory_closed", "configured", "checkpoint", "restored", "tenant_set", "key_issued",
-    "receipt", "answered",
+    "receipt", "answered", "policy_set",
     "key_ends", "job", "job_leased", "job_failed", "job_ended",
 }  # fmt: skip
 

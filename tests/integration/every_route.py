@@ -118,6 +118,12 @@ async def _policy(client: Client, path: str) -> Asked:
     return path.replace("{point:str}", "gate"), None
 
 
+async def _set_policy(client: Client, path: str) -> Asked:
+    path = path.replace("{point:str}", "gate")
+    version = (await client.call("GET", path))["version"]
+    return path, {"version": version, "why": "as asked", "risk_ceiling": 0.8}
+
+
 async def _tenant(client: Client, path: str) -> Asked:
     return path, {"tenant": "acme", "tier": "pro"}
 
@@ -150,6 +156,7 @@ REQUESTS: dict[tuple[str, str], Callable[[Client, str], Awaitable[Asked]]] = {
     ("POST", "/v1/checkpoints/{checkpoint_id:str}/restore"): _restore,
     ("GET", "/v1/points"): _bare,
     ("GET", "/v1/points/{point:str}/policy"): _policy,
+    ("PATCH", "/v1/points/{point:str}/policy"): _set_policy,
     ("GET", "/status"): _bare,
     ("GET", "/v1/admin/audit"): _bare,
     ("GET", "/v1/admin/tenants"): _bare,

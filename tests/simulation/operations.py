@@ -40,6 +40,7 @@ class Known(msgspec.Struct):
     episodes: list[int] = []
     skills: list[int] = []
     checkpoints: list[str] = []
+    versions: dict[str, int] = {}  # of the policies of points
 
 
 class Call(msgspec.Struct, kw_only=True):
@@ -274,7 +275,30 @@ def reading(route: str, field: str = "", operator: bool = False) -> "Operation":
 
 
 def policy(draw: Draw) -> Call:
-    return draw.call("GET /v1/points/{point:str}/policy", f"/v1/points/{draw.rng.choice(('gate', 'route'))}/policy")
+    point = draw.rng.choice(("gate", "route"))
+    learn = lambda a: draw.own.versions.update({point: a["version"]})  # noqa: E731
+    return draw.call("GET /v1/points/{point:str}/policy", f"/v1/points/{point}/policy", learn=learn)
+
+
+def set_policy(draw: Draw) -> Call:
+    rng, point = draw.rng, draw.rng.choice(("gate", "route"))
+    body: dict[str, Any] = {"version": draw.own.versions.get(point, 0), "why": f"{canary(draw.tenant)} {draw.name}"}
+    body |= {"mode": rng.choice((None, "learning", "apprentice", "frozen"))} if draw.maybe(0.6) else {}
+    body |= {"weights": rng.choice((None, {"custom.taste": 0.5}))} if draw.maybe(0.3) else {}
+    body |= {"risk_ceiling": rng.choice((None, 0.5))} if draw.maybe(0.3) else {}
+    body |= {"guards": _guards(draw, point)} if draw.maybe(0.5) else {}
+    learn = lambda a: draw.own.versions.update({point: a["version"]})  # noqa: E731
+    route, effect = "PATCH /v1/points/{point:str}/policy", ("policy", draw.tenant, point, body["why"])
+    return draw.call(route, f"/v1/points/{point}/policy", body=body, effects=(effect,), learn=learn)
+
+
+def _guards(draw: Draw, point: str) -> list[dict[str, Any]]:
+    """Some that forbid, and at the gate some that force."""
+    name, where = draw.text("g"), {"cluster": f"{canary(draw.tenant)} p"}
+    if point == "route":
+        return [{"name": name, "effect": "forbid", "actions": ["* p/s"], "environment": {"region": "*n"}}]
+    forced = {"name": name, "effect": "force", "actions": ["BLOCK"], "tool": "*", "command": "*make ship"}
+    return [forced, {"name": name, "effect": "forbid", "actions": ["PROCEED"], "environment": where}]
 
 
 Operation = Callable[[Draw], Call]
@@ -302,6 +326,7 @@ OPERATIONS: dict[str, tuple[int, Operation]] = {
     "GET /v1/checkpoints": (1, reading("GET /v1/checkpoints")),
     "GET /v1/points": (1, reading("GET /v1/points")),
     "GET /v1/points/{point:str}/policy": (1, policy),
+    "PATCH /v1/points/{point:str}/policy": (2, set_policy),
     "GET /status": (1, reading("GET /status")),
     "GET /v1/admin/tenants": (1, reading("GET /v1/admin/tenants", operator=True)),
     "GET /v1/admin/keys": (1, reading("GET /v1/admin/keys", operator=True)),

@@ -1,0 +1,34 @@
+"""What an operator set at one point of one tenant in the place of the settings."""
+
+import msgspec
+
+from strategist import Mode
+
+from .guards import Guard
+from .rules import PointRules
+
+
+class Override(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """None, or no entry: as the settings say."""
+
+    mode: Mode | None = None
+    weights: dict[str, float] = {}  # of the terms that weigh otherwise
+    risk_ceiling: float | None = None
+    guards: tuple[Guard, ...] = ()
+
+    def over(self, rules: PointRules) -> PointRules:
+        """The point's rules with this in force.
+
+        >>> from strategist import PolicySettings
+        >>> settings = PointRules(policy=PolicySettings(), spec_hash="", weights={"cost": 1.0}, window_s=60.0)
+        >>> Override(mode="frozen", weights={"cost": 0.5}).over(settings).weights
+        {'cost': 0.5}
+        """
+        policy = rules.policy if self.mode is None else msgspec.structs.replace(rules.policy, mode=self.mode)
+        return msgspec.structs.replace(
+            rules,
+            policy=policy,
+            weights=rules.weights | self.weights,
+            risk_ceiling=rules.risk_ceiling if self.risk_ceiling is None else self.risk_ceiling,
+            guards=self.guards,
+        )

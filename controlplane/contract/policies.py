@@ -1,0 +1,29 @@
+"""What operators say about a point's policy."""
+
+from typing import Annotated
+
+from msgspec import UNSET, Meta, UnsetType
+
+from auditor.guards import MOST_GUARDS, Guard
+from strategist import Mode
+
+from .wire import Request
+
+Share = Annotated[float, Meta(ge=0, le=1)]
+Weight = Annotated[float, Meta(ge=-10, le=10)]
+Why = Annotated[str, Meta(min_length=1, max_length=512)]
+Version = Annotated[int, Meta(ge=0, le=2**53)]
+
+
+class PolicyRequest(Request, frozen=True, kw_only=True):
+    """What to set at a point. What is left out stays; null is as the settings say.
+
+    `version` is that of the policy that is to be changed.
+    """
+
+    version: Version
+    why: Why
+    mode: Mode | UnsetType | None = UNSET
+    weights: Annotated[dict[str, Weight], Meta(max_length=64)] | UnsetType | None = UNSET
+    risk_ceiling: Share | UnsetType | None = UNSET
+    guards: Annotated[tuple[Guard, ...], Meta(max_length=MOST_GUARDS)] | UnsetType | None = UNSET

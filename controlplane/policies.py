@@ -1,0 +1,90 @@
+"""What operators set at a point: mode, weights, ceilings, guard rules. Every change is an event with who and why."""
+
+import asyncio
+
+import msgspec
+from msgspec import UNSET
+
+from auditor import Learner
+from auditor.events import PolicySet
+from auditor.guards import Guard
+from auditor.override import Override
+from auditor.rewards import DEFAULT_WEIGHTS
+
+from .clock import Clock
+from .contract import PolicyRequest
+from .errands import Errands
+from .errors import PolicyMoved, UnknownPoint, Unprocessable
+from .executor.guarding import UNASKED
+from .journal import Journal
+from .tenants import Caller
+
+ASKED = ("version", "why")  # fields of a request that are no part of what it sets
+
+
+class Policies:
+    """Changes how points decide for a tenant, one change after the other."""
+
+    def __init__(self, learner: Learner, journal: Journal, clock: Clock) -> None:
+        self._learner, self._journal, self._clock = learner, journal, clock
+        self._errands, self._turns = Errands(), asyncio.Lock()
+
+    async def set(self, caller: Caller, point: str, request: PolicyRequest) -> None:
+        """Set what the request names; it holds for the next decision.
+
+        Raises:
+          UnknownPoint, Unprocessable: there is no such point; this cannot be set there.
+          PolicyMoved: it was changed since the version that the request names.
+        """
+        self._refuse_unknown(caller.tenant, point)
+        _refuse_meaningless(point, request)
+        await self._errands.finish(self._set(caller, point, request))
+
+    async def _set(self, caller: Caller, point: str, request: PolicyRequest) -> None:
+        async with self._turns:
+            steered = self._learner.state.steering.at(caller.tenant, point)
+            if steered.version != request.version:
+                raise PolicyMoved(f"the policy at {point} has version {steered.version}, not {request.version}")
+            override = changed(steered.override, request)
+            at, by = self._clock.now(), caller.key_id
+            event = PolicySet(tenant=caller.tenant, at=at, point=point, override=override, by=by, why=request.why)
+            await self._learner.reached(await self._journal.append(event))
+
+    def _refuse_unknown(self, tenant: str, point: str) -> None:
+        if point not in self._learner.state.of(tenant).rules.points:
+            raise UnknownPoint
+
+
+def changed(override: Override, request: PolicyRequest) -> Override:
+    """The override with what the request sets; null takes away what was set."""
+    given = {name: getattr(request, name) for name in request.__struct_fields__ if name not in ASKED}
+    nothing = msgspec.structs.asdict(Override())
+    sets = {name: nothing[name] if value is None else value for name, value in given.items() if value is not UNSET}
+    return msgspec.structs.replace(override, **sets)
+
+
+def _refuse_meaningless(point: str, request: PolicyRequest) -> None:
+    """Raises Unprocessable for weights of terms that are not there, and for guard rules that could never be meant."""
+    unknown = [name for name in request.weights or () if not _weighs(point, name)]
+    if unknown:
+        terms = ", ".join(DEFAULT_WEIGHTS[point])
+        raise Unprocessable(f"weights has {', '.join(unknown)}; {point} has the terms {terms} and custom.<name>")
+    for guard in request.guards or ():
+        if (wrong := _wrong_with(point, guard)) is not None:
+            raise Unprocessable(f"the guard rule {guard.name!r} {wrong}")
+
+
+def _weighs(point: str, name: str) -> bool:
+    return name in DEFAULT_WEIGHTS[point] or name.startswith("custom.")
+
+
+def _wrong_with(point: str, guard: Guard) -> str | None:
+    if point != "gate":
+        asks = guard.tool is not None or guard.command is not None
+        return "names a tool or a command, which only the gate is asked about" if asks else None
+    named = [verdict for verdict in UNASKED if guard.names(verdict)]
+    if guard.effect == "force" and not named:
+        return f"forces none of {', '.join(UNASKED)}: only these can be had without evidence"
+    if guard.effect == "forbid" and len(named) == len(UNASKED):
+        return f"forbids all of {', '.join(UNASKED)}; force BLOCK instead"
+    return None
