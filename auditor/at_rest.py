@@ -7,6 +7,7 @@ import msgspec
 from strategist import PolicySnapshot
 
 from .cases import Cases, CasesDump
+from .comparison import Comparison
 from .credit import Credit, OpenDecision, TaskDump
 from .fold import PointCounts, TenantFold
 from .packing import mapping
@@ -25,6 +26,7 @@ class TenantDump(msgspec.Struct, frozen=True, kw_only=True):
     cases: CasesDump
     validations: list[tuple[int, int, int, list[str]]]
     skills: list[Skill]
+    comparisons: dict[str, Comparison] = {}
 
 
 def pieces(fold: TenantFold) -> Iterator[bytes]:
@@ -45,6 +47,7 @@ def _fields(fold: TenantFold) -> Iterator[tuple[str, object]]:
     validations, skills = fold.skills.dump()
     yield "validations", validations
     yield "skills", skills
+    yield "comparisons", fold.comparisons
 
 
 def load(dump: TenantDump, rules: Rules) -> TenantFold:
@@ -61,4 +64,5 @@ def load(dump: TenantDump, rules: Rules) -> TenantFold:
     fold.credit = Credit.load(dump.open, dump.trajectories)
     fold.cases = Cases.load(dump.cases)
     fold.skills = Skills.load(dump.validations, dump.skills)
+    fold.comparisons = dump.comparisons
     return fold

@@ -10,6 +10,7 @@ import msgspec
 from strategist import Situation, Step, Transition
 
 from .cases import as_advised
+from .comparison import Weighed
 from .feedback import Outcome
 from .rewards import Report
 from .trace import BLOCK, PROCEED, LearnOn, Trace
@@ -40,6 +41,7 @@ class OpenDecision(msgspec.Struct, kw_only=True, gc=False):
     withheld: bool = False  # a report came from a key that had used up its share
     ended: bool = False  # the task is known to end here
     successor: Situation | None = None
+    weighed: Weighed | None = None  # in the comparison with who did not act
 
     @classmethod
     def of(cls, trace: Trace, at: float) -> "OpenDecision":
@@ -56,6 +58,7 @@ class OpenDecision(msgspec.Struct, kw_only=True, gc=False):
             signature=trace.signature,
             conditions=trace.conditions,
             advised=trace.advised,
+            weighed=trace.weighed,
         )
 
     @property

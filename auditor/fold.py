@@ -13,6 +13,7 @@ from strategist import Policy, Update
 from . import promotion
 from .answers import Answer, FeedbackResult, Learned, ValidationResult
 from .cases import Cases
+from .comparison import Comparison
 from .credit import Credit, OpenDecision
 from .drift import Alarm
 from .events import (
@@ -26,7 +27,7 @@ from .events import (
     WindowClosed,
 )
 from .feedback import Outcome
-from .rewards import Report, Scene, default_report, join, score
+from .rewards import Report, Scene, bounds, default_report, join, score
 from .rules import PointRules, Rules
 from .skills import Skills
 from .trace import PROCEED, Trace
@@ -61,6 +62,7 @@ class TenantFold:
         self.touched = False  # whether any event was about this tenant
         self.policies = {point: Policy(of.policy) for point, of in rules.points.items()}
         self.counts = {point: PointCounts() for point in rules.points}
+        self.comparisons: dict[str, Comparison] = {}  # by point
         self.credit = Credit()
         self.cases = Cases()
         self.skills = Skills()
@@ -75,8 +77,11 @@ class TenantFold:
                 self.credit.drop(point)
             elif before.policy != of.policy:
                 self.policies[point].configure(of.policy)
+            if before is None or (before.policy, before.weights) != (of.policy, of.weights):
+                self.comparisons.pop(point, None)
         for point in self.policies.keys() - rules.points.keys():
             del self.policies[point], self.counts[point]
+            self.comparisons.pop(point, None)
             self.credit.drop(point)
         self.rules = rules
 
@@ -269,9 +274,19 @@ class TenantFold:
         if decision.unscored:
             decision.report = None
             return _ended(seq, decision, reason=OVER_SHARE)
+        self._compare(decision)
         if settings.mode == "frozen":
             return _ended(seq, decision, reason="the policy is frozen; nothing is learnt")
         return _ended(seq, decision, self.policies[decision.point].fold(decision.transition(settings.gamma)))
+
+    def _compare(self, decision: OpenDecision) -> None:
+        """Take a scored decision into the comparison with who did not act."""
+        if decision.weighed is None or decision.report is None:
+            return
+        lowest, highest = bounds(decision.point, self._rules(decision).weights)
+        share = (decision.report.total - lowest) / (highest - lowest) if highest > lowest else 0.0
+        comparison = self.comparisons.setdefault(decision.point, Comparison())
+        comparison.add(decision.weighed, min(1.0, max(0.0, share)))
 
     def _rules(self, decision: OpenDecision) -> PointRules:
         return self.rules.points[decision.point]

@@ -5,7 +5,7 @@ import msgspec
 from strategist import Mode
 
 from .guards import Guard
-from .rules import PointRules
+from .rules import HandOver, PointRules
 
 
 class Override(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -14,6 +14,7 @@ class Override(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     mode: Mode | None = None
     weights: dict[str, float] = {}  # of the terms that weigh otherwise
     risk_ceiling: float | None = None
+    hand_over: HandOver | None = None
     guards: tuple[Guard, ...] = ()
 
     def over(self, rules: PointRules) -> PointRules:
@@ -30,5 +31,6 @@ class Override(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             policy=policy,
             weights=rules.weights | self.weights,
             risk_ceiling=rules.risk_ceiling if self.risk_ceiling is None else self.risk_ceiling,
+            hand_over=rules.hand_over if self.hand_over is None else self.hand_over,
             guards=self.guards,
         )

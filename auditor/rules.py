@@ -1,6 +1,7 @@
 """The rules a fold follows. They are journalled as an event, so that a later fold follows the same ones."""
 
 from hashlib import blake2b
+from typing import Literal
 
 import msgspec
 
@@ -9,6 +10,9 @@ from strategist import PolicySettings
 from .guards import Guard
 from .rewards import JoinRule
 from .trace import LearnOn
+
+# Who makes an apprentice's table act: an operator, or the proof that it is better than the rule.
+HandOver = Literal["operator", "automatic"]
 
 
 class PointRules(msgspec.Struct, frozen=True, kw_only=True):
@@ -20,6 +24,7 @@ class PointRules(msgspec.Struct, frozen=True, kw_only=True):
     join: JoinRule = "last"
     window_s: float
     risk_ceiling: float = 0.8  # above this risk nothing laxer than the preferred verdict is drawn
+    hand_over: HandOver = "operator"
     guards: tuple[Guard, ...] = ()
 
 

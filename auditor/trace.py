@@ -7,6 +7,8 @@ import msgspec
 from strategist import HeadChoice, Mode, Situation, Step
 from strategist.features.bins import Fact
 
+from .comparison import Beside, Weighed, weigh
+
 LearnOn = Literal["feedback", "complete"]
 BLOCK, PROCEED = "BLOCK", "PROCEED"
 
@@ -42,6 +44,7 @@ class Trace(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     policy_version: int
     settings_hash: str
     spec_hash: str
+    beside: Beside | None = None  # who did not act, and what it would have done
     steered: int = 0  # the event that set the point's policy last; 0: it is as the settings say
 
     @property
@@ -66,6 +69,14 @@ class Trace(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     @property
     def situation(self) -> Situation:
         return self.heads[0].situation
+
+    @property
+    def weighed(self) -> Weighed | None:
+        """How the decision weighs in a comparison with who did not act."""
+        if self.beside is None:
+            return None
+        head = self.heads[0]
+        return weigh(self.beside, head.actions, head.probabilities, head.action, head.rule)
 
     @property
     def steps(self) -> tuple[Step, ...]:

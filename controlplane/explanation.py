@@ -6,6 +6,7 @@ import msgspec
 
 from auditor import Trace
 from auditor.cases import OF_THE_TASK
+from auditor.comparison import Beside
 from strategist import HeadChoice
 
 from .executor.rule import BLOCK
@@ -31,6 +32,7 @@ def explain_trace(whole: WholeTrace) -> Why:
     for head in trace.heads:
         sentences += _chose(head)
     sentences += [_rule(trace)] if trace.rule is not None else []
+    sentences += [_another(trace.beside)] if trace.beside is not None else []
     sentences += [f"Answered without {part}." for part in trace.degraded]
     sentences.append(
         f"Policy version {trace.policy_version}, feature spec {trace.spec_hash}, settings {trace.settings_hash}."
@@ -98,6 +100,11 @@ def _chose(head: HeadChoice) -> list[str]:
 
 def _untried(head: HeadChoice) -> str:
     return "by the fixed rule's head start" if head.rule == head.action else "as nothing better is known"
+
+
+def _another(beside: Beside) -> str:
+    """What who did not act would have done."""
+    return f"The {beside.who}, had it acted, would have taken {beside.action}."
 
 
 def _rule(trace: Trace) -> str:

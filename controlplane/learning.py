@@ -1,5 +1,7 @@
 """The second loop's front door: feedback is journalled, folded in sequence order, and answered."""
 
+import msgspec
+
 from auditor import FeedbackResult, Learned, Learner, Outcome, ValidationResult
 from auditor.answers import Answer
 from auditor.events import Decided, PolicySet, Recorded, Reported, Validated
@@ -45,6 +47,8 @@ class Learning:
         seq, result = await self._errands.finish(self._reported(caller, request, receipt))
         if not isinstance(result, FeedbackResult) or result.closed:
             result = await self._afterwards(tenant, request, seq)
+        elif result.unlearnt and (learned := await self._learned(tenant, request.trace_id, self._learner.version)):
+            result = msgspec.structs.replace(result, reason=learned.reason)
         return self._answer(tenant, result)
 
     async def _reported(self, caller: Caller, request: FeedbackRequest, receipt: Receipt | None) -> tuple[int, Answer]:

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from auditor import Learner, Trace, learn_on
+from auditor.comparison import Beside
 from auditor.events import Decided as DecidedEvent
 from auditor.events import FailMode
 from strategist import HeadChoice, State
@@ -14,6 +15,7 @@ from strategist import HeadChoice, State
 from .clock import Clock
 from .contract import DecisionAnswer, DecisionRequest
 from .errors import StorageFull, Unavailable, Unprocessable
+from .executor.choice import by_another, choose
 from .executor.point import Acting, Decided, Evidence, Executed, Point
 from .idempotency import Receipt
 from .ids import new_id
@@ -61,10 +63,11 @@ class Plane:
         acting, version = self._acting(tenant, point), self._learner.version
         steered = self._learner.state.steering.at(tenant, point.name).version
         heads = choose(point, evidence, acting, state, self._rng)
+        other = by_another(point, evidence, acting, state, heads)
         watch.lap("choose")
         executed = await point.execute(evidence, request, heads)
         watch.lap("execute")
-        trace = self._trace(point, request, evidence, acting, (version, steered), heads, executed)
+        trace = self._trace(point, request, evidence, acting, (version, steered), heads, other, executed)
         at = self._clock.now()
         beside = [msgspec.structs.replace(event, at=at) for event in executed.events]
         decided = Decided(
@@ -141,6 +144,7 @@ class Plane:
         acting: Acting,
         versions: tuple[int, int],
         heads: tuple[HeadChoice, ...],
+        other: Beside | None,
         executed: Executed,
     ) -> Trace:
         version, steered = versions
@@ -169,6 +173,7 @@ class Plane:
             policy_version=version,
             settings_hash=self._settings_hash,
             spec_hash=point.features.spec_hash,
+            beside=other,
             steered=steered,
         )
 
@@ -195,19 +200,3 @@ class Watch:
         now = self._clock.monotonic()
         self.phases_ms[phase] = (now - self._last) * 1000.0
         self._last = now
-
-
-def choose(
-    point: AnyPoint, evidence: Evidence, acting: Acting, state: State, rng: random.Random
-) -> tuple[HeadChoice, ...]:
-    """Every head in turn, each in the state the heads before it made; a later head with nothing eligible is skipped."""
-    taken: list[HeadChoice] = []
-    for head in point.heads:
-        eligible = point.eligible(head, evidence, acting, state, taken)
-        if taken and not eligible.actions:
-            break
-        prior = evidence.prior if not taken else None
-        if taken:
-            state = state.after(taken[-1].head, taken[-1].action)
-        taken.append(acting.policy.choose(head, state, eligible, rng, prior))
-    return tuple(taken)

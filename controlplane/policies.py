@@ -7,18 +7,20 @@ from msgspec import UNSET
 
 from auditor import Learner
 from auditor.events import PolicySet
+from auditor.fold import TenantFold
 from auditor.guards import Guard
 from auditor.override import Override
-from auditor.rewards import DEFAULT_WEIGHTS
+from auditor.rewards import DEFAULT_WEIGHTS, bounds
 
 from .clock import Clock
-from .contract import PolicyRequest
+from .contract import ComparisonAnswer, PolicyRequest
 from .errands import Errands
 from .errors import PolicyMoved, UnknownPoint, Unprocessable
 from .executor.guarding import UNASKED
 from .journal import Journal
 from .tenants import Caller
 
+SERVER = ""  # who did what no operator asked for
 ASKED = ("version", "why")  # fields of a request that are no part of what it sets
 
 
@@ -50,9 +52,58 @@ class Policies:
             event = PolicySet(tenant=caller.tenant, at=at, point=point, override=override, by=by, why=request.why)
             await self._learner.reached(await self._journal.append(event))
 
+    async def follow_evidence(self) -> None:
+        """Let each table act that is proven better than the rule it is an apprentice of, where that is left to it."""
+        for tenant, fold in list(self._learner.state.tenants.items()):
+            for point in proven(fold):
+                await self._errands.finish(self._hand_over(tenant, point))
+
+    async def _hand_over(self, tenant: str, point: str) -> None:
+        async with self._turns:
+            fold = self._learner.state.of(tenant)
+            if point not in proven(fold):
+                return  # it was set meanwhile
+            override = self._learner.state.steering.at(tenant, point).override
+            why = f"the table is better than the rule: {better(fold, point)}"
+            sets = msgspec.structs.replace(override, mode="learning")
+            event = PolicySet(tenant=tenant, at=self._clock.now(), point=point, override=sets, by=SERVER, why=why)
+            await self._learner.reached(await self._journal.append(event))
+
     def _refuse_unknown(self, tenant: str, point: str) -> None:
         if point not in self._learner.state.of(tenant).rules.points:
             raise UnknownPoint
+
+
+def proven(fold: TenantFold) -> list[str]:
+    """The points at which a table that may take over is better than its rule, by all that is known."""
+    return [
+        point
+        for point, rules in fold.rules.points.items()
+        if (rules.policy.mode, rules.hand_over) == ("apprentice", "automatic")
+        and point in fold.comparisons
+        and fold.comparisons[point].interval[0] > 0.0
+    ]
+
+
+def better(fold: TenantFold, point: str) -> str:
+    """By how much, as a reason."""
+    told = told_of(fold, point)
+    assert told is not None
+    return f"by {told.at_least:.3g} a decision at least, by {told.decisions} decisions"
+
+
+def told_of(fold: TenantFold, point: str) -> ComparisonAnswer | None:
+    """The comparison at a point, in units of the reward."""
+    if (comparison := fold.comparisons.get(point)) is None:
+        return None
+    lowest, highest = bounds(point, fold.rules.points[point].weights)
+    at_least, at_most = (round(end * (highest - lowest), 6) for end in comparison.interval)
+    return ComparisonAnswer(
+        decisions=comparison.for_theirs.numbers,
+        unsupported=comparison.unsupported,
+        at_least=at_least,
+        at_most=at_most,
+    )
 
 
 def changed(override: Override, request: PolicyRequest) -> Override:

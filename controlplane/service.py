@@ -103,6 +103,7 @@ class Service:
             clock,
             self.outbox,
             self.metrics,
+            self.policies,
             settings.recovery_interval_s,
         )
         self._tasks: list[asyncio.Task[None]] = []

@@ -11,9 +11,11 @@ from auditor.override import Override
 from strategist import Policy
 
 from . import __version__, failpoints
+from .contract import ComparisonAnswer
 from .errors import UnknownPoint
 from .journal import versions
 from .learning import WholeTrace, explain
+from .policies import told_of
 from .service import Service
 
 KEYLESS = "none are read (--insecure-local): every caller is the tenant `default`, and only loopback is listened on"
@@ -35,6 +37,7 @@ class PolicyAnswer(msgspec.Struct, frozen=True, kw_only=True):
     set_at: float | None
     set_by: str | None
     set_why: str | None
+    table_over_rule: ComparisonAnswer | None  # of an apprentice: by how much its table is better than the rule
     counts: PointCounts
     agreement: float | None  # share of decisions in which the policy did what the fixed rule says
 
@@ -64,6 +67,7 @@ def describe_policy(service: Service, tenant: str, point: str) -> PolicyAnswer:
         set_at=steered.at if steered.version else None,
         set_by=steered.by if steered.version else None,
         set_why=steered.why if steered.version else None,
+        table_over_rule=told_of(fold, point),
         counts=counts,
         agreement=round(counts.agreed_with_rule / counts.decisions, 4) if ruled else None,
     )

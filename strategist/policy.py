@@ -68,9 +68,15 @@ class Policy:
     def unexploring(self) -> Self:
         """A policy with the same table that only does what this one prefers."""
         never = EpsilonDecay(start=0.0, floor=0.0)
-        settings = msgspec.structs.replace(
-            self.settings, epsilon=never, apprentice_share=0.0, exploration=EpsilonGreedy()
+        return self._by(
+            msgspec.structs.replace(self.settings, epsilon=never, apprentice_share=0.0, exploration=EpsilonGreedy())
         )
+
+    def learning(self) -> Self:
+        """A policy with the same table that acts by it."""
+        return self._by(msgspec.structs.replace(self.settings, mode="learning"))
+
+    def _by(self, settings: PolicySettings) -> Self:
         same = type(self)(settings)
         same.table, same.updates = self.table, self.updates
         return same

@@ -1,6 +1,7 @@
 """Rewards: a weighted sum of named, bounded, explained terms per decision point."""
 
+from .bounds import bounds
 from .reward import JoinRule, Report, default_report, join, score
 from .terms import DEFAULT_WEIGHTS, Scene, Term
 
-__all__ = ["DEFAULT_WEIGHTS", "JoinRule", "Report", "Scene", "Term", "default_report", "join", "score"]
+__all__ = ["DEFAULT_WEIGHTS", "JoinRule", "Report", "Scene", "Term", "bounds", "default_report", "join", "score"]

@@ -39,7 +39,7 @@ from .operators import (
     TenantAnswer,
     TenantRequest,
 )
-from .policies import PolicyRequest
+from .policies import ComparisonAnswer, PolicyRequest
 from .wire import MAX_TEXT, MAX_TRACE, Answer, Request, Scope, Tier
 
 __all__ = [
@@ -53,6 +53,7 @@ __all__ = [
     "CapturedReflection",
     "CheckpointAnswer",
     "CheckpointRequest",
+    "ComparisonAnswer",
     "DecisionAnswer",
     "DecisionRequest",
     "EpisodeAnswer",

@@ -14,7 +14,8 @@ UNASKED = (PROCEED, HINT, BLOCK)  # verdicts that need no evidence to be carried
 def allowed_verdicts(allowed: Eligible, guards: Sequence[Guard], facing: Facing) -> tuple[Eligible, str | None]:
     """What is forced, whatever the evidence; else what is not forbidden, or the laxest verdict that is not.
 
-    PROCEED is among what the evidence allows, so where nothing is left it was forbidden. Where rules forbid everything, nothing is let through. Beside it why, where rules and not the evidence left it.
+    PROCEED is among what the evidence allows, so where nothing is left it was forbidden. Where rules forbid everything,
+    nothing is let through. Beside it why, where rules and not the evidence left it.
     """
     if (guard := forcing(guards, facing)) is not None:
         forced = tuple([verdict for verdict in UNASKED if guard.names(verdict)])

@@ -22,6 +22,7 @@ ORDER: tuple[set[str], ...] = (
         "origin",
     },  # memory searches by the vectors the embedders' port defines
     {"executor", "alarms", "data_folder"},  # decision points; what an operator hears of unasked; where all of it lies
+    {"policies"},  # what operators set, and what follows from evidence
     {
         "plane",
         "learning",
@@ -30,7 +31,6 @@ ORDER: tuple[set[str], ...] = (
         "refold",
         "background",
         "audit",
-        "policies",
     },  # the two loops, what keeps them, and what operators did
     {"lifecycle", "explanation"},
     {"service"},  # makes every part and hands it what it needs

@@ -206,7 +206,7 @@ def one_of_each(trace: Trace, episode: Episode) -> tuple[AnyEvent, ...]:
     gate = PointRules(policy=PolicySettings(), spec_hash="f1", weights=DEFAULT_WEIGHTS["gate"], window_s=12.5)
     head = {"tenant": TENANT, "at": AT}
     guard = Guard(name="no force", effect="forbid", actions=("PROCEED",), command="*--force*", environment={"ci": 1})
-    override = Override(mode="frozen", weights={"cost": 0.5}, risk_ceiling=0.7, guards=(guard,))
+    override = Override(mode="frozen", weights={"cost": 0.5}, risk_ceiling=0.7, hand_over="automatic", guards=(guard,))
     return (
         Decided(**head, trace=trace),
         Reported(**head, trace_id="tr_1", outcome=outcome),

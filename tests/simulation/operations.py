@@ -286,6 +286,7 @@ def set_policy(draw: Draw) -> Call:
     body |= {"mode": rng.choice((None, "learning", "apprentice", "frozen"))} if draw.maybe(0.6) else {}
     body |= {"weights": rng.choice((None, {"custom.taste": 0.5}))} if draw.maybe(0.3) else {}
     body |= {"risk_ceiling": rng.choice((None, 0.5))} if draw.maybe(0.3) else {}
+    body |= {"hand_over": rng.choice((None, "automatic"))} if draw.maybe(0.3) else {}
     body |= {"guards": _guards(draw, point)} if draw.maybe(0.5) else {}
     learn = lambda a: draw.own.versions.update({point: a["version"]})  # noqa: E731
     route, effect = "PATCH /v1/points/{point:str}/policy", ("policy", draw.tenant, point, body["why"])
