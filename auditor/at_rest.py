@@ -7,10 +7,10 @@ import msgspec
 from strategist import PolicySnapshot
 
 from .cases import Cases, CasesDump
-from .comparison import Comparison
 from .credit import Credit, OpenDecision, TaskDump
 from .fold import PointCounts, TenantFold
 from .packing import mapping
+from .proof import Proof
 from .rules import Rules
 from .skills import Skill, Skills
 
@@ -26,7 +26,7 @@ class TenantDump(msgspec.Struct, frozen=True, kw_only=True):
     cases: CasesDump
     validations: list[tuple[int, int, int, list[str]]]
     skills: list[Skill]
-    comparisons: dict[str, Comparison] = {}
+    proof: Proof = msgspec.field(default_factory=Proof)
 
 
 def pieces(fold: TenantFold) -> Iterator[bytes]:
@@ -47,7 +47,7 @@ def _fields(fold: TenantFold) -> Iterator[tuple[str, object]]:
     validations, skills = fold.skills.dump()
     yield "validations", validations
     yield "skills", skills
-    yield "comparisons", fold.comparisons
+    yield "proof", fold.proof
 
 
 def load(dump: TenantDump, rules: Rules) -> TenantFold:
@@ -64,5 +64,5 @@ def load(dump: TenantDump, rules: Rules) -> TenantFold:
     fold.credit = Credit.load(dump.open, dump.trajectories)
     fold.cases = Cases.load(dump.cases)
     fold.skills = Skills.load(dump.validations, dump.skills)
-    fold.comparisons = dump.comparisons
+    fold.proof = dump.proof
     return fold

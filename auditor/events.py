@@ -4,32 +4,14 @@ from typing import Any, Literal
 
 import msgspec
 
+from .event import Event
 from .feedback import Outcome
-from .override import Override
+from .policy_events import Appealed, AppealRuled, PolicySet
 from .rules import Rules
 from .trace import Trace
 
 # What is answered when a decision cannot be journalled: a refusal, the action that lets pass, or what was learnt last.
 FailMode = Literal["closed", "open", "last_good"]
-
-
-class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag_field="kind"):
-    """Something that happened to a tenant; `at` is in seconds since the epoch.
-
-    `by`, where an event has it, is the id of the key that asked for it, "" where no keys are read.
-    """
-
-    tenant: str
-    at: float
-
-    @property
-    def kind(self) -> str:
-        return str(self.__struct_config__.tag)
-
-    @property
-    def ref(self) -> str:
-        """What the event is about: a trace, an episode, a task; the key it is found by."""
-        return ""
 
 
 class Decided(Event, frozen=True, kw_only=True, tag="decision"):
@@ -163,15 +145,6 @@ class Configured(Event, frozen=True, kw_only=True, tag="configured"):
 
     rules: Rules
     settings_hash: str
-
-
-class PolicySet(Event, frozen=True, kw_only=True, tag="policy_set"):
-    """An operator set a point's policy for its tenant; `override` is all that is set from here on."""
-
-    point: str
-    override: Override
-    by: str = ""
-    why: str
 
 
 class Checkpointed(Event, frozen=True, kw_only=True, tag="checkpoint"):
@@ -317,6 +290,8 @@ class JobEnded(Event, frozen=True, kw_only=True, tag="job_ended"):
 AnyEvent = (
     Decided
     | Reported
+    | Appealed
+    | AppealRuled
     | Validated
     | Captured
     | SignatureSeen

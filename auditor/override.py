@@ -7,6 +7,8 @@ from strategist import Mode
 from .guards import Guard
 from .rules import HandOver, PointRules
 
+SINGLE = ("risk_ceiling", "audit_ceiling", "audit_share", "hand_over")  # set as they are
+
 
 class Override(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """None, or no entry: as the settings say."""
@@ -14,6 +16,8 @@ class Override(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     mode: Mode | None = None
     weights: dict[str, float] = {}  # of the terms that weigh otherwise
     risk_ceiling: float | None = None
+    audit_ceiling: float | None = None
+    audit_share: float | None = None
     hand_over: HandOver | None = None
     guards: tuple[Guard, ...] = ()
 
@@ -26,11 +30,6 @@ class Override(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         {'cost': 0.5}
         """
         policy = rules.policy if self.mode is None else msgspec.structs.replace(rules.policy, mode=self.mode)
-        return msgspec.structs.replace(
-            rules,
-            policy=policy,
-            weights=rules.weights | self.weights,
-            risk_ceiling=rules.risk_ceiling if self.risk_ceiling is None else self.risk_ceiling,
-            hand_over=rules.hand_over if self.hand_over is None else self.hand_over,
-            guards=self.guards,
-        )
+        said = {name: value for name in SINGLE if (value := getattr(self, name)) is not None}
+        weights = rules.weights | self.weights
+        return msgspec.structs.replace(rules, policy=policy, weights=weights, guards=self.guards, **said)

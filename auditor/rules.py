@@ -24,6 +24,8 @@ class PointRules(msgspec.Struct, frozen=True, kw_only=True):
     join: JoinRule = "last"
     window_s: float
     risk_ceiling: float = 0.8  # above this risk nothing laxer than the preferred verdict is drawn
+    audit_ceiling: float = 0.6  # below this risk a share of BLOCK is let through, to see whether it was right
+    audit_share: float = 0.05
     hand_over: HandOver = "operator"
     guards: tuple[Guard, ...] = ()
 

@@ -6,6 +6,7 @@ from typing import Self
 import msgspec
 
 from . import at_rest
+from .appeals import Appeals, Waiting
 from .at_rest import TenantDump
 from .drift import Drift, WatchDump
 from .errors import UnreadableFold
@@ -19,7 +20,6 @@ from .events import (
     JobLeased,
     KeyEnds,
     KeyIssued,
-    PolicySet,
     Received,
     Recorded,
     Restored,
@@ -27,6 +27,7 @@ from .events import (
 )
 from .fold import Applied, TenantFold
 from .packing import ARRAY, encode, head, mapping
+from .policy_events import Appealed, AppealRuled, PolicySet
 from .receipts import Owed, Receipts
 from .rules import Rules
 from .shares import Shares, TallyDump
@@ -46,6 +47,7 @@ class StateDump(msgspec.Struct, frozen=True, kw_only=True):
     shares: list[TallyDump]
     drift: list[WatchDump]
     steering: list[Steered] = []
+    appeals: list[Waiting] = []
     tenants: list[TenantDump]  # the last, because it is written piece by piece
 
 
@@ -61,6 +63,7 @@ class State:
         self.shares = Shares()
         self.drift = Drift()
         self.steering = Steering()
+        self.appeals = Appeals()
 
     def of(self, tenant: str) -> TenantFold:
         """The tenant's fold; an unknown tenant has an empty one, which is not kept in a dump."""
@@ -110,6 +113,8 @@ class State:
             case JobAdded() | JobLeased() | JobFailed() | JobEnded():
                 return Applied()  # nor is what is owed to the world outside
             case _:
+                if isinstance(event, Appealed | AppealRuled):
+                    self.appeals.fold(event)
                 fold = self.of(event.tenant)
                 fold.touched = True
                 return fold.apply(seq, event)
@@ -140,6 +145,7 @@ class State:
         yield "shares", self.shares.dump()
         yield "drift", self.drift.dump()
         yield "steering", self.steering.dump()
+        yield "appeals", self.appeals.dump()
 
     def dump_tenant(self, tenant: str) -> bytes:
         return b"".join(at_rest.pieces(self.of(tenant)))
@@ -160,6 +166,7 @@ class State:
         state = cls(dump.rules, dump.settings_hash)
         state.seq = dump.seq
         state.steering = Steering(dump.steering)
+        state.appeals = Appeals(dump.appeals)
         state.tenants = {of.tenant: at_rest.load(of, state.rules_of(of.tenant)) for of in dump.tenants}
         state.receipts = Receipts.load(dump.owed)
         state.shares = Shares.load(dump.shares)

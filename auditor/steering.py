@@ -7,8 +7,8 @@ from collections.abc import Iterable
 
 import msgspec
 
-from .events import PolicySet
 from .override import Override
+from .policy_events import PolicySet
 from .rules import Rules
 
 Place = tuple[str, str]  # (tenant, point)

@@ -79,5 +79,11 @@ class Trace(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return weigh(self.beside, head.actions, head.probabilities, head.action, head.rule)
 
     @property
+    def audit_weight(self) -> float:
+        """How many blocks the decision stands for, if it is one that was let through; else 0."""
+        move = self.heads[0].move
+        return move.moved / move.share / self.propensity if move is not None and move.target == self.action else 0.0
+
+    @property
     def steps(self) -> tuple[Step, ...]:
         return tuple(Step(head.situation, head.action) for head in self.heads)

@@ -8,12 +8,12 @@ from auditor.events import (
     EpisodeDeleted,
     KeyEnds,
     KeyIssued,
-    PolicySet,
     Recorded,
     Restored,
     SkillRetired,
     TenantSet,
 )
+from auditor.policy_events import AppealRuled, PolicySet
 
 from .contract import ActAnswer
 from .journal import Journal
@@ -54,6 +54,8 @@ def _what(event: AnyEvent) -> tuple[str, dict[str, Any]]:
             return event.key_id, {"ends_at": event.ends_at}
         case PolicySet():
             return event.point, {"mode": event.override.mode, "guards": len(event.override.guards)}
+        case AppealRuled():
+            return event.trace_id, {"upheld": event.upheld}
         case EpisodeDeleted():
             return str(event.episode_id), {}
         case SkillRetired():

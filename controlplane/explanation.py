@@ -7,6 +7,8 @@ import msgspec
 from auditor import Trace
 from auditor.cases import OF_THE_TASK
 from auditor.comparison import Beside
+from auditor.events import AnyEvent
+from auditor.policy_events import AppealRuled
 from strategist import HeadChoice
 
 from .executor.rule import BLOCK
@@ -87,6 +89,7 @@ def _chose(head: HeadChoice) -> list[str]:
         "exploit": "as the best known" if head.cell else _untried(head),
         "only": "as the only one eligible",
         "rule": "because the fixed rule acts here",
+        "audit": "in the place of a BLOCK, to see whether that would have been right",
     }[head.exploration]
     cell = (
         f"the finest cell that knows it is {head.cell} with {head.visits} visit(s)"
@@ -95,11 +98,20 @@ def _chose(head: HeadChoice) -> list[str]:
     )
     masked = "; ".join(f"{action}: {why}" for action, why in sorted(head.masked.items()))
     lines = [f"{head.head}: {worth}.", f"Took {head.action} {how}; {cell}."]
+    if (move := head.move) is not None:
+        lines.append(f"Of {move.source}'s probability {move.moved:.3f} went to {move.target}, to be audited.")
     return [*lines, f"Masked: {masked}."] if masked else lines
 
 
 def _untried(head: HeadChoice) -> str:
     return "by the fixed rule's head start" if head.rule == head.action else "as nothing better is known"
+
+
+def _appeal(event: AnyEvent) -> str:
+    """An appeal, or the ruling on it."""
+    if isinstance(event, AppealRuled):
+        return f"The appeal was {'upheld' if event.upheld else 'rejected'}: {event.why!r}."
+    return f"Contested: {getattr(event, 'reason', '')!r}."
 
 
 def _another(beside: Beside) -> str:
@@ -122,6 +134,7 @@ def _rule(trace: Trace) -> str:
 def _afterwards(whole: WholeTrace) -> list[str]:
     none = "An obeyed BLOCK needs no report." if whole.trace.action == BLOCK else "No report has come in yet."
     lines = [f"{len(whole.feedback)} report(s) came in." if whole.feedback else none]
+    lines += [_appeal(event) for event in whole.appeal]
     if whole.pending:
         waits = "the task's next decision" if whole.pending == "next_decision" else "a complete report"
         lines.append(f"Not learnt yet: it waits for {waits}.")

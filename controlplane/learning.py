@@ -4,8 +4,15 @@ import msgspec
 
 from auditor import FeedbackResult, Learned, Learner, Outcome, ValidationResult
 from auditor.answers import Answer
-from auditor.events import Decided, PolicySet, Recorded, Reported, Validated
+from auditor.events import (
+    AnyEvent,
+    Decided,
+    Recorded,
+    Reported,
+    Validated,
+)
 from auditor.fold import LATE
+from auditor.policy_events import PolicySet
 from auditor.rewards import Report
 
 from .clock import Clock
@@ -152,6 +159,8 @@ class Learning:
             await self._learned(tenant, trace_id, self._learner.version),
             self._pending(tenant, trace_id),
         )
+        for kind in ("appeal", "appeal_ruled"):
+            whole.appeal += [recorded.event for recorded in await self._journal.about(tenant, trace_id, kind)]
         if whole.trace.steered:
             [recorded] = await self._journal.read(whole.trace.steered - 1, 1)
             whole.set_by = recorded.event if isinstance(recorded.event, PolicySet) else None
@@ -184,6 +193,7 @@ class WholeTrace:
         self.seq, self.at, self.trace = decided.seq, decided.event.at, decided.event.trace
         self.feedback = [r.event for r in feedback if isinstance(r.event, Reported)]
         self.learned, self.pending = learned, pending
+        self.appeal: list[AnyEvent] = []  # and the ruling on it
         self.set_by: PolicySet | None = None  # what the policy was set by that decided, where an operator had set it
         self.remembered: dict[int, EpisodeRecord | None] = {}  # what it rested on; None: deleted since
 

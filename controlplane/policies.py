@@ -6,10 +6,10 @@ import msgspec
 from msgspec import UNSET
 
 from auditor import Learner
-from auditor.events import PolicySet
 from auditor.fold import TenantFold
 from auditor.guards import Guard
 from auditor.override import Override
+from auditor.policy_events import PolicySet
 from auditor.rewards import DEFAULT_WEIGHTS, bounds
 
 from .clock import Clock
@@ -80,8 +80,8 @@ def proven(fold: TenantFold) -> list[str]:
         point
         for point, rules in fold.rules.points.items()
         if (rules.policy.mode, rules.hand_over) == ("apprentice", "automatic")
-        and point in fold.comparisons
-        and fold.comparisons[point].interval[0] > 0.0
+        and point in fold.proof.comparisons
+        and fold.proof.comparisons[point].interval[0] > 0.0
     ]
 
 
@@ -94,7 +94,7 @@ def better(fold: TenantFold, point: str) -> str:
 
 def told_of(fold: TenantFold, point: str) -> ComparisonAnswer | None:
     """The comparison at a point, in units of the reward."""
-    if (comparison := fold.comparisons.get(point)) is None:
+    if (comparison := fold.proof.comparisons.get(point)) is None:
         return None
     lowest, highest = bounds(point, fold.rules.points[point].weights)
     at_least, at_most = (round(end * (highest - lowest), 6) for end in comparison.interval)

@@ -12,13 +12,19 @@ import msgspec
 import structlog
 
 from auditor import Learner, PointRules, Rules, State
-from auditor.events import Configured, Recorded, Reported, Validated
+from auditor.events import (
+    Configured,
+    Recorded,
+    Reported,
+    Validated,
+)
 from auditor.fold import Applied
 from auditor.rewards import DEFAULT_WEIGHTS
 from strategist import EpsilonDecay, Mode, PolicySettings, StepSize, exploration_rule
 
 from .administration import Administration, FirstKeys
 from .alarms import LABEL, Alarms, Sender
+from .appeals import Appeals
 from .background import Background
 from .checkpoints import CHECKPOINT_FOLDER, CheckpointFiles, RecoveryFiles, clear_unfinished
 from .clock import Clock, SystemClock
@@ -90,6 +96,7 @@ class Service:
         self.learning = Learning(self.learner, journal, self.memory, clock, self.metrics)
         self.remembering = Remembering(self.learner, journal, self.memory, self.embedder, clock)
         self.administration = Administration(registry, journal, self.learner, clock)
+        self.appeals = Appeals(self.learner, journal, clock)
         self.policies = Policies(self.learner, journal, clock)
         self.lifecycle = Lifecycle(self.learner, journal, checkpoints, self.prefixes, clock)
         self.outbox = Outbox(journal, clock, self._deeds(settings.alarm_url), settings.seed)
@@ -302,6 +309,8 @@ def rules_of(settings: Settings, spec_hashes: dict[str, str]) -> Rules:
             weights=DEFAULT_WEIGHTS[name],
             window_s=window_s,
             risk_ceiling=settings.risk_ceiling,
+            audit_ceiling=settings.audit_ceiling,
+            audit_share=settings.audit_share,
         )
 
     return Rules(

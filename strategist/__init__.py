@@ -10,7 +10,7 @@ from .policy import Mode, Policy, PolicySettings
 from .schedules import EpsilonDecay, StepSize
 from .snapshot import PolicySnapshot
 from .tables import BackoffTable, QTable
-from .types import Eligible, HeadChoice, Situation, State, Step, Transition, Update
+from .types import Eligible, HeadChoice, Move, Situation, State, Step, Transition, Update
 
 __all__ = [
     "BackoffTable",
@@ -20,6 +20,7 @@ __all__ = [
     "ExplorationName",
     "HeadChoice",
     "Mode",
+    "Move",
     "NoEligibleAction",
     "Policy",
     "PolicySettings",

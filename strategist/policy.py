@@ -10,7 +10,7 @@ from .errors import NoEligibleAction
 from .exploration import EpsilonGreedy, ExplorationRule, Mixture, follow, greedy, sample
 from .schedules import EpsilonDecay, StepSize
 from .tables import NO_PRIOR, BackoffTable
-from .types import Eligible, Exploration, HeadChoice, Situation, State, Transition, Update
+from .types import Eligible, Exploration, HeadChoice, Move, Situation, State, Transition, Update
 
 Mode = Literal["learning", "apprentice", "frozen"]
 
@@ -91,10 +91,13 @@ class Policy:
         if not actions:
             raise NoEligibleAction
         q = self.table.read(state, actions, self.prior(rule))
-        mixture, named = self._mixture(q, state, actions, rule)
+        meant, named = self._mixture(q, state, actions, rule)
+        mixture, move = _moved(meant, eligible)
         draw = rng.random()
         index, explored = sample(mixture, draw)
         probabilities = mixture.probabilities()
+        if move is not None and not explored and not meant.preference[index]:
+            named = "audit"
         explored = explored or (named == "exploit" and q[index] < max(q))
         kind: Exploration = "only" if len(actions) == 1 else "explore" if explored else named
         cell, visits = self.table.known(state, actions[index])
@@ -112,6 +115,7 @@ class Policy:
             cell=cell,
             visits=visits,
             rule=rule,
+            move=move,
         )
 
     def _mixture(
@@ -160,3 +164,15 @@ class Policy:
 
     def __repr__(self) -> str:
         return f"<Policy {self.settings.mode}, {self.updates} updates, {self.table!r}>"
+
+
+def _moved(mixture: Mixture, eligible: Eligible) -> tuple[Mixture, Move | None]:
+    """The mixture after the move that was asked for, with what it came to; None where there was nothing to move."""
+    move, actions = eligible.move, eligible.actions
+    if move is None or move.source not in actions or move.target not in actions:
+        return mixture, None
+    source = actions.index(move.source)
+    if not (moved := (1.0 - mixture.uniform) * mixture.preference[source] * move.share):
+        return mixture, None
+    after = mixture.moved(source, actions.index(move.target), move.share)
+    return after, Move(move.source, move.target, move.share, moved)

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from auditor import Rules
 from auditor.at_rest import load
-from auditor.events import AnyEvent, Configured, Decided, PolicySet
+from auditor.events import AnyEvent, Configured, Decided
+from auditor.policy_events import PolicySet
 from auditor.state import decode_tenant
 from auditor.steering import Steering
 from controlplane.journal import SqliteJournal, connect
@@ -41,7 +42,7 @@ async def decisions_taken_again(file: Path) -> int:
         prefix, rules = refolded.prefixes[event.tenant, event.trace.policy_version], rules_before(event, events)
         policy = load(decode_tenant(prefix), rules).policies[event.trace.point]
         for head in event.trace.heads:
-            eligible = Eligible(actions=head.actions, masked=head.masked)
+            eligible = Eligible(actions=head.actions, masked=head.masked, move=head.move)
             assert policy.choose(head.head, head.state, eligible, Drawn(head.draw), head.rule) == head
     return len(decided)
 

@@ -1,5 +1,6 @@
 """What goes over the wire: requests forbid unknown fields, answers are what docs/api.md shows."""
 
+from .appeals import AppealAnswer, AppealRequest, RulingRequest
 from .decisions import (
     Candidate,
     DecisionAnswer,
@@ -39,7 +40,7 @@ from .operators import (
     TenantAnswer,
     TenantRequest,
 )
-from .policies import ComparisonAnswer, PolicyRequest
+from .policies import AuditAnswer, ComparisonAnswer, PolicyRequest
 from .wire import MAX_TEXT, MAX_TRACE, Answer, Request, Scope, Tier
 
 __all__ = [
@@ -47,6 +48,9 @@ __all__ = [
     "MAX_TRACE",
     "ActAnswer",
     "Answer",
+    "AppealAnswer",
+    "AppealRequest",
+    "AuditAnswer",
     "Candidate",
     "CaptureAnswer",
     "CaptureRequest",
@@ -73,6 +77,7 @@ __all__ = [
     "RewardExplanation",
     "RotateRequest",
     "RouteAnswer",
+    "RulingRequest",
     "Scope",
     "SearchAnswer",
     "SearchRequest",

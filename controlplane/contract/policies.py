@@ -25,6 +25,16 @@ class ComparisonAnswer(Answer, frozen=True, kw_only=True):
     at_most: float
 
 
+class AuditAnswer(Answer, frozen=True, kw_only=True):
+    """The false-block rate among audited low-risk blocks, weighted by 1 / probability, with its interval."""
+
+    let_through: int
+    known: int
+    false_block_rate: float | None
+    low: float
+    high: float
+
+
 class PolicyRequest(Request, frozen=True, kw_only=True):
     """What to set at a point. What is left out stays; null is as the settings say.
 
@@ -36,5 +46,7 @@ class PolicyRequest(Request, frozen=True, kw_only=True):
     mode: Mode | UnsetType | None = UNSET
     weights: Annotated[dict[str, Weight], Meta(max_length=64)] | UnsetType | None = UNSET
     risk_ceiling: Share | UnsetType | None = UNSET
+    audit_ceiling: Share | UnsetType | None = UNSET
+    audit_share: Share | UnsetType | None = UNSET
     hand_over: HandOver | UnsetType | None = UNSET
     guards: Annotated[tuple[Guard, ...], Meta(max_length=MOST_GUARDS)] | UnsetType | None = UNSET

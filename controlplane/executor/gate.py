@@ -7,11 +7,13 @@ reflector has providers, so the tier head has nothing eligible and is skipped.
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
+
 from auditor import PointRules
 from auditor.events import SignatureSeen
 from auditor.fold import TenantFold
 from auditor.guards import Facing
-from strategist import Eligible, HeadChoice, Situation, State
+from strategist import Eligible, HeadChoice, Move, Situation, State
 
 from ..contract import DecisionRequest, Explanations, GateAnswer, Reflection
 from ..embedding import BatchingEmbedder, EmbeddingUnavailable, Vector
@@ -22,7 +24,7 @@ from .evidence import GateEvidence, gather
 from .guarding import allowed_verdicts
 from .masks import defensible, with_evidence
 from .point import Acting, Decided, Executed, Features, Point
-from .rule import PROCEED, VERDICTS, Thresholds
+from .rule import BLOCK, HINT, PROCEED, VERDICTS, Thresholds
 
 TIERS = ("cached", "cheap", "premium")
 
@@ -65,7 +67,7 @@ class GatePoint(Point[GateEvidence]):
         allowed = with_evidence(evidence) if rule_acts else defensible(evidence)
         allowed, evidence.ruled = allowed_verdicts(allowed, acting.rules.guards, _facing(evidence))
         evidence.prior = None if evidence.ruled else _as_far_as_allowed(evidence.rule, allowed)
-        return _within_the_ceiling(allowed, evidence, acting, state)
+        return _audited(_within_the_ceiling(allowed, evidence, acting, state), evidence, acting.rules)
 
     def passing(self, request: DecisionRequest, evidence: GateEvidence, rules: PointRules) -> Eligible:
         allowed, evidence.ruled = allowed_verdicts(Eligible(actions=(PROCEED,)), rules.guards, _facing(evidence))
@@ -160,6 +162,16 @@ def _within_the_ceiling(allowed: Eligible, evidence: GateEvidence, acting: Actin
     for laxer in VERDICTS[: VERDICTS.index(acting.policy.preferred(situation))]:
         allowed = allowed.without(laxer, f"risk {risk:.2f} is above {ceiling:g}")
     return allowed
+
+
+def _audited(allowed: Eligible, evidence: GateEvidence, rules: PointRules) -> Eligible:
+    """Where little is at risk, a share of BLOCK is let through, or nobody would ever know whether it was right.
+
+    What a guard rule forces is not audited.
+    """
+    if evidence.ruled or not rules.audit_share or evidence.said.risk >= rules.audit_ceiling:
+        return allowed
+    return msgspec.structs.replace(allowed, move=Move(BLOCK, HINT, rules.audit_share))
 
 
 def _facing(evidence: GateEvidence) -> Facing:

@@ -6,6 +6,8 @@ from litestar.params import FromPath, JSONBody, PathParameter
 from litestar.response.base import ASGIResponse
 
 from ..contract import (
+    AppealAnswer,
+    AppealRequest,
     CaptureAnswer,
     CaptureRequest,
     CheckpointAnswer,
@@ -20,6 +22,7 @@ from ..contract import (
     RestoreAnswer,
     RetireRequest,
     RouteAnswer,
+    RulingRequest,
     SearchAnswer,
     SearchRequest,
     SkillAnswer,
@@ -60,6 +63,23 @@ async def trace(request: AdmittedRequest, trace_id: FromPath[str]) -> dict[str, 
 async def why(request: AdmittedRequest, trace_id: FromPath[str]) -> Why:
     """A decision in sentences."""
     return explain_trace(await request.service.learning.trace(request.caller.tenant, trace_id))
+
+
+async def appeal(request: AdmittedRequest, trace_id: FromPath[str], data: JSONBody[AppealRequest]) -> AppealAnswer:
+    """Contest a BLOCK; an operator rules on it."""
+    return await request.service.appeals.appeal(request.caller, trace_id, data, request.receipt)
+
+
+async def rule_on_appeal(
+    request: AdmittedRequest, trace_id: FromPath[str], data: JSONBody[RulingRequest]
+) -> AppealAnswer:
+    """Uphold an appeal, or reject it."""
+    return await request.service.appeals.rule(request.caller, trace_id, data, request.receipt)
+
+
+async def appeals(request: AdmittedRequest) -> list[AppealAnswer]:
+    """Appeals that wait for a ruling, the oldest first."""
+    return request.service.appeals.waiting(request.caller.tenant)
 
 
 async def feedback(request: AdmittedRequest, data: JSONBody[FeedbackRequest]) -> FeedbackAnswer:

@@ -31,6 +31,7 @@ ORDER: tuple[set[str], ...] = (
         "refold",
         "background",
         "audit",
+        "appeals",
     },  # the two loops, what keeps them, and what operators did
     {"lifecycle", "explanation"},
     {"service"},  # makes every part and hands it what it needs

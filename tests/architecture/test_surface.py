@@ -24,6 +24,7 @@ SURFACE = {
         "ExplorationName",
         "HeadChoice",
         "Mode",
+        "Move",
         "NoEligibleAction",
         "Policy",
         "PolicySettings",
@@ -132,6 +133,8 @@ def test_kinds_of_events_are_those_the_journal_holds() -> None:
     """Renaming one would make every journal unreadable."""
     assert sorted(event.__struct_config__.tag for event in get_args(AnyEvent)) == [
         "answered",
+        "appeal",
+        "appeal_ruled",
         "capture",
         "checkpoint",
         "configured",

@@ -23,7 +23,6 @@ from auditor.events import (
     JobLeased,
     KeyEnds,
     KeyIssued,
-    PolicySet,
     Purged,
     Received,
     Reported,
@@ -38,6 +37,7 @@ from auditor.events import (
 from auditor.feedback import Outcome
 from auditor.guards import Guard
 from auditor.override import Override
+from auditor.policy_events import Appealed, AppealRuled, PolicySet
 from auditor.rewards import DEFAULT_WEIGHTS, Report, Term
 from auditor.rules import PointRules, Rules
 from auditor.trace import Trace
@@ -211,6 +211,8 @@ def one_of_each(trace: Trace, episode: Episode) -> tuple[AnyEvent, ...]:
         Decided(**head, trace=trace),
         Reported(**head, trace_id="tr_1", outcome=outcome),
         Validated(**head, episode_id=4, trace_id=None, success=True, applied_suggestion=False),
+        Appealed(**head, trace_id="tr_1", reason="it works", by="k1"),
+        AppealRuled(**head, trace_id="tr_1", upheld=True, why="it does", by="k1"),
         Captured(**head, episode=episode, duplicate_of=3),
         SignatureSeen(**head, namespace="team", signature="ls", text="ls", embedder="e", vector=b"\x00\xff"),
         EpisodeDeleted(**head, episode_id=4),

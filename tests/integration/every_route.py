@@ -82,6 +82,27 @@ async def _read_decision(client: Client, path: str) -> Asked:
     return path.replace("{trace_id:str}", await client.decision()), None
 
 
+async def _blocked(client: Client) -> str:
+    """A decision that an operator's rule makes a BLOCK."""
+    path = "/v1/points/gate/policy"
+    guard = {"name": "no", "effect": "force", "actions": ["BLOCK"], "command": "forbidden *"}
+    version = (await client.call("GET", path))["version"]
+    if version == 0:
+        await client.call("PATCH", path, {"version": version, "why": "to be contested", "guards": [guard]})
+    asked = {"planned_action": client.new("forbidden")}
+    return str((await client.call("POST", "/v1/decisions", asked))["trace_id"])
+
+
+async def _appeal(client: Client, path: str) -> Asked:
+    return path.replace("{trace_id:str}", await _blocked(client)), {"reason": "it works"}
+
+
+async def _rule(client: Client, path: str) -> Asked:
+    trace_id = await _blocked(client)
+    await client.call("POST", f"/v1/decisions/{trace_id}/appeal", {"reason": "it works"})
+    return path.replace("{trace_id:str}", trace_id), {"upheld": True, "why": "it does"}
+
+
 async def _report(client: Client, path: str) -> Asked:
     return path, {"trace_id": await client.decision(), "outcome": GOOD}
 
@@ -141,6 +162,9 @@ REQUESTS: dict[tuple[str, str], Callable[[Client, str], Awaitable[Asked]]] = {
     ("POST", "/v1/decisions"): _decide,
     ("GET", "/v1/decisions/{trace_id:str}"): _read_decision,
     ("GET", "/v1/decisions/{trace_id:str}/why"): _read_decision,
+    ("POST", "/v1/decisions/{trace_id:str}/appeal"): _appeal,
+    ("POST", "/v1/decisions/{trace_id:str}/appeal/ruling"): _rule,
+    ("GET", "/v1/appeals"): _bare,
     ("POST", "/v1/feedback"): _report,
     ("POST", "/v1/capture"): _capture,
     ("POST", "/v1/reflect"): _reflect,

@@ -22,6 +22,8 @@ LEFT_OUT = {
 OTHERWISE: dict[str, dict[str, Any]] = {  # what makes another body of one that was sent under a key
     "POST /v1/decisions": {"goal": "another"},
     "POST /v1/reflect": {"goal": "another"},
+    "POST /v1/decisions/{trace_id:str}/appeal": {"reason": "another"},
+    "POST /v1/decisions/{trace_id:str}/appeal/ruling": {"why": "another"},
     "POST /v1/feedback": {"outcome": {"latency_ms": 77.0}},
     "POST /v1/capture": {"goal": "another"},
     "POST /v1/validate_fix": {"episode_id": 2**40},
@@ -144,6 +146,21 @@ def feedback(draw: Draw) -> Call:
     return draw.call(
         "POST /v1/feedback", body={"trace_id": trace_id, "outcome": outcome}, effects=effects, foreign=foreign
     )
+
+
+def appeal(draw: Draw) -> Call:
+    """Mostly of what is no BLOCK, which is refused."""
+    (trace_id, foreign), reason = draw.one("traces"), draw.text("wrong", "no")
+    effects = (("appeal", draw.tenant, trace_id, reason),)
+    route, path = "POST /v1/decisions/{trace_id:str}/appeal", f"/v1/decisions/{trace_id}/appeal"
+    return draw.call(route, path, body={"reason": reason}, effects=effects, foreign=foreign)
+
+
+def rule_on_appeal(draw: Draw) -> Call:
+    (trace_id, foreign), upheld, why = draw.one("traces"), draw.maybe(0.5), draw.text("so", "not so")
+    effects = (("ruling", draw.tenant, trace_id, upheld, why),)
+    route, path = "POST /v1/decisions/{trace_id:str}/appeal/ruling", f"/v1/decisions/{trace_id}/appeal/ruling"
+    return draw.call(route, path, body={"upheld": upheld, "why": why}, effects=effects, foreign=foreign)
 
 
 def capture(draw: Draw) -> Call:
@@ -287,6 +304,7 @@ def set_policy(draw: Draw) -> Call:
     body |= {"weights": rng.choice((None, {"custom.taste": 0.5}))} if draw.maybe(0.3) else {}
     body |= {"risk_ceiling": rng.choice((None, 0.5))} if draw.maybe(0.3) else {}
     body |= {"hand_over": rng.choice((None, "automatic"))} if draw.maybe(0.3) else {}
+    body |= {"audit_ceiling": rng.choice((None, 1.0)), "audit_share": 0.4} if draw.maybe(0.5) else {}
     body |= {"guards": _guards(draw, point)} if draw.maybe(0.5) else {}
     learn = lambda a: draw.own.versions.update({point: a["version"]})  # noqa: E731
     route, effect = "PATCH /v1/points/{point:str}/policy", ("policy", draw.tenant, point, body["why"])
@@ -308,6 +326,9 @@ OPERATIONS: dict[str, tuple[int, Operation]] = {
     "POST /v1/decisions": (30, decide),
     "POST /v1/reflect": (3, reflect),
     "POST /v1/feedback": (25, feedback),
+    "POST /v1/decisions/{trace_id:str}/appeal": (4, appeal),
+    "POST /v1/decisions/{trace_id:str}/appeal/ruling": (4, rule_on_appeal),
+    "GET /v1/appeals": (1, reading("GET /v1/appeals")),
     "POST /v1/capture": (9, capture),
     "POST /v1/search": (5, search),
     "POST /v1/validate_fix": (9, validate),

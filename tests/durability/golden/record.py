@@ -88,6 +88,10 @@ def learn(client: Client) -> None:
             said = client.ask("POST", "/v1/decisions", **asked)
             success, applied = rng.random() < 0.6, rng.random() < 0.5
             outcome = {"success": success, "applied_suggestion": applied, "overridden": said["action"] == "BLOCK"}
+            if said["action"] == "BLOCK":
+                contested = f"/v1/decisions/{said['trace_id']}/appeal"
+                client.tell(contested, reason=f"{plan} works")
+                client.tell(f"{contested}/ruling", upheld=success, why="it was tried")
             client.tell("/v1/feedback", trace_id=said["trace_id"], outcome=outcome)
             if not success:
                 failure = {

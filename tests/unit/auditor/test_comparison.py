@@ -7,9 +7,10 @@ import pytest
 
 from auditor import State as LearntState
 from auditor.comparison import Beside, Comparison, Weighed, weigh
-from auditor.events import Decided, PolicySet
+from auditor.events import Decided
 from auditor.feedback import Outcome
 from auditor.override import Override
+from auditor.policy_events import PolicySet
 from auditor.rewards import DEFAULT_WEIGHTS, Scene, bounds, score
 
 from .story import Story, rules_of, trace_of
@@ -96,7 +97,7 @@ def decide(story: Story, trace_id: str, action: str = "PROCEED") -> None:
 
 
 def numbers(story: Story) -> int:
-    comparison = story.fold.comparisons.get("gate")
+    comparison = story.fold.proof.comparisons.get("gate")
     return comparison.for_theirs.numbers if comparison else 0
 
 
@@ -112,7 +113,7 @@ def test_what_is_scored_is_compared_and_what_is_cancelled_is_not(story: Story) -
     assert numbers(story) == 2
     lowest, highest = bounds("gate", DEFAULT_WEIGHTS["gate"])
     shares = [(total - lowest) / (highest - lowest) for total in (1.0, 0.0)]
-    assert story.fold.comparisons["gate"].for_theirs.mean == pytest.approx(28.0 * sum(shares) / 2)
+    assert story.fold.proof.comparisons["gate"].for_theirs.mean == pytest.approx(28.0 * sum(shares) / 2)
 
 
 def test_a_comparison_is_part_of_the_fold_and_goes_on_after_a_restart(story: Story) -> None:

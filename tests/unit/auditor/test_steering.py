@@ -4,9 +4,10 @@ import msgspec
 import pytest
 
 from auditor import State as LearntState
-from auditor.events import PolicySet, Restored
+from auditor.events import Restored
 from auditor.guards import Guard
 from auditor.override import Override
+from auditor.policy_events import PolicySet
 from auditor.state import FORMAT, StateDump
 
 from .story import Story, rules_of
