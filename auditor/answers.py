@@ -21,6 +21,11 @@ class FeedbackResult(msgspec.Struct, frozen=True, kw_only=True, tag="feedback"):
     reason: str | None = None
     report: Report | None = None
 
+    @property
+    def unlearnt(self) -> bool:
+        """Whether the report ended the decision without its being learnt; its `Learned` says why."""
+        return not (self.updated or self.duplicate or self.closed or self.pending or self.reason)
+
 
 class ValidationResult(msgspec.Struct, frozen=True, kw_only=True, tag="validation"):
     """What a validation did to the decision it joined and to its episode."""

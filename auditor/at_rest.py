@@ -10,6 +10,7 @@ from .cases import Cases, CasesDump
 from .credit import Credit, OpenDecision, TaskDump
 from .fold import PointCounts, TenantFold
 from .packing import mapping
+from .proof import Proof
 from .rules import Rules
 from .skills import Skill, Skills
 
@@ -25,6 +26,7 @@ class TenantDump(msgspec.Struct, frozen=True, kw_only=True):
     cases: CasesDump
     validations: list[tuple[int, int, int, list[str]]]
     skills: list[Skill]
+    proof: Proof = msgspec.field(default_factory=Proof)
 
 
 def pieces(fold: TenantFold) -> Iterator[bytes]:
@@ -44,6 +46,7 @@ def _fields(fold: TenantFold) -> Iterator[tuple[str, object]]:
     validations, skills = fold.skills.dump()
     yield "validations", validations
     yield "skills", skills
+    yield "proof", fold.proof
 
 
 def policies(fold: TenantFold) -> dict[str, PolicySnapshot]:
@@ -66,4 +69,5 @@ def load(dump: TenantDump, rules: Rules) -> TenantFold:
     fold.credit = Credit.load(dump.open, dump.trajectories)
     fold.cases = Cases.load(dump.cases)
     fold.skills = Skills.load(dump.validations, dump.skills)
+    fold.proof = dump.proof
     return fold

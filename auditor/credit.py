@@ -5,11 +5,14 @@ terminal, or it was closed. Its successor is the first decision of its task issu
 or the one that names it; decisions in flight together are never each other's successor.
 """
 
+from typing import Literal
+
 import msgspec
 
 from strategist import Situation, Step, Transition
 
 from .cases import as_advised
+from .comparison import Weighed
 from .feedback import Outcome
 from .rewards import Report
 from .trace import BLOCK, PROCEED, LearnOn, Trace
@@ -40,6 +43,9 @@ class OpenDecision(msgspec.Struct, kw_only=True, gc=False):
     withheld: bool = False  # a report came from a key that had used up its share
     ended: bool = False  # the task is known to end here
     successor: Situation | None = None
+    weighed: Weighed | None = None  # in the comparison with who did not act
+    audit_weight: float = 0.0  # of a block that was let through
+    appeal: Literal["open", "upheld", "rejected"] | None = None
 
     @classmethod
     def of(cls, trace: Trace, at: float) -> "OpenDecision":
@@ -56,6 +62,8 @@ class OpenDecision(msgspec.Struct, kw_only=True, gc=False):
             signature=trace.signature,
             conditions=trace.conditions,
             advised=trace.advised,
+            weighed=trace.weighed,
+            audit_weight=trace.audit_weight,
         )
 
     @property
@@ -104,6 +112,13 @@ class OpenDecision(msgspec.Struct, kw_only=True, gc=False):
         if self.action == PROCEED or last.overridden or last.applied_suggestion is False:
             return self.signature, self.conditions
         return self.advised if last.applied_suggestion else None, as_advised(self.conditions)
+
+    @property
+    def plan_worked(self) -> bool | None:
+        """Whether the plan itself was run and worked; None where nobody said."""
+        last = self.outcomes[-1] if self.outcomes else None
+        ran = last is not None and (last.applied_suggestion is False or last.overridden)
+        return last.success if last is not None and ran else None
 
     def transition(self, gamma: float) -> Transition:
         """The transition of a scored decision; one closed without successor is truncated."""

@@ -4,31 +4,14 @@ from typing import Any, Literal
 
 import msgspec
 
+from .event import Event
 from .feedback import Outcome
+from .policy_events import Appealed, AppealRuled, PolicySet
 from .rules import Rules
 from .trace import Trace
 
 # What is answered when a decision cannot be journalled: a refusal, the action that lets pass, or what was learnt last.
 FailMode = Literal["closed", "open", "last_good"]
-
-
-class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag_field="kind"):
-    """Something that happened to a tenant; `at` is in seconds since the epoch.
-
-    `by`, where an event has it, is the id of the key that asked for it, "" where no keys are read.
-    """
-
-    tenant: str
-    at: float
-
-    @property
-    def kind(self) -> str:
-        return str(self.__struct_config__.tag)
-
-    @property
-    def ref(self) -> str:
-        """What the event is about: a trace, an episode, a task; the key it is found by."""
-        return ""
 
 
 class Decided(Event, frozen=True, kw_only=True, tag="decision"):
@@ -315,6 +298,8 @@ class JobEnded(Event, frozen=True, kw_only=True, tag="job_ended"):
 AnyEvent = (
     Decided
     | Reported
+    | Appealed
+    | AppealRuled
     | Validated
     | Captured
     | SignatureSeen
@@ -324,6 +309,7 @@ AnyEvent = (
     | WindowClosed
     | TrajectoryClosed
     | Configured
+    | PolicySet
     | Checkpointed
     | Restored
     | CheckpointsPruned

@@ -26,10 +26,12 @@ from .events import (
     WindowClosed,
 )
 from .feedback import Outcome
+from .policy_events import Appealed, AppealRuled
+from .proof import Proof
 from .rewards import Report, Scene, default_report, join, score
 from .rules import PointRules, Rules
 from .skills import Skills
-from .trace import PROCEED, Trace
+from .trace import BLOCK, PROCEED, Trace
 
 LATE = "the decision is closed; this report is logged, not learnt"
 OVER_SHARE = "this key has moved its share of what is learnt for now; what it says is logged, not learnt"
@@ -61,6 +63,7 @@ class TenantFold:
         self.touched = False  # whether any event was about this tenant
         self.policies = {point: Policy(of.policy) for point, of in rules.points.items()}
         self.counts = {point: PointCounts() for point in rules.points}
+        self.proof = Proof()
         self.credit = Credit()
         self.cases = Cases()
         self.skills = Skills()
@@ -73,10 +76,13 @@ class TenantFold:
                 self.policies[point] = Policy(of.policy)
                 self.counts.setdefault(point, PointCounts())
                 self.credit.drop(point)
-            else:
+            elif before.policy != of.policy:
                 self.policies[point].configure(of.policy)
+            if before is None or (before.policy, before.weights) != (of.policy, of.weights):
+                self.proof.comparisons.pop(point, None)
         for point in self.policies.keys() - rules.points.keys():
             del self.policies[point], self.counts[point]
+            self.proof.comparisons.pop(point, None)
             self.credit.drop(point)
         self.rules = rules
 
@@ -87,6 +93,10 @@ class TenantFold:
                 return Applied(None, self._decided(seq, event))
             case Reported():
                 return self._reported(seq, event)
+            case Appealed():
+                self._appealed(event)
+            case AppealRuled():
+                return Applied(None, self._appeal_ruled(seq, event))
             case Validated():
                 return self._validated(seq, event)
             case WindowClosed():
@@ -107,7 +117,7 @@ class TenantFold:
         self._count(trace)
         learned = []
         for earlier in self.credit.begin(trace, event.at):
-            if earlier.report is None and earlier.obeyed_block:
+            if earlier.report is None and earlier.obeyed_block and earlier.appeal != "open":
                 earlier.report = self._score(earlier)
             if earlier.ready:
                 learned.append(self._learn(seq, earlier))
@@ -116,6 +126,7 @@ class TenantFold:
     def _count(self, trace: Trace) -> None:
         counts = self.counts[trace.point]
         counts.decisions += 1
+        self.proof.false_blocks.let_through += trace.audit_weight > 0.0
         counts.agreed_with_rule += trace.rule is not None and trace.action == trace.rule
         if trace.point == "gate" and trace.action != PROCEED:
             counts.interventions += 1
@@ -177,6 +188,22 @@ class TenantFold:
             trace_id=decision.trace_id, point=decision.point, seq=seq, report=None, update=None, reason=reason
         )
         return Applied(FeedbackResult(reason=reason), (learned,))
+
+    def _appealed(self, event: Appealed) -> None:
+        """An obeyed BLOCK that is contested waits for the ruling, as long as its window."""
+        decision = self.credit.open.get(event.trace_id)
+        if decision is not None and decision.action == BLOCK and decision.appeal is None:
+            decision.appeal = "open"
+
+    def _appeal_ruled(self, seq: int, event: AppealRuled) -> tuple[Learned, ...]:
+        decision = self.credit.open.get(event.trace_id)
+        if decision is None or decision.appeal != "open":
+            return ()
+        decision.appeal = "upheld" if event.upheld else "rejected"
+        if decision.report is None and decision.obeyed_block and (decision.successor is not None or decision.terminal):
+            decision.ended = decision.ended or decision.terminal
+            decision.report = self._score(decision)
+        return (self._learn(seq, decision),) if decision.ready else ()
 
     def _observe_case(self, decision: OpenDecision, outcome: Outcome) -> None:
         """Such an outcome completes the reward, so a decision is counted once."""
@@ -260,7 +287,8 @@ class TenantFold:
         rules = self._rules(decision)
         if not decision.outcomes and decision.validation is None and not decision.obeyed_block:
             return default_report(decision.point)
-        scenes = [Scene(decision.action, o, decision.validation) for o in decision.outcomes or (Outcome(),)]
+        upheld = decision.appeal == "upheld"
+        scenes = [Scene(decision.action, o, decision.validation, upheld) for o in decision.outcomes or (Outcome(),)]
         return join([score(decision.point, scene, rules.weights) for scene in scenes], rules.join)
 
     def _learn(self, seq: int, decision: OpenDecision) -> Learned:
@@ -269,6 +297,7 @@ class TenantFold:
         if decision.unscored:
             decision.report = None
             return _ended(seq, decision, reason=OVER_SHARE)
+        self.proof.see(decision, self._rules(decision).weights)
         if settings.mode == "frozen":
             return _ended(seq, decision, reason="the policy is frozen; nothing is learnt")
         return _ended(seq, decision, self.policies[decision.point].fold(decision.transition(settings.gamma), seq))

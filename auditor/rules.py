@@ -1,23 +1,33 @@
 """The rules a fold follows. They are journalled as an event, so that a later fold follows the same ones."""
 
 from hashlib import blake2b
+from typing import Literal
 
 import msgspec
 
 from strategist import PolicySettings
 
+from .guards import Guard
 from .rewards import JoinRule
 from .trace import LearnOn
 
+# Who makes an apprentice's table act: an operator, or the proof that it is better than the rule.
+HandOver = Literal["operator", "automatic"]
+
 
 class PointRules(msgspec.Struct, frozen=True, kw_only=True):
-    """How one decision point learns: its policy, feature spec, reward mix and window."""
+    """How one decision point decides and learns: its policy, feature spec, reward mix and window, and what binds it."""
 
     policy: PolicySettings
     spec_hash: str
     weights: dict[str, float]
     join: JoinRule = "last"
     window_s: float
+    risk_ceiling: float = 0.8  # above this risk nothing laxer than the preferred verdict is drawn
+    audit_ceiling: float = 0.6  # below this risk a share of BLOCK is let through, to see whether it was right
+    audit_share: float = 0.05
+    hand_over: HandOver = "operator"
+    guards: tuple[Guard, ...] = ()
 
 
 class PromotionRules(msgspec.Struct, frozen=True, kw_only=True):

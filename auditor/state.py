@@ -6,6 +6,7 @@ from typing import Self
 import msgspec
 
 from . import at_rest
+from .appeals import Appeals, Waiting
 from .at_rest import TenantDump
 from .drift import Drift, WatchDump
 from .errors import UnreadableFold
@@ -26,9 +27,11 @@ from .events import (
 )
 from .fold import Applied, TenantFold
 from .packing import ARRAY, encode, head, mapping
+from .policy_events import Appealed, AppealRuled, PolicySet
 from .receipts import Owed, Receipts
 from .rules import Rules
 from .shares import Shares, TallyDump
+from .steering import Steered, Steering
 
 FORMAT = 3
 
@@ -43,6 +46,8 @@ class StateDump(msgspec.Struct, frozen=True, kw_only=True):
     owed: list[Owed]
     shares: list[TallyDump]
     drift: list[WatchDump]
+    steering: list[Steered] = []
+    appeals: list[Waiting] = []
     tenants: list[TenantDump]  # the last, because it is written piece by piece
 
 
@@ -57,13 +62,19 @@ class State:
         self.receipts = Receipts()
         self.shares = Shares()
         self.drift = Drift()
+        self.steering = Steering()
+        self.appeals = Appeals()
 
     def of(self, tenant: str) -> TenantFold:
         """The tenant's fold; an unknown tenant has an empty one, which is not kept in a dump."""
         fold = self.tenants.get(tenant)
         if fold is None:
-            fold = self.tenants[tenant] = TenantFold(tenant, self.rules)
+            fold = self.tenants[tenant] = TenantFold(tenant, self.rules_of(tenant))
         return fold
+
+    def rules_of(self, tenant: str) -> Rules:
+        """The rules its fold follows: those of the settings, and what its operators set in their place."""
+        return self.steering.over(tenant, self.rules)
 
     def apply(self, recorded: Recorded, prefix: bytes | None = None) -> Applied:
         """Fold the next event; a restore brings the encoded prefix it goes back to."""
@@ -79,13 +90,17 @@ class State:
         match event:
             case Configured():
                 self.rules, self.settings_hash = event.rules, event.settings_hash
-                for fold in self.tenants.values():
-                    fold.configure(event.rules)
+                for tenant in self.tenants:
+                    self._configure(tenant)
+                return Applied()
+            case PolicySet():
+                self.steering.fold(seq, event)
+                self._configure(event.tenant)
                 return Applied()
             case Restored():
                 if prefix is None:
                     raise UnreadableFold(f"the restore at {seq} goes back to {event.seq}, which was not handed in")
-                self.tenants[event.tenant] = at_rest.load(decode_tenant(prefix), self.rules)
+                self.tenants[event.tenant] = at_rest.load(decode_tenant(prefix), self.rules_of(event.tenant))
                 return Applied()
             case Received():
                 self.receipts.receive(seq, event)
@@ -98,9 +113,14 @@ class State:
             case JobAdded() | JobLeased() | JobFailed() | JobEnded():
                 return Applied()  # nor is what is owed to the world outside
             case _:
+                if isinstance(event, Appealed | AppealRuled):
+                    self.appeals.fold(event)
                 fold = self.of(event.tenant)
                 fold.touched = True
                 return fold.apply(seq, event)
+
+    def _configure(self, tenant: str) -> None:
+        self.of(tenant).configure(self.rules_of(tenant))
 
     def dump(self) -> bytes:
         """Equal states give equal bytes."""
@@ -124,6 +144,8 @@ class State:
         yield "owed", self.receipts.dump()
         yield "shares", self.shares.dump()
         yield "drift", self.drift.dump()
+        yield "steering", self.steering.dump()
+        yield "appeals", self.appeals.dump()
 
     def dump_tenant(self, tenant: str) -> bytes:
         return b"".join(at_rest.pieces(self.of(tenant)))
@@ -143,7 +165,9 @@ class State:
             raise UnreadableFold(f"learnt state has format {dump.format}; this version reads {FORMAT}")
         state = cls(dump.rules, dump.settings_hash)
         state.seq = dump.seq
-        state.tenants = {tenant.tenant: at_rest.load(tenant, dump.rules) for tenant in dump.tenants}
+        state.steering = Steering(dump.steering)
+        state.appeals = Appeals(dump.appeals)
+        state.tenants = {of.tenant: at_rest.load(of, state.rules_of(of.tenant)) for of in dump.tenants}
         state.receipts = Receipts.load(dump.owed)
         state.shares = Shares.load(dump.shares)
         state.drift = Drift.load(dump.drift)

@@ -7,6 +7,8 @@ import msgspec
 from strategist import HeadChoice, Mode, Situation, Step
 from strategist.features.bins import Fact
 
+from .comparison import Beside, Weighed, weigh
+
 LearnOn = Literal["feedback", "complete"]
 BLOCK, PROCEED = "BLOCK", "PROCEED"
 
@@ -42,6 +44,8 @@ class Trace(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     policy_version: int
     settings_hash: str
     spec_hash: str
+    beside: Beside | None = None  # who did not act, and what it would have done
+    steered: int = 0  # the event that set the point's policy last; 0: it is as the settings say
 
     @property
     def action(self) -> str:
@@ -65,6 +69,20 @@ class Trace(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     @property
     def situation(self) -> Situation:
         return self.heads[0].situation
+
+    @property
+    def weighed(self) -> Weighed | None:
+        """How the decision weighs in a comparison with who did not act."""
+        if self.beside is None:
+            return None
+        head = self.heads[0]
+        return weigh(self.beside, head.actions, head.probabilities, head.action, head.rule)
+
+    @property
+    def audit_weight(self) -> float:
+        """How many blocks the decision stands for, if it is one that was let through; else 0."""
+        move = self.heads[0].move
+        return move.moved / move.share / self.propensity if move is not None and move.target == self.action else 0.0
 
     @property
     def steps(self) -> tuple[Step, ...]:

@@ -5,7 +5,12 @@ from typing import NamedTuple
 import msgspec
 
 from auditor import Learner
-from auditor.events import AnyEvent, KeyEnds, KeyIssued, TenantSet
+from auditor.events import (
+    AnyEvent,
+    KeyEnds,
+    KeyIssued,
+    TenantSet,
+)
 
 from .clock import Clock
 from .contract import KeyAnswer, KeyRequest, NewKeyAnswer, RotateRequest, TenantAnswer, TenantRequest

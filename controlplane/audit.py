@@ -14,6 +14,7 @@ from auditor.events import (
     SkillRetired,
     TenantSet,
 )
+from auditor.policy_events import AppealRuled, PolicySet
 
 from .contract import ActAnswer
 from .journal import Journal
@@ -52,6 +53,10 @@ def _what(event: AnyEvent) -> tuple[str, dict[str, Any]]:
             return event.key_id, told
         case KeyEnds():
             return event.key_id, {"ends_at": event.ends_at}
+        case PolicySet():
+            return event.point, {"mode": event.override.mode, "guards": len(event.override.guards)}
+        case AppealRuled():
+            return event.trace_id, {"upheld": event.upheld}
         case EpisodeDeleted():
             return str(event.episode_id), {}
         case SkillRetired():

@@ -16,6 +16,7 @@ from .journal import Journal
 from .memory.purging import overwrite
 from .memory.store import MemoryStore
 from .outbox import Outbox
+from .policies import Policies
 from .telemetry import Metrics
 
 log = structlog.get_logger()
@@ -36,11 +37,12 @@ class Background:
         clock: Clock,
         outbox: Outbox,
         metrics: Metrics,
+        policies: Policies,
         recovery_interval_s: float,
     ) -> None:
         self._learner, self._journal, self._memory, self._embedder = learner, journal, memory, embedder
         self._recovery, self._clock, self._recovery_interval_s = recovery, clock, recovery_interval_s
-        self._outbox, self._metrics = outbox, metrics
+        self._outbox, self._metrics, self._policies = outbox, metrics, policies
         self._written_seq = -1
         self._written_at = clock.monotonic()
 
@@ -62,6 +64,7 @@ class Background:
         if self._journal.trouble is not None:
             await self._journal.flush()
         await self.close_expired()
+        await self._policies.follow_evidence()
         if self._clock.monotonic() - self._written_at >= self._recovery_interval_s:
             await self.write_recovery()
         await self._keep_indexes()

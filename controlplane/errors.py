@@ -17,6 +17,7 @@ PointsmanError
 +-- MethodNotAllowed        405
 +-- Conflict                409
 |   +-- SpecChanged         409
+|   +-- PolicyMoved         409
 |   +-- InFlight            409  try again
 +-- RateLimited             429  try again
 +-- Unavailable             503  try again
@@ -184,6 +185,12 @@ class SpecChanged(Conflict):
     """The checkpoint was learnt under another feature spec: it can neither be restored under this one nor compared."""
 
     code = "spec_changed"
+
+
+class PolicyMoved(Conflict):
+    """The policy was changed meanwhile; read it again, and send the version it has now."""
+
+    code = "policy_moved"
 
 
 class InFlight(Conflict):

@@ -6,6 +6,9 @@ import msgspec
 
 from auditor import Trace
 from auditor.cases import OF_THE_TASK
+from auditor.comparison import Beside
+from auditor.events import AnyEvent
+from auditor.policy_events import AppealRuled
 from strategist import HeadChoice
 
 from .executor.rule import BLOCK
@@ -31,10 +34,13 @@ def explain_trace(whole: WholeTrace) -> Why:
     for head in trace.heads:
         sentences += _chose(head)
     sentences += [_rule(trace)] if trace.rule is not None else []
+    sentences += [_another(trace.beside)] if trace.beside is not None else []
     sentences += [f"Answered without {part}." for part in trace.degraded]
     sentences.append(
         f"Policy version {trace.policy_version}, feature spec {trace.spec_hash}, settings {trace.settings_hash}."
     )
+    if (act := whole.set_by) is not None:
+        sentences.append(f"The policy was as set by event {trace.steered} (key {act.by or 'none'}): {act.why!r}.")
     return Why(trace_id=trace.trace_id, sentences=sentences + _afterwards(whole))
 
 
@@ -83,6 +89,7 @@ def _chose(head: HeadChoice) -> list[str]:
         "exploit": "as the best known" if head.cell else _untried(head),
         "only": "as the only one eligible",
         "rule": "because the fixed rule acts here",
+        "audit": "in the place of a BLOCK, to see whether that would have been right",
     }[head.exploration]
     cell = (
         f"the finest cell that knows it is {head.cell} with {head.visits} visit(s)"
@@ -91,11 +98,25 @@ def _chose(head: HeadChoice) -> list[str]:
     )
     masked = "; ".join(f"{action}: {why}" for action, why in sorted(head.masked.items()))
     lines = [f"{head.head}: {worth}.", f"Took {head.action} {how}; {cell}."]
+    if (move := head.move) is not None:
+        lines.append(f"Of {move.source}'s probability {move.moved:.3f} went to {move.target}, to be audited.")
     return [*lines, f"Masked: {masked}."] if masked else lines
 
 
 def _untried(head: HeadChoice) -> str:
     return "by the fixed rule's head start" if head.rule == head.action else "as nothing better is known"
+
+
+def _appeal(event: AnyEvent) -> str:
+    """An appeal, or the ruling on it."""
+    if isinstance(event, AppealRuled):
+        return f"The appeal was {'upheld' if event.upheld else 'rejected'}: {event.why!r}."
+    return f"Contested: {getattr(event, 'reason', '')!r}."
+
+
+def _another(beside: Beside) -> str:
+    """What who did not act would have done."""
+    return f"The {beside.who}, had it acted, would have taken {beside.action}."
 
 
 def _rule(trace: Trace) -> str:
@@ -113,6 +134,7 @@ def _rule(trace: Trace) -> str:
 def _afterwards(whole: WholeTrace) -> list[str]:
     none = "An obeyed BLOCK needs no report." if whole.trace.action == BLOCK else "No report has come in yet."
     lines = [f"{len(whole.feedback)} report(s) came in." if whole.feedback else none]
+    lines += [_appeal(event) for event in whole.appeal]
     if whole.pending:
         waits = "the task's next decision" if whole.pending == "next_decision" else "a complete report"
         lines.append(f"Not learnt yet: it waits for {waits}.")

@@ -11,7 +11,12 @@ import msgspec
 import structlog
 
 from auditor import Learner
-from auditor.events import Answered, AnyEvent, Received, Recorded
+from auditor.events import (
+    Answered,
+    AnyEvent,
+    Received,
+    Recorded,
+)
 from auditor.receipts import REPEATABLE_S
 
 from .clock import Clock

@@ -4,7 +4,13 @@ from collections import OrderedDict, deque
 
 import msgspec
 
-from auditor.events import AnyEvent, JobAdded, JobEnded, JobFailed, JobLeased
+from auditor.events import (
+    AnyEvent,
+    JobAdded,
+    JobEnded,
+    JobFailed,
+    JobLeased,
+)
 
 GIVEN_UP_KEPT, PLACES_KEPT = 20, 1000
 

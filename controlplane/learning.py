@@ -1,9 +1,18 @@
 """The second loop's front door: feedback is journalled, folded in sequence order, and answered."""
 
+import msgspec
+
 from auditor import FeedbackResult, Learned, Learner, Outcome, ValidationResult
 from auditor.answers import Answer
-from auditor.events import Decided, Recorded, Reported, Validated
+from auditor.events import (
+    AnyEvent,
+    Decided,
+    Recorded,
+    Reported,
+    Validated,
+)
 from auditor.fold import LATE
+from auditor.policy_events import PolicySet
 from auditor.rewards import Report
 
 from .clock import Clock
@@ -45,6 +54,8 @@ class Learning:
         seq, result = await self._errands.finish(self._reported(caller, request, receipt))
         if not isinstance(result, FeedbackResult) or result.closed:
             result = await self._afterwards(tenant, request, seq)
+        elif result.unlearnt and (learned := await self._learned(tenant, request.trace_id, self._learner.version)):
+            result = msgspec.structs.replace(result, reason=learned.reason)
         return self._answer(tenant, result)
 
     async def _reported(self, caller: Caller, request: FeedbackRequest, receipt: Receipt | None) -> tuple[int, Answer]:
@@ -148,6 +159,11 @@ class Learning:
             await self._learned(tenant, trace_id, self._learner.version),
             self._pending(tenant, trace_id),
         )
+        for kind in ("appeal", "appeal_ruled"):
+            whole.appeal += [recorded.event for recorded in await self._journal.about(tenant, trace_id, kind)]
+        if whole.trace.steered:
+            [recorded] = await self._journal.read(whole.trace.steered - 1, 1)
+            whole.set_by = recorded.event if isinstance(recorded.event, PolicySet) else None
         for neighbour in whole.trace.execution.get("neighbours") or ():
             episode_id = neighbour["episode_id"]
             whole.remembered[episode_id] = self._memory.episode(tenant, episode_id)
@@ -177,6 +193,8 @@ class WholeTrace:
         self.seq, self.at, self.trace = decided.seq, decided.event.at, decided.event.trace
         self.feedback = [r.event for r in feedback if isinstance(r.event, Reported)]
         self.learned, self.pending = learned, pending
+        self.appeal: list[AnyEvent] = []  # and the ruling on it
+        self.set_by: PolicySet | None = None  # what the policy was set by that decided, where an operator had set it
         self.remembered: dict[int, EpisodeRecord | None] = {}  # what it rested on; None: deleted since
 
 

@@ -12,7 +12,13 @@ from collections.abc import Awaitable, Callable, Mapping
 
 import structlog
 
-from auditor.events import AnyEvent, JobAdded, JobEnded, JobFailed, JobLeased
+from auditor.events import (
+    AnyEvent,
+    JobAdded,
+    JobEnded,
+    JobFailed,
+    JobLeased,
+)
 
 from .clock import Clock
 from .errors import PointsmanError

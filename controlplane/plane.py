@@ -7,14 +7,16 @@ from typing import Any
 import msgspec
 
 from auditor import Learner, Trace, learn_on
+from auditor.comparison import Beside
 from auditor.events import Decided as DecidedEvent
 from auditor.events import FailMode
-from strategist import Eligible, HeadChoice, Policy, State
+from strategist import HeadChoice, State
 
 from .clock import Clock
 from .contract import DecisionAnswer, DecisionRequest
 from .errors import StorageFull, Unavailable, Unprocessable
-from .executor.point import Decided, Evidence, Executed, Point
+from .executor.choice import by_another, choose
+from .executor.point import Acting, Decided, Evidence, Executed, Point
 from .idempotency import Receipt
 from .ids import new_id
 from .journal import Journal
@@ -58,12 +60,14 @@ class Plane:
         state = point.features.state(evidence)
         watch.lap("featurize")
         # What was learnt may have been restored during the recall, and may move on before the trace is made.
-        policy, version = self._learner.state.of(tenant).policies[point.name], self._learner.version
-        heads = choose(point, evidence, policy, state, self._rng)
+        acting, version = self._acting(tenant, point), self._learner.version
+        steered = self._learner.state.steering.at(tenant, point.name).version
+        heads = choose(point, evidence, acting, state, self._rng)
+        other = by_another(point, evidence, acting, state, heads)
         watch.lap("choose")
         executed = await point.execute(evidence, request, heads)
         watch.lap("execute")
-        trace = self._trace(point, request, evidence, (policy, version), heads, executed)
+        trace = self._trace(point, request, evidence, acting, (version, steered), heads, other, executed)
         at = self._clock.now()
         beside = [msgspec.structs.replace(event, at=at) for event in executed.events]
         decided = Decided(
@@ -82,7 +86,7 @@ class Plane:
         except (Unavailable, StorageFull):
             if caller.fail_mode == "closed":
                 raise
-            return await self._unjournalled(point, request, evidence, (policy, state), caller.fail_mode)
+            return await self._unjournalled(point, request, evidence, (acting, state), caller.fail_mode)
         watch.lap("journal")
         self._count(trace, evidence, watch)
         return answer
@@ -92,16 +96,16 @@ class Plane:
         point: AnyPoint,
         request: DecisionRequest,
         evidence: Evidence,
-        situation: tuple[Policy, State],
+        situation: tuple[Acting, State],
         fail_mode: FailMode,
     ) -> DecisionAnswer:
         """Answer without the journal, and without a draw: nobody can report on it and nothing is learnt from it."""
-        policy, state = situation
+        acting, state = situation
         if fail_mode == "open":
-            only = Eligible(actions=(point.passing(request),))
-            heads: tuple[HeadChoice, ...] = (policy.choose(point.heads[0], state, only, self._rng),)
+            only = point.passing(request, evidence, acting.rules)
+            heads: tuple[HeadChoice, ...] = (acting.policy.choose(point.heads[0], state, only, self._rng),)
         else:
-            heads = choose(point, evidence, policy.unexploring(), state, self._rng)
+            heads = choose(point, evidence, Acting(acting.policy.unexploring(), acting.rules), state, self._rng)
         executed = await point.execute(evidence, request, heads)
         evidence.degraded = (*evidence.degraded, "journal")
         self._metrics.degraded.labels("journal").inc()
@@ -114,6 +118,10 @@ class Plane:
             phases_ms={},
         )
         return point.answer(evidence, executed, decided)
+
+    def _acting(self, tenant: str, point: AnyPoint) -> Acting:
+        fold = self._learner.state.of(tenant)
+        return Acting(fold.policies[point.name], fold.rules.points[point.name])
 
     def _point(self, request: DecisionRequest) -> AnyPoint:
         gate, route = request.planned_action is not None, request.candidates is not None
@@ -133,11 +141,13 @@ class Plane:
         point: AnyPoint,
         request: DecisionRequest,
         evidence: Evidence,
-        chosen_by: tuple[Policy, int],
+        acting: Acting,
+        versions: tuple[int, int],
         heads: tuple[HeadChoice, ...],
+        other: Beside | None,
         executed: Executed,
     ) -> Trace:
-        policy, version = chosen_by
+        version, steered = versions
         return Trace(
             trace_id=new_id("tr"),
             namespace=request.namespace,
@@ -150,7 +160,7 @@ class Plane:
             own_facts=evidence.own_facts,
             heads=heads,
             rule=evidence.rule,
-            mode=policy.settings.mode,
+            mode=acting.policy.settings.mode,
             learn_on=learn_on(point.name, heads[0].action),
             terminal=point.name != "gate" or request.task_id is None,
             cited=executed.cited,
@@ -163,6 +173,8 @@ class Plane:
             policy_version=version,
             settings_hash=self._settings_hash,
             spec_hash=point.features.spec_hash,
+            beside=other,
+            steered=steered,
         )
 
     def _count(self, trace: Trace, evidence: Evidence, watch: "Watch") -> None:
@@ -188,19 +200,3 @@ class Watch:
         now = self._clock.monotonic()
         self.phases_ms[phase] = (now - self._last) * 1000.0
         self._last = now
-
-
-def choose(
-    point: AnyPoint, evidence: Evidence, policy: Policy, state: State, rng: random.Random
-) -> tuple[HeadChoice, ...]:
-    """Every head in turn, each in the state the heads before it made; a later head with nothing eligible is skipped."""
-    taken: list[HeadChoice] = []
-    for head in point.heads:
-        eligible = point.eligible(head, evidence, policy, state, taken)
-        if taken and not eligible.actions:
-            break
-        prior = evidence.prior if not taken else None
-        if taken:
-            state = state.after(taken[-1].head, taken[-1].action)
-        taken.append(policy.choose(head, state, eligible, rng, prior, evidence.known))
-    return tuple(taken)

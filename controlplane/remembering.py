@@ -6,7 +6,12 @@ from typing import Any
 import msgspec
 
 from auditor import Learner
-from auditor.events import Captured, Episode, EpisodeDeleted, SkillRetired
+from auditor.events import (
+    Captured,
+    Episode,
+    EpisodeDeleted,
+    SkillRetired,
+)
 from auditor.fold import TenantFold
 
 from .clock import Clock

@@ -17,7 +17,15 @@ def rules_of(settings: Settings, spec_hashes: dict[str, str]) -> Rules:
     """The rules of the fold that the settings ask for."""
 
     def point(name: str, policy: PolicySettings, window_s: float) -> PointRules:
-        return PointRules(policy=policy, spec_hash=spec_hashes[name], weights=DEFAULT_WEIGHTS[name], window_s=window_s)
+        return PointRules(
+            policy=policy,
+            spec_hash=spec_hashes[name],
+            weights=DEFAULT_WEIGHTS[name],
+            window_s=window_s,
+            risk_ceiling=settings.risk_ceiling,
+            audit_ceiling=settings.audit_ceiling,
+            audit_share=settings.audit_share,
+        )
 
     return Rules(
         points={

@@ -17,6 +17,7 @@ from auditor.fold import Applied
 
 from .administration import Administration, FirstKeys
 from .alarms import LABEL, Alarms, Sender
+from .appeals import Appeals
 from .background import Background
 from .checkpoints import CHECKPOINT_FOLDER, CheckpointFiles, RecoveryFiles, clear_unfinished
 from .clock import Clock, SystemClock
@@ -35,6 +36,7 @@ from .memory.store import MemoryStore
 from .origin import Origin, find
 from .outbox import DEADLINE_S, Deed, Outbox
 from .plane import Plane
+from .policies import Policies
 from .refold import BEGINNING, Prefixes
 from .remembering import Remembering
 from .replay.jobs import Replays
@@ -89,6 +91,8 @@ class Service:
         self.learning = Learning(self.learner, journal, self.memory, clock, self.metrics)
         self.remembering = Remembering(self.learner, journal, self.memory, self.embedder, clock)
         self.administration = Administration(registry, journal, self.learner, clock)
+        self.appeals = Appeals(self.learner, journal, clock)
+        self.policies = Policies(self.learner, journal, clock)
         self.lifecycle = Lifecycle(self.learner, journal, checkpoints, self.prefixes, clock)
         self.replays = Replays(settings.data_dir, self.learner)
         self.outbox = Outbox(journal, clock, self._deeds(settings.alarm_url), settings.seed)
@@ -102,6 +106,7 @@ class Service:
             clock,
             self.outbox,
             self.metrics,
+            self.policies,
             settings.recovery_interval_s,
         )
         self._tasks: list[asyncio.Task[None]] = []

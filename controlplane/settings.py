@@ -93,6 +93,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     route_mode: Annotated[Mode, _help("The same for routing; there is no rule to be an apprentice of.")] = "learning"
     apprentice_share: Annotated[Share, _help("Probability an apprentice spreads over the other actions.")] = 0.05
     risk_ceiling: Annotated[Share, _help("Above this risk, verdicts laxer than the preferred one are not drawn.")] = 0.8
+    audit_ceiling: Annotated[Share, _help("Below this risk a share of BLOCK is let through as HINT, to audit it.")] = (
+        0.6
+    )
+    audit_share: Annotated[Share, _help("That share of BLOCK's probability; 0 lets nothing through.")] = 0.05
     rule_skill: Annotated[Threshold, _help("The fixed rule: similarity of a skill for REWRITE; above 1, never.")] = 0.85
     rule_block: Annotated[Threshold, _help("The fixed rule: similarity of a failure for BLOCK; above 1, never.")] = 0.90
     rule_block_precondition: Annotated[Share, _help("The fixed rule: fit of that failure's conditions for BLOCK.")] = (

@@ -6,13 +6,17 @@ from typing import Any
 import msgspec
 
 from auditor import PointRules
+from auditor.events import AnyEvent
 from auditor.fold import PointCounts, TenantFold
+from auditor.override import Override
 from strategist import Policy
 
 from . import __version__, failpoints
+from .contract import AuditAnswer, ComparisonAnswer
 from .errors import UnknownPoint
 from .journal import versions
 from .learning import WholeTrace, explain
+from .policies import told_of
 from .service import Service
 
 KEYLESS = "none are read (--insecure-local): every caller is the tenant `default`, and only loopback is listened on"
@@ -28,7 +32,14 @@ class PolicyAnswer(msgspec.Struct, frozen=True, kw_only=True):
     q_table_size: int
     state_action_pairs: int
     spec_hash: str
-    rules: PointRules
+    rules: PointRules  # in force: the settings', and what was set in their place
+    version: int  # of the event that set the policy last; 0: nothing was ever set
+    set: Override
+    set_at: float | None
+    set_by: str | None
+    set_why: str | None
+    table_over_rule: ComparisonAnswer | None  # of an apprentice: by how much its table is better than the rule
+    audited: AuditAnswer | None  # at the gate: blocks at low risk that were let through, and how many were false
     counts: PointCounts
     agreement: float | None  # share of decisions in which the policy did what the fixed rule says
 
@@ -41,8 +52,8 @@ def describe_policy(service: Service, tenant: str, point: str) -> PolicyAnswer:
     """Raises UnknownPoint."""
     if point not in service.plane.points:
         raise UnknownPoint
-    fold = service.learner.state.of(tenant)
-    policy, counts, rules = fold.policies[point], fold.counts[point], service.learner.state.rules.points[point]
+    fold, steered = service.learner.state.of(tenant), service.learner.state.steering.at(tenant, point)
+    policy, counts, rules = fold.policies[point], fold.counts[point], fold.rules.points[point]
     ruled = point == "gate" and counts.decisions
     return PolicyAnswer(
         point=point,
@@ -53,8 +64,27 @@ def describe_policy(service: Service, tenant: str, point: str) -> PolicyAnswer:
         state_action_pairs=policy.table.pairs,
         spec_hash=rules.spec_hash,
         rules=rules,
+        version=steered.version,
+        set=steered.override,
+        set_at=steered.at if steered.version else None,
+        set_by=steered.by if steered.version else None,
+        set_why=steered.why if steered.version else None,
+        table_over_rule=told_of(fold, point),
+        audited=_audited(fold) if point == "gate" else None,
         counts=counts,
         agreement=round(counts.agreed_with_rule / counts.decisions, 4) if ruled else None,
+    )
+
+
+def _audited(fold: TenantFold) -> AuditAnswer:
+    found = fold.proof.false_blocks
+    low, high = found.interval
+    return AuditAnswer(
+        let_through=found.let_through,
+        known=found.known,
+        false_block_rate=None if found.rate is None else round(found.rate, 4),
+        low=round(low, 4),
+        high=round(high, 4),
     )
 
 
@@ -83,6 +113,7 @@ def describe_status(service: Service, tenant: str) -> dict[str, Any]:
         "embedder": service.embedder.state,
         "memory": service.memory.counts(fold.tenant),
         "failpoints": failpoints.on(),
+        "appeals": len(service.learner.state.appeals.of(fold.tenant)),
         "open_decisions": len(fold.credit.open),
         "drift": service.learner.state.drift.standing(fold.tenant),
         "keys": KEYLESS if service.settings.insecure_local else "every call needs one",
@@ -161,6 +192,7 @@ def _point(answer: PolicyAnswer) -> dict[str, Any]:
         "agreement": answer.agreement,
         "interventions": answer.counts.interventions,
         "interventions_by_exploration": answer.counts.interventions_by_exploration,
+        "audited": answer.audited,
     }
 
 
@@ -180,6 +212,11 @@ def refresh_metrics(service: Service) -> None:
     metrics.open_jobs.set(len(service.outbox.jobs.open))
 
 
+def _act(event: AnyEvent) -> dict[str, Any]:
+    """An appeal or a ruling, as it was given."""
+    return {name: getattr(event, name) for name in event.__struct_fields__ if name not in ("tenant", "trace_id")}
+
+
 def describe_trace(whole: WholeTrace) -> dict[str, Any]:
     """The journalled decision with its feedback, reward and update."""
     learned = whole.learned
@@ -191,6 +228,7 @@ def describe_trace(whole: WholeTrace) -> dict[str, Any]:
         "tier": whole.trace.tier,
         "propensity": whole.trace.propensity,
         "feedback": [{"at": event.at, "outcome": event.outcome} for event in whole.feedback],
+        "appeal": [_act(event) for event in whole.appeal],
         "pending": whole.pending,
         "reward": explain(learned.report) if learned and learned.report else None,
         "update": learned.update if learned else None,

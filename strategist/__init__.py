@@ -10,7 +10,7 @@ from .policy import Mode, Policy, PolicySettings, UpdateRule
 from .schedules import EpsilonDecay, StepSize
 from .snapshot import PolicySnapshot
 from .tables import BackoffTable, QTable
-from .types import Eligible, HeadChoice, Situation, State, Step, Transition, Update
+from .types import Eligible, HeadChoice, Move, Situation, State, Step, Transition, Update
 from .values import Estimates
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "ExplorationName",
     "HeadChoice",
     "Mode",
+    "Move",
     "NoEligibleAction",
     "Policy",
     "PolicySettings",

@@ -11,7 +11,7 @@ from .experience import Experience
 from .exploration import EpsilonGreedy, ExplorationRule, Mixture, follow, greedy, sample
 from .schedules import EpsilonDecay, StepSize
 from .tables import BackoffTable
-from .types import Eligible, Exploration, HeadChoice, Situation, State, Transition, Update
+from .types import Eligible, Exploration, HeadChoice, Move, Situation, State, Transition, Update
 from .values import ActionValues, Estimates, Prior
 
 Mode = Literal["learning", "apprentice", "frozen"]
@@ -86,9 +86,15 @@ class Policy:
     def unexploring(self) -> Self:
         """A policy with the same table that only does what this one prefers."""
         never = EpsilonDecay(start=0.0, floor=0.0)
-        settings = msgspec.structs.replace(
-            self.settings, epsilon=never, apprentice_share=0.0, exploration=EpsilonGreedy()
+        return self._by(
+            msgspec.structs.replace(self.settings, epsilon=never, apprentice_share=0.0, exploration=EpsilonGreedy())
         )
+
+    def learning(self) -> Self:
+        """A policy with the same table that acts by it."""
+        return self._by(msgspec.structs.replace(self.settings, mode="learning"))
+
+    def _by(self, settings: PolicySettings) -> Self:
         same = type(self)(settings)
         same.action_values, same.updates, same.noise = self.action_values, self.updates, self.noise
         return same
@@ -116,10 +122,13 @@ class Policy:
             raise NoEligibleAction
         situation = Situation(state, actions, rule, tuple([known.get(a, 0.0) for a in actions]) if known else ())
         q = self.values(situation)
+        meant, named = self._mixture(q, situation)
+        mixture, move = _moved(meant, eligible)
         draw = rng.random()
-        mixture, named = self._mixture(q, situation)
         index, explored = sample(mixture, draw)
         probabilities = mixture.probabilities()
+        if move is not None and not explored and not meant.preference[index]:
+            named = "audit"
         explored = explored or (named == "exploit" and q[index] < max(q))
         kind: Exploration = "only" if len(actions) == 1 else "explore" if explored else named
         cell, visits = self.table.known(state, actions[index])
@@ -138,6 +147,7 @@ class Policy:
             visits=visits,
             rule=rule,
             known=situation.known,
+            move=move,
         )
 
     def _mixture(self, q: list[float], situation: Situation) -> tuple[Mixture, Exploration]:
@@ -205,3 +215,15 @@ class Policy:
 
     def __repr__(self) -> str:
         return f"<Policy {self.settings.mode}, {self.updates} updates, {self.table!r}>"
+
+
+def _moved(mixture: Mixture, eligible: Eligible) -> tuple[Mixture, Move | None]:
+    """The mixture after the move that was asked for, with what it came to; None where there was nothing to move."""
+    move, actions = eligible.move, eligible.actions
+    if move is None or move.source not in actions or move.target not in actions:
+        return mixture, None
+    source = actions.index(move.source)
+    if not (moved := (1.0 - mixture.uniform) * mixture.preference[source] * move.share):
+        return mixture, None
+    after = mixture.moved(source, actions.index(move.target), move.share)
+    return after, Move(move.source, move.target, move.share, moved)

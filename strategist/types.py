@@ -10,7 +10,16 @@ from typing import Literal, Self
 import msgspec
 
 Chain = tuple[str, ...]
-Exploration = Literal["explore", "exploit", "only", "rule"]
+Exploration = Literal["explore", "exploit", "only", "rule", "audit"]
+
+
+class Move(msgspec.Struct, frozen=True, gc=False):
+    """A share of what one action is preferred by goes to another before the draw; `moved` is the probability it was."""
+
+    source: str
+    target: str
+    share: float
+    moved: float = 0.0
 
 
 class State(msgspec.Struct, frozen=True, gc=False):
@@ -33,12 +42,14 @@ class Eligible(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     actions: tuple[str, ...]
     masked: dict[str, str] = {}
+    move: Move | None = None
 
     def without(self, action: str, reason: str) -> Self:
         """The same set with one more action masked (unchanged when it is not in the set)."""
         if action not in self.actions:
             return self
-        return type(self)(actions=tuple(a for a in self.actions if a != action), masked={**self.masked, action: reason})
+        left = tuple(a for a in self.actions if a != action)
+        return type(self)(actions=left, masked={**self.masked, action: reason}, move=self.move)
 
 
 class Situation(msgspec.Struct, frozen=True, gc=False):
@@ -76,6 +87,7 @@ class HeadChoice(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     cell: str = ""  # that cell's key
     rule: str | None = None
     known: tuple[float, ...] = ()  # part of each q-value [A] that was not learnt
+    move: Move | None = None  # what went from one action to another
 
     @property
     def situation(self) -> Situation:

@@ -1,6 +1,18 @@
 """Rewards: a weighted sum of named, bounded, explained terms per decision point."""
 
+from .bounds import bounds
 from .reward import JoinRule, Report, default_report, join, score
 from .terms import DEFAULT_WEIGHTS, Scene, Term, cost_value
 
-__all__ = ["DEFAULT_WEIGHTS", "JoinRule", "Report", "Scene", "Term", "cost_value", "default_report", "join", "score"]
+__all__ = [
+    "DEFAULT_WEIGHTS",
+    "JoinRule",
+    "Report",
+    "Scene",
+    "Term",
+    "bounds",
+    "cost_value",
+    "default_report",
+    "join",
+    "score",
+]

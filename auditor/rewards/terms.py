@@ -17,6 +17,7 @@ class Scene(msgspec.Struct, frozen=True):
     action: str
     outcome: Outcome
     validation: bool | None = None
+    appeal_upheld: bool = False
 
 
 class Term(msgspec.Struct, frozen=True):
@@ -87,6 +88,8 @@ def friction(scene: Scene) -> Judged:
 
 
 def false_block(scene: Scene) -> Judged:
+    if scene.action == BLOCK and scene.appeal_upheld:
+        return -0.5, "blocked, and an operator upheld the appeal"
     if scene.action != BLOCK or not scene.outcome.overridden:
         return 0.0, "no block was overridden"
     if scene.outcome.success is None:

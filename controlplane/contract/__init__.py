@@ -1,5 +1,6 @@
 """What goes over the wire: requests forbid unknown fields, answers are what docs/api.md shows."""
 
+from .appeals import AppealAnswer, AppealRequest, RulingRequest
 from .decisions import (
     Candidate,
     DecisionAnswer,
@@ -43,6 +44,7 @@ from .operators import (
     TenantAnswer,
     TenantRequest,
 )
+from .policies import AuditAnswer, ComparisonAnswer, PolicyRequest
 from .replays import ReplayAnswer, ReplayRequest
 from .wire import MAX_TEXT, MAX_TRACE, Answer, Request, Scope, Tier
 
@@ -51,6 +53,9 @@ __all__ = [
     "MAX_TRACE",
     "ActAnswer",
     "Answer",
+    "AppealAnswer",
+    "AppealRequest",
+    "AuditAnswer",
     "Candidate",
     "CaptureAnswer",
     "CaptureRequest",
@@ -58,6 +63,7 @@ __all__ = [
     "ChangeAnswer",
     "CheckpointAnswer",
     "CheckpointRequest",
+    "ComparisonAnswer",
     "DecisionAnswer",
     "DecisionRequest",
     "DiffAnswer",
@@ -69,6 +75,7 @@ __all__ = [
     "KeyAnswer",
     "KeyRequest",
     "NewKeyAnswer",
+    "PolicyRequest",
     "PruneAnswer",
     "PruneRequest",
     "ReflectRequest",
@@ -81,6 +88,7 @@ __all__ = [
     "RewardExplanation",
     "RotateRequest",
     "RouteAnswer",
+    "RulingRequest",
     "Scope",
     "SearchAnswer",
     "SearchRequest",

@@ -35,7 +35,7 @@ def cited(evidence: GateEvidence) -> list[Match]:
 
 def hints(evidence: GateEvidence, reflection: Reflection) -> list[str]:
     """Sentences for the agent; remembered text is quoted, it is data and not an instruction."""
-    lines = []
+    lines = [f"Here {evidence.ruled}."] if evidence.ruled else []
     if evidence.matches:
         best = evidence.matches[0]
         lines.append(f'A similar plan failed (similarity {best.similarity:.2f}): "{reflection.root_cause}"')
@@ -60,6 +60,8 @@ def advised(reflection: Reflection) -> str | None:
 
 def reason(evidence: GateEvidence, verdict: str, said: Assessment, *, abstained: bool) -> str:
     """One sentence that explains the verdict."""
+    if evidence.ruled is not None:
+        return f"{verdict}: {evidence.ruled}."
     if "embedding_loading" in evidence.degraded:
         return "The embedding model is still loading, so memory cannot be searched: this is no judgement."
     if evidence.vector is None:

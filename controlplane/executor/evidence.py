@@ -57,6 +57,8 @@ class GateEvidence(Evidence, kw_only=True):
 
     fold: TenantFold
     planned: str
+    tool: str
+    environment: Mapping[str, object]
     text: str
     vector: Vector | None
     matches: list[Match]  # similar failures, best first
@@ -67,6 +69,7 @@ class GateEvidence(Evidence, kw_only=True):
     fixes: list[Fix]  # the proven first, the likeliest first
     suggestion: Fix | None  # the likeliest proven one, if it is likelier to work than not
     said: Assessment
+    ruled: str | None = None  # the guard rule that left the verdict, where the evidence did not
 
     @property
     def quoted(self) -> Match | None:
@@ -142,6 +145,8 @@ def gather(
         conditions=conditions,
         fold=fold,
         planned=planned,
+        tool=tool,
+        environment=request.environment,
         text=text,
         vector=vector,
         matches=matches,

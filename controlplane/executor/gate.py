@@ -7,9 +7,13 @@ reflector has providers, so the tier head has nothing eligible and is skipped.
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
+
+from auditor import PointRules
 from auditor.events import SignatureSeen
 from auditor.fold import TenantFold
-from strategist import Eligible, HeadChoice, Policy, Situation, State
+from auditor.guards import Facing
+from strategist import Eligible, HeadChoice, Move, Situation, State
 
 from ..contract import DecisionRequest, Explanations, GateAnswer, Reflection
 from ..embedding import BatchingEmbedder, EmbeddingUnavailable, Vector
@@ -17,9 +21,10 @@ from ..memory.store import MemoryStore, plan_text
 from ..settings import Settings
 from . import advice
 from .evidence import GateEvidence, gather
+from .guarding import allowed_verdicts
 from .masks import defensible, with_evidence
-from .point import Decided, Executed, Features, Point
-from .rule import PROCEED, VERDICTS, Thresholds
+from .point import Acting, Decided, Executed, Features, Point
+from .rule import BLOCK, HINT, PROCEED, VERDICTS, Thresholds
 
 TIERS = ("cached", "cheap", "premium")
 
@@ -33,7 +38,7 @@ class GatePoint(Point[GateEvidence]):
     def __init__(self, memory: MemoryStore, embedder: BatchingEmbedder, settings: Settings) -> None:
         self.features = Features("gate.toml")
         self._memory, self._embedder = memory, embedder
-        self._risk_ceiling, self._rule = settings.risk_ceiling, Thresholds.of(settings)
+        self._rule = Thresholds.of(settings)
 
     async def recall(self, fold: TenantFold, request: DecisionRequest, now: float) -> GateEvidence:
         text = plan_text(request.goal or "", request.planned_action or "")
@@ -54,27 +59,23 @@ class GatePoint(Point[GateEvidence]):
         return vector, ("embedding_fallback",) if state == "fallback" else ()
 
     def eligible(
-        self, head: str, evidence: GateEvidence, policy: Policy, state: State, taken: Sequence[HeadChoice]
+        self, head: str, evidence: GateEvidence, acting: Acting, state: State, taken: Sequence[HeadChoice]
     ) -> Eligible:
         if head == "tier":
             return _no_tier(taken[0].action)
-        rule_acts = policy.settings.mode == "apprentice"
+        rule_acts = acting.policy.settings.mode == "apprentice"
         allowed = with_evidence(evidence) if rule_acts else defensible(evidence)
-        evidence.prior = _as_far_as_allowed(evidence.rule, allowed)
-        situation = Situation(state, allowed.actions, evidence.prior)
-        if evidence.said.risk <= self._risk_ceiling:
-            return allowed
-        preferred = VERDICTS.index(policy.preferred(situation))
-        for laxer in VERDICTS[:preferred]:
-            allowed = allowed.without(laxer, f"risk {evidence.said.risk:.2f} is above {self._risk_ceiling:g}")
-        return allowed
+        allowed, evidence.ruled = allowed_verdicts(allowed, acting.rules.guards, _facing(evidence))
+        evidence.prior = None if evidence.ruled else _as_far_as_allowed(evidence.rule, allowed)
+        return _audited(_within_the_ceiling(allowed, evidence, acting, state), evidence, acting.rules)
 
-    def passing(self, request: DecisionRequest) -> str:
-        return PROCEED
+    def passing(self, request: DecisionRequest, evidence: GateEvidence, rules: PointRules) -> Eligible:
+        allowed, evidence.ruled = allowed_verdicts(Eligible(actions=(PROCEED,)), rules.guards, _facing(evidence))
+        return Eligible(actions=allowed.actions[:1], masked=allowed.masked)
 
     async def execute(self, evidence: GateEvidence, request: DecisionRequest, taken: Sequence[HeadChoice]) -> Executed:
         verdict, said = taken[0].action, evidence.said
-        abstained = evidence.vector is None or said.evidence == 0
+        abstained = evidence.ruled is None and (evidence.vector is None or said.evidence == 0)
         intervenes = verdict != PROCEED
         reflection = advice.reflect(evidence) if intervenes else Reflection()
         cited = advice.cited(evidence) if intervenes else []
@@ -150,6 +151,31 @@ class GatePoint(Point[GateEvidence]):
             ),
             degraded=evidence.degraded,
         )
+
+
+def _within_the_ceiling(allowed: Eligible, evidence: GateEvidence, acting: Acting, state: State) -> Eligible:
+    """Above the risk ceiling nothing laxer than what the policy prefers."""
+    ceiling, risk = acting.rules.risk_ceiling, evidence.said.risk
+    if risk <= ceiling:
+        return allowed
+    situation = Situation(state, allowed.actions, evidence.prior)
+    for laxer in VERDICTS[: VERDICTS.index(acting.policy.preferred(situation))]:
+        allowed = allowed.without(laxer, f"risk {risk:.2f} is above {ceiling:g}")
+    return allowed
+
+
+def _audited(allowed: Eligible, evidence: GateEvidence, rules: PointRules) -> Eligible:
+    """Where little is at risk, a share of BLOCK is let through, or nobody would ever know whether it was right.
+
+    What a guard rule forces is not audited.
+    """
+    if evidence.ruled or not rules.audit_share or evidence.said.risk >= rules.audit_ceiling:
+        return allowed
+    return msgspec.structs.replace(allowed, move=Move(BLOCK, HINT, rules.audit_share))
+
+
+def _facing(evidence: GateEvidence) -> Facing:
+    return Facing(tool=evidence.tool, command=evidence.planned, environment=evidence.environment)
 
 
 def _as_far_as_allowed(rule: str | None, allowed: Eligible) -> str:

@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from auditor import PointRules
 from auditor.events import AnyEvent
 from auditor.fold import TenantFold
 from strategist import Eligible, HeadChoice, Policy, State
@@ -37,6 +38,13 @@ class Evidence(msgspec.Struct, kw_only=True):
     signature: str | None = None
     conditions: tuple[str, ...] = ()
     degraded: tuple[str, ...] = ()
+
+
+class Acting(msgspec.Struct, frozen=True):
+    """Who decides, and what binds it: a tenant's policy at a point, and the rules in force."""
+
+    policy: Policy
+    rules: PointRules
 
 
 class Executed(msgspec.Struct, kw_only=True):
@@ -71,12 +79,12 @@ class Point(Protocol, Generic[E]):
         """Gather what is known; a source that fails is named in `degraded`, it does not fail the decision."""
         ...
 
-    def eligible(self, head: str, evidence: E, policy: Policy, state: State, taken: Sequence[HeadChoice]) -> Eligible:
+    def eligible(self, head: str, evidence: E, acting: Acting, state: State, taken: Sequence[HeadChoice]) -> Eligible:
         """What this head may choose after what the heads before it took, with a reason for each mask."""
         ...
 
-    def passing(self, request: DecisionRequest) -> str:
-        """The action the caller would take unasked."""
+    def passing(self, request: DecisionRequest, evidence: E, rules: PointRules) -> Eligible:
+        """The action the caller would take unasked, or what guard rules leave of it."""
         ...
 
     async def execute(self, evidence: E, request: DecisionRequest, taken: Sequence[HeadChoice]) -> Executed:

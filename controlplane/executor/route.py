@@ -3,9 +3,11 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from auditor import PointRules
 from auditor.fold import TenantFold
+from auditor.guards import Facing
 from auditor.rewards import cost_value
-from strategist import Eligible, HeadChoice, Policy, State
+from strategist import Eligible, HeadChoice, State
 from strategist.features.bins import Fact
 
 from ..contract import Candidate, DecisionRequest, Explanations, RouteAnswer
@@ -13,7 +15,8 @@ from ..embedding import BatchingEmbedder, EmbeddingUnavailable
 from ..errors import Unprocessable
 from ..router import Router
 from ..signals import Reading, Signals
-from .point import Decided, Evidence, Executed, Features, Point
+from .guarding import allowed_candidates
+from .point import Acting, Decided, Evidence, Executed, Features, Point
 
 KNOWN = ("region", "cpu", "memory_gb", "latency_ms")
 
@@ -22,6 +25,7 @@ class RouteEvidence(Evidence, kw_only=True):
     """The candidates by what they are called, whatever their order, and the signals."""
 
     candidates: dict[str, Candidate]
+    facing: Facing
     reading: Reading
     router_score: float | None = None
 
@@ -58,16 +62,19 @@ class RoutePoint(Point[RouteEvidence]):
             known=_known_costs(candidates, fold.rules.points[self.name].weights.get("cost", 0.0)),
             degraded=tuple(degraded),
             candidates=candidates,
+            facing=Facing(environment=request.context),
             reading=reading,
         )
 
     def eligible(
-        self, head: str, evidence: RouteEvidence, policy: Policy, state: State, taken: Sequence[HeadChoice]
+        self, head: str, evidence: RouteEvidence, acting: Acting, state: State, taken: Sequence[HeadChoice]
     ) -> Eligible:
-        return Eligible(actions=tuple(evidence.candidates))
+        return allowed_candidates(Eligible(actions=tuple(evidence.candidates)), acting.rules.guards, evidence.facing)
 
-    def passing(self, request: DecisionRequest) -> str:
-        return (request.candidates or ())[0].action
+    def passing(self, request: DecisionRequest, evidence: RouteEvidence, rules: PointRules) -> Eligible:
+        as_given = Eligible(actions=tuple([candidate.action for candidate in request.candidates or ()]))
+        allowed = allowed_candidates(as_given, rules.guards, evidence.facing)
+        return Eligible(actions=allowed.actions[:1], masked=allowed.masked)
 
     async def execute(self, evidence: RouteEvidence, request: DecisionRequest, taken: Sequence[HeadChoice]) -> Executed:
         chosen = evidence.candidates[taken[0].action]
@@ -96,6 +103,7 @@ class RoutePoint(Point[RouteEvidence]):
                 state=choice.state.chains[-1][-1],
                 psi_coherence=evidence.reading.coherence,
                 psi_density=evidence.reading.density,
+                masked=choice.masked,
                 phases_ms=decided.phases_ms,
             ),
             degraded=evidence.degraded,

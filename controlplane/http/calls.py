@@ -6,6 +6,8 @@ from litestar.params import FromPath, JSONBody, PathParameter
 from litestar.response.base import ASGIResponse
 
 from ..contract import (
+    AppealAnswer,
+    AppealRequest,
     CaptureAnswer,
     CaptureRequest,
     CheckpointAnswer,
@@ -16,12 +18,14 @@ from ..contract import (
     FeedbackAnswer,
     FeedbackRequest,
     GateAnswer,
+    PolicyRequest,
     PruneAnswer,
     PruneRequest,
     ReflectRequest,
     RestoreAnswer,
     RetireRequest,
     RouteAnswer,
+    RulingRequest,
     SearchAnswer,
     SearchRequest,
     SkillAnswer,
@@ -62,6 +66,23 @@ async def trace(request: AdmittedRequest, trace_id: FromPath[str]) -> dict[str, 
 async def why(request: AdmittedRequest, trace_id: FromPath[str]) -> Why:
     """A decision in sentences."""
     return explain_trace(await request.service.learning.trace(request.caller.tenant, trace_id))
+
+
+async def appeal(request: AdmittedRequest, trace_id: FromPath[str], data: JSONBody[AppealRequest]) -> AppealAnswer:
+    """Contest a BLOCK; an operator rules on it."""
+    return await request.service.appeals.appeal(request.caller, trace_id, data, request.receipt)
+
+
+async def rule_on_appeal(
+    request: AdmittedRequest, trace_id: FromPath[str], data: JSONBody[RulingRequest]
+) -> AppealAnswer:
+    """Uphold an appeal, or reject it."""
+    return await request.service.appeals.rule(request.caller, trace_id, data, request.receipt)
+
+
+async def appeals(request: AdmittedRequest) -> list[AppealAnswer]:
+    """Appeals that wait for a ruling, the oldest first."""
+    return request.service.appeals.waiting(request.caller.tenant)
 
 
 async def feedback(request: AdmittedRequest, data: JSONBody[FeedbackRequest]) -> FeedbackAnswer:
@@ -146,6 +167,12 @@ async def points(request: AdmittedRequest) -> list[PolicyAnswer]:
 
 async def policy(request: AdmittedRequest, point: FromPath[str]) -> PolicyAnswer:
     """One point's policy: mode, settings, weights, feature spec, counts."""
+    return describe_policy(request.service, request.caller.tenant, point)
+
+
+async def set_policy(request: AdmittedRequest, point: FromPath[str], data: JSONBody[PolicyRequest]) -> PolicyAnswer:
+    """Set mode, weights, ceiling or guard rules of a point; it holds for the next decision."""
+    await request.service.policies.set(request.caller, point, data)
     return describe_policy(request.service, request.caller.tenant, point)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, NamedTuple, get_type_hints
 
-from litestar import HttpMethod, delete, get, post
+from litestar import HttpMethod, delete, get, patch, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi import ResponseSpec
 from litestar.openapi.spec import OpenAPIType, Operation, Parameter, RequestBody, Schema
@@ -108,6 +108,9 @@ ROUTES: tuple[Route, ...] = (
     Route(post, "/v1/decisions", calls.decide, "decide", aliases=("/decisions",)),
     Route(get, "/v1/decisions/{trace_id:str}", calls.trace, "read"),
     Route(get, "/v1/decisions/{trace_id:str}/why", calls.why, "read"),
+    Route(post, "/v1/decisions/{trace_id:str}/appeal", calls.appeal, "feedback", 201),
+    Route(post, "/v1/decisions/{trace_id:str}/appeal/ruling", calls.rule_on_appeal, "admin"),
+    Route(get, "/v1/appeals", calls.appeals, "read"),
     Route(post, "/v1/feedback", calls.feedback, "feedback", aliases=("/feedback",)),
     Route(post, "/v1/capture", calls.capture, "capture", 201),
     Route(post, "/v1/reflect", calls.reflect, "decide", counts_as="reflect"),
@@ -125,6 +128,7 @@ ROUTES: tuple[Route, ...] = (
     Route(get, "/v1/checkpoints/{a:str}/diff/{b:str}", calls.diff_checkpoints, "read"),
     Route(get, "/v1/points", calls.points, "read"),
     Route(get, "/v1/points/{point:str}/policy", calls.policy, "read"),
+    Route(patch, "/v1/points/{point:str}/policy", calls.set_policy, "admin"),
     Route(post, "/v1/replays", replays.start, "read", 202, counts_as="reflect", repeats="harmless"),
     Route(get, "/v1/replays/{replay_id:str}", replays.read, "read"),
     Route(get, "/v1/replays/{replay_id:str}/events", replays.events, "read", answers=str, media=STREAM),

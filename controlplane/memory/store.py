@@ -8,7 +8,13 @@ from collections.abc import Iterator
 import msgspec
 import numpy as np
 
-from auditor.events import Captured, Episode, EpisodeDeleted, Recorded, SignatureSeen
+from auditor.events import (
+    Captured,
+    Episode,
+    EpisodeDeleted,
+    Recorded,
+    SignatureSeen,
+)
 
 from ..embedding import Vector
 from ..llm.local import UNKNOWN, root_cause

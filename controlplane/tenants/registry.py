@@ -11,7 +11,13 @@ from typing import get_args
 
 import msgspec
 
-from auditor.events import FailMode, KeyEnds, KeyIssued, Recorded, TenantSet
+from auditor.events import (
+    FailMode,
+    KeyEnds,
+    KeyIssued,
+    Recorded,
+    TenantSet,
+)
 
 from ..contract import Scope
 from ..errors import Forbidden, Unauthorized

@@ -14,6 +14,17 @@ class Mixture(NamedTuple):
         floor, rest = self.uniform / len(self.preference), 1.0 - self.uniform
         return tuple([floor + rest * share for share in self.preference])
 
+    def moved(self, source: int, target: int, share: float) -> "Mixture":
+        """With this share of what the action at `source` is preferred by given to the one at `target`.
+
+        >>> Mixture((0.0, 1.0), 0.0).moved(1, 0, 0.25).preference
+        (0.25, 0.75)
+        """
+        preference = list(self.preference)
+        preference[target] += share * preference[source]
+        preference[source] -= share * preference[source]
+        return Mixture(tuple(preference), self.uniform)
+
 
 def evenly(size: int, indices: list[int]) -> tuple[float, ...]:
     """A preference for some actions, all alike."""

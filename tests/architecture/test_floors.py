@@ -36,6 +36,7 @@ ORDER: tuple[set[str], ...] = (
         "origin",
     },  # memory searches by the vectors the embedders' port defines
     {"executor", "alarms", "data_folder"},  # decision points; what an operator hears of unasked; where all of it lies
+    {"policies"},  # what operators set, and what follows from evidence
     {
         "plane",
         "learning",
@@ -45,6 +46,7 @@ ORDER: tuple[set[str], ...] = (
         "background",
         "audit",
         "rulebook",
+        "appeals",
     },  # the two loops, what keeps them, and what operators did
     {"lifecycle", "explanation", "replay"},
     {"service"},  # makes every part and hands it what it needs

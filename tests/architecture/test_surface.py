@@ -25,6 +25,7 @@ SURFACE = {
         "ExplorationName",
         "HeadChoice",
         "Mode",
+        "Move",
         "NoEligibleAction",
         "Policy",
         "PolicySettings",
@@ -134,6 +135,8 @@ def test_kinds_of_events_are_those_the_journal_holds() -> None:
     """Renaming one would make every journal unreadable."""
     assert sorted(event.__struct_config__.tag for event in get_args(AnyEvent)) == [
         "answered",
+        "appeal",
+        "appeal_ruled",
         "capture",
         "checkpoint",
         "checkpoints_pruned",
@@ -147,6 +150,7 @@ def test_kinds_of_events_are_those_the_journal_holds() -> None:
         "job_leased",
         "key_ends",
         "key_issued",
+        "policy_set",
         "purged",
         "receipt",
         "restored",

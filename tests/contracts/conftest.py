@@ -36,6 +36,9 @@ from auditor.events import (
     WindowClosed,
 )
 from auditor.feedback import Outcome
+from auditor.guards import Guard
+from auditor.override import Override
+from auditor.policy_events import Appealed, AppealRuled, PolicySet
 from auditor.rewards import DEFAULT_WEIGHTS, Report, Term
 from auditor.rules import PointRules, Rules
 from auditor.trace import Trace
@@ -203,10 +206,14 @@ def one_of_each(trace: Trace, episode: Episode) -> tuple[AnyEvent, ...]:
     )  # fmt: skip
     gate = PointRules(policy=PolicySettings(), spec_hash="f1", weights=DEFAULT_WEIGHTS["gate"], window_s=12.5)
     head = {"tenant": TENANT, "at": AT}
+    guard = Guard(name="no force", effect="forbid", actions=("PROCEED",), command="*--force*", environment={"ci": 1})
+    override = Override(mode="frozen", weights={"cost": 0.5}, risk_ceiling=0.7, hand_over="automatic", guards=(guard,))
     return (
         Decided(**head, trace=trace),
         Reported(**head, trace_id="tr_1", outcome=outcome),
         Validated(**head, episode_id=4, trace_id=None, success=True, applied_suggestion=False),
+        Appealed(**head, trace_id="tr_1", reason="it works", by="k1"),
+        AppealRuled(**head, trace_id="tr_1", upheld=True, why="it does", by="k1"),
         Captured(**head, episode=episode, duplicate_of=3),
         SignatureSeen(**head, namespace="team", signature="ls", text="ls", embedder="e", vector=b"\x00\xff"),
         EpisodeDeleted(**head, episode_id=4),
@@ -215,6 +222,7 @@ def one_of_each(trace: Trace, episode: Episode) -> tuple[AnyEvent, ...]:
         WindowClosed(**head, trace_id="tr_1"),
         TrajectoryClosed(**head, point="gate", namespace="team", task_id="task-7"),
         Configured(**head, rules=Rules(points={"gate": gate}, trajectory_ttl_s=9.0), settings_hash="s1"),
+        PolicySet(**head, point="gate", override=override, by="k1", why="a risky week"),
         Checkpointed(**head, checkpoint_id="cp_1", name="before", seq=7, size_bytes=99),
         Restored(**head, checkpoint_id="cp_1", seq=7),
         CheckpointsPruned(**head, checkpoint_ids=("cp_1", "cp_2"), freed_bytes=99),

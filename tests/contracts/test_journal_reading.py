@@ -30,6 +30,7 @@ KINDS = {
     "decision", "feedback", "validation", "capture", "signature", "episode_deleted", "purged", "skill_retired",
     "window_closed", "trajectory_closed", "configured", "checkpoint", "restored", "checkpoints_pruned",
     "tenant_set", "key_issued", "receipt", "answered", "key_ends", "job", "job_leased", "job_failed", "job_ended",
+    "policy_set", "appeal", "appeal_ruled",
 }  # fmt: skip
 
 
@@ -123,7 +124,7 @@ async def test_acts_are_every_kind_of_operators_act_and_nothing_else(
     acts = [r.event.kind for r in await journal.acts(ALL, 1000, 1000)]
     assert sorted(acts) == sorted(ACT_KINDS)
     named = {e.kind for e in one_of_each if "by" in e.__struct_fields__}
-    assert named - set(acts) == {"feedback", "validation", "capture", "receipt"}, (
+    assert named - set(acts) == {"feedback", "validation", "capture", "receipt", "appeal"}, (
         "what a key asks for is an act, or use"
     )
 

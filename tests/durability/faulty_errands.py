@@ -21,7 +21,13 @@ from typing import TypeVar
 
 from auditor import Rules, State
 from auditor.answers import Learned
-from auditor.events import AnyEvent, Captured, Episode, Purged, WindowClosed
+from auditor.events import (
+    AnyEvent,
+    Captured,
+    Episode,
+    Purged,
+    WindowClosed,
+)
 from controlplane.backups import back_up, restore
 from controlplane.checkpoints import CheckpointFiles, RecoveryFiles
 from controlplane.clock import SystemClock

@@ -10,7 +10,15 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from auditor.answers import Learned
-from auditor.events import AnyEvent, Captured, Episode, EpisodeDeleted, Reported, SignatureSeen, WindowClosed
+from auditor.events import (
+    AnyEvent,
+    Captured,
+    Episode,
+    EpisodeDeleted,
+    Reported,
+    SignatureSeen,
+    WindowClosed,
+)
 from auditor.feedback import Outcome
 from controlplane.journal import SqliteJournal
 

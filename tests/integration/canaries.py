@@ -21,6 +21,9 @@ OTHERWISE: dict[str, Any] = {
     "scopes": None,  # the same
     "filters": None,  # its keys are names of ours, and a filter by a new text finds nothing
     "min_similarity": -1.0,  # everything is near enough
+    "version": 0,  # of what was never changed
+    "weights": None,  # its keys are names of ours
+    "actions": ["BLOCK"],
 }
 REFERENCES = {"trace_id", "previous_trace_id", "episode_id"}  # ids of what was made before; the caller says which
 SHARED = {"namespace", "task_id"}  # what joins requests: one text per tenant, or nothing comes together
@@ -74,14 +77,14 @@ def _value(kind: Any, name: str, text: Callable[[str], str], default: Any) -> An
     if kind is str:
         return text(name)
     if origin in (Union, UnionType):
-        [kind] = [one for one in inner if one is not type(None)]
+        [kind] = [one for one in inner if one not in (type(None), msgspec.UnsetType)]
         return _value(kind, name, text, default)
     if origin is tuple:
         return [_value(inner[0], name, text, NODEFAULT)]
     if origin is dict:
         return {text(name): text(name) if inner[1] is Any else 1.0}
     if origin is Literal or kind in (int, float, bool):
-        return (inner[0] if inner else 1) if default is NODEFAULT else default
+        return (inner[0] if inner else 1) if default in (NODEFAULT, msgspec.UNSET) else default
     raise TypeError(f"say how a text gets into {kind}")
 
 

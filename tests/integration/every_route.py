@@ -86,6 +86,27 @@ async def _read_decision(client: Client, path: str) -> Asked:
     return path.replace("{trace_id:str}", await client.decision()), None
 
 
+async def _blocked(client: Client) -> str:
+    """A decision that an operator's rule makes a BLOCK."""
+    path = "/v1/points/gate/policy"
+    guard = {"name": "no", "effect": "force", "actions": ["BLOCK"], "command": "forbidden *"}
+    version = (await client.call("GET", path))["version"]
+    if version == 0:
+        await client.call("PATCH", path, {"version": version, "why": "to be contested", "guards": [guard]})
+    asked = {"planned_action": client.new("forbidden")}
+    return str((await client.call("POST", "/v1/decisions", asked))["trace_id"])
+
+
+async def _appeal(client: Client, path: str) -> Asked:
+    return path.replace("{trace_id:str}", await _blocked(client)), {"reason": "it works"}
+
+
+async def _rule(client: Client, path: str) -> Asked:
+    trace_id = await _blocked(client)
+    await client.call("POST", f"/v1/decisions/{trace_id}/appeal", {"reason": "it works"})
+    return path.replace("{trace_id:str}", trace_id), {"upheld": True, "why": "it does"}
+
+
 async def _report(client: Client, path: str) -> Asked:
     return path, {"trace_id": await client.decision(), "outcome": GOOD}
 
@@ -139,6 +160,12 @@ async def _policy(client: Client, path: str) -> Asked:
     return path.replace("{point:str}", "gate"), None
 
 
+async def _set_policy(client: Client, path: str) -> Asked:
+    path = path.replace("{point:str}", "gate")
+    version = (await client.call("GET", path))["version"]
+    return path, {"version": version, "why": "as asked", "risk_ceiling": 0.8}
+
+
 async def _tenant(client: Client, path: str) -> Asked:
     return path, {"tenant": "acme", "tier": "pro"}
 
@@ -156,6 +183,9 @@ REQUESTS: dict[tuple[str, str], Callable[[Client, str], Awaitable[Asked]]] = {
     ("POST", "/v1/decisions"): _decide,
     ("GET", "/v1/decisions/{trace_id:str}"): _read_decision,
     ("GET", "/v1/decisions/{trace_id:str}/why"): _read_decision,
+    ("POST", "/v1/decisions/{trace_id:str}/appeal"): _appeal,
+    ("POST", "/v1/decisions/{trace_id:str}/appeal/ruling"): _rule,
+    ("GET", "/v1/appeals"): _bare,
     ("POST", "/v1/feedback"): _report,
     ("POST", "/v1/capture"): _capture,
     ("POST", "/v1/reflect"): _reflect,
@@ -173,6 +203,7 @@ REQUESTS: dict[tuple[str, str], Callable[[Client, str], Awaitable[Asked]]] = {
     ("GET", "/v1/checkpoints/{a:str}/diff/{b:str}"): _diff,
     ("GET", "/v1/points"): _bare,
     ("GET", "/v1/points/{point:str}/policy"): _policy,
+    ("PATCH", "/v1/points/{point:str}/policy"): _set_policy,
     ("POST", "/v1/replays"): _replay,
     ("GET", "/v1/replays/{replay_id:str}"): _replayed,
     ("GET", "/v1/replays/{replay_id:str}/events"): _replayed,

@@ -16,7 +16,15 @@ from typing import NamedTuple
 
 import pytest
 
-from auditor.events import EpisodeDeleted, KeyEnds, KeyIssued, Purged, Received, Recorded, WindowClosed
+from auditor.events import (
+    EpisodeDeleted,
+    KeyEnds,
+    KeyIssued,
+    Purged,
+    Received,
+    Recorded,
+    WindowClosed,
+)
 from controlplane.app import create_app
 from controlplane.http.routes import ROUTES
 from controlplane.rebuilding import rebuild

@@ -80,6 +80,23 @@ def checkpoint(server: Running) -> str:
     return found
 
 
+APPEAL, RULING = {"reason": "it works"}, {"upheld": True, "why": "it does"}
+
+
+def blocked(server: Running) -> str:
+    """A decision that an operator's rule makes a BLOCK."""
+    path, guard = "/v1/points/gate/policy", {"name": "no", "effect": "force", "actions": ["BLOCK"], "tool": "nono"}
+    body = {"version": server.get(path)["version"], "why": "to be contested", "guards": [guard]}
+    assert server.client.patch(path, json=body).is_success
+    return str(server.gate(tool="nono")["trace_id"])
+
+
+def contested(server: Running) -> str:
+    path = f"/v1/decisions/{blocked(server)}/appeal"
+    server.post(path, APPEAL, 201)
+    return f"{path}/ruling"
+
+
 # Every writing POST: its path and body, made when its turn comes, and the event that is its effect.
 CALLS: dict[str, tuple[Callable[[Running], tuple[str, Json | None]], str]] = {
     "/v1/decisions": (lambda s: ("/v1/decisions", PLACES), "decision"),
@@ -87,6 +104,8 @@ CALLS: dict[str, tuple[Callable[[Running], tuple[str, Json | None]], str]] = {
         lambda s: ("/v1/feedback", {"trace_id": s.route("a/1")["trace_id"], "outcome": GOOD}),
         "feedback",
     ),
+    "/v1/decisions/{trace_id:str}/appeal": (lambda s: (f"/v1/decisions/{blocked(s)}/appeal", APPEAL), "appeal"),
+    "/v1/decisions/{trace_id:str}/appeal/ruling": (lambda s: (contested(s), RULING), "appeal_ruled"),
     "/v1/capture": (lambda s: ("/v1/capture", {"goal": "once", "error_trace": "Error: once"}), "capture"),
     "/v1/reflect": (lambda s: ("/v1/reflect", PLAN), "decision"),
     "/v1/validate_fix": (

@@ -12,7 +12,15 @@ import msgspec
 import pytest
 
 from auditor import Outcome
-from auditor.events import AnyEvent, JobAdded, JobEnded, JobFailed, JobLeased, Recorded, Reported
+from auditor.events import (
+    AnyEvent,
+    JobAdded,
+    JobEnded,
+    JobFailed,
+    JobLeased,
+    Recorded,
+    Reported,
+)
 from auditor.fold import Applied
 from controlplane import failpoints
 from controlplane.alarms import ALARMS, CALM_S, QUIET_S, SIGNATURE, WORK, Alarms, Sender

@@ -9,7 +9,12 @@ import pytest
 from auditor import Outcome
 from auditor import State as LearntState
 from auditor.drift import Alarm
-from auditor.events import AnyEvent, Decided, Recorded, Reported
+from auditor.events import (
+    AnyEvent,
+    Decided,
+    Recorded,
+    Reported,
+)
 from strategist import Eligible, State
 
 from ..unit.auditor.story import rules_of, trace_of

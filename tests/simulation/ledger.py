@@ -33,6 +33,7 @@ from auditor.events import (
     WindowClosed,
 )
 from auditor.fold import LATE
+from auditor.policy_events import Appealed, AppealRuled, PolicySet
 from controlplane.learning import UNLEARNT
 
 MOMENTARY = ("policy_version", "q_updates", "active_keys")
@@ -55,6 +56,9 @@ EFFECTS: dict[type[Any], Callable[[Any], Effect]] = {
     Checkpointed: lambda e: ("checkpoint", e.tenant, e.name),
     Restored: lambda e: ("restore", e.tenant, e.checkpoint_id),
     CheckpointsPruned: lambda e: ("prune", e.tenant),
+    Appealed: lambda e: ("appeal", e.tenant, e.trace_id, e.reason),
+    AppealRuled: lambda e: ("ruling", e.tenant, e.trace_id, e.upheld, e.why),
+    PolicySet: lambda e: ("policy", e.tenant, e.point, e.why),
     TenantSet: lambda e: ("tenant", e.tenant, e.tier, e.fail_mode),
     KeyIssued: lambda e: ("key", e.tenant, e.name),
     KeyEnds: lambda e: ("key ends", e.tenant, e.key_id),

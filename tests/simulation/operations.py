@@ -31,6 +31,8 @@ LEFT_OUT = {
 OTHERWISE: dict[str, dict[str, Any]] = {  # what makes another body of one that was sent under a key
     "POST /v1/decisions": {"goal": "another"},
     "POST /v1/reflect": {"goal": "another"},
+    "POST /v1/decisions/{trace_id:str}/appeal": {"reason": "another"},
+    "POST /v1/decisions/{trace_id:str}/appeal/ruling": {"why": "another"},
     "POST /v1/feedback": {"outcome": {"latency_ms": 77.0}},
     "POST /v1/capture": {"goal": "another"},
     "POST /v1/validate_fix": {"episode_id": 2**40},
@@ -50,6 +52,7 @@ class Known(msgspec.Struct):
     episodes: list[int] = []
     skills: list[int] = []
     checkpoints: list[str] = []
+    versions: dict[str, int] = {}  # of the policies of points
 
 
 class Call(msgspec.Struct, kw_only=True):
@@ -153,6 +156,21 @@ def feedback(draw: Draw) -> Call:
     return draw.call(
         "POST /v1/feedback", body={"trace_id": trace_id, "outcome": outcome}, effects=effects, foreign=foreign
     )
+
+
+def appeal(draw: Draw) -> Call:
+    """Mostly of what is no BLOCK, which is refused."""
+    (trace_id, foreign), reason = draw.one("traces"), draw.text("wrong", "no")
+    effects = (("appeal", draw.tenant, trace_id, reason),)
+    route, path = "POST /v1/decisions/{trace_id:str}/appeal", f"/v1/decisions/{trace_id}/appeal"
+    return draw.call(route, path, body={"reason": reason}, effects=effects, foreign=foreign)
+
+
+def rule_on_appeal(draw: Draw) -> Call:
+    (trace_id, foreign), upheld, why = draw.one("traces"), draw.maybe(0.5), draw.text("so", "not so")
+    effects = (("ruling", draw.tenant, trace_id, upheld, why),)
+    route, path = "POST /v1/decisions/{trace_id:str}/appeal/ruling", f"/v1/decisions/{trace_id}/appeal/ruling"
+    return draw.call(route, path, body={"upheld": upheld, "why": why}, effects=effects, foreign=foreign)
 
 
 def capture(draw: Draw) -> Call:
@@ -298,7 +316,32 @@ def reading(route: str, field: str = "", operator: bool = False) -> "Operation":
 
 
 def policy(draw: Draw) -> Call:
-    return draw.call("GET /v1/points/{point:str}/policy", f"/v1/points/{draw.rng.choice(('gate', 'route'))}/policy")
+    point = draw.rng.choice(("gate", "route"))
+    learn = lambda a: draw.own.versions.update({point: a["version"]})  # noqa: E731
+    return draw.call("GET /v1/points/{point:str}/policy", f"/v1/points/{point}/policy", learn=learn)
+
+
+def set_policy(draw: Draw) -> Call:
+    rng, point = draw.rng, draw.rng.choice(("gate", "route"))
+    body: dict[str, Any] = {"version": draw.own.versions.get(point, 0), "why": f"{canary(draw.tenant)} {draw.name}"}
+    body |= {"mode": rng.choice((None, "learning", "apprentice", "frozen"))} if draw.maybe(0.6) else {}
+    body |= {"weights": rng.choice((None, {"custom.taste": 0.5}))} if draw.maybe(0.3) else {}
+    body |= {"risk_ceiling": rng.choice((None, 0.5))} if draw.maybe(0.3) else {}
+    body |= {"hand_over": rng.choice((None, "automatic"))} if draw.maybe(0.3) else {}
+    body |= {"audit_ceiling": rng.choice((None, 1.0)), "audit_share": 0.4} if draw.maybe(0.5) else {}
+    body |= {"guards": _guards(draw, point)} if draw.maybe(0.5) else {}
+    learn = lambda a: draw.own.versions.update({point: a["version"]})  # noqa: E731
+    route, effect = "PATCH /v1/points/{point:str}/policy", ("policy", draw.tenant, point, body["why"])
+    return draw.call(route, f"/v1/points/{point}/policy", body=body, effects=(effect,), learn=learn)
+
+
+def _guards(draw: Draw, point: str) -> list[dict[str, Any]]:
+    """Some that forbid, and at the gate some that force."""
+    name, where = draw.text("g"), {"cluster": f"{canary(draw.tenant)} p"}
+    if point == "route":
+        return [{"name": name, "effect": "forbid", "actions": ["* p/s"], "environment": {"region": "*n"}}]
+    forced = {"name": name, "effect": "force", "actions": ["BLOCK"], "tool": "*", "command": "*make ship"}
+    return [forced, {"name": name, "effect": "forbid", "actions": ["PROCEED"], "environment": where}]
 
 
 Operation = Callable[[Draw], Call]
@@ -307,6 +350,9 @@ OPERATIONS: dict[str, tuple[int, Operation]] = {
     "POST /v1/decisions": (30, decide),
     "POST /v1/reflect": (3, reflect),
     "POST /v1/feedback": (25, feedback),
+    "POST /v1/decisions/{trace_id:str}/appeal": (4, appeal),
+    "POST /v1/decisions/{trace_id:str}/appeal/ruling": (4, rule_on_appeal),
+    "GET /v1/appeals": (1, reading("GET /v1/appeals")),
     "POST /v1/capture": (9, capture),
     "POST /v1/search": (5, search),
     "POST /v1/validate_fix": (9, validate),
@@ -328,6 +374,7 @@ OPERATIONS: dict[str, tuple[int, Operation]] = {
     "GET /v1/checkpoints/{a:str}/diff/{b:str}": (1, diff),
     "GET /v1/points": (1, reading("GET /v1/points")),
     "GET /v1/points/{point:str}/policy": (1, policy),
+    "PATCH /v1/points/{point:str}/policy": (2, set_policy),
     "GET /status": (1, reading("GET /status")),
     "GET /v1/admin/tenants": (1, reading("GET /v1/admin/tenants", operator=True)),
     "GET /v1/admin/keys": (1, reading("GET /v1/admin/keys", operator=True)),

@@ -39,7 +39,7 @@ SELECT seq, CAST(tenant AS BLOB), CAST(kind AS BLOB), CAST(ref AS BLOB), at, pay
 FROM events WHERE seq IN (
     SELECT seq FROM events
     WHERE kind IN ('tenant_set', 'key_issued', 'key_ends', 'episode_deleted', 'skill_retired', 'checkpoint', 'restored',
-                   'checkpoints_pruned')
+                   'checkpoints_pruned', 'policy_set', 'appeal_ruled')
       AND seq < ? AND ? IN (tenant, '*') ORDER BY seq DESC LIMIT ?
 ) ORDER BY seq;
 

@@ -25,6 +25,14 @@ import httpx
 SEED, TASKS = 20261126, 40
 PLANS = ("git push", "make test", "pytest -q", "docker build .", "npm ci", "kubectl apply -f app.yaml")
 FIXES = {"git push": "git push -u origin HEAD", "npm ci": "npm install"}
+FORBIDDEN = {"name": "not c", "effect": "forbid", "actions": ["c/*"]}
+FORCED = {"name": "no apply", "effect": "force", "actions": ["BLOCK"], "command": "kubectl apply*"}
+POLICIES: dict[int, tuple[str, dict[str, Any]]] = {  # what is set after which task
+    6: ("gate", {"mode": "apprentice", "guards": [FORCED]}),
+    10: ("route", {"weights": {"slo": 0.5}, "guards": [FORBIDDEN]}),
+    14: ("gate", {"mode": "frozen", "risk_ceiling": 0.7}),
+    18: ("gate", {"mode": None, "guards": None}),
+}
 PLACES = {"candidates": [{"provider": place, "sku": "s"} for place in ("a", "b", "c")]}
 
 
@@ -80,6 +88,10 @@ def learn(client: Client) -> None:
             said = client.ask("POST", "/v1/decisions", **asked)
             success, applied = rng.random() < 0.6, rng.random() < 0.5
             outcome = {"success": success, "applied_suggestion": applied, "overridden": said["action"] == "BLOCK"}
+            if said["action"] == "BLOCK":
+                contested = f"/v1/decisions/{said['trace_id']}/appeal"
+                client.tell(contested, reason=f"{plan} works")
+                client.tell(f"{contested}/ruling", upheld=success, why="it was tried")
             client.tell("/v1/feedback", trace_id=said["trace_id"], outcome=outcome)
             if not success:
                 failure = {
@@ -98,6 +110,11 @@ def learn(client: Client) -> None:
         if task == 25:
             client.ask("POST", f"/v1/checkpoints/{kept}/restore")
             client.ask("POST", "/v1/checkpoints/prune", keep=1)
+        if task in POLICIES:
+            point, sets = POLICIES[task]
+            path = f"/v1/points/{point}/policy"
+            version = client.ask("GET", path)["version"]
+            client.ask("PATCH", path, version=version, why=f"it is task {task}", **sets)
     client.ask("DELETE", f"/v1/episodes/{episodes[-1]}")
     proved = [prove(client, episode_id) for episode_id in episodes[:2]]
     client.ask("POST", f"/v1/skills/{proved[0]}/retire", reason="of another release")

@@ -10,7 +10,15 @@ import pytest
 
 from auditor import Answer, FeedbackResult, Learner, Outcome, Rules, ValidationResult
 from auditor import State as LearntState
-from auditor.events import AnyEvent, Configured, Decided, Recorded, Reported, Restored, Validated
+from auditor.events import (
+    AnyEvent,
+    Configured,
+    Decided,
+    Recorded,
+    Reported,
+    Restored,
+    Validated,
+)
 from auditor.fold import Applied
 from auditor.learner import ANSWERS_KEPT
 from controlplane.checkpoints import CheckpointFiles

@@ -2,7 +2,13 @@
 
 import pytest
 
-from auditor.events import AnyEvent, KeyEnds, KeyIssued, Recorded, TenantSet
+from auditor.events import (
+    AnyEvent,
+    KeyEnds,
+    KeyIssued,
+    Recorded,
+    TenantSet,
+)
 from controlplane.errors import Forbidden, Unauthorized
 from controlplane.tenants import Key, Registry, new_key
 

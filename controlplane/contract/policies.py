@@ -1,0 +1,52 @@
+"""What operators say about a point's policy."""
+
+from typing import Annotated
+
+from msgspec import UNSET, Meta, UnsetType
+
+from auditor.guards import MOST_GUARDS, Guard
+from auditor.rules import HandOver
+from strategist import Mode
+
+from .wire import Answer, Request
+
+Share = Annotated[float, Meta(ge=0, le=1)]
+Weight = Annotated[float, Meta(ge=-10, le=10)]
+Why = Annotated[str, Meta(min_length=1, max_length=512)]
+Version = Annotated[int, Meta(ge=0, le=2**53)]
+
+
+class ComparisonAnswer(Answer, frozen=True, kw_only=True):
+    """By how much another way to decide is better, in units of the reward; each end holds with 95 %, at any time."""
+
+    decisions: int
+    unsupported: int
+    at_least: float
+    at_most: float
+
+
+class AuditAnswer(Answer, frozen=True, kw_only=True):
+    """The false-block rate among audited low-risk blocks, weighted by 1 / probability, with its interval."""
+
+    let_through: int
+    known: int
+    false_block_rate: float | None
+    low: float
+    high: float
+
+
+class PolicyRequest(Request, frozen=True, kw_only=True):
+    """What to set at a point. What is left out stays; null is as the settings say.
+
+    `version` is that of the policy that is to be changed.
+    """
+
+    version: Version
+    why: Why
+    mode: Mode | UnsetType | None = UNSET
+    weights: Annotated[dict[str, Weight], Meta(max_length=64)] | UnsetType | None = UNSET
+    risk_ceiling: Share | UnsetType | None = UNSET
+    audit_ceiling: Share | UnsetType | None = UNSET
+    audit_share: Share | UnsetType | None = UNSET
+    hand_over: HandOver | UnsetType | None = UNSET
+    guards: Annotated[tuple[Guard, ...], Meta(max_length=MOST_GUARDS)] | UnsetType | None = UNSET

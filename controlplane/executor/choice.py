@@ -1,0 +1,51 @@
+"""Choosing: who acts, head by head; and what somebody beside it would have done."""
+
+from typing import Any
+
+import msgspec
+
+from auditor.comparison import Beside
+from strategist import HeadChoice, State
+from strategist.policy import Rng
+
+from .point import Acting, Evidence, Point
+
+AnyPoint = Point[Any]
+
+
+def choose(point: AnyPoint, evidence: Evidence, acting: Acting, state: State, rng: Rng) -> tuple[HeadChoice, ...]:
+    """Every head in turn, each in the state the heads before it made; a later head with nothing eligible is skipped."""
+    taken: list[HeadChoice] = []
+    for head in point.heads:
+        eligible = point.eligible(head, evidence, acting, state, taken)
+        if taken and not eligible.actions:
+            break
+        prior = evidence.prior if not taken else None
+        if taken:
+            state = state.after(taken[-1].head, taken[-1].action)
+        taken.append(acting.policy.choose(head, state, eligible, rng, prior, evidence.known))
+    return tuple(taken)
+
+
+class Same:
+    """The number that somebody else drew."""
+
+    def __init__(self, draw: float) -> None:
+        self._draw = draw
+
+    def random(self) -> float:
+        return self._draw
+
+
+def by_another(
+    point: AnyPoint, evidence: Evidence, acting: Acting, state: State, heads: tuple[HeadChoice, ...]
+) -> Beside | None:
+    """What an apprentice's table would have done; None where nobody stands beside who acted."""
+    if acting.policy.settings.mode != "apprentice" or heads[0].exploration == "only":
+        return None
+    kept = msgspec.structs.replace(evidence)  # what is eligible to the other one is no evidence of the decision's
+    theirs = choose(point, kept, Acting(acting.policy.learning(), acting.rules), state, Same(heads[0].draw))[0]
+    of = dict(zip(theirs.actions, theirs.probabilities, strict=True))
+    return Beside(
+        who="table", action=theirs.action, probabilities=tuple([of.get(action, 0.0) for action in heads[0].actions])
+    )
