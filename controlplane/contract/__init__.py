@@ -40,7 +40,15 @@ from .operators import (
     TenantAnswer,
     TenantRequest,
 )
-from .policies import AuditAnswer, ComparisonAnswer, PolicyRequest
+from .policies import (
+    AuditAnswer,
+    ChallengerAnswer,
+    ChallengerRequest,
+    ChangeAnswer,
+    ComparisonAnswer,
+    PolicyRequest,
+    ReasonRequest,
+)
 from .wire import MAX_TEXT, MAX_TRACE, Answer, Request, Scope, Tier
 
 __all__ = [
@@ -55,6 +63,9 @@ __all__ = [
     "CaptureAnswer",
     "CaptureRequest",
     "CapturedReflection",
+    "ChallengerAnswer",
+    "ChallengerRequest",
+    "ChangeAnswer",
     "CheckpointAnswer",
     "CheckpointRequest",
     "ComparisonAnswer",
@@ -69,6 +80,7 @@ __all__ = [
     "KeyRequest",
     "NewKeyAnswer",
     "PolicyRequest",
+    "ReasonRequest",
     "ReflectRequest",
     "Reflection",
     "Request",

@@ -29,6 +29,7 @@ KINDS = {
     "decision", "feedback", "validation", "capture", "signature", "episode_deleted", "purged", "skill_retired",
     "window_closed", "trajectory_closed", "configured", "checkpoint", "restored", "tenant_set", "key_issued",
     "receipt", "answered", "policy_set", "appeal", "appeal_ruled",
+    "challenger_set", "challenger_ended", "promoted", "rolled_back",
     "key_ends", "job", "job_leased", "job_failed", "job_ended",
 }  # fmt: skip
 
