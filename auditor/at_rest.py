@@ -11,6 +11,7 @@ from .credit import Credit, OpenDecision, TaskDump
 from .fold import PointCounts, TenantFold
 from .packing import mapping
 from .proof import Proof
+from .rival import Rival, RivalDump
 from .rules import Rules
 from .skills import Skill, Skills
 
@@ -27,6 +28,7 @@ class TenantDump(msgspec.Struct, frozen=True, kw_only=True):
     validations: list[tuple[int, int, int, list[str]]]
     skills: list[Skill]
     proof: Proof = msgspec.field(default_factory=Proof)
+    rivals: dict[str, RivalDump] = {}
 
 
 def pieces(fold: TenantFold) -> Iterator[bytes]:
@@ -47,6 +49,7 @@ def _fields(fold: TenantFold) -> Iterator[tuple[str, object]]:
     yield "validations", validations
     yield "skills", skills
     yield "proof", fold.proof
+    yield "rivals", {point: rival.dump() for point, rival in fold.rivals.items()}
 
 
 def policies(fold: TenantFold) -> dict[str, PolicySnapshot]:
@@ -70,4 +73,5 @@ def load(dump: TenantDump, rules: Rules) -> TenantFold:
     fold.cases = Cases.load(dump.cases)
     fold.skills = Skills.load(dump.validations, dump.skills)
     fold.proof = dump.proof
+    fold.rivals = {point: Rival.load(rival, rules.points[point]) for point, rival in dump.rivals.items()}
     return fold

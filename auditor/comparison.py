@@ -10,7 +10,7 @@ import msgspec
 
 from strategist.betting import LowerBound
 
-Who = Literal["table"]  # who did not act
+Who = Literal["table", "challenger", "champion"]  # who did not act
 
 
 class Beside(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -18,6 +18,7 @@ class Beside(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     who: Who
     action: str
+    since: int = 0  # the event since which a challenger or former champion stands there
     probabilities: tuple[float, ...]  # [A], of the first head; less than 1 in all where it would do what was masked
 
 
@@ -32,10 +33,14 @@ class Weighed(msgspec.Struct, frozen=True, array_like=True, gc=False):
     ours: float
     most: float
     counts: bool
+    since: int = 0
 
 
 class Comparison(msgspec.Struct, array_like=True):
-    """What is known of the difference, in shares of the range that rewards lie in."""
+    """What is known of the difference, in shares of the range that rewards lie in.
+
+    `theirs` is the table's against the rule, or the challenger's against the champion.
+    """
 
     for_theirs: LowerBound = msgspec.field(default_factory=LowerBound)
     for_ours: LowerBound = msgspec.field(default_factory=LowerBound)
@@ -50,8 +55,11 @@ class Comparison(msgspec.Struct, array_like=True):
             self.unsupported += 1
             return
         ahead = weighed.theirs - weighed.ours
-        self.for_theirs.add(ahead * reward, weighed.most)
-        self.for_ours.add(ahead * (1.0 - reward), weighed.most)
+        theirs, ours = self.for_theirs, self.for_ours
+        if weighed.who == "champion":  # the challenger acted
+            theirs, ours = ours, theirs
+        theirs.add(ahead * reward, weighed.most)
+        ours.add(ahead * (1.0 - reward), weighed.most)
 
     @property
     def interval(self) -> tuple[float, float]:
@@ -64,13 +72,14 @@ def weigh(
 ) -> Weighed | None:
     """How a decision weighs; None where there was no choice.
 
-    The table is compared with the rule it is the apprentice of.
+    The table is compared with the rule it is the apprentice of, a challenger with whoever acted.
     """
-    if len(actions) == 1 or rule not in actions:
+    if len(actions) == 1 or (beside.who == "table" and rule not in actions):
         return None
-    at, ruled = actions.index(action), actions.index(rule)
-    drawn = probabilities[at]
-    ours, most = (action == rule) / drawn, 1.0 / probabilities[ruled]
+    at = actions.index(action)
+    drawn, ours, most = probabilities[at], 1.0, 1.0
+    if beside.who == "table" and rule is not None:
+        ours, most = (action == rule) / drawn, 1.0 / probabilities[actions.index(rule)]
     possible = all(p > 0.0 or not theirs for p, theirs in zip(probabilities, beside.probabilities, strict=True))
     counts = possible and sum(beside.probabilities) > 1.0 - 1e-9
-    return Weighed(beside.who, beside.probabilities[at] / drawn, ours, most, counts)
+    return Weighed(beside.who, beside.probabilities[at] / drawn, ours, most, counts, beside.since)

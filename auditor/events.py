@@ -6,7 +6,15 @@ import msgspec
 
 from .event import Event
 from .feedback import Outcome
-from .policy_events import Appealed, AppealRuled, PolicySet
+from .policy_events import (
+    Appealed,
+    AppealRuled,
+    ChallengerEnded,
+    ChallengerSet,
+    PolicySet,
+    Promoted,
+    RolledBack,
+)
 from .rules import Rules
 from .trace import Trace
 
@@ -310,6 +318,10 @@ AnyEvent = (
     | TrajectoryClosed
     | Configured
     | PolicySet
+    | ChallengerSet
+    | ChallengerEnded
+    | Promoted
+    | RolledBack
     | Checkpointed
     | Restored
     | CheckpointsPruned
@@ -323,6 +335,16 @@ AnyEvent = (
     | JobFailed
     | JobEnded
 )
+
+
+def rests_on(event: AnyEvent) -> int | None:
+    """The place whose learnt state the event goes back to, if it goes back to any."""
+    match event:
+        case Restored():
+            return event.seq
+        case ChallengerSet():
+            return event.rests_on
+    return None
 
 
 class Recorded(msgspec.Struct, frozen=True, gc=False):

@@ -29,6 +29,7 @@ from .feedback import Outcome
 from .policy_events import Appealed, AppealRuled
 from .proof import Proof
 from .rewards import Report, Scene, default_report, join, score
+from .rival import Rival
 from .rules import PointRules, Rules
 from .skills import Skills
 from .trace import BLOCK, PROCEED, Trace
@@ -64,6 +65,7 @@ class TenantFold:
         self.policies = {point: Policy(of.policy) for point, of in rules.points.items()}
         self.counts = {point: PointCounts() for point in rules.points}
         self.proof = Proof()
+        self.rivals: dict[str, Rival] = {}  # by point
         self.credit = Credit()
         self.cases = Cases()
         self.skills = Skills()
@@ -76,6 +78,7 @@ class TenantFold:
                 self.policies[point] = Policy(of.policy)
                 self.counts.setdefault(point, PointCounts())
                 self.credit.drop(point)
+                self.rivals.pop(point, None)
             elif before.policy != of.policy:
                 self.policies[point].configure(of.policy)
             if before is None or (before.policy, before.weights) != (of.policy, of.weights):
@@ -83,6 +86,7 @@ class TenantFold:
         for point in self.policies.keys() - rules.points.keys():
             del self.policies[point], self.counts[point]
             self.proof.comparisons.pop(point, None)
+            self.rivals.pop(point, None)
             self.credit.drop(point)
         self.rules = rules
 
@@ -282,9 +286,9 @@ class TenantFold:
             learned.append(self._learn(seq, decision))
         return tuple(learned)
 
-    def _score(self, decision: OpenDecision) -> Report:
+    def _score(self, decision: OpenDecision, rules: PointRules | None = None) -> Report:
         """The decision's reward from all that was reported; the default reward when nothing was."""
-        rules = self._rules(decision)
+        rules = rules or self._rules(decision)
         if not decision.outcomes and decision.validation is None and not decision.obeyed_block:
             return default_report(decision.point)
         upheld = decision.appeal == "upheld"
@@ -297,7 +301,10 @@ class TenantFold:
         if decision.unscored:
             decision.report = None
             return _ended(seq, decision, reason=OVER_SHARE)
-        self.proof.see(decision, self._rules(decision).weights)
+        rival = self.rivals.get(decision.point)
+        self.proof.see(decision, self._rules(decision).weights, rival)
+        if rival is not None:
+            rival.learn(decision.transition(settings.gamma), self._score(decision, rival.rules).total)
         if settings.mode == "frozen":
             return _ended(seq, decision, reason="the policy is frozen; nothing is learnt")
         return _ended(seq, decision, self.policies[decision.point].fold(decision.transition(settings.gamma), seq))

@@ -5,7 +5,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 from .answers import Answer
-from .events import Recorded, Restored
+from .events import Recorded, rests_on
 from .fold import Applied
 from .protocols import EventSource, LearnedSink, PrefixStore
 from .state import State
@@ -89,8 +89,8 @@ class Learner:
 
     async def _fold(self, recorded: Recorded) -> None:
         event, prefix = recorded.event, None
-        if isinstance(event, Restored):
-            prefix = await self._prefixes.prefix(event.tenant, event.seq)
+        if (place := rests_on(event)) is not None:
+            prefix = await self._prefixes.prefix(event.tenant, place)
         applied = self.state.apply(recorded, prefix)
         if applied.learned:
             self._sink.record(event.tenant, applied.learned)

@@ -1,11 +1,37 @@
 """What an operator set at one point of one tenant in the place of the settings."""
 
-import msgspec
+from typing import Annotated
 
-from strategist import Mode
+import msgspec
+from msgspec import Meta
+
+from strategist import ExplorationName, Mode, PolicySettings, exploration_rule
 
 from .guards import Guard
 from .rules import HandOver, PointRules
+
+Unit = Annotated[float, Meta(ge=0, le=1)]
+
+
+class Tuning(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Hyper-parameters of learning and exploring; None: as the settings say."""
+
+    gamma: Unit | None = None
+    alpha: Annotated[float, Meta(ge=0.0001, le=1)] | None = None
+    epsilon: Unit | None = None
+    exploration: ExplorationName | None = None
+
+    def over(self, policy: PolicySettings) -> PolicySettings:
+        """The settings with these in their place."""
+        steps, decay, rule = policy.step, policy.epsilon, policy.exploration
+        return msgspec.structs.replace(
+            policy,
+            gamma=policy.gamma if self.gamma is None else self.gamma,
+            step=steps if self.alpha is None else msgspec.structs.replace(steps, alpha=self.alpha),
+            epsilon=decay if self.epsilon is None else msgspec.structs.replace(decay, start=self.epsilon),
+            exploration=rule if self.exploration is None else exploration_rule(self.exploration),
+        )
+
 
 SINGLE = ("risk_ceiling", "audit_ceiling", "audit_share", "hand_over")  # set as they are
 
@@ -19,6 +45,7 @@ class Override(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     audit_ceiling: float | None = None
     audit_share: float | None = None
     hand_over: HandOver | None = None
+    tuning: Tuning = Tuning()
     guards: tuple[Guard, ...] = ()
 
     def over(self, rules: PointRules) -> PointRules:
@@ -29,7 +56,8 @@ class Override(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         >>> Override(mode="frozen", weights={"cost": 0.5}).over(settings).weights
         {'cost': 0.5}
         """
-        policy = rules.policy if self.mode is None else msgspec.structs.replace(rules.policy, mode=self.mode)
+        tuned = self.tuning.over(rules.policy)
+        policy = tuned if self.mode is None else msgspec.structs.replace(tuned, mode=self.mode)
         said = {name: value for name in SINGLE if (value := getattr(self, name)) is not None}
         weights = rules.weights | self.weights
         return msgspec.structs.replace(rules, policy=policy, weights=weights, guards=self.guards, **said)

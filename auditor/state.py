@@ -5,7 +5,7 @@ from typing import Self
 
 import msgspec
 
-from . import at_rest
+from . import at_rest, rivals
 from .appeals import Appeals, Waiting
 from .at_rest import TenantDump
 from .drift import Drift, WatchDump
@@ -27,7 +27,15 @@ from .events import (
 )
 from .fold import Applied, TenantFold
 from .packing import ARRAY, encode, head, mapping
-from .policy_events import Appealed, AppealRuled, PolicySet
+from .policy_events import (
+    Appealed,
+    AppealRuled,
+    ChallengerEnded,
+    ChallengerSet,
+    PolicySet,
+    Promoted,
+    RolledBack,
+)
 from .receipts import Owed, Receipts
 from .rules import Rules
 from .shares import Shares, TallyDump
@@ -93,14 +101,21 @@ class State:
                 for tenant in self.tenants:
                     self._configure(tenant)
                 return Applied()
-            case PolicySet():
+            case PolicySet() | Promoted() | RolledBack():
+                if not isinstance(event, PolicySet):
+                    rivals.swap(self.of(event.tenant), seq, event)
                 self.steering.fold(seq, event)
+                self._configure(event.tenant)
+                return Applied()
+            case ChallengerSet() | ChallengerEnded():
+                rivals.follow(self.of(event.tenant), seq, event, prefix)
                 self._configure(event.tenant)
                 return Applied()
             case Restored():
                 if prefix is None:
                     raise UnreadableFold(f"the restore at {seq} goes back to {event.seq}, which was not handed in")
                 self.tenants[event.tenant] = at_rest.load(decode_tenant(prefix), self.rules_of(event.tenant))
+                self.tenants[event.tenant].rivals.clear()  # what it was measured against is gone
                 return Applied()
             case Received():
                 self.receipts.receive(seq, event)
@@ -120,7 +135,10 @@ class State:
                 return fold.apply(seq, event)
 
     def _configure(self, tenant: str) -> None:
-        self.of(tenant).configure(self.rules_of(tenant))
+        fold = self.of(tenant)
+        fold.configure(self.rules_of(tenant))
+        for point, rival in fold.rivals.items():
+            rival.configure(self.steering.at(tenant, point).override, self.rules.points[point])
 
     def dump(self) -> bytes:
         """Equal states give equal bytes."""
@@ -168,6 +186,8 @@ class State:
         state.steering = Steering(dump.steering)
         state.appeals = Appeals(dump.appeals)
         state.tenants = {of.tenant: at_rest.load(of, state.rules_of(of.tenant)) for of in dump.tenants}
+        for tenant in state.tenants:
+            state._configure(tenant)
         state.receipts = Receipts.load(dump.owed)
         state.shares = Shares.load(dump.shares)
         state.drift = Drift.load(dump.drift)

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import msgspec
 
 from .override import Override
-from .policy_events import PolicySet
+from .policy_events import PolicySet, Promoted, RolledBack
 from .rules import Rules
 
 Place = tuple[str, str]  # (tenant, point)
@@ -36,7 +36,7 @@ class Steering:
         """What is set there; version 0 where nothing ever was."""
         return self._steered.get((tenant, point)) or Steered(tenant=tenant, point=point)
 
-    def fold(self, seq: int, event: PolicySet) -> None:
+    def fold(self, seq: int, event: PolicySet | Promoted | RolledBack) -> None:
         """From here on this is set."""
         self._steered[event.tenant, event.point] = Steered(
             tenant=event.tenant,

@@ -45,6 +45,7 @@ class Trace(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     settings_hash: str
     spec_hash: str
     beside: Beside | None = None  # who did not act, and what it would have done
+    acted: int = 0  # the challenger that acted, by the event since which it stands there; 0: the champion
     steered: int = 0  # the event that set the point's policy last; 0: it is as the settings say
 
     @property

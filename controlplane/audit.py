@@ -14,7 +14,7 @@ from auditor.events import (
     SkillRetired,
     TenantSet,
 )
-from auditor.policy_events import AppealRuled, PolicySet
+from auditor.policy_events import AppealRuled, ChallengerEnded, ChallengerSet, PolicySet, Promoted, RolledBack
 
 from .contract import ActAnswer
 from .journal import Journal
@@ -55,6 +55,12 @@ def _what(event: AnyEvent) -> tuple[str, dict[str, Any]]:
             return event.key_id, {"ends_at": event.ends_at}
         case PolicySet():
             return event.point, {"mode": event.override.mode, "guards": len(event.override.guards)}
+        case ChallengerSet():
+            return event.point, {"share": event.share, "checkpoint": event.spec.checkpoint_id}
+        case ChallengerEnded():
+            return event.point, {"outcome": event.outcome}
+        case Promoted() | RolledBack():
+            return event.point, {}
         case AppealRuled():
             return event.trace_id, {"upheld": event.upheld}
         case EpisodeDeleted():

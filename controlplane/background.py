@@ -1,6 +1,8 @@
 """What happens without being asked: closings, recovery files, loading memory, keeping its indexes."""
 
 import asyncio
+from collections.abc import Sequence
+from typing import Protocol
 
 import structlog
 
@@ -16,12 +18,19 @@ from .journal import Journal
 from .memory.purging import overwrite
 from .memory.store import MemoryStore
 from .outbox import Outbox
-from .policies import Policies
 from .telemetry import Metrics
 
 log = structlog.get_logger()
 TICK_S = 1.0
 PAGE = 2000
+
+
+class FollowsEvidence(Protocol):
+    """What changes by what was proven."""
+
+    async def follow_evidence(self) -> None:
+        """Do what is due."""
+        ...
 
 
 class Background:
@@ -37,12 +46,12 @@ class Background:
         clock: Clock,
         outbox: Outbox,
         metrics: Metrics,
-        policies: Policies,
+        following: Sequence[FollowsEvidence],
         recovery_interval_s: float,
     ) -> None:
         self._learner, self._journal, self._memory, self._embedder = learner, journal, memory, embedder
         self._recovery, self._clock, self._recovery_interval_s = recovery, clock, recovery_interval_s
-        self._outbox, self._metrics, self._policies = outbox, metrics, policies
+        self._outbox, self._metrics, self._following = outbox, metrics, following
         self._written_seq = -1
         self._written_at = clock.monotonic()
 
@@ -64,7 +73,8 @@ class Background:
         if self._journal.trouble is not None:
             await self._journal.flush()
         await self.close_expired()
-        await self._policies.follow_evidence()
+        for follows in self._following:
+            await follows.follow_evidence()
         if self._clock.monotonic() - self._written_at >= self._recovery_interval_s:
             await self.write_recovery()
         await self._keep_indexes()

@@ -18,6 +18,7 @@ PointsmanError
 +-- Conflict                409
 |   +-- SpecChanged         409
 |   +-- PolicyMoved         409
+|   +-- NotProven           409
 |   +-- InFlight            409  try again
 +-- RateLimited             429  try again
 +-- Unavailable             503  try again
@@ -191,6 +192,12 @@ class PolicyMoved(Conflict):
     """The policy was changed meanwhile; read it again, and send the version it has now."""
 
     code = "policy_moved"
+
+
+class NotProven(Conflict):
+    """The challenger is not proven better than the champion; `detail` says what is known."""
+
+    code = "not_proven"
 
 
 class InFlight(Conflict):

@@ -34,6 +34,7 @@ def explain_trace(whole: WholeTrace) -> Why:
     for head in trace.heads:
         sentences += _chose(head)
     sentences += [_rule(trace)] if trace.rule is not None else []
+    sentences += [f"The challenger of event {trace.acted} acted."] if trace.acted else []
     sentences += [_another(trace.beside)] if trace.beside is not None else []
     sentences += [f"Answered without {part}." for part in trace.degraded]
     sentences.append(

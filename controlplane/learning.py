@@ -12,7 +12,7 @@ from auditor.events import (
     Validated,
 )
 from auditor.fold import LATE
-from auditor.policy_events import PolicySet
+from auditor.policy_events import PolicySet, Promoted, RolledBack
 from auditor.rewards import Report
 
 from .clock import Clock
@@ -163,7 +163,7 @@ class Learning:
             whole.appeal += [recorded.event for recorded in await self._journal.about(tenant, trace_id, kind)]
         if whole.trace.steered:
             [recorded] = await self._journal.read(whole.trace.steered - 1, 1)
-            whole.set_by = recorded.event if isinstance(recorded.event, PolicySet) else None
+            whole.set_by = recorded.event if isinstance(recorded.event, PolicySet | Promoted | RolledBack) else None
         for neighbour in whole.trace.execution.get("neighbours") or ():
             episode_id = neighbour["episode_id"]
             whole.remembered[episode_id] = self._memory.episode(tenant, episode_id)
@@ -194,7 +194,9 @@ class WholeTrace:
         self.feedback = [r.event for r in feedback if isinstance(r.event, Reported)]
         self.learned, self.pending = learned, pending
         self.appeal: list[AnyEvent] = []  # and the ruling on it
-        self.set_by: PolicySet | None = None  # what the policy was set by that decided, where an operator had set it
+        self.set_by: PolicySet | Promoted | RolledBack | None = (
+            None  # what the policy was set by that decided, where an operator had set it
+        )
         self.remembered: dict[int, EpisodeRecord | None] = {}  # what it rested on; None: deleted since
 
 

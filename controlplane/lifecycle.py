@@ -26,10 +26,10 @@ from strategist.differences import changes
 from .checkpoints import CheckpointFiles
 from .clock import Clock
 from .contract import (
-    ChangeAnswer,
     CheckpointAnswer,
     CheckpointRequest,
     DiffAnswer,
+    OtherwiseAnswer,
     PruneAnswer,
     PruneRequest,
     RestoreAnswer,
@@ -211,10 +211,10 @@ class Lifecycle:
                 raise SpecChanged(f"the checkpoint's table for {point!r} was learnt under another feature spec")
 
 
-def _changed(earlier: dict[str, PolicySnapshot], later: dict[str, PolicySnapshot]) -> list[ChangeAnswer]:
+def _changed(earlier: dict[str, PolicySnapshot], later: dict[str, PolicySnapshot]) -> list[OtherwiseAnswer]:
     """At every point that both know, the most visited first; large tables take a while."""
     found = [
-        ChangeAnswer(point=point, state=change.state, before=change.before, after=change.after)
+        OtherwiseAnswer(point=point, state=change.state, before=change.before, after=change.after)
         for point in sorted(earlier.keys() & later.keys())
         for change in changes(earlier[point], later[point])
     ]

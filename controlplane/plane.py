@@ -16,7 +16,7 @@ from .clock import Clock
 from .contract import DecisionAnswer, DecisionRequest
 from .errors import StorageFull, Unavailable, Unprocessable
 from .executor.choice import by_another, choose
-from .executor.point import Acting, Decided, Evidence, Executed, Point
+from .executor.point import Acting, Decided, Evidence, Executed, Other, Point
 from .idempotency import Receipt
 from .ids import new_id
 from .journal import Journal
@@ -60,14 +60,16 @@ class Plane:
         state = point.features.state(evidence)
         watch.lap("featurize")
         # What was learnt may have been restored during the recall, and may move on before the trace is made.
-        acting, version = self._acting(tenant, point), self._learner.version
+        trace_id = new_id("tr")
+        task = f"{request.namespace}/{request.task_id}" if request.task_id is not None else trace_id
+        acting, version = self._acting(tenant, point, task), self._learner.version
         steered = self._learner.state.steering.at(tenant, point.name).version
         heads = choose(point, evidence, acting, state, self._rng)
         other = by_another(point, evidence, acting, state, heads)
         watch.lap("choose")
         executed = await point.execute(evidence, request, heads)
         watch.lap("execute")
-        trace = self._trace(point, request, evidence, acting, (version, steered), heads, other, executed)
+        trace = self._trace(trace_id, point, request, evidence, acting, (version, steered), heads, other, executed)
         at = self._clock.now()
         beside = [msgspec.structs.replace(event, at=at) for event in executed.events]
         decided = Decided(
@@ -119,9 +121,19 @@ class Plane:
         )
         return point.answer(evidence, executed, decided)
 
-    def _acting(self, tenant: str, point: AnyPoint) -> Acting:
+    def _acting(self, tenant: str, point: AnyPoint, task: str) -> Acting:
+        """The champion, or on its share of the tasks the challenger."""
         fold = self._learner.state.of(tenant)
-        return Acting(fold.policies[point.name], fold.rules.points[point.name])
+        champion = Acting(fold.policies[point.name], fold.rules.points[point.name])
+        if (rival := fold.rivals.get(point.name)) is None:
+            return champion
+        if rival.acts_on(task):
+            return Acting(rival.policy, rival.rules, Other("champion", rival.number, champion))
+        return Acting(
+            champion.policy,
+            champion.rules,
+            Other("challenger", rival.number, Acting(rival.policy, rival.rules)),
+        )
 
     def _point(self, request: DecisionRequest) -> AnyPoint:
         gate, route = request.planned_action is not None, request.candidates is not None
@@ -138,6 +150,7 @@ class Plane:
 
     def _trace(
         self,
+        trace_id: str,
         point: AnyPoint,
         request: DecisionRequest,
         evidence: Evidence,
@@ -149,7 +162,7 @@ class Plane:
     ) -> Trace:
         version, steered = versions
         return Trace(
-            trace_id=new_id("tr"),
+            trace_id=trace_id,
             namespace=request.namespace,
             task_id=request.task_id,
             previous_trace_id=request.previous_trace_id,
@@ -174,6 +187,7 @@ class Plane:
             settings_hash=self._settings_hash,
             spec_hash=point.features.spec_hash,
             beside=other,
+            acted=acting.other.since if acting.other is not None and acting.other.who == "champion" else 0,
             steered=steered,
         )
 

@@ -1,11 +1,13 @@
 """What operators set at a point: mode, weights, ceilings, guard rules. Every change is an event with who and why."""
 
 import asyncio
+from collections.abc import Iterable
 
 import msgspec
 from msgspec import UNSET
 
 from auditor import Learner
+from auditor.comparison import Comparison
 from auditor.fold import TenantFold
 from auditor.guards import Guard
 from auditor.override import Override
@@ -29,7 +31,7 @@ class Policies:
 
     def __init__(self, learner: Learner, journal: Journal, clock: Clock) -> None:
         self._learner, self._journal, self._clock = learner, journal, clock
-        self._errands, self._turns = Errands(), asyncio.Lock()
+        self._errands, self.turns = Errands(), asyncio.Lock()
 
     async def set(self, caller: Caller, point: str, request: PolicyRequest) -> None:
         """Set what the request names; it holds for the next decision.
@@ -38,12 +40,12 @@ class Policies:
           UnknownPoint, Unprocessable: there is no such point; this cannot be set there.
           PolicyMoved: it was changed since the version that the request names.
         """
-        self._refuse_unknown(caller.tenant, point)
+        self.refuse_unknown(caller.tenant, point)
         _refuse_meaningless(point, request)
         await self._errands.finish(self._set(caller, point, request))
 
     async def _set(self, caller: Caller, point: str, request: PolicyRequest) -> None:
-        async with self._turns:
+        async with self.turns:
             steered = self._learner.state.steering.at(caller.tenant, point)
             if steered.version != request.version:
                 raise PolicyMoved(f"the policy at {point} has version {steered.version}, not {request.version}")
@@ -59,17 +61,19 @@ class Policies:
                 await self._errands.finish(self._hand_over(tenant, point))
 
     async def _hand_over(self, tenant: str, point: str) -> None:
-        async with self._turns:
+        async with self.turns:
             fold = self._learner.state.of(tenant)
             if point not in proven(fold):
                 return  # it was set meanwhile
             override = self._learner.state.steering.at(tenant, point).override
-            why = f"the table is better than the rule: {better(fold, point)}"
+            told = in_rewards(fold, point, fold.proof.comparisons[point])
+            why = f"the table is better than the rule: {known(told)}"
             sets = msgspec.structs.replace(override, mode="learning")
             event = PolicySet(tenant=tenant, at=self._clock.now(), point=point, override=sets, by=SERVER, why=why)
             await self._learner.reached(await self._journal.append(event))
 
-    def _refuse_unknown(self, tenant: str, point: str) -> None:
+    def refuse_unknown(self, tenant: str, point: str) -> None:
+        """Raises UnknownPoint."""
         if point not in self._learner.state.of(tenant).rules.points:
             raise UnknownPoint
 
@@ -85,17 +89,20 @@ def proven(fold: TenantFold) -> list[str]:
     ]
 
 
-def better(fold: TenantFold, point: str) -> str:
-    """By how much, as a reason."""
-    told = told_of(fold, point)
-    assert told is not None
-    return f"by {told.at_least:.3g} a decision at least, by {told.decisions} decisions"
+def known(told: ComparisonAnswer) -> str:
+    """What is known of a difference, as a reason."""
+    span = f"{told.at_least:.3g} to {told.at_most:.3g}"
+    return f"a decision earns {span} more, by {told.decisions} of them"
 
 
 def told_of(fold: TenantFold, point: str) -> ComparisonAnswer | None:
-    """The comparison at a point, in units of the reward."""
-    if (comparison := fold.proof.comparisons.get(point)) is None:
-        return None
+    """The comparison of an apprentice's table with its rule; None where there is none."""
+    comparison = fold.proof.comparisons.get(point)
+    return None if comparison is None else in_rewards(fold, point, comparison)
+
+
+def in_rewards(fold: TenantFold, point: str, comparison: Comparison) -> ComparisonAnswer:
+    """A comparison in units of the reward."""
     lowest, highest = bounds(point, fold.rules.points[point].weights)
     at_least, at_most = (round(end * (highest - lowest), 6) for end in comparison.interval)
     return ComparisonAnswer(
@@ -116,13 +123,17 @@ def changed(override: Override, request: PolicyRequest) -> Override:
 
 def _refuse_meaningless(point: str, request: PolicyRequest) -> None:
     """Raises Unprocessable for weights of terms that are not there, and for guard rules that could never be meant."""
-    unknown = [name for name in request.weights or () if not _weighs(point, name)]
-    if unknown:
-        terms = ", ".join(DEFAULT_WEIGHTS[point])
-        raise Unprocessable(f"weights has {', '.join(unknown)}; {point} has the terms {terms} and custom.<name>")
+    refuse_weights(point, request.weights or ())
     for guard in request.guards or ():
         if (wrong := _wrong_with(point, guard)) is not None:
             raise Unprocessable(f"the guard rule {guard.name!r} {wrong}")
+
+
+def refuse_weights(point: str, weights: Iterable[str]) -> None:
+    """Raises Unprocessable for weights of terms that are not there."""
+    if unknown := [name for name in weights if not _weighs(point, name)]:
+        terms = ", ".join(DEFAULT_WEIGHTS[point])
+        raise Unprocessable(f"weights has {', '.join(unknown)}; {point} has the terms {terms} and custom.<name>")
 
 
 def _weighs(point: str, name: str) -> bool:

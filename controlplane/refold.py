@@ -8,7 +8,7 @@ import structlog
 
 from auditor import State, UnreadableFold
 from auditor.answers import Learned
-from auditor.events import Recorded, Restored
+from auditor.events import Recorded, rests_on
 
 from .checkpoints import CheckpointFiles, RecoveryFiles
 from .errors import JournalDamaged, PointsmanError
@@ -70,13 +70,14 @@ async def refold(
       JournalDamaged: an event is not what was written, or missing; or a restore is not found among operators' acts.
     """
     acts = [recorded.event for recorded in await journal.acts(ALL, until + 1, until) if recorded.seq > origin.seq]
-    wanted = {*places, *((event.tenant, event.seq) for event in acts if isinstance(event, Restored))}
+    wanted = {*places, *((event.tenant, place) for event in acts if (place := rests_on(event)) is not None)}
     refolded = Refolded(origin.state(), {}, {place: origin.prefix(place) for place in wanted if place[1] <= origin.seq})
     state = refolded.state
     async for recorded in events(journal, until, origin.seq):
         event, prefix = recorded.event, None
-        if isinstance(event, Restored) and (prefix := refolded.prefixes.get((event.tenant, event.seq))) is None:
-            raise JournalDamaged(f"an index does not lead to the restore at {recorded.seq}")
+        place = rests_on(event)
+        if place is not None and (prefix := refolded.prefixes.get((event.tenant, place))) is None:
+            raise JournalDamaged(f"an index does not lead to the act at {recorded.seq}")
         applied = state.apply(recorded, prefix)
         for record in applied.learned:
             refolded.learned[event.tenant, record.trace_id] = record

@@ -19,6 +19,7 @@ from .administration import Administration, FirstKeys
 from .alarms import LABEL, Alarms, Sender
 from .appeals import Appeals
 from .background import Background
+from .challengers import Challengers
 from .checkpoints import CHECKPOINT_FOLDER, CheckpointFiles, RecoveryFiles, clear_unfinished
 from .clock import Clock, SystemClock
 from .data_folder import RECOVERY_FOLDER, lock_folder, open_journal
@@ -93,6 +94,7 @@ class Service:
         self.administration = Administration(registry, journal, self.learner, clock)
         self.appeals = Appeals(self.learner, journal, clock)
         self.policies = Policies(self.learner, journal, clock)
+        self.challengers = Challengers(self.learner, journal, self.prefixes, self.policies, clock)
         self.lifecycle = Lifecycle(self.learner, journal, checkpoints, self.prefixes, clock)
         self.replays = Replays(settings.data_dir, self.learner)
         self.outbox = Outbox(journal, clock, self._deeds(settings.alarm_url), settings.seed)
@@ -106,7 +108,7 @@ class Service:
             clock,
             self.outbox,
             self.metrics,
-            self.policies,
+            (self.policies, self.challengers),
             settings.recovery_interval_s,
         )
         self._tasks: list[asyncio.Task[None]] = []

@@ -11,8 +11,8 @@ from auditor.fold import PointCounts, TenantFold
 from auditor.override import Override
 from strategist import Policy
 
-from . import __version__, failpoints
-from .contract import AuditAnswer, ComparisonAnswer
+from . import __version__, challengers, failpoints
+from .contract import AuditAnswer, ChallengerAnswer, ComparisonAnswer
 from .errors import UnknownPoint
 from .journal import versions
 from .learning import WholeTrace, explain
@@ -39,6 +39,7 @@ class PolicyAnswer(msgspec.Struct, frozen=True, kw_only=True):
     set_by: str | None
     set_why: str | None
     table_over_rule: ComparisonAnswer | None  # of an apprentice: by how much its table is better than the rule
+    challenger: ChallengerAnswer | None  # or the former champion
     audited: AuditAnswer | None  # at the gate: blocks at low risk that were let through, and how many were false
     counts: PointCounts
     agreement: float | None  # share of decisions in which the policy did what the fixed rule says
@@ -70,6 +71,7 @@ def describe_policy(service: Service, tenant: str, point: str) -> PolicyAnswer:
         set_by=steered.by if steered.version else None,
         set_why=steered.why if steered.version else None,
         table_over_rule=told_of(fold, point),
+        challenger=challengers.describe(fold, point),
         audited=_audited(fold) if point == "gate" else None,
         counts=counts,
         agreement=round(counts.agreed_with_rule / counts.decisions, 4) if ruled else None,

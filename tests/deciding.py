@@ -1,17 +1,13 @@
 """Deciding again what a journal says was decided."""
 
-from collections.abc import Sequence
+from collections import defaultdict
 from pathlib import Path
 
 from auditor import Rules
-from auditor.at_rest import load
-from auditor.events import AnyEvent, Configured, Decided
-from auditor.policy_events import PolicySet
-from auditor.state import decode_tenant
-from auditor.steering import Steering
+from auditor import State as LearntState
+from auditor.events import Decided, rests_on
 from controlplane.journal import SqliteJournal, connect
-from controlplane.refold import refold
-from strategist import Eligible
+from strategist import Eligible, Policy
 
 EVERYTHING = 2**60
 
@@ -29,31 +25,37 @@ class Drawn:
 async def decisions_taken_again(file: Path) -> int:
     """How many decisions came out bit for bit, which are all: AssertionError for one that did not.
 
-    Each from its state, its eligible actions and its draw, and from what was learnt, under the rules in force, at the
-    version it names.
+    Each from its state, its eligible actions and its draw, and from what was learnt and set at the version it names.
     """
     journal = await SqliteJournal.open(connect(file))
-    events = [recorded.event for recorded in await journal.read(0, EVERYTHING)]
-    decided = [event for event in events if isinstance(event, Decided)]
-    places = {(event.tenant, event.trace.policy_version) for event in decided}
-    refolded = await refold(journal, journal.last_seq, places=places)
+    events = await journal.read(0, EVERYTHING)
     await journal.close()
-    for event in decided:
-        prefix, rules = refolded.prefixes[event.tenant, event.trace.policy_version], rules_before(event, events)
-        policy = load(decode_tenant(prefix), rules).policies[event.trace.point]
-        for head in event.trace.heads:
-            eligible = Eligible(actions=head.actions, masked=head.masked, move=head.move)
-            known = dict(zip(head.actions, head.known, strict=True)) if head.known else {}
-            assert policy.choose(head.head, head.state, eligible, Drawn(head.draw), head.rule, known) == head
-    return len(decided)
+    made, kept = defaultdict[int, list[Decided]](list), dict[tuple[str, int], bytes]()
+    state, taken = LearntState(Rules(points={})), 0
+    for recorded in events:
+        if isinstance(recorded.event, Decided):
+            made[recorded.event.trace.policy_version].append(recorded.event)
+    wanted = {(r.event.tenant, place) for r in events if (place := rests_on(r.event)) is not None}
+    for seq, event in ((r.seq, r.event) for r in events):
+        place = rests_on(event)
+        state.apply(events[seq - 1], None if place is None else kept[event.tenant, place])
+        kept |= {(tenant, at): state.dump_tenant(tenant) for tenant, at in wanted if at == seq}
+        for decided in made[seq]:
+            _taken_again(state, decided)
+        taken += len(made[seq])
+    return taken
 
 
-def rules_before(decided: Decided, events: Sequence[AnyEvent]) -> Rules:
-    """Those of the settings, and what operators had set in their place, when a decision was made."""
-    rules, steering = Rules(points={}), Steering()
-    for seq, event in enumerate(events[: decided.trace.policy_version], 1):
-        if isinstance(event, Configured):
-            rules = event.rules
-        if isinstance(event, PolicySet):
-            steering.fold(seq, event)
-    return steering.over(decided.tenant, rules)
+def _taken_again(state: LearntState, decided: Decided) -> None:
+    trace = decided.trace
+    for head in trace.heads:
+        eligible = Eligible(actions=head.actions, masked=head.masked, move=head.move)
+        known = dict(zip(head.actions, head.known, strict=True)) if head.known else {}
+        again = _who(state, decided).choose(head.head, head.state, eligible, Drawn(head.draw), head.rule, known)
+        assert again == head
+
+
+def _who(state: LearntState, decided: Decided) -> Policy:
+    """The champion, or the challenger where that acted."""
+    fold, trace = state.of(decided.tenant), decided.trace
+    return fold.rivals[trace.point].policy if trace.acted else fold.policies[trace.point]

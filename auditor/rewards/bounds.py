@@ -20,7 +20,7 @@ def bounds(point: str, weights: dict[str, float]) -> tuple[float, float]:
     (-1.15, 1.0)
     """
     lowest = highest = 0.0
-    for term, weight in weights.items():
+    for term, weight in sorted(weights.items()):  # in one order, or a sum would depend on where they were read from
         ends = [weight * end for end in BOUNDS[point].get(term, CUSTOM)]
         lowest, highest = lowest + min(0.0, *ends), highest + max(0.0, *ends)
     return lowest, highest

@@ -30,13 +30,13 @@ from .memory import (
 )
 from .operators import (
     ActAnswer,
-    ChangeAnswer,
     CheckpointAnswer,
     CheckpointRequest,
     DiffAnswer,
     KeyAnswer,
     KeyRequest,
     NewKeyAnswer,
+    OtherwiseAnswer,
     PruneAnswer,
     PruneRequest,
     RestoreAnswer,
@@ -44,7 +44,15 @@ from .operators import (
     TenantAnswer,
     TenantRequest,
 )
-from .policies import AuditAnswer, ComparisonAnswer, PolicyRequest
+from .policies import (
+    AuditAnswer,
+    ChallengerAnswer,
+    ChallengerRequest,
+    ChangeAnswer,
+    ComparisonAnswer,
+    PolicyRequest,
+    ReasonRequest,
+)
 from .replays import ReplayAnswer, ReplayRequest
 from .wire import MAX_TEXT, MAX_TRACE, Answer, Request, Scope, Tier
 
@@ -60,6 +68,8 @@ __all__ = [
     "CaptureAnswer",
     "CaptureRequest",
     "CapturedReflection",
+    "ChallengerAnswer",
+    "ChallengerRequest",
     "ChangeAnswer",
     "CheckpointAnswer",
     "CheckpointRequest",
@@ -75,9 +85,11 @@ __all__ = [
     "KeyAnswer",
     "KeyRequest",
     "NewKeyAnswer",
+    "OtherwiseAnswer",
     "PolicyRequest",
     "PruneAnswer",
     "PruneRequest",
+    "ReasonRequest",
     "ReflectRequest",
     "Reflection",
     "ReplayAnswer",

@@ -48,7 +48,7 @@ class PruneAnswer(Answer, frozen=True, kw_only=True):
     freed_bytes: int
 
 
-class ChangeAnswer(Answer, frozen=True, kw_only=True):
+class OtherwiseAnswer(Answer, frozen=True, kw_only=True):
     """A state whose greedy action changed."""
 
     point: str
@@ -63,7 +63,7 @@ class DiffAnswer(Answer, frozen=True, kw_only=True):
     before: str
     after: str
     changed: int
-    states: list[ChangeAnswer]
+    states: list[OtherwiseAnswer]
 
 
 class TenantRequest(Request, frozen=True, kw_only=True):

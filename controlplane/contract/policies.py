@@ -1,14 +1,15 @@
 """What operators say about a point's policy."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, UnsetType
 
 from auditor.guards import MOST_GUARDS, Guard
+from auditor.override import Tuning
 from auditor.rules import HandOver
 from strategist import Mode
 
-from .wire import Answer, Request
+from .wire import Answer, Name, Request
 
 Share = Annotated[float, Meta(ge=0, le=1)]
 Weight = Annotated[float, Meta(ge=-10, le=10)]
@@ -35,6 +36,45 @@ class AuditAnswer(Answer, frozen=True, kw_only=True):
     high: float
 
 
+class ChallengerRequest(Request, frozen=True, kw_only=True):
+    """What the challenger does otherwise, and the share of the tasks it acts on; 0: it only says what it would do."""
+
+    why: Why
+    share: Share = 0.0
+    tuning: Tuning = Tuning()
+    weights: Annotated[dict[str, Weight], Meta(max_length=64)] = {}
+    checkpoint_id: Name | None = None
+
+
+class ReasonRequest(Request, frozen=True, kw_only=True):
+    """Why it is done."""
+
+    why: Why
+
+
+class ChangeAnswer(Answer, frozen=True, kw_only=True):
+    """What was done at a point, when, by which key and why; GET tells how the policy stands."""
+
+    point: str
+    change: str
+    at: float
+    by: str
+    why: str
+
+
+class ChallengerAnswer(Answer, frozen=True, kw_only=True):
+    """Who stands beside the champion, since which event, and by how much it is better."""
+
+    since: int
+    stage: Literal["shadow", "canary", "former"]
+    share: float
+    tuning: Tuning
+    weights: dict[str, float]
+    checkpoint_id: str | None
+    updates: int
+    comparison: ComparisonAnswer
+
+
 class PolicyRequest(Request, frozen=True, kw_only=True):
     """What to set at a point. What is left out stays; null is as the settings say.
 
@@ -49,4 +89,5 @@ class PolicyRequest(Request, frozen=True, kw_only=True):
     audit_ceiling: Share | UnsetType | None = UNSET
     audit_share: Share | UnsetType | None = UNSET
     hand_over: HandOver | UnsetType | None = UNSET
+    tuning: Tuning | UnsetType | None = UNSET
     guards: Annotated[tuple[Guard, ...], Meta(max_length=MOST_GUARDS)] | UnsetType | None = UNSET

@@ -8,7 +8,7 @@ from auditor.comparison import Beside
 from strategist import HeadChoice, State
 from strategist.policy import Rng
 
-from .point import Acting, Evidence, Point
+from .point import Acting, Evidence, Other, Point
 
 AnyPoint = Point[Any]
 
@@ -40,12 +40,14 @@ class Same:
 def by_another(
     point: AnyPoint, evidence: Evidence, acting: Acting, state: State, heads: tuple[HeadChoice, ...]
 ) -> Beside | None:
-    """What an apprentice's table would have done; None where nobody stands beside who acted."""
-    if acting.policy.settings.mode != "apprentice" or heads[0].exploration == "only":
+    """What a challenger would have done, or an apprentice's table; None where nobody stands beside who acted."""
+    other = acting.other
+    if other is None and acting.policy.settings.mode == "apprentice":
+        other = Other("table", 0, Acting(acting.policy.learning(), acting.rules))
+    if other is None or heads[0].exploration == "only":
         return None
     kept = msgspec.structs.replace(evidence)  # what is eligible to the other one is no evidence of the decision's
-    theirs = choose(point, kept, Acting(acting.policy.learning(), acting.rules), state, Same(heads[0].draw))[0]
+    theirs = choose(point, kept, other.acting, state, Same(heads[0].draw))[0]
     of = dict(zip(theirs.actions, theirs.probabilities, strict=True))
-    return Beside(
-        who="table", action=theirs.action, probabilities=tuple([of.get(action, 0.0) for action in heads[0].actions])
-    )
+    probabilities = tuple([of.get(action, 0.0) for action in heads[0].actions])
+    return Beside(who=other.who, since=other.since, action=theirs.action, probabilities=probabilities)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor import PointRules
+from auditor.comparison import Who
 from auditor.events import AnyEvent
 from auditor.fold import TenantFold
 from strategist import Eligible, HeadChoice, Policy, State
@@ -41,10 +42,19 @@ class Evidence(msgspec.Struct, kw_only=True):
 
 
 class Acting(msgspec.Struct, frozen=True):
-    """Who decides, and what binds it: a tenant's policy at a point, and the rules in force."""
+    """Who decides, what binds it, and who stands beside it: a policy, the rules in force, another policy."""
 
     policy: Policy
     rules: PointRules
+    other: "Other | None" = None
+
+
+class Other(msgspec.Struct, frozen=True):
+    """A challenger, or the champion while its challenger acts, by the event since which the challenger stands there."""
+
+    who: Who
+    since: int
+    acting: Acting
 
 
 class Executed(msgspec.Struct, kw_only=True):

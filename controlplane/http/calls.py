@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from litestar.params import FromPath, JSONBody, PathParameter
+from litestar.params import FromPath, JSONBody, PathParameter, QueryParameter
 from litestar.response.base import ASGIResponse
 
 from ..contract import (
@@ -10,6 +10,8 @@ from ..contract import (
     AppealRequest,
     CaptureAnswer,
     CaptureRequest,
+    ChallengerRequest,
+    ChangeAnswer,
     CheckpointAnswer,
     CheckpointRequest,
     DecisionRequest,
@@ -21,6 +23,7 @@ from ..contract import (
     PolicyRequest,
     PruneAnswer,
     PruneRequest,
+    ReasonRequest,
     ReflectRequest,
     RestoreAnswer,
     RetireRequest,
@@ -174,6 +177,30 @@ async def set_policy(request: AdmittedRequest, point: FromPath[str], data: JSONB
     """Set mode, weights, ceiling or guard rules of a point; it holds for the next decision."""
     await request.service.policies.set(request.caller, point, data)
     return describe_policy(request.service, request.caller.tenant, point)
+
+
+async def challenge(request: AdmittedRequest, point: FromPath[str], data: JSONBody[ChallengerRequest]) -> ChangeAnswer:
+    """Set a challenger beside a point's champion, or give the one that stands there another share of the tasks."""
+    return await request.service.challengers.challenge(request.caller, point, data, request.receipt)
+
+
+async def withdraw_challenger(
+    request: AdmittedRequest,
+    point: FromPath[str],
+    why: Annotated[str, QueryParameter(min_length=1, max_length=512)] = "withdrawn",
+) -> None:
+    """Take the challenger, or the former champion, away."""
+    await request.service.challengers.withdraw(request.caller, point, why)
+
+
+async def promote(request: AdmittedRequest, point: FromPath[str], data: JSONBody[ReasonRequest]) -> ChangeAnswer:
+    """Put the challenger in the champion's place, if it is proven better."""
+    return await request.service.challengers.promote(request.caller, point, data, request.receipt)
+
+
+async def roll_back(request: AdmittedRequest, point: FromPath[str], data: JSONBody[ReasonRequest]) -> ChangeAnswer:
+    """Put the former champion back in its place."""
+    return await request.service.challengers.roll_back(request.caller, point, data, request.receipt)
 
 
 async def status(request: AdmittedRequest) -> dict[str, Any]:

@@ -36,13 +36,13 @@ ORDER: tuple[set[str], ...] = (
         "origin",
     },  # memory searches by the vectors the embedders' port defines
     {"executor", "alarms", "data_folder"},  # decision points; what an operator hears of unasked; where all of it lies
-    {"policies"},  # what operators set, and what follows from evidence
+    {"policies", "refold"},  # what operators set, and what follows from evidence; folding again
     {
         "plane",
         "learning",
         "remembering",
         "administration",
-        "refold",
+        "challengers",
         "background",
         "audit",
         "rulebook",

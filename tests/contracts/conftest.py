@@ -37,9 +37,10 @@ from auditor.events import (
 )
 from auditor.feedback import Outcome
 from auditor.guards import Guard
-from auditor.override import Override
-from auditor.policy_events import Appealed, AppealRuled, PolicySet
+from auditor.override import Override, Tuning
+from auditor.policy_events import Appealed, AppealRuled, ChallengerEnded, ChallengerSet, PolicySet, Promoted, RolledBack
 from auditor.rewards import DEFAULT_WEIGHTS, Report, Term
+from auditor.rival import Spec
 from auditor.rules import PointRules, Rules
 from auditor.trace import Trace
 from controlplane.embedding import Embedder, HashingEmbedder, SentenceEmbedder
@@ -208,6 +209,7 @@ def one_of_each(trace: Trace, episode: Episode) -> tuple[AnyEvent, ...]:
     head = {"tenant": TENANT, "at": AT}
     guard = Guard(name="no force", effect="forbid", actions=("PROCEED",), command="*--force*", environment={"ci": 1})
     override = Override(mode="frozen", weights={"cost": 0.5}, risk_ceiling=0.7, hand_over="automatic", guards=(guard,))
+    spec = Spec(tuning=Tuning(gamma=0.5, exploration="ucb"), weights={"cost": 0.5}, checkpoint_id="cp_1")
     return (
         Decided(**head, trace=trace),
         Reported(**head, trace_id="tr_1", outcome=outcome),
@@ -223,6 +225,10 @@ def one_of_each(trace: Trace, episode: Episode) -> tuple[AnyEvent, ...]:
         TrajectoryClosed(**head, point="gate", namespace="team", task_id="task-7"),
         Configured(**head, rules=Rules(points={"gate": gate}, trajectory_ttl_s=9.0), settings_hash="s1"),
         PolicySet(**head, point="gate", override=override, by="k1", why="a risky week"),
+        ChallengerSet(**head, point="route", spec=spec, share=0.1, rests_on=7, by="k1", why="to try"),
+        ChallengerEnded(**head, point="route", outcome="rolled_back", by="", why="it was worse"),
+        Promoted(**head, point="route", override=override, was=Override(), by="k1", why="it is better"),
+        RolledBack(**head, point="route", override=Override(), by="k1", why="it was better"),
         Checkpointed(**head, checkpoint_id="cp_1", name="before", seq=7, size_bytes=99),
         Restored(**head, checkpoint_id="cp_1", seq=7),
         CheckpointsPruned(**head, checkpoint_ids=("cp_1", "cp_2"), freed_bytes=99),

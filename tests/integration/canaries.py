@@ -25,7 +25,7 @@ OTHERWISE: dict[str, Any] = {
     "weights": None,  # its keys are names of ours
     "actions": ["BLOCK"],
 }
-REFERENCES = {"trace_id", "previous_trace_id", "episode_id"}  # ids of what was made before; the caller says which
+REFERENCES = {"trace_id", "previous_trace_id", "episode_id", "checkpoint_id"}  # of what is there; the caller says which
 SHARED = {"namespace", "task_id"}  # what joins requests: one text per tenant, or nothing comes together
 NAMES = {"tenant"}  # of tenants, which operators give
 

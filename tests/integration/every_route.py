@@ -9,6 +9,7 @@ from typing import Any
 from litestar import Litestar
 
 from controlplane.service import Service
+from strategist.betting import ENOUGH, GRID, LowerBound
 
 from .cancelling import Sent
 
@@ -166,6 +167,43 @@ async def _set_policy(client: Client, path: str) -> Asked:
     return path, {"version": version, "why": "as asked", "risk_ceiling": 0.8}
 
 
+async def _alone(client: Client) -> str:
+    """Nobody stands beside the champion of this point."""
+    if (await client.call("GET", "/v1/points/route/policy"))["challenger"] is not None:
+        await client.call("DELETE", "/v1/points/route/challenger")
+    return "route"
+
+
+async def _challenged(client: Client) -> str:
+    """A challenger stands beside it that counts as proven; promoted, or taken away, nothing of that is left."""
+    point = await _alone(client)
+    await client.call("POST", f"/v1/points/{point}/challenger", {"why": "to try"})
+    client.service.learner.state.of("default").rivals[point].comparison.for_theirs = proven()
+    return point
+
+
+def proven() -> LowerBound:
+    return LowerBound(wealth=[ENOUGH] * len(GRID))
+
+
+async def _challenge(client: Client, path: str) -> Asked:
+    return path.replace("{point:str}", await _alone(client)), {"why": "to try", "share": 0.5}
+
+
+async def _withdraw(client: Client, path: str) -> Asked:
+    return path.replace("{point:str}", await _challenged(client)), None
+
+
+async def _promote(client: Client, path: str) -> Asked:
+    return path.replace("{point:str}", await _challenged(client)), {"why": "it is better"}
+
+
+async def _roll_back(client: Client, path: str) -> Asked:
+    point = await _challenged(client)
+    await client.call("POST", f"/v1/points/{point}/promote", {"why": "it is better"})
+    return path.replace("{point:str}", point), {"why": "it is not"}
+
+
 async def _tenant(client: Client, path: str) -> Asked:
     return path, {"tenant": "acme", "tier": "pro"}
 
@@ -204,6 +242,10 @@ REQUESTS: dict[tuple[str, str], Callable[[Client, str], Awaitable[Asked]]] = {
     ("GET", "/v1/points"): _bare,
     ("GET", "/v1/points/{point:str}/policy"): _policy,
     ("PATCH", "/v1/points/{point:str}/policy"): _set_policy,
+    ("POST", "/v1/points/{point:str}/challenger"): _challenge,
+    ("DELETE", "/v1/points/{point:str}/challenger"): _withdraw,
+    ("POST", "/v1/points/{point:str}/promote"): _promote,
+    ("POST", "/v1/points/{point:str}/rollback"): _roll_back,
     ("POST", "/v1/replays"): _replay,
     ("GET", "/v1/replays/{replay_id:str}"): _replayed,
     ("GET", "/v1/replays/{replay_id:str}/events"): _replayed,

@@ -99,7 +99,7 @@ async def _found_with_another_embedder(service: Service, goals: list[str]) -> li
     memory, embedder = MemoryStore(), BatchingEmbedder()
     await embedder.load(lambda: Fussy("fussy-384"))
     kept = (service.recovery, service.clock, service.outbox, service.metrics)
-    background = Background(service.learner, service.journal, memory, embedder, *kept, service.policies, 60.0)
+    background = Background(service.learner, service.journal, memory, embedder, *kept, (), 60.0)
     await background.load_memory()
     assert memory.counts() == {"episodes": 3, "signatures": 1, "stale_vectors": 4}
     await background.tick()

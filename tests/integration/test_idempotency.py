@@ -23,6 +23,7 @@ from controlplane.service import Service
 from controlplane.tenants import LOCAL
 
 from .conftest import Running, chosen
+from .every_route import proven
 from .test_rebuild import verify
 
 Serve = Callable[..., Running]
@@ -97,6 +98,27 @@ def contested(server: Running) -> str:
     return f"{path}/ruling"
 
 
+def challenged(server: Running, *, promoted: bool = False) -> str:
+    """A challenger stands beside this point's champion that counts as proven, or was promoted."""
+    point = "route"
+    if server.get(f"/v1/points/{point}/policy")["challenger"] is not None:
+        assert server.client.delete(f"/v1/points/{point}/challenger").is_success
+    server.post(f"/v1/points/{point}/challenger", WHY, 201)
+    server.service.learner.state.of("default").rivals[point].comparison.for_theirs = proven()
+    if promoted:
+        server.post(f"/v1/points/{point}/promote", WHY)
+    return f"/v1/points/{point}"
+
+
+def unchallenged(server: Running) -> str:
+    path = challenged(server)
+    assert server.client.delete(f"{path}/challenger").is_success
+    return path
+
+
+WHY = {"why": "to try"}
+
+
 # Every writing POST: its path and body, made when its turn comes, and the event that is its effect.
 CALLS: dict[str, tuple[Callable[[Running], tuple[str, Json | None]], str]] = {
     "/v1/decisions": (lambda s: ("/v1/decisions", PLACES), "decision"),
@@ -106,6 +128,9 @@ CALLS: dict[str, tuple[Callable[[Running], tuple[str, Json | None]], str]] = {
     ),
     "/v1/decisions/{trace_id:str}/appeal": (lambda s: (f"/v1/decisions/{blocked(s)}/appeal", APPEAL), "appeal"),
     "/v1/decisions/{trace_id:str}/appeal/ruling": (lambda s: (contested(s), RULING), "appeal_ruled"),
+    "/v1/points/{point:str}/challenger": (lambda s: (f"{unchallenged(s)}/challenger", WHY), "challenger_set"),
+    "/v1/points/{point:str}/promote": (lambda s: (f"{challenged(s)}/promote", WHY), "promoted"),
+    "/v1/points/{point:str}/rollback": (lambda s: (f"{challenged(s, promoted=True)}/rollback", WHY), "rolled_back"),
     "/v1/capture": (lambda s: ("/v1/capture", {"goal": "once", "error_trace": "Error: once"}), "capture"),
     "/v1/reflect": (lambda s: ("/v1/reflect", PLAN), "decision"),
     "/v1/validate_fix": (

@@ -209,6 +209,7 @@ def test_every_route_of_the_contract_exists(server: Server) -> None:
         "/v1/reflect", "/v1/search", "/v1/validate_fix", "/v1/episodes/{episode_id}", "/v1/skills",
         "/v1/skills/{skill_id}", "/v1/skills/{skill_id}/retire", "/v1/checkpoints",
         "/v1/checkpoints/{checkpoint_id}/restore", "/v1/points", "/v1/points/{point}/policy", "/status", "/healthz",
-        "/livez", "/readyz", "/startupz", "/metrics",
+        "/livez", "/readyz", "/startupz", "/metrics", "/v1/decisions/{trace_id}/appeal",
+        "/v1/points/{point}/challenger", "/v1/points/{point}/promote", "/v1/points/{point}/rollback",
     ):  # fmt: skip
         assert promised in paths

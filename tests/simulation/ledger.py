@@ -33,7 +33,7 @@ from auditor.events import (
     WindowClosed,
 )
 from auditor.fold import LATE
-from auditor.policy_events import Appealed, AppealRuled, PolicySet
+from auditor.policy_events import Appealed, AppealRuled, ChallengerEnded, ChallengerSet, PolicySet, Promoted, RolledBack
 from controlplane.learning import UNLEARNT
 
 MOMENTARY = ("policy_version", "q_updates", "active_keys")
@@ -58,6 +58,10 @@ EFFECTS: dict[type[Any], Callable[[Any], Effect]] = {
     CheckpointsPruned: lambda e: ("prune", e.tenant),
     Appealed: lambda e: ("appeal", e.tenant, e.trace_id, e.reason),
     AppealRuled: lambda e: ("ruling", e.tenant, e.trace_id, e.upheld, e.why),
+    ChallengerSet: lambda e: ("challenger", e.tenant, e.point, e.share, e.why),
+    ChallengerEnded: lambda e: ("challenger ends", e.tenant, e.point, e.why),
+    Promoted: lambda e: ("promoted", e.tenant, e.point, e.why),
+    RolledBack: lambda e: ("rolled back", e.tenant, e.point, e.why),
     PolicySet: lambda e: ("policy", e.tenant, e.point, e.why),
     TenantSet: lambda e: ("tenant", e.tenant, e.tier, e.fail_mode),
     KeyIssued: lambda e: ("key", e.tenant, e.name),

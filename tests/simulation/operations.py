@@ -12,6 +12,7 @@ from .ledger import Effect, outcome_of
 
 TENANTS = {"default": ("local",), "acme": ("free",), "zeta": ("starter", "pro")}  # and the tiers they may have
 PLANS = ("make ship", "make ship --fast", "git push origin main", "kubectl apply -f app.yaml", "ls -l", "pip install x")
+TUNING = {"gamma": 0.5, "alpha": 0.2, "epsilon": 0.5, "exploration": "softmax"}
 FAIL_MODES = ("closed", "open", "last_good")
 LEFT_OUT = {
     "GET /healthz": "asks no key and reads two flags, which the end of each run looks at itself",
@@ -40,6 +41,9 @@ OTHERWISE: dict[str, dict[str, Any]] = {  # what makes another body of one that 
     "POST /v1/checkpoints": {"name": "another"},
     "POST /v1/checkpoints/prune": {"keep": 77},
     "POST /v1/admin/tenants": {"tenant": "another"},
+    "POST /v1/points/{point:str}/challenger": {"why": "another"},
+    "POST /v1/points/{point:str}/promote": {"why": "another"},
+    "POST /v1/points/{point:str}/rollback": {"why": "another"},
 }
 
 
@@ -329,10 +333,48 @@ def set_policy(draw: Draw) -> Call:
     body |= {"risk_ceiling": rng.choice((None, 0.5))} if draw.maybe(0.3) else {}
     body |= {"hand_over": rng.choice((None, "automatic"))} if draw.maybe(0.3) else {}
     body |= {"audit_ceiling": rng.choice((None, 1.0)), "audit_share": 0.4} if draw.maybe(0.5) else {}
+    body |= {"tuning": rng.choice((None, TUNING))} if draw.maybe(0.2) else {}
     body |= {"guards": _guards(draw, point)} if draw.maybe(0.5) else {}
     learn = lambda a: draw.own.versions.update({point: a["version"]})  # noqa: E731
     route, effect = "PATCH /v1/points/{point:str}/policy", ("policy", draw.tenant, point, body["why"])
     return draw.call(route, f"/v1/points/{point}/policy", body=body, effects=(effect,), learn=learn)
+
+
+def challenge(draw: Draw) -> Call:
+    rng, (point, why) = draw.rng, _reasoned(draw)
+    body: dict[str, Any] = {"why": why, "share": rng.choice((0.0, 0.5))}
+    body |= {"weights": {"custom.taste": 1.0}} if draw.maybe(0.2) else {}
+    body |= {"tuning": TUNING} if draw.maybe(0.3) else {}
+    foreign = False
+    if draw.maybe(0.3):
+        body["checkpoint_id"], foreign = draw.one("checkpoints")
+    effect = ("challenger", draw.tenant, point, body["share"], why)
+    route, path = "POST /v1/points/{point:str}/challenger", f"/v1/points/{point}/challenger"
+    return draw.call(route, path, body=body, effects=(effect,), foreign=foreign)
+
+
+def withdraw(draw: Draw) -> Call:
+    point, _ = _reasoned(draw)
+    effect = ("challenger ends", draw.tenant, point, "withdrawn")
+    return draw.call("DELETE /v1/points/{point:str}/challenger", f"/v1/points/{point}/challenger", effects=(effect,))
+
+
+def promote(draw: Draw) -> Call:
+    """Refused where nothing is proven."""
+    point, why = _reasoned(draw)
+    route, effect = "POST /v1/points/{point:str}/promote", ("promoted", draw.tenant, point, why)
+    return draw.call(route, f"/v1/points/{point}/promote", body={"why": why}, effects=(effect,))
+
+
+def roll_back(draw: Draw) -> Call:
+    point, why = _reasoned(draw)
+    route, effect = "POST /v1/points/{point:str}/rollback", ("rolled back", draw.tenant, point, why)
+    return draw.call(route, f"/v1/points/{point}/rollback", body={"why": why}, effects=(effect,))
+
+
+def _reasoned(draw: Draw) -> tuple[str, str]:
+    """A point, and why something is done there."""
+    return draw.rng.choice(("gate", "route")), f"{canary(draw.tenant)} {draw.name}"
 
 
 def _guards(draw: Draw, point: str) -> list[dict[str, Any]]:
@@ -375,6 +417,10 @@ OPERATIONS: dict[str, tuple[int, Operation]] = {
     "GET /v1/points": (1, reading("GET /v1/points")),
     "GET /v1/points/{point:str}/policy": (1, policy),
     "PATCH /v1/points/{point:str}/policy": (2, set_policy),
+    "POST /v1/points/{point:str}/challenger": (4, challenge),
+    "DELETE /v1/points/{point:str}/challenger": (1, withdraw),
+    "POST /v1/points/{point:str}/promote": (1, promote),
+    "POST /v1/points/{point:str}/rollback": (1, roll_back),
     "GET /status": (1, reading("GET /status")),
     "GET /v1/admin/tenants": (1, reading("GET /v1/admin/tenants", operator=True)),
     "GET /v1/admin/keys": (1, reading("GET /v1/admin/keys", operator=True)),

@@ -22,6 +22,7 @@ from auditor.events import (
     TenantSet,
     Validated,
 )
+from auditor.policy_events import ChallengerEnded, PolicySet, RolledBack
 from controlplane.http.routes import COUNTS_AS, ROUTES, Route
 from controlplane.memory.store import MemoryStore, Space
 from controlplane.memory.vectors import VectorIndex
@@ -94,11 +95,11 @@ async def settled(world: World, ledger: Ledger, limits: Limits) -> list[str]:
 
 
 def by_server(events: list[Recorded]) -> list[Effect]:
-    """What the first start does by itself."""
+    """What the first start does by itself, and what follows from evidence."""
     return [
         EFFECTS[type(r.event)](r.event)
         for r in events
-        if isinstance(r.event, TenantSet | KeyIssued) and r.event.by == ""
+        if isinstance(r.event, TenantSet | KeyIssued | PolicySet | ChallengerEnded | RolledBack) and r.event.by == ""
     ]
 
 

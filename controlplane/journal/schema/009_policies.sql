@@ -2,4 +2,5 @@
 DROP INDEX events_of_acts;
 CREATE INDEX events_of_acts ON events (seq, tenant)
     WHERE kind IN ('tenant_set', 'key_issued', 'key_ends', 'episode_deleted', 'skill_retired', 'checkpoint', 'restored',
-                   'policy_set', 'appeal_ruled');
+                   'policy_set', 'appeal_ruled',
+                   'challenger_set', 'challenger_ended', 'promoted', 'rolled_back');

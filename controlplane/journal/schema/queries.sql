@@ -39,7 +39,8 @@ SELECT seq, CAST(tenant AS BLOB), CAST(kind AS BLOB), CAST(ref AS BLOB), at, pay
 FROM events WHERE seq IN (
     SELECT seq FROM events
     WHERE kind IN ('tenant_set', 'key_issued', 'key_ends', 'episode_deleted', 'skill_retired', 'checkpoint', 'restored',
-                   'checkpoints_pruned', 'policy_set', 'appeal_ruled')
+                   'checkpoints_pruned', 'policy_set', 'appeal_ruled',
+                   'challenger_set', 'challenger_ended', 'promoted', 'rolled_back')
       AND seq < ? AND ? IN (tenant, '*') ORDER BY seq DESC LIMIT ?
 ) ORDER BY seq;
 

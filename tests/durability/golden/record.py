@@ -120,6 +120,32 @@ def learn(client: Client) -> None:
     client.ask("POST", f"/v1/skills/{proved[0]}/retire", reason="of another release")
 
 
+def challenge(client: Client) -> None:
+    """A challenger against a champion that takes anything: shadow, canary, champion, and back."""
+    here, why = "/v1/points/route", {"why": "to try"}
+    client.ask("PATCH", f"{here}/policy", version=0, why="to be beaten", tuning={"epsilon": 1.0})
+    kept = client.ask("POST", "/v1/checkpoints", name="to begin with")["checkpoint_id"]
+    for share in (0.0, 0.2):
+        spec = {"tuning": {"epsilon": 0.0}, "checkpoint_id": kept}
+        client.tell(f"{here}/challenger", **why, share=share, **spec)
+        earn(client, 30)
+    while client.ask("GET", f"{here}/policy")["challenger"]["comparison"]["at_least"] <= 0.0:
+        earn(client, 20)
+    client.tell(f"{here}/promote", **why)
+    earn(client, 30)
+    client.tell(f"{here}/rollback", **why)
+    client.tell(f"{here}/challenger", **why)
+    client.ask("DELETE", f"{here}/challenger")
+
+
+def earn(client: Client, times: int) -> None:
+    """Decisions of which one place is the best."""
+    for n in range(times):
+        where = client.ask("POST", "/v1/decisions", **PLACES, task_id=f"earn-{n}")
+        ms = 20 if where["action"] == "a/s" else 900
+        client.ask("POST", "/v1/feedback", trace_id=where["trace_id"], outcome={"latency_ms": ms, "cost": 0.1})
+
+
 def prove(client: Client, episode_id: int) -> int:
     """Validate a fix until it is a skill."""
     while True:
@@ -158,6 +184,7 @@ def play(url: str, admin_key: str) -> None:
     report(busy, 3)
     ended, other = issued("other")
     report(other, 5)
+    challenge(other)
     admin.ask("POST", f"/v1/admin/keys/{ended}/rotate", overlap_s=0)
     until_nothing_waits(busy)
     for task in range(3):

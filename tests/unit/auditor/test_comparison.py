@@ -1,5 +1,6 @@
 """Who did not act, compared with who did: weights, both sides, and what says nothing."""
 
+import itertools
 import random
 
 import msgspec
@@ -134,3 +135,9 @@ def test_another_mode_or_other_weights_begin_another_comparison(story: Story) ->
         before = numbers(story)
         story.tell(event)
         assert numbers(story) == before * kept
+
+
+def test_bounds_do_not_depend_on_the_order_in_which_weights_were_read() -> None:
+    """A dump sorts them; a live fold may have them otherwise. The last bit of a sum would tell."""
+    weights = {"latency": 0.1, "cost": 0.2, "slo": 0.3, "failures": 0.7, "custom.x": 0.6}
+    assert len({bounds("route", dict(order)) for order in itertools.permutations(weights.items())}) == 1
