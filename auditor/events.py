@@ -4,7 +4,9 @@ from typing import Any, Literal
 
 import msgspec
 
-from .checkpoint_events import Checkpointed, CheckpointsPruned, Restored
+from .checkpoint_events import Checkpointed as Checkpointed
+from .checkpoint_events import CheckpointsPruned as CheckpointsPruned
+from .checkpoint_events import Restored as Restored
 from .event import Event
 from .feedback import Outcome
 from .policy_events import (
