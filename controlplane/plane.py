@@ -107,7 +107,8 @@ class Plane:
             only = point.passing(request, evidence, acting.rules)
             heads: tuple[HeadChoice, ...] = (acting.policy.choose(point.heads[0], state, only, self._rng),)
         else:
-            heads = choose(point, evidence, Acting(acting.policy.unexploring(), acting.rules), state, self._rng)
+            unaudited = msgspec.structs.replace(acting.rules, audit_share=0.0)
+            heads = choose(point, evidence, Acting(acting.policy.unexploring(), unaudited), state, self._rng)
         executed = await point.execute(evidence, request, heads)
         evidence.degraded = (*evidence.degraded, "journal")
         self._metrics.degraded.labels("journal").inc()

@@ -77,7 +77,7 @@ async def refold(
         event, prefix = recorded.event, None
         place = rests_on(event)
         if place is not None and (prefix := refolded.prefixes.get((event.tenant, place))) is None:
-            raise JournalDamaged(f"an index does not lead to the act at {recorded.seq}")
+            raise JournalDamaged(f"an index does not lead to the {event.kind} at {recorded.seq}")
         applied = state.apply(recorded, prefix)
         for record in applied.learned:
             refolded.learned[event.tenant, record.trace_id] = record

@@ -12,7 +12,7 @@ CHECKPOINT_KINDS = ("checkpoint", "restored", "checkpoints_pruned")
 POLICY_KINDS = ("policy_set", "appeal_ruled", "challenger_set", "challenger_ended", "promoted", "rolled_back")
 ACT_KINDS = (*ACCESS_KINDS, "episode_deleted", "skill_retired", *CHECKPOINT_KINDS, *POLICY_KINDS)
 JOB_KINDS = ("job", "job_leased", "job_failed", "job_ended")
-STAYING_KINDS = tuple({*MEMORY_KINDS, *ACT_KINDS, *JOB_KINDS})  # what an archive leaves in the log
+STAYING_KINDS = tuple({*MEMORY_KINDS, *ACT_KINDS, "appeal", *JOB_KINDS})  # what an archive leaves in the log
 ALL = "*"  # no tenant's name
 MOST = 4096  # events one append may hold, so that a group stays under SQLite's limit of bound values
 

@@ -51,6 +51,20 @@ def test_closed_refuses(keyed: Keyed) -> None:
     assert (answer.status_code, answer.json()["code"]) == (503, "journal_unavailable")
 
 
+def test_an_answer_that_nobody_can_report_on_is_no_audit(keyed: Keyed) -> None:
+    """A block at low risk that is let through without the journal would show nothing."""
+    key = taught(keyed, "unaudited", fail_mode="last_good")
+    plan = {"goal": "roll out", "planned_action": "kubectl apply -f x", "environment": {"cluster": "production"}}
+    for _ in range(3):
+        keyed.with_key(key, "POST", "/v1/capture", {**plan, "error_trace": "Error: x", "resolution": "set it first"})
+    sets = {"mode": "apprentice", "audit_ceiling": 1, "audit_share": 1, "risk_ceiling": 1}
+    body = {"version": 0, "why": "all blocks are audited", **sets}
+    assert keyed.with_key(key, "PATCH", "/v1/points/gate/policy", body).status_code == 200
+    assert keyed.with_key(key, "POST", "/v1/decisions", plan).json()["explanations"]["exploration"] == "audit"
+    answer = without_journal(keyed, key, plan).json()
+    assert (answer["action"], answer["trace_id"]) == ("BLOCK", None)
+
+
 def test_open_lets_pass_and_takes_the_callers_first_candidate(keyed: Keyed) -> None:
     key = taught(keyed, "open", fail_mode="open")
     gate = without_journal(keyed, key, GATE).json()

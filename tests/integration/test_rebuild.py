@@ -96,7 +96,7 @@ def test_a_restore_that_the_index_does_not_lead_to_is_damage(serve: Serve) -> No
     checkpoint = server.post("/v1/checkpoints", {"name": "empty"}, 201)["checkpoint_id"]
     server.post(f"/v1/checkpoints/{checkpoint}/restore")
     journal = server.service.journal
-    with pytest.raises(JournalDamaged, match=f"an index does not lead to the restore at {server.last_seq}"):
+    with pytest.raises(JournalDamaged, match=f"an index does not lead to the restored at {server.last_seq}"):
         server.run(again.refold(WithoutActs(journal), journal.last_seq))
 
 
