@@ -105,6 +105,7 @@ def test_an_interrupted_replay_names_its_file_and_goes_on(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # who runs the tests may have it ignored
     )
     while not (kept := list(tmp_path.glob("pointsman-replay-*.part"))):
         assert running.poll() is None, "it was over before it could be interrupted"

@@ -137,7 +137,7 @@ async def test_a_canary_that_is_proven_worse_is_taken_away_by_itself(tmp_path: P
 
 def test_a_champion_that_the_former_one_is_proven_better_than_is_rolled_back_by_itself(serve: Serve) -> None:
     """What was good when it was promoted is not any more: the former one, which tries everything, notices."""
-    server = serve()
+    server = serve(estimates="table")  # linear weights would follow whatever alpha is
     anything_goes(server, alpha=0.2)
     server.post(f"{HERE}/challenger", {**WHY, "share": 0.1, "tuning": {"epsilon": 0.0, "alpha": 0.01}}, 201)
     until(server, better=True)

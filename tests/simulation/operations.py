@@ -125,6 +125,8 @@ def decide(draw: Draw) -> Call:
         body |= {"tool": draw.text("bash")} if draw.maybe(0.3) else {}
     else:
         places = [{"provider": draw.text(name), "sku": "s"} for name in "pqr"[: rng.randint(1, 3)]]
+        if len(places) == 2:
+            places = [{**place, "expected_cost": 0.25} for place in places]
         body |= {"candidates": places, "context": {"region": draw.text("n", "s")}}
     if draw.maybe(0.5):
         body["task_id"] = draw.text("t1", "t2", "t3")
