@@ -56,11 +56,18 @@ def processes() -> set[int]:
     """Worker processes of this test's process that are alive."""
     found = set()
     for task in Path("/proc/self/task").iterdir():
-        for pid in (task / "children").read_text().split():
-            command = Path(f"/proc/{pid}/cmdline").read_bytes()
-            if b"controlplane.replay.worker" in command:
+        for pid in _read(task / "children").split():
+            if b"controlplane.replay.worker" in _read(Path(f"/proc/{pid.decode()}/cmdline")):
                 found.add(int(pid))
     return found
+
+
+def _read(file: Path) -> bytes:
+    """What it says; nothing where the thread or process ended meanwhile."""
+    try:
+        return file.read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
 
 
 def test_a_replay_is_started_followed_and_read(furnished: Running) -> None:
