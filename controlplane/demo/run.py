@@ -67,7 +67,7 @@ def experiment(*, seed: int, tasks: int, follow: float, keep: bool, aside: Conso
 
 def fixed_rule(thresholds: Mapping[str, float]) -> dict[str, str]:
     """The settings with which the rule acts, at these thresholds, and nothing but the rule."""
-    apprentice = {"GATE_MODE": "apprentice", "APPRENTICE_SHARE": "0"}
+    apprentice = {"GATE_MODE": "apprentice", "APPRENTICE_SHARE": "0", "AUDIT_SHARE": "0"}
     return apprentice | {f"RULE_{name.upper()}": str(value) for name, value in thresholds.items()}
 
 
