@@ -304,7 +304,7 @@ class TenantFold:
         rival = self.rivals.get(decision.point)
         self.proof.see(decision, self._rules(decision).weights, rival)
         if rival is not None:
-            rival.learn(decision.transition(settings.gamma), self._score(decision, rival.rules).total)
+            rival.learn(seq, decision.transition(settings.gamma), self._score(decision, rival.rules).total)
         if settings.mode == "frozen":
             return _ended(seq, decision, reason="the policy is frozen; nothing is learnt")
         return _ended(seq, decision, self.policies[decision.point].fold(decision.transition(settings.gamma), seq))

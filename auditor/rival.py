@@ -66,10 +66,10 @@ class Rival:
         digest = blake2b(f"{self.number} {task}".encode(errors="replace"), digest_size=8).digest()
         return int.from_bytes(digest) < self.share * 2.0**64
 
-    def learn(self, transition: Transition, reward: float) -> None:
+    def learn(self, seq: int, transition: Transition, reward: float) -> None:
         """Fold what the point learnt, by its own weights and discount."""
         discount = self.policy.settings.gamma if transition.discount else 0.0
-        self.policy.fold(msgspec.structs.replace(transition, reward=reward, discount=discount))
+        self.policy.fold(msgspec.structs.replace(transition, reward=reward, discount=discount), seq)
 
     def dump(self) -> RivalDump:
         return RivalDump(

@@ -143,7 +143,7 @@ class Replay:
         if self._target.settings.mode == "frozen":
             return
         for decision in self._log[first:last]:
-            self._policy.fold(self._transition(decision))
+            self._policy.fold(self._transition(decision), decision.row)
 
     def _transition(self, decision: LoggedDecision) -> Transition:
         steps = (Step(self._situation(decision.sight), decision.action), *decision.later)
