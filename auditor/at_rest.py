@@ -8,6 +8,7 @@ from strategist import PolicySnapshot
 
 from .cases import Cases, CasesDump
 from .credit import Credit, OpenDecision, TaskDump
+from .errors import UnreadableFold
 from .fold import PointCounts, TenantFold
 from .packing import mapping
 from .proof import Proof
@@ -75,3 +76,18 @@ def load(dump: TenantDump, rules: Rules) -> TenantFold:
     fold.proof = dump.proof
     fold.rivals = {point: Rival.load(rival, rules.points[point]) for point, rival in dump.rivals.items()}
     return fold
+
+
+def decode_tenant(payload: bytes) -> TenantDump:
+    """One tenant's dump, as a checkpoint holds it.
+
+    Raises:
+      UnreadableFold: the payload is damaged.
+    """
+    try:
+        return _tenant_decoder.decode(payload)
+    except msgspec.MsgspecError as error:
+        raise UnreadableFold(f"the checkpoint cannot be read: {error}") from error
+
+
+_tenant_decoder = msgspec.msgpack.Decoder(TenantDump)

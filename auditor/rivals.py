@@ -1,16 +1,12 @@
 """How challengers come, go, and change places with champions: the events of their lives, folded."""
 
-import msgspec
-
 from strategist import Policy
 
-from .at_rest import TenantDump
+from .at_rest import decode_tenant
 from .errors import UnreadableFold
 from .fold import TenantFold
 from .policy_events import ChallengerEnded, ChallengerSet, Promoted, RolledBack
 from .rival import Rival, Spec
-
-_decoder = msgspec.msgpack.Decoder(TenantDump)
 
 
 def follow(fold: TenantFold, seq: int, event: ChallengerSet | ChallengerEnded, prefix: bytes | None) -> None:
@@ -29,7 +25,7 @@ def follow(fold: TenantFold, seq: int, event: ChallengerSet | ChallengerEnded, p
     if event.rests_on is not None:
         if prefix is None:
             raise UnreadableFold(f"the challenger at {seq} begins with {event.rests_on}, which was not handed in")
-        policy = _decoder.decode(prefix).policies[event.point].restore(rules.policy, rules.spec_hash)
+        policy = decode_tenant(prefix).policies[event.point].restore(rules.policy, rules.spec_hash)
     fold.rivals[event.point] = Rival(seq, event.spec, event.share, policy, rules)
 
 

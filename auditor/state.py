@@ -114,7 +114,7 @@ class State:
             case Restored():
                 if prefix is None:
                     raise UnreadableFold(f"the restore at {seq} goes back to {event.seq}, which was not handed in")
-                self.tenants[event.tenant] = at_rest.load(decode_tenant(prefix), self.rules_of(event.tenant))
+                self.tenants[event.tenant] = at_rest.load(at_rest.decode_tenant(prefix), self.rules_of(event.tenant))
                 self.tenants[event.tenant].rivals.clear()  # what it was measured against is gone
                 return Applied()
             case Received():
@@ -194,17 +194,4 @@ class State:
         return state
 
 
-def decode_tenant(payload: bytes) -> TenantDump:
-    """One tenant's dump, as a checkpoint holds it.
-
-    Raises:
-      UnreadableFold: the payload is damaged.
-    """
-    try:
-        return _tenant_decoder.decode(payload)
-    except msgspec.MsgspecError as error:
-        raise UnreadableFold(f"the checkpoint cannot be read: {error}") from error
-
-
 _decoder = msgspec.msgpack.Decoder(StateDump)
-_tenant_decoder = msgspec.msgpack.Decoder(TenantDump)

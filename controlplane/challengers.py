@@ -1,14 +1,15 @@
 """Challengers: set beside a point's champion, promoted once they are proven better, rolled back on a breach."""
 
 from collections.abc import Awaitable, Callable
+from typing import Literal
 
 from auditor import Learner
+from auditor.at_rest import decode_tenant
 from auditor.events import Checkpointed
 from auditor.fold import TenantFold
 from auditor.override import Override
 from auditor.policy_events import ChallengerEnded, ChallengerSet, Promoted, RolledBack
 from auditor.rival import Rival, Spec
-from auditor.state import decode_tenant
 
 from .clock import Clock
 from .contract import ChallengerAnswer, ChallengerRequest, ChangeAnswer, ReasonRequest
@@ -52,7 +53,8 @@ class Challengers:
             )
             standing = fold.rivals.get(point)
             if standing is not None and (standing.former or standing.spec != spec):
-                raise Conflict(f"a {stage(standing)} stands at {point} that is not this one; DELETE it first")
+                called = "former champion" if standing.former else _stage(standing)
+                raise Conflict(f"a {called} stands at {point} that is not this one; DELETE it first")
             return ChallengerSet(
                 tenant=caller.tenant,
                 at=self._clock.now(),
@@ -189,8 +191,8 @@ def breached(rival: Rival) -> bool:
     return rival.share > 0.0 and rival.comparison.interval[1] < 0.0
 
 
-def stage(rival: Rival) -> str:
-    return "former champion" if rival.former else "canary" if rival.share else "shadow"
+def _stage(rival: Rival) -> Literal["shadow", "canary", "former"]:
+    return "former" if rival.former else "canary" if rival.share else "shadow"
 
 
 def describe(fold: TenantFold, point: str) -> ChallengerAnswer | None:
@@ -199,7 +201,7 @@ def describe(fold: TenantFold, point: str) -> ChallengerAnswer | None:
         return None
     return ChallengerAnswer(
         since=rival.number,
-        stage="former" if rival.former else "canary" if rival.share else "shadow",
+        stage=_stage(rival),
         share=rival.share,
         tuning=rival.spec.tuning,
         weights=rival.spec.weights,

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 
 from auditor import Learner
-from auditor.at_rest import TenantDump, policies
+from auditor.at_rest import TenantDump, decode_tenant, policies
 from auditor.events import (
     AnyEvent,
     Checkpointed,
@@ -19,7 +19,6 @@ from auditor.events import (
     Validated,
     WindowClosed,
 )
-from auditor.state import decode_tenant
 from strategist import PolicySnapshot, SpecMismatch
 from strategist.differences import changes
 

@@ -73,7 +73,7 @@ class ActionValues:
     def move(self, situation: Situation, action: str, target: float, *, again: bool = False) -> float:
         """Move the action's value towards a target; what it was before. `again`: as a repetition, which counts none."""
         state, target = situation.state, target - situation.known_of(action)
-        before = self._trust(situation, action, target)
+        before, more = self._trust(situation, action, target)
         if self.prior.relatives:
             self.table.move(EVERYWHERE, action, target, again=again)
             self.table.move(state, action, target, again=again)
@@ -81,24 +81,25 @@ class ActionValues:
             ahead = self.prior.visits if action == situation.rule else 0
             self.table.move(state, action, target, self._start(action, situation), ahead, again=again)
         if self.estimates != "table":
-            (more,) = self.linear.read(state, (action,))
             self.linear.move(state, action, target - self._start(action, situation) - more)
         return before + situation.known_of(action)
 
-    def _trust(self, situation: Situation, action: str, target: float) -> float:
-        """The learnt value, and what it is made of counts more or less for how far it is from the target."""
+    def _trust(self, situation: Situation, action: str, target: float) -> tuple[float, float]:
+        """The learnt value and what the linear weights say of it; what it is made of counts more or less from here on,
+        for how far it is from the target.
+        """
         state, start = situation.state, self._start(action, situation)
         if self.estimates == "table":
-            return self.table.read(state, (action,), (start,))[0]
+            return self.table.read(state, (action,), (start,))[0], 0.0
         (more,) = self.linear.read(state, (action,))
         if self.estimates == "linear":
-            return start + more
+            return start + more, more
         names, shares = self._shares(state)
         differs = [differing(rows, action, start) for rows in self.table.tilings(state)]
         adds = [share * by for share, by in zip(shares, [*differs, more], strict=True)]
         before = start + sum([self.stacking.weight(name) * add for name, add in zip(names, adds, strict=True)])
         self.stacking.move(names, adds, target - before)
-        return before
+        return before, more
 
     def __repr__(self) -> str:
         return f"<ActionValues {self.estimates}, {self.table!r}>"

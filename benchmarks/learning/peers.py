@@ -38,8 +38,7 @@ def vowpal(exploration: str) -> Callable[[Routing, Routing, Order, int], Earned]
 
 def _example(task: Routing, item: int) -> list[str]:
     facts = " ".join(f"{name}={_plain(value)}" for name, value in task.facts[item].items())
-    words = " ".join(dict.fromkeys(WORD.findall(task.texts[item].lower())[: 10 * WORDS]).keys())
-    words = " ".join(words.split()[:WORDS])
+    words = " ".join(list(dict.fromkeys(WORD.findall(task.texts[item].lower())))[:WORDS])
     lines = [f"shared |d {facts} |t {words}"]
     for arm, action in enumerate(task.actions):
         price = "" if task.prices is None else f" |p price:{task.prices[item, arm]:.5f}"

@@ -109,7 +109,7 @@ class Point(Protocol, Generic[E]):
 class Features:
     """A point's feature spec at work."""
 
-    def __init__(self, spec_file: str, dimension: int = 384) -> None:
+    def __init__(self, spec_file: str) -> None:
         self.spec = _shipped(spec_file)
         self.spec_hash = self.spec.hash
         self._featurizer = Featurizer(self.spec)
@@ -144,7 +144,7 @@ def _codebook(spec: FeatureSpec, embedder: str, dimension: int) -> Codebook:
 def _learnt(name: str) -> tuple[str, list[NDArray[np.float32]]]:
     """(embedder, centroids of each level [K, D], coarse to fine) of a shipped codebook."""
     with np.load(resources.files(__package__) / f"{name}.npz") as file:  # type: ignore[arg-type]
-        levels = [file[level].astype(np.float32) for level in sorted(file.files, key=len) if level != "embedder"]
+        levels = [file[level].astype(np.float32) for level in file.files if level != "embedder"]
         return str(file["embedder"]), sorted(levels, key=len)
 
 

@@ -18,8 +18,6 @@ Floats = NDArray[np.float32]
 class Codebook(Protocol):
     """Codes for vectors of one dimension."""
 
-    dimension: int
-
     def codes(self, vector: Floats) -> tuple[str, ...]:
         """One code per level for a vector [D]; deterministic (no BLAS: sums in a fixed order)."""
         ...
@@ -29,7 +27,6 @@ class Centroids:
     """The nearest of each level's centroids [K, D], all of unit length."""
 
     def __init__(self, levels: Sequence[Floats]) -> None:
-        self.dimension = levels[0].shape[1]
         self._levels = levels
 
     def codes(self, vector: Floats) -> tuple[str, ...]:
@@ -45,7 +42,6 @@ class SignBits:
 
     def __init__(self, bits: tuple[int, ...], dimension: int, seed: int = SEED) -> None:
         self.bits = bits
-        self.dimension = dimension
         rng = np.random.default_rng(seed)
         self._planes = rng.standard_normal((max(bits, default=0), dimension)).astype(np.float32)  # [B, D]
 

@@ -11,6 +11,7 @@ from auditor.events import Decided, Restored
 from auditor.override import Override, Tuning
 from auditor.policy_events import ChallengerEnded, ChallengerSet, PolicySet, Promoted, RolledBack
 from auditor.rival import Rival, Spec
+from strategist import Policy, Situation, State, Step, Transition
 
 from .story import Story, rules_of, trace_of
 
@@ -195,3 +196,16 @@ def test_a_challenger_is_in_the_dump_and_goes_on_from_there(story: Story) -> Non
     assert theirs.dump() == ours.dump()
     assert (theirs.policy.settings, theirs.rules, theirs.policy.updates) == (ours.policy.settings, ours.rules, 6)
     assert msgspec.structs.asdict(theirs.spec) == msgspec.structs.asdict(SPEC)
+
+
+def test_challenger_draws_from_its_experience_as_a_champion_would() -> None:
+    """By the number of the event: not the same places at every fold."""
+    rules = rules_of().points["route"]
+    rules = msgspec.structs.replace(rules, policy=msgspec.structs.replace(rules.policy, replayed=2))
+    rival, champion = Rival(1, SPEC, 0.0, Policy(rules.policy), rules), Policy(rules.policy)
+    for seq in range(2, 40):
+        step = Step(Situation(State(((f"s{seq % 3}",),)), ("a/1", "b/1")), "a/1")
+        move = Transition.termination((step,), seq / 40)
+        rival.learn(seq, move, move.reward)
+        champion.fold(move, seq)
+    assert list(rival.policy.table.cells()) == list(champion.table.cells())
