@@ -16,24 +16,28 @@ from .credit import Credit, OpenDecision
 from .events import AnyEvent, Configured, Decided, Reported, Restored
 from .feedback import Outcome
 from .fold import TenantFold
+from .policy_events import PolicySet, Promoted, RolledBack
 from .rules import Rules
+from .state import State
+from .steering import Steering
 from .trace import Trace
 
 NOTHING = Outcome()
 
 
 class DecisionLog:
-    """A tenant's decisions at one point, in the order in which they were learnt.
+    """A tenant's decisions at one point, in the order in which they were learnt, from a state on that they begin with.
 
     left_out: how many decisions have no place in it, by the reason.
     """
 
-    def __init__(self, tenant: str, point: str, rules: Rules) -> None:
+    def __init__(self, tenant: str, point: str, begin: State) -> None:
         self.decisions: list[LoggedDecision] = []
         self.left_out: Counter[str] = Counter()
-        self.rules = rules
+        self.rules = begin.rules_of(tenant)
         self._tenant, self._point = tenant, point
-        self._fold = TenantFold(tenant, _recording(rules))
+        self._settings, self._steering = begin.rules, Steering(begin.steering.dump())
+        self._fold = TenantFold(tenant, _recording(self.rules))
         self._fold.credit = self._links = _Links()
         self._open: dict[str, tuple[int, Trace]] = {}
         self._told: dict[str, Outcome] = {}
@@ -42,9 +46,14 @@ class DecisionLog:
     def apply(self, seq: int, event: AnyEvent) -> None:
         """Take the next event of the journal, of whichever tenant."""
         if isinstance(event, Configured):
-            self.rules = event.rules
-            self._fold.configure(_recording(event.rules))
-        if event.tenant != self._tenant or isinstance(event, Configured | Restored):
+            self._settings = event.rules
+        if isinstance(event, PolicySet | Promoted | RolledBack):
+            self._steering.fold(seq, event)
+        if isinstance(event, Configured | PolicySet | Promoted | RolledBack):
+            self.rules = self._steering.over(self._tenant, self._settings)
+            self._fold.configure(_recording(self.rules))
+            return
+        if event.tenant != self._tenant or isinstance(event, Restored):
             return
         if isinstance(event, Decided) and event.trace.point == self._point:
             self._open[event.trace.trace_id] = seq, event.trace

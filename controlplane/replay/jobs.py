@@ -71,7 +71,7 @@ class Replays:
           UnknownPoint, UnusablePolicy: there is no such point, or the policy is none.
           ReplayUnderWay: one of the tenant's is not over yet.
         """
-        rules = self._learner.state.rules.points.get(asked.point)
+        rules = self._learner.state.of(tenant).rules.points.get(asked.point)
         if rules is None:
             raise UnknownPoint
         document = asked.policy or {"policy": msgspec.to_builtins(rules.policy)}

@@ -37,7 +37,7 @@ async def read_window(journal: Journal, origin: Origin, window: Window, progress
       JournalDamaged: an event is not what was written, or missing.
     """
     until = journal.last_seq if window.last is None else min(window.last, journal.last_seq)
-    read = DecisionLog(window.tenant, window.point, origin.state().rules)
+    read = DecisionLog(window.tenant, window.point, origin.state())
     async for recorded in events(journal, until, origin.seq):
         read.apply(recorded.seq, recorded.event)
         progress(recorded.seq, until)

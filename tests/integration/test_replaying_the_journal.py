@@ -62,6 +62,21 @@ def test_a_log_teaches_what_the_server_learnt_bit_for_bit(serve: Serve, point: s
     assert learnt(log, Target(settings=policy.settings)) == PolicySnapshot.of(policy, "")
 
 
+def test_a_log_has_the_rewards_that_an_operators_weights_gave(serve: Serve) -> None:
+    """Set half-way, for this tenant alone: decisions before and after it are worth what the live fold said."""
+    server = serve(epsilon=0.4)
+    live(server, 15)
+    path = "/v1/points/route/policy"
+    version = server.get(path)["version"]
+    sets = {"version": version, "why": "time is money", "weights": {"latency": 1.0, "cost": 0.0}}
+    assert server.client.patch(path, json=sets).status_code == 200
+    live(server, 15)
+    policy = server.service.learner.state.of("default").policies["route"]
+    log = read(server, point="route")
+    assert log.weights == {"latency": 1.0, "cost": 0.0, "slo": 0.2, "failures": 0.1, "success": 0.0}
+    assert learnt(log, Target(settings=policy.settings)) == PolicySnapshot.of(policy, "")
+
+
 def test_decisions_carry_what_was_told_and_what_was_not(serve: Serve) -> None:
     server = serve(epsilon=0.4)
     live(server, 12)
