@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from auditor.events import Checkpointed, Restored
+from auditor.events import rests_on
 from auditor.receipts import REPEATABLE_S
 
 from . import origin
@@ -87,10 +87,11 @@ def _place(journal: Path, last_seq: int, keep: int, clock: Clock) -> int:
 async def fold_ground(
     folder: Path, log: Log, seq: int, last_seq: int, begun: Origin, progress: Callable[[int], None]
 ) -> Ground:
-    """Fold up to `seq`, and see to it that each place of before that a restore goes back to has its file."""
+    """Fold up to `seq`; each place of before that an event goes back to, or may yet, gets its file."""
     acts = [recorded.event for recorded in await log.acts(ALL, last_seq + 1, last_seq)]
-    named: list[Checkpointed | Restored] = [*present(acts).values(), *(e for e in acts if isinstance(e, Restored))]
-    places = {(event.tenant, event.seq) for event in named if event.seq <= seq}
+    wanted = {(event.tenant, event.seq) for event in present(acts).values()}
+    wanted |= {(event.tenant, place) for event in acts if (place := rests_on(event)) is not None}
+    places = {place for place in wanted if place[1] <= seq}
     refolded = await refold(log, seq, progress, begun, places)
     files = CheckpointFiles(folder / CHECKPOINT_FOLDER)
     filed = [(*place, files.write(refolded.prefixes[place])) for place in sorted(places)]

@@ -233,6 +233,25 @@ def test_a_checkpoint_that_an_archive_rests_on_is_not_pruned_and_a_pruned_one_is
     assert verify(data) == []
 
 
+def test_a_challenger_that_began_with_a_pruned_checkpoint_outlives_an_archive(data: Path) -> None:
+    """Its event stays, what it began with was learnt before: the base keeps that."""
+    with Running(settings_of(data)) as server:
+        live(server)
+        old = server.post("/v1/checkpoints", {"name": "old"}, 201)["checkpoint_id"]
+        live(server)
+        server.post("/v1/checkpoints", {"name": "new"}, 201)
+        server.post("/v1/points/route/challenger", {"why": "try", "checkpoint_id": old}, 201)
+        assert server.post("/v1/checkpoints/prune", {"keep": 1})["pruned"] == [old]
+        live(server, 1)
+        since = server.get("/v1/points/route/policy")["challenger"]["since"]
+        last = server.service.journal.last_seq
+    took = moved(data, last - since + 1)
+    assert took.seq < since
+    assert verify(data) == []
+    with Running(settings_of(data)) as server:
+        assert server.get("/v1/points/route/policy")["challenger"]["since"] == since
+
+
 def test_what_was_pruned_before_an_archive_can_be_learnt_and_kept_anew_after_it(lived: Lived, data: Path) -> None:
     """The same content has the same id, and the base knows nothing of its first life."""
 
