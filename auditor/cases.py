@@ -11,7 +11,8 @@ from typing import Self
 
 import msgspec
 
-OF_THE_TASK = "@"  # how the condition begins that says where in its task an action stands
+from .wording import OF_THE_TASK, Plan, Wording, WordingDump
+
 FRESH, RETRY, ADVISED = "@turn=fresh", "@turn=retry", "@turn=advised"
 MAX_CONDITIONS = 256  # distinct ones per action; later ones are not told apart
 FIRST_WEIGHT, LAST_WEIGHT = 0.5, 2.0  # what a kind of condition counts before anything is known of it, and at most
@@ -69,6 +70,7 @@ class CasesDump(msgspec.Struct, frozen=True, array_like=True):
     records: list[tuple[str, str, CaseRecord]]
     all: CaseRecord
     weights: dict[str, float]
+    wordings: dict[str, WordingDump] = {}
 
 
 class Cases:
@@ -82,9 +84,17 @@ class Cases:
         self.records: dict[tuple[str, str], CaseRecord] = {}
         self.all = CaseRecord()  # of every action, by where in its task it stood
         self.weights: dict[str, float] = {}
+        self.wordings: dict[str, Wording] = {}  # by namespace
 
-    def observe(self, namespace: str, signature: str, conditions: Sequence[str], success: bool) -> None:
-        """Count an outcome of an action, after the weights have learnt from what was expected of it."""
+    def observe(
+        self, namespace: str, signature: str, conditions: Sequence[str], success: bool, plan: Plan | None = None
+    ) -> None:
+        """Count an outcome of an action, after the weights have learnt from what was expected of it.
+
+        plan: what was known of it before it ran, where it was the agent's own.
+        """
+        if plan is not None:
+            self.wordings.setdefault(namespace, Wording()).observe(plan, conditions, success)
         record = self.records.setdefault((namespace, signature), CaseRecord())
         if record.total:
             self._learn(record, conditions, success)
@@ -113,6 +123,10 @@ class Cases:
     def of(self, namespace: str, signature: str) -> CaseRecord:
         return self.records.get((namespace, signature), NOTHING)
 
+    def wording(self, namespace: str) -> Wording:
+        """What the words of plans say in a namespace."""
+        return self.wordings.get(namespace) or Wording()
+
     def base_rate(self, conditions: Iterable[str] = ()) -> float:
         """How often anything fails at this tenant where a task stands so; one outcome of each kind is imagined."""
         count = next((self.all.conditions[c] for c in conditions if c in self.all.conditions), self.all)
@@ -120,13 +134,15 @@ class Cases:
 
     def dump(self) -> CasesDump:
         rows = [(namespace, signature, record) for (namespace, signature), record in sorted(self.records.items())]
-        return CasesDump(rows, self.all, self.weights)
+        wordings = {namespace: self.wordings[namespace].dump() for namespace in sorted(self.wordings)}
+        return CasesDump(rows, self.all, self.weights, wordings)
 
     @classmethod
     def load(cls, dump: CasesDump) -> Self:
         cases = cls()
         cases.records = {(namespace, signature): record for namespace, signature, record in dump.records}
         cases.all, cases.weights = dump.all, dump.weights
+        cases.wordings = {namespace: Wording.load(each) for namespace, each in dump.wordings.items()}
         return cases
 
 

@@ -13,9 +13,11 @@ from strategist import Situation, Step, Transition
 
 from .cases import as_advised
 from .comparison import Weighed
+from .events import Episode
 from .feedback import Outcome
 from .rewards import Report
 from .trace import BLOCK, PROCEED, LearnOn, Trace
+from .wording import Plan, words_of_plan
 
 TaskKey = tuple[str, str, str]  # (point, namespace, task_id)
 SLACK_S = 60.0  # by which a clock set back costs nothing but that a window closes so much later
@@ -35,6 +37,7 @@ class OpenDecision(msgspec.Struct, kw_only=True, gc=False):
     cited: tuple[int, ...]
     signature: str | None
     conditions: tuple[str, ...] = ()
+    plan: Plan | None = None
     advised: str | None = None
     outcomes: tuple[Outcome, ...] = ()
     logged: tuple[Outcome, ...] = ()  # came after the reward; they teach nothing
@@ -61,6 +64,7 @@ class OpenDecision(msgspec.Struct, kw_only=True, gc=False):
             cited=trace.cited,
             signature=trace.signature,
             conditions=trace.conditions,
+            plan=trace.plan,
             advised=trace.advised,
             weighed=trace.weighed,
             audit_weight=trace.audit_weight,
@@ -106,12 +110,12 @@ class OpenDecision(msgspec.Struct, kw_only=True, gc=False):
         return self.report is not None and (self.ended or self.successor is not None)
 
     @property
-    def ran(self) -> tuple[str | None, tuple[str, ...]]:
-        """(signature, conditions) of what the last outcome is about: the plan, the advice, or None: nobody said."""
+    def ran(self) -> tuple[str | None, tuple[str, ...], Plan | None]:
+        """(signature, conditions, plan) the last outcome is about: of the plan, the advice, or None: nobody said."""
         last = self.outcomes[-1]
         if self.action == PROCEED or last.overridden or last.applied_suggestion is False:
-            return self.signature, self.conditions
-        return self.advised if last.applied_suggestion else None, as_advised(self.conditions)
+            return self.signature, self.conditions, self.plan
+        return self.advised if last.applied_suggestion else None, as_advised(self.conditions), None
 
     @property
     def plan_worked(self) -> bool | None:
@@ -139,6 +143,7 @@ class Trajectory(msgspec.Struct, gc=False):
     last_at: float = 0.0
     last_action: str | None = None
     last_success: bool | None = None
+    last_error: tuple[int, ...] = ()  # words of the failure captured last, until something succeeds
 
 
 class TaskDump(msgspec.Struct, frozen=True, kw_only=True):
@@ -151,6 +156,7 @@ class TaskDump(msgspec.Struct, frozen=True, kw_only=True):
     last_at: float
     last_action: str | None
     last_success: bool | None
+    last_error: tuple[int, ...] = ()
 
     @classmethod
     def of(cls, task: TaskKey, t: Trajectory) -> "TaskDump":
@@ -162,11 +168,13 @@ class TaskDump(msgspec.Struct, frozen=True, kw_only=True):
             last_at=t.last_at,
             last_action=t.last_action,
             last_success=t.last_success,
+            last_error=t.last_error,
         )
 
     def trajectory(self) -> Trajectory:
         open_, waiting = dict.fromkeys(self.open), dict.fromkeys(self.waiting)
-        return Trajectory(open_, waiting, self.decisions, self.last_at, self.last_action, self.last_success)
+        last = self.last_action, self.last_success, self.last_error
+        return Trajectory(open_, waiting, self.decisions, self.last_at, *last)
 
 
 class Credit:
@@ -242,7 +250,16 @@ class Credit:
     def note_outcome(self, decision: OpenDecision, success: bool | None, at: float) -> None:
         """Remember the last outcome of the task for the state of its next decision."""
         if decision.task in self.trajectories:
-            self._touch(decision.task, at).last_success = success
+            trajectory = self._touch(decision.task, at)
+            trajectory.last_success = success
+            if success:
+                trajectory.last_error = ()
+
+    def note_error(self, episode: Episode) -> None:
+        """Remember the words of a failure its task captured, for the task's next decision."""
+        trajectory = self.trajectories.get(("gate", episode.namespace, episode.task_id or ""))
+        if trajectory is not None:
+            trajectory.last_error = words_of_plan(episode.error_trace)
 
     def close(self, decision: OpenDecision) -> None:
         """The decision is learnt or cancelled; a finished task with nothing open is forgotten."""

@@ -17,6 +17,7 @@ from .credit import Credit, OpenDecision
 from .drift import Alarm
 from .events import (
     AnyEvent,
+    Captured,
     Decided,
     EpisodeDeleted,
     Reported,
@@ -107,6 +108,8 @@ class TenantFold:
                 return Applied(None, self._window_closed(seq, event))
             case TrajectoryClosed():
                 return Applied(None, self._trajectory_closed(seq, event))
+            case Captured():
+                self.credit.note_error(event.episode)
             case EpisodeDeleted():
                 self.skills.forget(event.episode_id)
             case SkillRetired():
@@ -211,16 +214,13 @@ class TenantFold:
 
     def _observe_case(self, decision: OpenDecision, outcome: Outcome) -> None:
         """Such an outcome completes the reward, so a decision is counted once."""
-        signature, conditions = decision.ran
+        signature, conditions, plan = decision.ran
         if signature is not None and outcome.success is not None:
-            self.cases.observe(decision.namespace, signature, conditions, outcome.success)
+            self.cases.observe(decision.namespace, signature, conditions, outcome.success, plan)
 
     def _validated(self, seq: int, event: Validated) -> Applied:
-        decision = (
-            self.credit.newest_citing(event.episode_id)
-            if event.trace_id is None
-            else self.credit.open.get(event.trace_id)
-        )
+        named, credit = event.trace_id, self.credit
+        decision = credit.newest_citing(event.episode_id) if named is None else credit.open.get(named)
         trace_id = decision.trace_id if decision else event.trace_id
         repeat = event.trace_id is not None and self.skills.counted(event.episode_id, event.trace_id)
         counted = event.applied_suggestion and not repeat and event.counts

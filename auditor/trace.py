@@ -8,6 +8,7 @@ from strategist import HeadChoice, Mode, Situation, Step
 from strategist.features.bins import Fact
 
 from .comparison import Beside, Weighed, weigh
+from .wording import Plan
 
 LearnOn = Literal["feedback", "complete"]
 BLOCK, PROCEED = "BLOCK", "PROCEED"
@@ -37,6 +38,7 @@ class Trace(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     cited: tuple[int, ...] = ()  # episodes the answer rests on
     signature: str | None = None  # of the action as planned, for the cases
     conditions: tuple[str, ...] = ()  # `key=value`, under which it is to run
+    plan: Plan | None = None  # what words are to learn from
     advised: str | None = None  # signature of the command the answer offers instead
     abstained: bool = False
     degraded: tuple[str, ...] = ()

@@ -5,10 +5,10 @@ from typing import Any
 import msgspec
 
 from auditor import Trace
-from auditor.cases import OF_THE_TASK
 from auditor.comparison import Beside
 from auditor.events import AnyEvent
 from auditor.policy_events import AppealRuled
+from auditor.wording import OF_THE_TASK
 from strategist import HeadChoice
 
 from .executor.rule import BLOCK
@@ -56,7 +56,8 @@ def _known(whole: WholeTrace) -> list[str]:
         f"this very action failed {cases} times."
     )
     neighbours = (done.get("neighbours") or [])[:SHOWN]
-    return [known, *_speaking(done.get("speaking") or {}), *(_memory(whole, near) for near in neighbours)]
+    word = [done["word"]] if done.get("word") else []
+    return [known, *_speaking(done.get("speaking") or {}), *word, *(_memory(whole, near) for near in neighbours)]
 
 
 def _speaking(speaking: dict[str, float]) -> list[str]:

@@ -180,6 +180,7 @@ class Plane:
             cited=executed.cited,
             signature=evidence.signature,
             conditions=evidence.conditions,
+            plan=evidence.plan,
             advised=executed.advised,
             abstained=executed.abstained,
             degraded=evidence.degraded,

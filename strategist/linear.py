@@ -78,11 +78,12 @@ def features(state: State) -> list[int]:
 
     The coarsest keys say nothing that the action's mean does not.
     """
-    return sorted({*state.words, *[_place(key) for chain in state.chains for key in chain[1:]]})
+    return sorted({*state.words, *[hashed_word(key) for chain in state.chains for key in chain[1:]]})
 
 
 @lru_cache(50_000)
-def _place(text: str) -> int:
+def hashed_word(text: str) -> int:
+    """Where the weight of a word or a key lies."""
     return crc32(text.encode()) & MASK
 
 
@@ -92,4 +93,4 @@ def hashed_words(words: Sequence[str]) -> tuple[int, ...]:
     >>> hashed_words(["disk", "full", "disk"]) == hashed_words(["full", "disk"])
     True
     """
-    return tuple(sorted({_place(word) for word in words}))
+    return tuple(sorted({hashed_word(word) for word in words}))

@@ -8,7 +8,13 @@ BOUNDS: dict[str, dict[str, tuple[float, float]]] = {
         "failures": (-1.0, 1.0),
         "success": (-1.0, 1.0),
     },
-    "gate": {"outcome": (-1.0, 1.0), "friction": (-0.15, 0.0), "false_block": (-0.5, 0.0), "cost": (-1.0, 0.0)},
+    "gate": {
+        "outcome": (-1.0, 1.0),
+        "failure": (-1.0, 0.0),
+        "friction": (-0.15, 0.0),
+        "false_block": (-0.5, 0.0),
+        "cost": (-1.0, 0.0),
+    },
 }
 CUSTOM = (-1.0, 1.0)
 

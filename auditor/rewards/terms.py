@@ -78,6 +78,12 @@ def gate_outcome(scene: Scene) -> Judged:
     return None if scene.action == BLOCK else success(scene)
 
 
+def gate_failure(scene: Scene) -> Judged:
+    """What a failure costs beyond that nothing was won."""
+    ended = gate_outcome(scene)
+    return None if ended is None else (min(0.0, ended[0]), "nothing failed" if ended[0] > 0.0 else "it failed")
+
+
 FRICTION = {"HINT": -0.02, "REWRITE": -0.05, BLOCK: -0.15}
 
 
@@ -104,9 +110,15 @@ def spend(scene: Scene) -> Judged:
 
 TERMS: dict[str, dict[str, Judge]] = {
     "route": {"latency": latency, "cost": cost, "slo": slo, "failures": failures, "success": success},
-    "gate": {"outcome": gate_outcome, "friction": friction, "false_block": false_block, "cost": spend},
+    "gate": {
+        "outcome": gate_outcome,
+        "failure": gate_failure,
+        "friction": friction,
+        "false_block": false_block,
+        "cost": spend,
+    },
 }
 DEFAULT_WEIGHTS: dict[str, dict[str, float]] = {
     "route": {"latency": 0.4, "cost": 0.3, "slo": 0.2, "failures": 0.1, "success": 0.0},
-    "gate": {"outcome": 1.0, "friction": 1.0, "false_block": 1.0, "cost": 1.0},
+    "gate": {"outcome": 1.0, "failure": 0.0, "friction": 1.0, "false_block": 1.0, "cost": 1.0},
 }

@@ -12,7 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from .real import NAMES, play
+from . import gates, gating, real
 from .school import guesses, learns
 from .worlds import WORLDS, World
 
@@ -38,21 +38,25 @@ def _spread(scores: Sequence[float]) -> tuple[float, float]:
 
 
 TASKS: dict[str, Callable[[int], dict[str, Any]]] = {name: partial(played, world) for name, world in WORLDS.items()}
+PLAYS: dict[str, Callable[[Path, str, int], dict[str, Any]]] = {
+    **dict.fromkeys(real.NAMES, real.play),
+    **dict.fromkeys(gating.TASKS, gates.play),
+}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.learning", description=__doc__)
     parser.add_argument("--data", type=Path, help="the folder of real data sets; without it only the worlds are played")
-    names = [*TASKS, *NAMES]
+    names = [*TASKS, *PLAYS]
     parser.add_argument("--task", choices=names, action="append", help="one of them, or several; by default all")
     parser.add_argument("--orders", type=int, default=ORDERS, help=f"random orders, at least 2 (default {ORDERS})")
     parser.add_argument("--json", action="store_true", help="print JSON, one document a task")
     arguments = parser.parse_args()
-    if arguments.data is None and (missing := [name for name in arguments.task or () if name in NAMES]):
+    if arguments.data is None and (missing := [name for name in arguments.task or () if name in PLAYS]):
         parser.error(f"{missing[0]} is played on real data: give --data DIR")
     table = Table("task", "ours", "others", "reached")
     for name in arguments.task or ([*TASKS] if arguments.data is None else names):
-        task = TASKS[name] if name in TASKS else partial(play, arguments.data, name)
+        task = TASKS[name] if name in TASKS else partial(PLAYS[name], arguments.data, name)
         found = {"task": name, **task(arguments.orders)}
         if arguments.json:
             print(json.dumps(found), flush=True)

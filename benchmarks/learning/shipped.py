@@ -12,7 +12,7 @@ from auditor import Learner, Outcome, Rules, State
 from auditor.events import Reported
 from controlplane.checkpoints import CheckpointFiles
 from controlplane.clock import FixedClock
-from controlplane.contract import DecisionAnswer, DecisionRequest
+from controlplane.contract import CaptureRequest, DecisionAnswer, DecisionRequest
 from controlplane.embedding import BatchingEmbedder
 from controlplane.executor.gate import GatePoint
 from controlplane.executor.route import RoutePoint
@@ -20,6 +20,7 @@ from controlplane.journal.memory import MemoryJournal
 from controlplane.memory.store import MemoryStore
 from controlplane.plane import Plane
 from controlplane.refold import Prefixes
+from controlplane.remembering import Remembering
 from controlplane.router import Router
 from controlplane.rulebook import rules_of
 from controlplane.settings import Settings
@@ -32,17 +33,25 @@ from controlplane.upstream import Upstream
 class Shipped:
     """Decides and is reported to, as a server is; a report is folded when it returns."""
 
-    def __init__(self, settings: Settings, weights: dict[str, float], embedder: BatchingEmbedder) -> None:
-        """`weights` are those of a reward's terms at route; everything else is the settings'."""
+    def __init__(
+        self, settings: Settings, weights: dict[str, float], embedder: BatchingEmbedder, point: str = "route"
+    ) -> None:
+        """`weights` are those of a reward's terms at `point`; everything else is the settings'."""
         clock, metrics = FixedClock(), Metrics()
         upstream = Upstream(httpx.AsyncClient(), deadline_s=settings.upstream_deadline_s)
         signals = Signals(settings.psi_url, upstream, clock, metrics, ttl_s=settings.cache_ttl_s)
         self.route = RoutePoint(signals, Router(settings.router_url, upstream, metrics), embedder)
-        points = (GatePoint(MemoryStore(), embedder, settings), self.route)
-        self.rules = _weighed(rules_of(settings, {point.name: point.features.spec_hash for point in points}), weights)
+        self.memory = MemoryStore()
+        self.memory.embedder = embedder.name
+        self.memory.go_live()
+        points = (GatePoint(self.memory, embedder, settings), self.route)
+        specs = {of.name: of.features.spec_hash for of in points}
+        self.rules = _weighed(rules_of(settings, specs), point, weights)
         self.journal, self.settings, self._clock = MemoryJournal(), settings, clock
         prefixes = Prefixes(self.journal, CheckpointFiles(Path(settings.data_dir)))
         self.learner = Learner(State(self.rules, settings.hash), self.journal, self.journal, prefixes)
+        self.learner.observe(lambda recorded, _: self.memory.observe(recorded))
+        self._remembering = Remembering(self.learner, self.journal, self.memory, embedder, clock)
         self._plane = Plane(points, self.learner, self.journal, clock, settings, metrics)
 
     async def decide(self, asked: DecisionRequest) -> DecisionAnswer:
@@ -52,13 +61,16 @@ class Shipped:
         told = Reported(tenant=LOCAL.tenant, at=self._clock.now(), trace_id=trace_id, outcome=outcome)
         await self.learner.reached(await self.journal.append(told))
 
+    async def capture(self, failure: CaptureRequest) -> None:
+        await self._remembering.capture(LOCAL, failure)
+
 
 @contextlib.asynccontextmanager
 async def shipped(
-    seed: int, weights: dict[str, float], embedder: BatchingEmbedder | None = None
+    seed: int, weights: dict[str, float], embedder: BatchingEmbedder | None = None, point: str = "route"
 ) -> AsyncIterator[Shipped]:
     """One with the default settings and this seed, learning until it is left; without an embedder it reads no text."""
-    made = Shipped(Settings(seed=seed), weights, embedder or BatchingEmbedder())
+    made = Shipped(Settings(seed=seed), weights, embedder or BatchingEmbedder(), point)
     learning = asyncio.create_task(made.learner.run())
     try:
         yield made
@@ -67,6 +79,6 @@ async def shipped(
         await asyncio.gather(learning, return_exceptions=True)
 
 
-def _weighed(rules: Rules, weights: dict[str, float]) -> Rules:
-    route = msgspec.structs.replace(rules.points["route"], weights=weights)
-    return msgspec.structs.replace(rules, points={**rules.points, "route": route})
+def _weighed(rules: Rules, point: str, weights: dict[str, float]) -> Rules:
+    changed = msgspec.structs.replace(rules.points[point], weights=weights)
+    return msgspec.structs.replace(rules, points={**rules.points, point: changed})

@@ -41,6 +41,8 @@ def hints(evidence: GateEvidence, reflection: Reflection) -> list[str]:
         lines.append(f'A similar plan failed (similarity {best.similarity:.2f}): "{reflection.root_cause}"')
     if evidence.own.failures:
         lines.append(f"This very action failed {evidence.own.failures} of {evidence.own.total} times.")
+    if said := evidence.worded.worst_word(evidence.planned):
+        lines.append(said)
     if reflection.resolution:
         proof = "What fixed it" if evidence.suggestion else "What was noted as the fix (not validated)"
         lines.append(f'{proof}: "{reflection.resolution}"')

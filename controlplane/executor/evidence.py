@@ -27,6 +27,7 @@ from .recalled import (
     unreported,
 )
 from .rule import BLOCK, Thresholds, verdict
+from .worded import Worded, judge
 
 EVEN = 0.5
 ENVIRONMENT_KEYS = ("environment", "env", "cluster", "stage", "target")
@@ -69,6 +70,7 @@ class GateEvidence(Evidence, kw_only=True):
     fixes: list[Fix]  # the proven first, the likeliest first
     suggestion: Fix | None  # the likeliest proven one, if it is likelier to work than not
     said: Assessment
+    worded: Worded
     ruled: str | None = None  # the guard rule that left the verdict, where the evidence did not
 
     @property
@@ -124,6 +126,7 @@ def gather(
     skills = [m for m in matches if _is_skill(fold, m.record.episode_id)]
     told = unreported(fold, request.namespace, matches)
     recalled = recall_outcomes(fold, conditions, own, near, told)
+    worded = judge(fold, request, conditions, own, recalled)
     fixes = _fixes(fold, request.namespace, conditions, matches)
     suggestion = fixes[0] if fixes and fixes[0].proven and fixes[0].chance >= EVEN else None
     closest = max(matches, key=lambda m: (m.similarity, m.precondition), default=None)
@@ -134,7 +137,7 @@ def gather(
             "rule": rule,
             **_match_facts(matches, closest),
             "support": own.failures + sum(case.record.failures for case in near) + captures(told),
-            **_case_facts(own, recalled),
+            **_case_facts(own, recalled, worded.risk),
             **_action_facts(tool, planned, request.environment),
             **task,
             "skill": "yes" if skills else "no",
@@ -143,6 +146,7 @@ def gather(
         rule=rule,
         signature=own_signature,
         conditions=conditions,
+        plan=worded.plan,
         fold=fold,
         planned=planned,
         tool=tool,
@@ -156,7 +160,8 @@ def gather(
         new_signature=own_signature not in space.signatures,
         fixes=fixes,
         suggestion=suggestion,
-        said=_assess(own, near, told, recalled, nearest),
+        said=_assess(own, near, told, worded.risk, nearest),
+        worded=worded,
     )
 
 
@@ -172,10 +177,10 @@ def _rule(closest: Match | None, skills: Sequence[Match], at: Thresholds, *, sug
 
 
 def _assess(
-    own: CaseRecord, near: Sequence[NearCase], told: Sequence[Match], recalled: Recalled, nearest: float
+    own: CaseRecord, near: Sequence[NearCase], told: Sequence[Match], risk: float, nearest: float
 ) -> Assessment:
     return Assessment(
-        risk=recalled.failing,
+        risk=risk,
         evidence=own.total + sum(case.record.total for case in near) + captures(told),
         novelty=0.0 if own.total else 1.0 - min(1.0, nearest),
     )
@@ -239,12 +244,12 @@ def _match_facts(matches: Sequence[Match], closest: Match | None) -> dict[str, F
     }
 
 
-def _case_facts(own: CaseRecord, recalled: Recalled) -> dict[str, Fact]:
+def _case_facts(own: CaseRecord, recalled: Recalled, risk: float) -> dict[str, Fact]:
     return {
         "case_successes": own.successes,
         "case_failures": own.failures,
         "case_count": own.total,
-        "likely": recalled.failing if recalled.weight else None,
+        "likely": risk if recalled.weight else None,
         "weight": recalled.weight,
     }
 

@@ -88,6 +88,7 @@ class GatePoint(Point[GateEvidence]):
             "evidence": said.evidence,
             "novelty": said.novelty,
             "speaking": evidence.recalled.speaking,
+            "word": evidence.worded.worst_word(evidence.planned),
             "neighbours": [
                 {"episode_id": m.record.episode_id, "similarity": m.similarity, "precondition": m.precondition}
                 for m in evidence.matches

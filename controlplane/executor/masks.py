@@ -18,14 +18,20 @@ FITS = 0.7  # fit of a skill's conditions
 
 def with_evidence(evidence: GateEvidence) -> Eligible:
     """What there is any evidence for. Without a vector the answer abstains: nothing but PROCEED can be meant."""
-    if evidence.vector is None or not (evidence.matches or evidence.own.failures):
-        why = "memory cannot be searched" if evidence.vector is None else "no similar failure is remembered"
+    why = "memory cannot be searched" if evidence.vector is None else "no similar failure is remembered"
+    if evidence.vector is not None and evidence.worded.speaks and not _remembered(evidence):
+        return Eligible(actions=(PROCEED, HINT), masked={REWRITE: why, BLOCK: why})
+    if not _remembered(evidence):
         return Eligible(actions=(PROCEED,), masked={HINT: why, REWRITE: why, BLOCK: why})
     allowed = Eligible(actions=VERDICTS)
     if evidence.suggestion:
         return allowed
     unlikely = evidence.fixes and evidence.fixes[0].proven
     return allowed.without(REWRITE, f"no validated fix is {'likely to work here' if unlikely else 'known'}")
+
+
+def _remembered(evidence: GateEvidence) -> bool:
+    return evidence.vector is not None and bool(evidence.matches or evidence.own.failures)
 
 
 def defensible(evidence: GateEvidence) -> Eligible:

@@ -13,6 +13,7 @@ from auditor import PointRules
 from auditor.comparison import Who
 from auditor.events import AnyEvent
 from auditor.fold import TenantFold
+from auditor.wording import Plan
 from strategist import Eligible, HeadChoice, Policy, State
 from strategist.features.bins import Fact
 from strategist.features.codebook import Centroids, Codebook, SignBits
@@ -38,6 +39,7 @@ class Evidence(msgspec.Struct, kw_only=True):
     prior: str | None = None  # the action it gives a head start: the rule's, or what the masks leave of it
     signature: str | None = None
     conditions: tuple[str, ...] = ()
+    plan: Plan | None = None
     degraded: tuple[str, ...] = ()
 
 

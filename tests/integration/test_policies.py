@@ -72,7 +72,7 @@ def test_of_changes_that_come_at_once_one_is_made(serve: Serve) -> None:
 @pytest.mark.parametrize(
     ("path", "sets", "said"),
     [
-        (GATE, {"weights": {"latency": 1}}, "gate has the terms outcome, friction, false_block, cost"),
+        (GATE, {"weights": {"latency": 1}}, "gate has the terms outcome, failure, friction, false_block, cost"),
         (ROUTE, {"weights": {"outcome": 1}}, "weights has outcome"),
         (GATE, {"guards": [guard("force", "REWRITE")]}, "forces none of PROCEED, HINT, BLOCK"),
         (GATE, {"guards": [guard("forbid", "*")]}, "force BLOCK instead"),

@@ -1,0 +1,62 @@
+"""How likely a plan is to fail by its words as well as by past outcomes."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from auditor.cases import CaseRecord
+from auditor.fold import TenantFold
+from auditor.wording import READ, Plan, Wording, odds_of, words_of_plan
+from strategist.features.words import spelled
+
+from ..contract import DecisionRequest
+from .recalled import Recalled
+
+ENOUGH = 50  # outcomes from which on the words of a plan alone may speak against it
+TOLD = 2  # failures from which on a word is worth naming
+
+
+class Worded(msgspec.Struct, frozen=True):
+    """A plan, and what the outcomes of all plans of its namespace say of its words."""
+
+    plan: Plan
+    conditions: Sequence[str]
+    wording: Wording
+    risk: float  # in (0, 1): of failing as planned
+    speaks: bool  # whether there were enough outcomes, and they make it likelier to fail than most
+
+    def worst_word(self, planned: str) -> str | None:
+        """The word that fares worst, where plans with it failed more often than they worked."""
+        found = self.wording.fares_worst(self.plan, self.conditions)
+        if found is None or found[2] < TOLD or found[2] <= found[1]:
+            return None
+        place, worked, failed = found
+        return f"Plans with {spelled(planned, READ)[place]!r} failed {failed} of {worked + failed} times here."
+
+
+def judge(
+    fold: TenantFold, request: DecisionRequest, conditions: Sequence[str], own: CaseRecord, recalled: Recalled
+) -> Worded:
+    """The risk that outcomes give, corrected by words."""
+    odds = odds_of(recalled.failing), _adds(fold, own, conditions)
+    plan = Plan(words_of_plan(request.planned_action or ""), _last_error(fold, request), odds)
+    wording = fold.cases.wording(request.namespace)
+    risk = wording.failing(plan, conditions)
+    speaks = wording.outcomes >= ENOUGH and risk > fold.cases.base_rate(conditions)
+    return Worded(plan, conditions, wording, risk, speaks)
+
+
+def _adds(fold: TenantFold, own: CaseRecord, conditions: Sequence[str]) -> float:
+    """Log odds of failing that the action's own record adds to those of the base rate."""
+    if not own.total:
+        return 0.0
+    base = fold.cases.base_rate(conditions)
+    return sum(fold.cases.speaking(((1.0, own),), conditions, base).values()) - odds_of(base)
+
+
+def _last_error(fold: TenantFold, request: DecisionRequest) -> tuple[int, ...]:
+    """Words of the error the task saw last: as the caller says, or as it was captured."""
+    if isinstance(told := request.context.get("previous_error"), str):
+        return words_of_plan(told)
+    trajectory = fold.credit.trajectories.get(("gate", request.namespace, request.task_id or ""))
+    return trajectory.last_error if trajectory is not None else ()
