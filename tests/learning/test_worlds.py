@@ -39,7 +39,7 @@ async def test_the_best_policy_scores_one(seed: int) -> None:
 
 
 async def test_what_learns_there_is_what_is_shipped_apart_from_the_rewards_weights() -> None:
-    async with shipped(1, {"custom.reward": 1.0}) as made:
+    async with shipped(Settings(seed=1), {"custom.reward": 1.0}) as made:
         assert made.settings.hash == Settings().hash
         assert made.learner.state.settings_hash == Settings().hash
         points = made.rules.points
