@@ -152,7 +152,7 @@ class TenantFold:
         if outcome in decision.outcomes or outcome in decision.logged:
             return Applied(self._standing(decision, duplicate=True))
         if not event.counts:
-            decision.withheld = True
+            decision.withheld |= not self.credit.held(decision)
             return Applied(self._standing(decision, reason=OVER_SHARE))
         if not outcome.executed:
             return self._cancelled(seq, decision)
@@ -241,7 +241,7 @@ class TenantFold:
         elif not event.counts:
             reason = OVER_SHARE
             if decision is not None:
-                decision.withheld = True
+                decision.withheld |= not self.credit.held(decision)
         elif decision is None:
             reason = "no open decision rests on this episode; the validation counts for the episode"
         else:

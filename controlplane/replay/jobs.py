@@ -124,10 +124,10 @@ class Replays:
         """Have it on disk, in the place of the oldest."""
         try:
             with _refusing():
-                await self._written(job, job.kept)
                 while len(jobs) > KEPT:
                     self._files.forget(oldest := next(iter(jobs)))
                     del jobs[oldest]
+                await self._written(job, job.kept)
         except PointsmanError:
             del jobs[job.replay_id]
             raise

@@ -18,7 +18,7 @@ async def test_who_guesses_passes_no_world(name: str, seed: int) -> None:
     assert max(scores) < WORLDS[name].threshold / 2
 
 
-@pytest.mark.parametrize("name", PASSED_HERE)
+@pytest.mark.parametrize("name", [*PASSED_HERE, pytest.param("credit-tree", marks=pytest.mark.nightly)])
 async def test_the_shipped_settings_pass_this_world(name: str, seed: int) -> None:
     assert await learns(WORLDS[name], seed) > WORLDS[name].threshold
 

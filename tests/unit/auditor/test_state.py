@@ -255,6 +255,19 @@ def test_same_stream_gives_the_same_bytes_twice(learnt: LearntState) -> None:
     assert again.dump() == learnt.dump()
 
 
+def test_a_dump_of_before_trajectories_were_folded_is_read(learnt: LearntState) -> None:
+    """What is open says nothing of whom it follows: that is nobody."""
+    raw = msgspec.msgpack.decode(learnt.dump())
+    decisions = [decision for tenant in raw["tenants"] for decision in tenant["open"]]
+    for decision in decisions:
+        del decision["followed_by"], decision["follows"]
+    read = LearntState.load(msgspec.msgpack.encode(raw))
+    again = [decision for tenant in TENANTS for decision in read.of(tenant).credit.open.values()]
+    assert len(again) == len(decisions) > 0
+    assert {(decision.followed_by, decision.follows) for decision in again} == {(None, ())}
+    assert not any(read.of(tenant).credit.held(decision) for tenant in TENANTS for decision in again)
+
+
 def test_asking_for_an_unknown_tenant_leaves_no_trace(learnt: LearntState) -> None:
     before = learnt.dump()
     assert learnt.of("nobody").policies["gate"].updates == 0

@@ -195,6 +195,16 @@ def test_one_about_which_all_was_held_back_is_unlearnt_and_the_walk_ends_at_it(s
     assert "share" in (story.learned[0].reason or "")
 
 
+def test_what_is_held_back_of_one_that_waits_takes_nothing_from_it(story: Story) -> None:
+    """It has its reward already, an obeyed block its friction, without any report."""
+    story.decide("t1", "BLOCK", task="job")
+    story.decide("t2", task="job", eligible=SURE)
+    held_back = Outcome(success=True, overridden=True)
+    story.tell(Reported(tenant="default", at=story.now, trace_id="t1", outcome=held_back, by="liar", counts=False))
+    story.report("t2", success=True, terminal=True)
+    assert targets(story)["t1"] == pytest.approx(-0.15 + 0.9, rel=1e-12)
+
+
 def test_without_a_task_it_waits_for_the_one_that_named_it(story: Story) -> None:
     """Its window does not close it meanwhile; the named one's does, and both are learnt."""
     story.decide("t1", terminal=False, eligible=SURE)
