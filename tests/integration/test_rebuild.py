@@ -80,6 +80,26 @@ def test_folding_again_is_bit_identical(serve: Serve) -> None:
     assert report.events == report.seq == last
 
 
+def test_a_multi_step_rule_folds_again_bit_for_bit_also_with_tasks_under_way(serve: Serve) -> None:
+    """The server is stopped and started in the middle of tasks, and goes back to a checkpoint made there."""
+    server = serve(epsilon=0.3, update_rule="tree_backup")
+    live(server)
+    kept = server.post("/v1/checkpoints", {"name": "under way"}, 201)["checkpoint_id"]
+    assert server.get("/status")["open_decisions"] > 2
+    server.stop()
+    server = serve(epsilon=0.3, update_rule="tree_backup")
+    live(server)
+    server.post(f"/v1/checkpoints/{kept}/restore")
+    live(server)
+    updates = server.get("/status")["model"]["updates"]
+    for task in range(2):
+        ended = server.post("/v1/decisions", {**ASKED, "task_id": f"task {task}"})
+        assert server.feedback(ended["trace_id"], success=True, terminal=True)["updated"]
+    assert server.get("/status")["model"]["updates"] > updates + 10
+    server.stop()
+    assert verify(server).differences == []
+
+
 def test_it_is_bit_identical_after_restores_of_restores(serve: Serve) -> None:
     server = serve(epsilon=0.3)
     first = server.post("/v1/checkpoints", {"name": "empty"}, 201)["checkpoint_id"]
