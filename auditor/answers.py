@@ -8,7 +8,7 @@ from strategist import Update
 
 from .rewards import Report
 
-Pending = Literal["next_decision", "window"]
+Pending = Literal["next_decision", "task_end", "window"]
 
 
 class FeedbackResult(msgspec.Struct, frozen=True, kw_only=True, tag="feedback"):

@@ -11,6 +11,7 @@ import msgspec
 
 from strategist import Situation, Step, Transition
 
+from .answers import Pending
 from .cases import as_advised
 from .comparison import Weighed
 from .events import Episode
@@ -49,6 +50,8 @@ class OpenDecision(msgspec.Struct, kw_only=True, gc=False):
     weighed: Weighed | None = None  # in the comparison with who did not act
     audit_weight: float = 0.0  # of a block that was let through
     appeal: Literal["open", "upheld", "rejected"] | None = None
+    followed_by: str | None = None  # its successor's trace id, where the rule folds trajectories
+    follows: tuple[str, ...] = ()  # those whose `followed_by` it is
 
     @classmethod
     def of(cls, trace: Trace, at: float) -> "OpenDecision":
@@ -108,6 +111,13 @@ class OpenDecision(msgspec.Struct, kw_only=True, gc=False):
     @property
     def ready(self) -> bool:
         return self.report is not None and (self.ended or self.successor is not None)
+
+    @property
+    def pending(self) -> Pending:
+        """What it waits for."""
+        if self.report is None and not self.obeyed_block:
+            return "window"
+        return "task_end" if self.ready else "next_decision"
 
     @property
     def ran(self) -> tuple[str | None, tuple[str, ...], Plan | None]:
@@ -215,6 +225,24 @@ class Credit:
         if known.task in self.trajectories:
             self.trajectories[known.task].waiting.pop(known.trace_id, None)
         return [*before, known]
+
+    def link(self, earlier: list[OpenDecision], trace_id: str) -> None:
+        """Have those that a decision follows wait until it is over."""
+        for decision in earlier:
+            decision.followed_by = trace_id
+        self.open[trace_id].follows = tuple([decision.trace_id for decision in earlier])
+
+    def held(self, decision: OpenDecision) -> bool:
+        """Whether it is scored and waits until the decision that followed it is over."""
+        return decision.ready and not decision.ended and decision.followed_by in self.open
+
+    def behind(self, decision: OpenDecision) -> list[OpenDecision]:
+        """Those that are held until it is over, nearest first."""
+        found = [decision]
+        for later in found:
+            earlier = [self.open[trace_id] for trace_id in later.follows if trace_id in self.open]
+            found += [held for held in earlier if self.held(held)]
+        return found[1:]
 
     def _join(self, trajectory: Trajectory, decision: OpenDecision) -> None:
         trajectory.open[decision.trace_id] = None

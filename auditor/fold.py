@@ -4,14 +4,13 @@
 same bytes. What it answers, and which decisions it learnt, is returned, not reported.
 """
 
-from collections.abc import Iterable
-
 import msgspec
 
-from strategist import Policy, Update
+from strategist import Link, Policy, Update
+from strategist.types import MOST_HELD
 
 from . import promotion
-from .answers import Answer, FeedbackResult, Learned, ValidationResult
+from .answers import Answer, FeedbackResult, Learned, Pending, ValidationResult
 from .cases import Cases
 from .credit import Credit, OpenDecision
 from .drift import Alarm
@@ -35,7 +34,12 @@ from .rules import PointRules, Rules
 from .skills import Skills
 from .trace import BLOCK, PROCEED, Trace
 
+WAITING: dict[Pending, str] = {
+    "next_decision": "waiting for the task's next decision",
+    "task_end": "waiting for the task's end",
+}
 LATE = "the decision is closed; this report is logged, not learnt"
+FROZEN = "the policy is frozen; nothing is learnt"
 OVER_SHARE = "this key has moved its share of what is learnt for now; what it says is logged, not learnt"
 
 
@@ -122,12 +126,16 @@ class TenantFold:
         if trace.point not in self.policies or trace.spec_hash != self.rules.points[trace.point].spec_hash:
             return ()  # its keys belong to a table that is no longer there
         self._count(trace)
-        learned = []
-        for earlier in self.credit.begin(trace, event.at):
+        followed = self.credit.begin(trace, event.at)
+        if self.rules.points[trace.point].policy.update == "tree_backup":
+            self.credit.link(followed, trace.trace_id)
+        learned: list[Learned] = []
+        for earlier in followed:
             if earlier.report is None and earlier.obeyed_block and earlier.appeal != "open":
                 earlier.report = self._score(earlier)
-            if earlier.ready:
-                learned.append(self._learn(seq, earlier))
+            learned += self._advance(seq, earlier)
+        for farthest in reversed(self.credit.behind(self.credit.open[trace.trace_id])[MOST_HELD:]):
+            learned += self._learn(seq, farthest)
         return tuple(learned)
 
     def _count(self, trace: Trace) -> None:
@@ -147,7 +155,7 @@ class TenantFold:
         if outcome in decision.outcomes or outcome in decision.logged:
             return Applied(self._standing(decision, duplicate=True))
         if not event.counts:
-            decision.withheld = True
+            decision.withheld |= not self.credit.held(decision)
             return Applied(self._standing(decision, reason=OVER_SHARE))
         if not outcome.executed:
             return self._cancelled(seq, decision)
@@ -171,30 +179,27 @@ class TenantFold:
 
     def _settle(self, seq: int, decision: OpenDecision) -> Applied:
         """Learn the decision if it is ready; say what it waits for otherwise."""
-        if not decision.ready:
+        learned = self._advance(seq, decision)
+        if not learned:
             self.credit.wait_for_successor(decision)
             return Applied(self._standing(decision))
-        learned = self._learn(seq, decision)
-        return Applied(FeedbackResult(updated=learned.update is not None, report=learned.report), (learned,))
+        return Applied(FeedbackResult(updated=learned[0].update is not None, report=learned[0].report), learned)
 
     def _standing(
         self, decision: OpenDecision, *, duplicate: bool = False, reason: str | None = None
     ) -> FeedbackResult:
-        waits_for_reward = decision.report is None and not decision.obeyed_block
-        return FeedbackResult(
-            duplicate=duplicate,
-            pending="window" if waits_for_reward else "next_decision",
-            reason=reason,
-            report=decision.report,
-        )
+        return FeedbackResult(duplicate=duplicate, pending=decision.pending, reason=reason, report=decision.report)
 
     def _cancelled(self, seq: int, decision: OpenDecision) -> Applied:
         reason = "not executed: the decision is cancelled, unscored"
+        held = [earlier for earlier in self.credit.behind(decision) if earlier.followed_by == decision.trace_id]
         self.credit.close(decision)
-        learned = Learned(
-            trace_id=decision.trace_id, point=decision.point, seq=seq, report=None, update=None, reason=reason
-        )
-        return Applied(FeedbackResult(reason=reason), (learned,))
+        learned = [
+            Learned(trace_id=decision.trace_id, point=decision.point, seq=seq, report=None, update=None, reason=reason)
+        ]
+        for earlier in held:
+            learned += self._learn(seq, earlier)
+        return Applied(FeedbackResult(reason=reason), tuple(learned))
 
     def _appealed(self, event: Appealed) -> None:
         """An obeyed BLOCK that is contested waits for the ruling, as long as its window."""
@@ -210,7 +215,7 @@ class TenantFold:
         if decision.report is None and decision.obeyed_block and (decision.successor is not None or decision.terminal):
             decision.ended = decision.ended or decision.terminal
             decision.report = self._score(decision)
-        return (self._learn(seq, decision),) if decision.ready else ()
+        return self._advance(seq, decision)
 
     def _observe_case(self, decision: OpenDecision, outcome: Outcome) -> None:
         """Such an outcome completes the reward, so a decision is counted once."""
@@ -236,7 +241,7 @@ class TenantFold:
         elif not event.counts:
             reason = OVER_SHARE
             if decision is not None:
-                decision.withheld = True
+                decision.withheld |= not self.credit.held(decision)
         elif decision is None:
             reason = "no open decision rests on this episode; the validation counts for the episode"
         else:
@@ -245,7 +250,7 @@ class TenantFold:
             decision.report = report = self._score(decision)
             applied = self._settle(seq, decision)
             learned, updated = applied.learned, bool(applied.learned)
-            reason = None if updated else "waiting for the task's next decision"
+            reason = None if updated else WAITING[decision.pending]
         record = self.skills.of(event.episode_id)
         return Applied(
             ValidationResult(
@@ -269,8 +274,8 @@ class TenantFold:
         if decision.report is None:
             decision.report = self._score(decision)
             decision.ended = decision.ended or decision.terminal
-        if decision.ready or decision.task is None:
-            return (self._learn(seq, decision),)
+        if not self.credit.held(decision) and (decision.ready or decision.task is None):
+            return self._learn(seq, decision)
         self.credit.wait_for_successor(decision)
         return ()
 
@@ -280,10 +285,13 @@ class TenantFold:
         if trajectory is None or event.at - trajectory.last_at < self.rules.trajectory_ttl_s:
             return ()  # a decision or report came in just before the closing was written
         del self.credit.trajectories[task]
-        learned = []
-        for decision in [self.credit.open[trace_id] for trace_id in trajectory.open]:
+        left = [self.credit.open[trace_id] for trace_id in trajectory.open]
+        for decision in left:
             decision.report = decision.report or self._score(decision)
-            learned.append(self._learn(seq, decision))
+        learned: list[Learned] = []
+        for decision in left:
+            if decision.trace_id in self.credit.open and not self.credit.held(decision):
+                learned += self._learn(seq, decision)
         return tuple(learned)
 
     def _score(self, decision: OpenDecision, rules: PointRules | None = None) -> Report:
@@ -295,55 +303,44 @@ class TenantFold:
         scenes = [Scene(decision.action, o, decision.validation, upheld) for o in decision.outcomes or (Outcome(),)]
         return join([score(decision.point, scene, rules.weights) for scene in scenes], rules.join)
 
-    def _learn(self, seq: int, decision: OpenDecision) -> Learned:
-        settings = self._rules(decision).policy
-        self.credit.close(decision)
-        if decision.unscored:
-            decision.report = None
-            return _ended(seq, decision, reason=OVER_SHARE)
-        rival = self.rivals.get(decision.point)
-        self.proof.see(decision, self._rules(decision).weights, rival)
+    def _advance(self, seq: int, decision: OpenDecision) -> tuple[Learned, ...]:
+        """Learn the decision if it is ready, unless the rule waits for what comes of its successor."""
+        return () if not decision.ready or self.credit.held(decision) else self._learn(seq, decision)
+
+    def _learn(self, seq: int, decision: OpenDecision) -> tuple[Learned, ...]:
+        """Learn the decision, and those that were held until it was over."""
+        ended = [decision, *self.credit.behind(decision)]
+        for one in reversed(ended):
+            self.credit.close(one)
+        scored = [one for one in ended if not one.unscored]
+        rules, rival = self._rules(decision), self.rivals.get(decision.point)
+        for one in scored:
+            self.proof.see(one, rules.weights, rival)
+        links = _linked(scored, rules.policy.gamma)
         if rival is not None:
-            rival.learn(seq, decision.transition(settings.gamma), self._score(decision, rival.rules).total)
-        if settings.mode == "frozen":
-            return _ended(seq, decision, reason="the policy is frozen; nothing is learnt")
-        return _ended(seq, decision, self.policies[decision.point].fold(decision.transition(settings.gamma), seq))
+            rival.learn(seq, links, [self._score(one, rival.rules).total for one in scored])
+        updates: dict[str, Update] = {}
+        if rules.policy.mode != "frozen":
+            moved = self.policies[decision.point].fold_back(links, seq)
+            updates = dict(zip([one.trace_id for one in scored], moved, strict=True))
+        return tuple([_ended(seq, one, updates.get(one.trace_id)) for one in ended])
 
     def _rules(self, decision: OpenDecision) -> PointRules:
         return self.rules.points[decision.point]
 
-    def expired(self, now: float) -> Iterable[WindowClosed | TrajectoryClosed]:
-        """The closings that are due: events for whoever holds the clock to append.
 
-        What carries a time that is yet to come was noted before the clock was set back, and says nothing of the rest.
-        """
-        shortest = min(point.window_s for point in self.rules.points.values())
-        for decision in self.credit.open.values():
-            age = now - decision.at
-            if 0.0 <= age < shortest:
-                if self.credit.in_order:
-                    break  # the rest is younger
-                continue
-            waiting_for_task = decision.report is not None and decision.task is not None
-            if not waiting_for_task and age >= self._rules(decision).window_s:
-                yield WindowClosed(tenant=self.tenant, at=now, trace_id=decision.trace_id)
-        for (point, namespace, task_id), trajectory in self.credit.trajectories.items():
-            age = now - trajectory.last_at
-            if 0.0 <= age < self.rules.trajectory_ttl_s:
-                if self.credit.in_order:
-                    break  # the rest was used later
-                continue
-            if age > 0.0:
-                yield TrajectoryClosed(tenant=self.tenant, at=now, point=point, namespace=namespace, task_id=task_id)
+def _linked(decisions: list[OpenDecision], gamma: float) -> list[Link]:
+    place = {decision.trace_id: at for at, decision in enumerate(decisions)}
+    return [Link(one.transition(gamma), place.get(one.followed_by or "")) for one in decisions]
 
 
-def _ended(seq: int, decision: OpenDecision, update: Update | None = None, reason: str | None = None) -> Learned:
+def _ended(seq: int, decision: OpenDecision, update: Update | None) -> Learned:
     return Learned(
         trace_id=decision.trace_id,
         point=decision.point,
         action=decision.action,
         seq=seq,
-        report=decision.report,
+        report=None if decision.unscored else decision.report,
         update=update,
-        reason=reason,
+        reason=OVER_SHARE if decision.unscored else FROZEN if update is None else None,
     )

@@ -41,7 +41,7 @@ class DecisionLog:
         self._fold.credit = self._links = _Links()
         self._open: dict[str, tuple[int, Trace]] = {}
         self._told: dict[str, Outcome] = {}
-        self._following: dict[str, Sight] = {}
+        self._following: dict[str, tuple[int, Trace]] = {}
 
     def apply(self, seq: int, event: AnyEvent) -> None:
         """Take the next event of the journal, of whichever tenant."""
@@ -61,9 +61,10 @@ class DecisionLog:
             self._told[event.trace_id] = event.outcome
         applied = self._fold.apply(seq, event)
         if isinstance(event, Decided):
-            self._following.update(dict.fromkeys(self._links.taken(), _sight(event.trace)))
+            self._following.update(dict.fromkeys(self._links.taken(), (seq, event.trace)))
+        together = {learned.trace_id for learned in applied.learned}
         for learned in applied.learned:
-            self._ended(learned)
+            self._ended(learned, together)
 
     @property
     def open(self) -> int:
@@ -74,14 +75,16 @@ class DecisionLog:
         decision = self._links.open.get(trace_id)
         return decision is not None and decision.report is None
 
-    def _ended(self, learned: Learned) -> None:
+    def _ended(self, learned: Learned, together: set[str]) -> None:
         outcome = self._told.pop(learned.trace_id, NOTHING)
-        following = self._following.pop(learned.trace_id, None)
+        row, following = self._following.pop(learned.trace_id, (None, None))
         if (opened := self._open.pop(learned.trace_id, None)) is None:
             return
         if learned.update is None or learned.report is None:
             self.left_out[learned.reason or "it was not learnt"] += 1
             return
+        if following is not None and following.trace_id not in self._links.open and following.trace_id not in together:
+            row = None  # what came of it was learnt before
         seq, trace = opened
         head = trace.heads[0]
         self.decisions.append(
@@ -98,7 +101,8 @@ class DecisionLog:
                 latency_ms=outcome.latency_ms,
                 explored=trace.explored,
                 task=None if trace.task_id is None else f"{trace.namespace}/{trace.task_id}",
-                following=following if learned.update.discount else None,
+                following=_sight(following) if following is not None and learned.update.discount else None,
+                followed_by=row if learned.update.discount else None,
                 truncated=learned.update.truncated,
                 masked=tuple(head.masked),
                 later=trace.steps[1:],
@@ -126,8 +130,10 @@ class _Links(Credit):
 
 def _recording(rules: Rules) -> Rules:
     """The same rules for a fold that closes every decision, and whose discount says whether there is a successor."""
-    learning = PolicySettings(gamma=1.0)
-    points = {name: msgspec.structs.replace(of, policy=learning) for name, of in rules.points.items()}
+    points = {
+        name: msgspec.structs.replace(of, policy=PolicySettings(gamma=1.0, update=of.policy.update))
+        for name, of in rules.points.items()
+    }
     return msgspec.structs.replace(rules, points=points)
 
 

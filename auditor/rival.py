@@ -4,11 +4,12 @@ As a shadow it only says what it would do; as a canary it acts on a share of the
 former champion stands in its place, and learns on.
 """
 
+from collections.abc import Sequence
 from hashlib import blake2b
 
 import msgspec
 
-from strategist import Policy, PolicySnapshot, Transition
+from strategist import Link, Policy, PolicySnapshot
 
 from .comparison import Comparison
 from .override import Override, Tuning
@@ -66,10 +67,14 @@ class Rival:
         digest = blake2b(f"{self.number} {task}".encode(errors="replace"), digest_size=8).digest()
         return int.from_bytes(digest) < self.share * 2.0**64
 
-    def learn(self, seq: int, transition: Transition, reward: float) -> None:
+    def learn(self, seq: int, links: Sequence[Link], rewards: Sequence[float]) -> None:
         """Fold what the point learnt, by its own weights and discount."""
-        discount = self.policy.settings.gamma if transition.discount else 0.0
-        self.policy.fold(msgspec.structs.replace(transition, reward=reward, discount=discount), seq)
+        mine = [self._mine(link, reward) for link, reward in zip(links, rewards, strict=True)]
+        self.policy.fold_back(mine, seq)
+
+    def _mine(self, link: Link, reward: float) -> Link:
+        discount = self.policy.settings.gamma if link.transition.discount else 0.0
+        return Link(msgspec.structs.replace(link.transition, reward=reward, discount=discount), link.after)
 
     def dump(self) -> RivalDump:
         return RivalDump(

@@ -8,6 +8,7 @@ import structlog
 
 from auditor import Learner
 from auditor.events import EpisodeDeleted
+from auditor.expiry import expired
 
 from .checkpoints import RecoveryFiles
 from .clock import Clock
@@ -82,7 +83,7 @@ class Background:
     async def close_expired(self) -> None:
         """Append the ends of windows and trajectories that are due, and wait until they are folded."""
         now = self._clock.now()
-        due = [event for fold in self._learner.state.tenants.values() for event in fold.expired(now)]
+        due = [event for fold in self._learner.state.tenants.values() for event in expired(fold, now)]
         for start in range(0, len(due), PAGE):
             part = due[start : start + PAGE]
             first = await self._journal.append(*part)

@@ -141,7 +141,7 @@ class UnknownCheckpoint(NotFound):
 
 
 class UnknownReplay(NotFound):
-    """No replay has this id; they are forgotten when the server restarts, and after ten later ones."""
+    """No replay has this id; they are forgotten when they are deleted, and after ten later ones."""
 
     code = "unknown_replay"
 

@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 
 from auditor import Trace
+from auditor.answers import Pending
 from auditor.comparison import Beside
 from auditor.events import AnyEvent
 from auditor.policy_events import AppealRuled
@@ -14,6 +15,11 @@ from strategist import HeadChoice
 from .executor.rule import BLOCK
 from .learning import WholeTrace
 
+WAITS: dict[Pending, str] = {
+    "window": "a complete report",
+    "next_decision": "the task's next decision",
+    "task_end": "the task's end",
+}
 SHOWN = 3  # memories and conditions that are named
 FELT = 0.05  # log odds under which a condition is not worth naming
 
@@ -138,8 +144,7 @@ def _afterwards(whole: WholeTrace) -> list[str]:
     lines = [f"{len(whole.feedback)} report(s) came in." if whole.feedback else none]
     lines += [_appeal(event) for event in whole.appeal]
     if whole.pending:
-        waits = "the task's next decision" if whole.pending == "next_decision" else "a complete report"
-        lines.append(f"Not learnt yet: it waits for {waits}.")
+        lines.append(f"Not learnt yet: it waits for {WAITS[whole.pending]}.")
     if (learned := whole.learned) is not None:
         if learned.report is not None:
             lines.append(learned.report.explanation)

@@ -3,7 +3,7 @@
 import msgspec
 
 from auditor import FeedbackResult, Learned, Learner, Outcome, ValidationResult
-from auditor.answers import Answer
+from auditor.answers import Answer, Pending
 from auditor.events import (
     AnyEvent,
     Decided,
@@ -176,18 +176,16 @@ class Learning:
             return None
         return learned
 
-    def _pending(self, tenant: str, trace_id: str) -> str | None:
+    def _pending(self, tenant: str, trace_id: str) -> Pending | None:
         decision = self._learner.state.of(tenant).credit.open.get(trace_id)
-        if decision is None:
-            return None
-        return "window" if decision.report is None and not decision.obeyed_block else "next_decision"
+        return None if decision is None else decision.pending
 
 
 class WholeTrace:
     """A decision with what came of it."""
 
     def __init__(
-        self, decided: Recorded, feedback: list[Recorded], learned: Learned | None, pending: str | None
+        self, decided: Recorded, feedback: list[Recorded], learned: Learned | None, pending: Pending | None
     ) -> None:
         assert isinstance(decided.event, Decided)
         self.seq, self.at, self.trace = decided.seq, decided.event.at, decided.event.trace

@@ -40,6 +40,7 @@ from .plane import Plane
 from .policies import Policies
 from .refold import BEGINNING, Prefixes
 from .remembering import Remembering
+from .replay.at_rest import REPLAY_FOLDER
 from .replay.jobs import Replays
 from .router import Router
 from .rulebook import rules_of
@@ -122,7 +123,7 @@ class Service:
             lock = lock_folder(folder)
             failing.callback(os.close, lock)
             failpoint("start.locked")
-            for name in (RECOVERY_FOLDER, CHECKPOINT_FOLDER):
+            for name in (RECOVERY_FOLDER, CHECKPOINT_FOLDER, REPLAY_FOLDER):
                 (folder / name).mkdir(exist_ok=True)
                 clear_unfinished(folder / name)
             journal = await open_journal(folder)
@@ -184,6 +185,7 @@ class Service:
         self._run(self.embedder.load(lambda: make_embedder(self.settings.embedder)), "embedder")
         self._run(self.background.load_memory(), "memory")
         self._run(self.background.run(), "background")
+        self.replays.go_on()
         for file in self.recovery.damaged:
             self.alarms.damaged(file)
         self._run(self.outbox.run(lambda: self.alarms.look(self._wrong())), "outbox")

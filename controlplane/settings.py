@@ -79,7 +79,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     experience: Annotated[
         Annotated[int, Meta(ge=0, le=100)], _help("Earlier decisions that are learnt of again with each one.")
     ] = 0
-    update_rule: Annotated[UpdateRule, _help("Target of a decision with a successor.")] = "q_learning"
+    update_rule: Annotated[
+        UpdateRule, _help("Target of a decision with a successor: `q_learning`, `expected_sarsa` or `tree_backup`.")
+    ] = "q_learning"
     gamma: Annotated[Share, _help("Discount of a task's next decision.")] = 0.92
     alpha: Annotated[
         Annotated[float, Meta(ge=0.0001, le=1)] | None,

@@ -10,7 +10,7 @@ from .policy import Mode, Policy, PolicySettings, UpdateRule
 from .schedules import EpsilonDecay, StepSize
 from .snapshot import PolicySnapshot
 from .tables import BackoffTable, QTable
-from .types import Eligible, HeadChoice, Move, Situation, State, Step, Transition, Update
+from .types import Eligible, HeadChoice, Link, Move, Situation, State, Step, Transition, Update
 from .values import Estimates
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "Estimates",
     "ExplorationName",
     "HeadChoice",
+    "Link",
     "Mode",
     "Move",
     "NoEligibleAction",

@@ -1,6 +1,6 @@
 """A policy for one tenant at one decision point: it chooses head by head and learns from transitions."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal, Protocol, Self
 
 import msgspec
@@ -11,11 +11,13 @@ from .experience import Experience
 from .exploration import EpsilonGreedy, ExplorationRule, Mixture, follow, greedy, sample
 from .schedules import EpsilonDecay, StepSize
 from .tables import BackoffTable
-from .types import Eligible, Exploration, HeadChoice, Move, Situation, State, Transition, Update
+from .types import Eligible, Exploration, HeadChoice, Link, Move, Situation, State, Transition, Update
 from .values import ActionValues, Estimates, Prior
 
 Mode = Literal["learning", "apprentice", "frozen"]
-UpdateRule = Literal["q_learning", "expected_sarsa"]
+UpdateRule = Literal["q_learning", "expected_sarsa", "tree_backup"]
+Returns = tuple[float, ...]  # a target for each head of a decision; none where each is made when it is needed
+Came = tuple[str, float]  # the action that was taken next, and what came of it
 NOTHING_KNOWN: Mapping[str, float] = {}
 NOISE, NOISE_VISITS, NOISE_FLOOR = 0.04, 10, 0.02  # mean squared error before any was seen, and what that is worth
 
@@ -174,7 +176,24 @@ class Policy:
         Args:
           seed: of what is drawn from experience: the sequence number of what caused the fold.
         """
-        update = self._move(transition)
+        return self.fold_back((Link(transition),), seed)[0]
+
+    def fold_back(self, links: Sequence[Link], seed: int = 0) -> list[Update]:
+        """Fold decisions that led to each other, last first.
+
+        Under `tree_backup` each takes what came of the one it led to, made of the values before any of them moved.
+        """
+        if self.settings.update != "tree_backup":
+            return [self._fold(link.transition, (), seed) for link in links]
+        returns: list[Returns] = []
+        for link in links:
+            after = link.after
+            came = None if after is None else (links[after].transition.steps[0].action, returns[after][0])
+            returns.append(self._returns(link.transition, came))
+        return [self._fold(link.transition, of, seed) for link, of in zip(links, returns, strict=True)]
+
+    def _fold(self, transition: Transition, returns: Returns, seed: int) -> Update:
+        update = self._move(transition, returns)
         self.updates += 1
         if self.settings.replayed:
             for earlier in self.experience.draws(seed, self.settings.replayed):
@@ -182,15 +201,21 @@ class Policy:
             self.experience.add(transition)
         return update
 
-    def _move(self, transition: Transition, *, again: bool = False) -> Update:
-        target = self._target(transition)
+    def _returns(self, transition: Transition, came: Came | None) -> Returns:
+        returns = [self._target(transition, came)]
+        for step in reversed(transition.steps[1:]):
+            returns.insert(0, self._backed_up(0.0, 1.0, step.situation, (step.action, returns[0])))
+        return tuple(returns)
+
+    def _move(self, transition: Transition, returns: Returns = (), *, again: bool = False) -> Update:
+        target = returns[-1] if returns else self._target(transition)
         for position in range(len(transition.steps) - 1, -1, -1):
             step = transition.steps[position]
             before = self.action_values.move(step.situation, step.action, target, again=again)
             if not again:
                 self._note_error(target - before)
             if position:
-                target = td.q_learning(0.0, 1.0, self.values(step.situation))
+                target = returns[position - 1] if returns else td.q_learning(0.0, 1.0, self.values(step.situation))
         return Update(
             target=target,
             q_before=before,
@@ -200,14 +225,20 @@ class Policy:
             visits=self.table.known(step.situation.state, step.action)[1],
         )
 
-    def _target(self, transition: Transition) -> float:
+    def _target(self, transition: Transition, came: Came | None = None) -> float:
         following = transition.next_situation
         if following is None or not transition.discount:
             return transition.reward
-        q_t = self.values(following)
-        if self.settings.update == "expected_sarsa" and following.probabilities:
-            return td.expected_sarsa(transition.reward, transition.discount, q_t, following.probabilities)
-        return td.q_learning(transition.reward, transition.discount, q_t)
+        return self._backed_up(transition.reward, transition.discount, following, came)
+
+    def _backed_up(self, reward: float, discount: float, following: Situation, came: Came | None) -> float:
+        q_t, probabilities = self.values(following), following.probabilities
+        if self.settings.update == "q_learning" or not probabilities:
+            return td.q_learning(reward, discount, q_t)
+        if came is None:
+            return td.expected_sarsa(reward, discount, q_t, probabilities)
+        action, return_t = came
+        return td.tree_backup(reward, discount, q_t, probabilities, following.actions.index(action), return_t)
 
     def _note_error(self, error: float) -> None:
         step = max(NOISE_FLOOR, 1.0 / (1 + NOISE_VISITS + self.updates))

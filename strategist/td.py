@@ -27,3 +27,20 @@ def expected_sarsa(r_t: float, discount_t: float, q_t: Sequence[float], probs_t:
       probs_t: probabilities with which they were drawn there [A].
     """
     return r_t + discount_t * sum([p * q for p, q in zip(probs_t, q_t, strict=True)])
+
+
+def tree_backup(
+    r_t: float, discount_t: float, q_t: Sequence[float], probs_t: Sequence[float], a_t: int, return_t: float
+) -> float:
+    """Target of tree backup (Precup, Sutton & Singh, 2000): what came of the action taken next, else what is expected.
+
+    Args:
+      r_t: reward of the transition.
+      discount_t: its discount.
+      q_t: values of the actions eligible in the next state [A].
+      probs_t: probabilities with which they were drawn there [A].
+      a_t: place of the action that was taken there.
+      return_t: what came of it: its own target.
+    """
+    not_taken = [p * q for a, (p, q) in enumerate(zip(probs_t, q_t, strict=True)) if a != a_t]
+    return r_t + discount_t * (sum(not_taken) + probs_t[a_t] * return_t)

@@ -134,6 +134,19 @@ class Transition(msgspec.Struct, frozen=True, gc=False):
         return cls(steps, reward, discount, successor)
 
 
+MOST_HELD = 64  # decisions that are folded with the one they led to; where there are more, the farthest go alone
+
+
+class Link(msgspec.Struct, frozen=True, gc=False):
+    """A transition of those that are folded together, last first; `after` is the place of the one that it led to.
+
+    after: None where that one is not among them.
+    """
+
+    transition: Transition
+    after: int | None = None
+
+
 class Update(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What one fold did to the first head's chosen action."""
 

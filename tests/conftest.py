@@ -29,6 +29,15 @@ def _cleared() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def _no_certificates(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Nothing here speaks TLS, and a client that reads the machine's certificates first takes longer than its test."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("SSL_CERT_FILE", "")
+        environment.setenv("SSL_CERT_DIR", str(tmp_path_factory.mktemp("certificates")))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def _no_settings_for_shared_fixtures() -> Iterator[None]:
     """Servers that several tests share are started without them too."""
     yield from _cleared()

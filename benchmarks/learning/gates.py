@@ -12,6 +12,7 @@ from vowpalwabbit import pyvw
 from auditor import Outcome
 from controlplane.embedding import BatchingEmbedder
 from controlplane.executor.rule import PROCEED
+from controlplane.settings import Settings
 from controlplane.tenants import LOCAL
 
 from .embedded import embedder_of
@@ -75,7 +76,7 @@ def _worth(task: Gating, plan: Planned) -> float:
 async def ours(task: Gating, plans: list[Planned], embedder: BatchingEmbedder, seed: int, *, every: bool) -> Earned:
     """The gate as shipped. `every`: the case store is also told how plans ended that were held back."""
     earned = np.zeros(len(plans))
-    async with shipped(seed, task.weights, embedder, "gate") as running:
+    async with shipped(Settings(seed=seed), task.weights, embedder, "gate") as running:
         for place, plan in enumerate(plans):
             answer = await running.decide(plan.asked)
             goes = answer.action == PROCEED

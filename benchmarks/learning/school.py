@@ -6,6 +6,7 @@ from typing import NamedTuple, Protocol
 
 from auditor import Outcome
 from controlplane.contract import Candidate, DecisionRequest
+from controlplane.settings import Settings
 
 from .shipped import Shipped, shipped
 from .worlds import ARMS, World
@@ -87,8 +88,9 @@ async def play(world: World, player: Player) -> float:
 
 
 async def learns(world: type[World], seed: int) -> float:
-    """The score of the shipped plane and auditor."""
-    async with shipped(seed, {f"custom.{TERM}": world.weight}) as plane:
+    """The score of the shipped plane and auditor, under the world's update rule."""
+    settings = Settings(seed=seed, update_rule=world.update_rule)
+    async with shipped(settings, {f"custom.{TERM}": world.weight}) as plane:
         return await play(world(seed), Pupil(plane))
 
 

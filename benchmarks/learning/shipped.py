@@ -67,10 +67,10 @@ class Shipped:
 
 @contextlib.asynccontextmanager
 async def shipped(
-    seed: int, weights: dict[str, float], embedder: BatchingEmbedder | None = None, point: str = "route"
+    settings: Settings, weights: dict[str, float], embedder: BatchingEmbedder | None = None, point: str = "route"
 ) -> AsyncIterator[Shipped]:
-    """One with the default settings and this seed, learning until it is left; without an embedder it reads no text."""
-    made = Shipped(Settings(seed=seed), weights, embedder or BatchingEmbedder(), point)
+    """One with these settings, learning until it is left; without an embedder it reads no text."""
+    made = Shipped(settings, weights, embedder or BatchingEmbedder(), point)
     learning = asyncio.create_task(made.learner.run())
     try:
         yield made

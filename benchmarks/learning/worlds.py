@@ -9,6 +9,8 @@ import random
 from collections.abc import Mapping
 from typing import ClassVar
 
+from strategist import UpdateRule
+
 ARMS = ("a", "b", "c", "d")
 REGIONS = ("north", "south", "east")
 Context = Mapping[str, str]
@@ -22,6 +24,7 @@ class World:
     steps: ClassVar[int] = 1  # decisions of one task
     delay: ClassVar[int] = 0  # tasks that begin before a task's reports arrive
     weight: ClassVar[float] = 1.0  # of the reward's term
+    update_rule: ClassVar[UpdateRule] = "q_learning"  # of who goes to school there; as shipped where nothing is said
 
     def __init__(self, seed: int) -> None:
         self.rng = random.Random(seed)
@@ -144,6 +147,12 @@ class Credit(World):
         return 1.0
 
 
+class CreditTree(Credit):
+    """The same lock, for the rule that folds a task as a whole."""
+
+    update_rule = "tree_backup"
+
+
 class Sparse(World):
     """The best arm is rewarded once in twenty times, the others once in a hundred."""
 
@@ -178,6 +187,7 @@ WORLDS: dict[str, type[World]] = {
     "delay": Delay,
     "drift": Drift,
     "credit": Credit,
+    "credit-tree": CreditTree,
     "sparse": Sparse,
     "adversary": Adversary,
 }

@@ -1,6 +1,5 @@
 """Commands of operators: tenants, keys, and what was done. They ask a running server, with an admin key."""
 
-from datetime import UTC, datetime
 from typing import Annotated
 from urllib.parse import urlencode
 
@@ -11,7 +10,7 @@ from auditor.events import FailMode
 
 from ..contract import Scope, Tier
 from .client import operate
-from .output import lines, show, table
+from .output import lines, moment, show, table
 from .program import Json, Url, app
 
 tenants = cyclopts.App(name="tenants", help="List, make and change tenants.")
@@ -111,5 +110,5 @@ def audit(
     asked = {"tenant": tenant, "before": before, "limit": limit}
     query = urlencode({name: value for name, value in asked.items() if value is not None})
     answer = operate("GET", f"/v1/admin/audit?{query}", None, url)
-    rows = [{**act, "at": datetime.fromtimestamp(act["at"], UTC).isoformat(timespec="seconds")} for act in answer]
+    rows = [{**act, "at": moment(act["at"])} for act in answer]
     show(answer, json, lambda: table(rows, ("seq", "at", "act", "tenant", "about", "by", "details")))

@@ -1,7 +1,8 @@
 """What a command prints: JSON for machines; plain lines, a table or a progress bar for people."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -33,6 +34,24 @@ def lines(*texts: str) -> None:
     out = Console(highlight=False, soft_wrap=True, markup=False)
     for line in texts:
         out.print(plain(line))
+
+
+def told_weights(weights: Mapping[str, float]) -> str:
+    """Weights of terms on one line.
+
+    >>> told_weights({"latency": 0.4, "cost": 0.3})
+    'cost 0.3, latency 0.4'
+    """
+    return ", ".join(f"{term} {weight:g}" for term, weight in sorted(weights.items()))
+
+
+def moment(at: float) -> str:
+    """A wall clock time [s since 1970], to the second.
+
+    >>> moment(1795214886.2)
+    '2026-11-20T22:48:06+00:00'
+    """
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")
 
 
 def table(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> None:

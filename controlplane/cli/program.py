@@ -1,10 +1,12 @@
 """The program: its name, its groups of commands, and how every command ends."""
 
+import math
 import sys
-from typing import Annotated, NoReturn
+from collections.abc import Sequence
+from typing import Annotated, Any, NoReturn
 
 import cyclopts
-from cyclopts import Parameter
+from cyclopts import Parameter, Token
 from cyclopts.validators import Number
 from rich.console import Console
 from rich.markup import escape
@@ -13,9 +15,34 @@ from .. import __version__
 from ..errors import PointsmanError
 
 REFUSED, UNREACHABLE = 1, 3
+
+
+def read_weights(kind: Any, tokens: Sequence[Token]) -> dict[str, float]:
+    """Weights of terms, each written as TERM=WEIGHT.
+
+    Raises:
+      ValueError: one is not.
+    """
+    found: dict[str, float] = {}
+    for token in tokens:
+        term, _, weight = token.value.partition("=")
+        try:
+            found[term] = float(weight)
+        except ValueError:
+            found[term] = math.nan
+        if not term or not math.isfinite(found[term]):
+            raise ValueError(f"{token.value!r} is no TERM=WEIGHT, as latency=0.5")
+    return found
+
+
 Flag = Annotated[bool, Parameter(negative="")]
 Json = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON for machines.")]
+Share = Annotated[float, Parameter(validator=Number(gte=0, lte=1))]
 Some = Annotated[int, Parameter(validator=Number(gte=1))]
+Weights = Annotated[
+    dict[str, float] | None,
+    Parameter(converter=read_weights, accepts_keys=False, n_tokens=-1, consume_multiple=True, negative=""),
+]
 Url = Annotated[str | None, Parameter(help="The server's address; by default what the settings say.")]
 
 app = cyclopts.App(

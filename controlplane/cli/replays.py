@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from .. import settings
 from ..settings import Settings
-from .output import Bar, lines, show, table
+from .output import Bar, lines, show, table, told_weights
 from .program import Failed, Flag, Json, Some, app
 
 if TYPE_CHECKING:
@@ -104,14 +104,15 @@ def _front_told(found: "Front") -> None:
     shown = [point for point in found.points if point.on_front or point.in_force]
     rows = [
         {
-            "weights": ", ".join(f"{name} {weight:g}" for name, weight in sorted(point.weights.items())),
+            "point": point.number,
+            "weights": told_weights(point.weights),
             "in force": "yes" if point.in_force else "",
             "on the front": "yes" if point.on_front else "",
             **{name: _reported(point, name) for name in found.objectives},
         }
         for point in shown
     ]
-    table(rows, ("weights", "in force", "on the front", *found.objectives))
+    table(rows, ("point", "weights", "in force", "on the front", *found.objectives))
     lines(*(f"refused: {point.refused[0]}" for point in found.points if point.refused and point.in_force))
     refused = sum(bool(point.refused) for point in found.points)
     lines(*([f"{refused} policies cannot be judged by this log"] if refused else []))

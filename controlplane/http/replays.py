@@ -18,7 +18,7 @@ STILL_S = 15.0  # without news, after which the last is told again: nothing betw
 
 async def start(request: AdmittedRequest, data: JSONBody[ReplayRequest]) -> ReplayAnswer:
     """Replay a policy on a window of one's own decisions; it goes on after the answer."""
-    return request.service.replays.start(request.caller.tenant, data).answer()
+    return (await request.service.replays.start(request.caller.tenant, data)).answer()
 
 
 async def read(request: AdmittedRequest, replay_id: FromPath[str]) -> ReplayAnswer:
@@ -34,7 +34,7 @@ async def events(request: AdmittedRequest, replay_id: FromPath[str]) -> ASGIResp
 
 async def cancel(request: AdmittedRequest, replay_id: FromPath[str]) -> None:
     """End a replay; one that is over is forgotten."""
-    request.service.replays.cancel(request.caller.tenant, replay_id)
+    await request.service.replays.cancel(request.caller.tenant, replay_id)
 
 
 class _Events(ASGIResponse):
@@ -55,7 +55,7 @@ class _Events(ASGIResponse):
                 news = self._job.news  # of what changes while the last is told, too
                 await _tell(send, self._event("progress"))
                 await self._until(news, gone)
-            await _tell(send, self._event(self._job.state))
+            await _tell(send, self._event(self._job.kept.state))
         finally:
             gone.cancel()
         await send({"type": "http.response.body", "body": b"", "more_body": False})

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, NamedTuple, get_type_hints
+from typing import Any, ClassVar, NamedTuple, get_type_hints
 
 from litestar import HttpMethod, delete, get, patch, post
 from litestar.handlers import HTTPRouteHandler
@@ -155,7 +155,7 @@ ROUTES: tuple[Route, ...] = (
 
 def handlers() -> list[HTTPRouteHandler]:
     """A handler per route, a hidden one for its aliases, and one per path that says what may be asked there."""
-    made = [_options(path, methods) for path, methods in _methods().items()]
+    made = [_options(paths, methods) for methods, paths in _paths().items()]
     for route in ROUTES:
         call, documented = route.handler, _documented(route)
         # before anything is read; as one of the framework's guards it would cost a copy of the handler each time
@@ -166,35 +166,42 @@ def handlers() -> list[HTTPRouteHandler]:
     return made
 
 
-def _methods() -> dict[str, set[str]]:
-    found: dict[str, set[str]] = {}
+def _paths() -> dict[tuple[str, ...], list[str]]:
+    """The paths at which the same may be asked."""
+    asked: dict[str, set[str]] = {}
     for route in ROUTES:
         for path in (route.path, *route.hidden):
-            found.setdefault(path, {"OPTIONS"}).add(route.method.__name__.upper())
+            asked.setdefault(path, {"OPTIONS"}).add(route.method.__name__.upper())
+    found: dict[tuple[str, ...], list[str]] = {}
+    for path, methods in asked.items():
+        found.setdefault(tuple(sorted(methods)), []).append(path)
     return found
 
 
-def _options(path: str, methods: set[str]) -> HTTPRouteHandler:
+def _options(paths: list[str], methods: tuple[str, ...]) -> HTTPRouteHandler:
     """The framework's own would name the method of the first of a path's handlers only."""
 
     async def options() -> ASGIResponse:
-        return ASGIResponse(status_code=204, headers={"Allow": ", ".join(sorted(methods))})
+        return ASGIResponse(status_code=204, headers={"Allow": ", ".join(methods)})
 
-    return HTTPRouteHandler(path, http_method=HttpMethod.OPTIONS, include_in_schema=False)(options)
+    return HTTPRouteHandler(paths, http_method=HttpMethod.OPTIONS, include_in_schema=False)(options)
+
+
+@dataclass
+class _Shown(Operation):
+    """How a route is shown: with its idempotency key, and with a body that may be left out where it may."""
+
+    route: ClassVar[Route]
+
+    def __post_init__(self) -> None:
+        if self.route.body_optional and isinstance(self.request_body, RequestBody):
+            self.request_body.required = False
+        if self.route.keyed:
+            self.parameters = [*(self.parameters or []), _key()]
 
 
 def _operation(route: Route) -> type[Operation]:
-    """How a route is shown: with its idempotency key, and with a body that may be left out where it may."""
-
-    @dataclass
-    class _Shown(Operation):
-        def __post_init__(self) -> None:
-            if route.body_optional and isinstance(self.request_body, RequestBody):
-                self.request_body.required = False
-            if route.keyed:
-                self.parameters = [*(self.parameters or []), _key()]
-
-    return _Shown
+    return type("_Shown", (_Shown,), {"route": route})
 
 
 def _key() -> Parameter:

@@ -61,10 +61,11 @@ def _grid(across: _Axis, up: _Axis) -> Iterator[str]:
 
 
 def _point(point: Point, across: _Axis, up: _Axis, size: _Axis | None) -> str:
-    radius = 7.0 if size is None else size.place(point)
+    x, y, radius = across.place(point), up.place(point), 7.0 if size is None else size.place(point)
     fill, ring = ON_FRONT if point.on_front else BEATEN, IN_FORCE if point.in_force else OTHER
     said = ", ".join(f"{name} {weight:g}" for name, weight in sorted(point.weights.items()))
     return (
-        f'<circle cx="{across.place(point):.1f}" cy="{up.place(point):.1f}" r="{radius:.1f}" fill="{fill}" '
+        f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius:.1f}" fill="{fill}" '
         f'stroke="{ring}" stroke-width="3"><title>{escape(said)}</title></circle>'
+        f'<text x="{x + radius + 4:.1f}" y="{y - radius:.1f}">{point.number}</text>'
     )

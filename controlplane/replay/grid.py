@@ -1,13 +1,13 @@
 """A grid of weights as a file, and the front of what they buy."""
 
 import itertools
-import tomllib
 from pathlib import Path
 
 import msgspec
 
 from strategist.evaluation import Front, Target, pareto
 
+from ..documents import read_document
 from ..errors import UnusableLog, UnusablePolicy
 from .log import Log, Progress
 from .run import LEAST, SEED
@@ -32,12 +32,8 @@ def read_grid(file: Path) -> list[dict[str, float]]:
       UnusablePolicy: it cannot be read, is no grid, or holds none or too many policies.
     """
     try:
-        text = file.read_text("utf-8")
-        told = msgspec.json.decode(text) if file.suffix.lower() == ".json" else tomllib.loads(text)
-        found = msgspec.convert(told, Grid).combinations()
-    except OSError as error:
-        raise UnusablePolicy(f"{file} cannot be read: {error.strerror}") from error
-    except (ValueError, msgspec.MsgspecError) as error:
+        found = msgspec.convert(read_document(file), Grid).combinations()
+    except msgspec.ValidationError as error:
         raise UnusablePolicy(f"{file.name} is no grid of weights: {error}") from error
     if not 1 < len(found) <= MOST:
         raise UnusablePolicy(f"{file.name} holds {len(found)} combination(s) of weights; give 2 to {MOST}")

@@ -1,58 +1,73 @@
 """Replays that tenants ask for over HTTP: one at a time in a process of its own, so that no call waits for it.
 
-They are kept in memory: nothing of them is journalled, and a restart forgets them.
+Nothing of them is journalled. Each has a file in the data folder: a restart goes on with what was under way.
 """
 
 import asyncio
 import contextlib
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
+import structlog
 
 from auditor import Learner
 
 from ..contract import ReplayAnswer, ReplayRequest
 from ..contract.replays import ReplayState
-from ..errors import InternalError, ReplayUnderWay, UnknownPoint, UnknownReplay
+from ..errands import Errands
+from ..errors import (
+    NO_SPACE,
+    InternalError,
+    PointsmanError,
+    ReplayUnderWay,
+    StorageFull,
+    Unavailable,
+    UnknownPoint,
+    UnknownReplay,
+)
 from ..ids import new_id
+from .at_rest import REPLAY_FOLDER, ReplayAtRest, ReplayFiles
 from .policy_file import policy_of
 from .run import LEAST
 from .window import Window
 from .worker import Order
 
+log = structlog.get_logger()
 KEPT = 10  # replays of a tenant that can still be asked about
+MOST_BEGUN = 3  # processes for one replay: one that takes the server down with it would do so at every start
 WORKER = "controlplane.replay.worker"
 LINE = 1 << 24  # bytes of a report at most
-OVER = ("done", "failed", "cancelled")
 
 
 class Job:
     """One replay."""
 
-    def __init__(self, order: Order) -> None:
-        self.replay_id, self.order = new_id("rp"), order
-        self.state: ReplayState = "waiting"
-        self.done = self.of = 0
-        self.why: str | None = None
-        self.report: dict[str, Any] | None = None
+    def __init__(self, replay_id: str, kept: ReplayAtRest) -> None:
+        self.replay_id, self.kept = replay_id, kept
         self.task: asyncio.Task[None] | None = None
+        self.writing = asyncio.Lock()  # what is written last is what is meant last
         self.news = asyncio.Event()  # set at the next change, and replaced
 
     @property
     def over(self) -> bool:
-        return self.state in OVER
+        return self.kept.over
 
-    def note(self, state: ReplayState, told: dict[str, Any]) -> None:
+    def note(self, kept: ReplayAtRest) -> None:
         """Take in how far it is; whoever waits for a change hears of it."""
-        self.state, self.done, self.of = state, told.get("done", self.done), told.get("of", self.of)
-        self.why, self.report = told.get("why"), told.get("report")
+        self.kept = kept
         news, self.news = self.news, asyncio.Event()
         news.set()
 
+    def ended(self, state: ReplayState, why: str | None = None, report: dict[str, Any] | None = None) -> ReplayAtRest:
+        return msgspec.structs.replace(self.kept, state=state, why=why, report=report)
+
     def answer(self) -> ReplayAnswer:
+        kept = self.kept
         return ReplayAnswer(
-            replay_id=self.replay_id, state=self.state, done=self.done, of=self.of, why=self.why, report=self.report
+            replay_id=self.replay_id, state=kept.state, done=kept.done, of=kept.of, why=kept.why, report=kept.report
         )
 
 
@@ -61,17 +76,31 @@ class Replays:
 
     def __init__(self, folder: str, learner: Learner) -> None:
         self._folder, self._learner = folder, learner
+        self._files = ReplayFiles(Path(folder) / REPLAY_FOLDER)
         self._jobs: dict[str, dict[str, Job]] = {}
-        self._turn = asyncio.Lock()
+        self._turn, self._errands = asyncio.Lock(), Errands()
 
-    def start(self, tenant: str, asked: ReplayRequest) -> Job:
+    def go_on(self) -> None:
+        """Take up what an earlier process of this server left."""
+        for replay_id, kept in self._files.read().items():
+            job = Job(replay_id, kept if kept.over else msgspec.structs.replace(kept, state="waiting"))
+            self._jobs.setdefault(kept.window.tenant, {})[replay_id] = job
+            if not job.over:
+                self._begin(job)
+
+    async def start(self, tenant: str, asked: ReplayRequest) -> Job:
         """Begin a replay of the tenant's own decisions.
 
         Raises:
           UnknownPoint, UnusablePolicy: there is no such point, or the policy is none.
           ReplayUnderWay: one of the tenant's is not over yet.
+          StorageFull, Unavailable: it could not be written down.
         """
-        rules = self._learner.state.of(tenant).rules.points.get(asked.point)
+        return await self._errands.finish(self._start(tenant, asked))
+
+    async def _start(self, tenant: str, asked: ReplayRequest) -> Job:
+        fold = self._learner.state.of(tenant)
+        rules = fold.rules.points.get(asked.point)
         if rules is None:
             raise UnknownPoint
         document = asked.policy or {"policy": msgspec.to_builtins(rules.policy)}
@@ -79,17 +108,29 @@ class Replays:
         jobs = self._jobs.setdefault(tenant, {})
         if any(not job.over for job in jobs.values()):
             raise ReplayUnderWay
-        window = Window(tenant=tenant, point=asked.point, first=asked.first, last=asked.last, newest=asked.decisions)
-        job = Job(Order(folder=self._folder, window=window, policy=document))
-        jobs[job.replay_id] = job
-        while len(jobs) > KEPT:
-            del jobs[next(iter(jobs))]
-        made = self._learner.state.of(tenant).counts[asked.point].decisions
+        last = asked.last or self._learner.version  # what comes later is not in it, whenever it is carried out
+        window = Window(tenant=tenant, point=asked.point, first=asked.first, last=last, newest=asked.decisions)
+        job = Job(new_id("rp"), ReplayAtRest(window=window, policy=document))
+        made = fold.counts[asked.point].decisions
         if (known := min(made, asked.decisions or made)) < LEAST:
-            job.note("failed", {"why": f"the log has at most {known} decision(s); a replay needs {LEAST}"})
-        else:
-            job.task = asyncio.create_task(self._run(job), name="replay")
+            job.kept = job.ended("failed", f"the log has at most {known} decision(s); a replay needs {LEAST}")
+        jobs[job.replay_id] = job
+        await self._first_written(jobs, job)
+        if not job.over:
+            self._begin(job)
         return job
+
+    async def _first_written(self, jobs: dict[str, Job], job: Job) -> None:
+        """Have it on disk, in the place of the oldest."""
+        try:
+            with _refusing():
+                while len(jobs) > KEPT:
+                    self._files.forget(oldest := next(iter(jobs)))
+                    del jobs[oldest]
+                await self._written(job, job.kept)
+        except PointsmanError:
+            del jobs[job.replay_id]
+            raise
 
     def of(self, tenant: str, replay_id: str) -> Job:
         """Raises UnknownReplay."""
@@ -98,62 +139,115 @@ class Replays:
         except KeyError as error:
             raise UnknownReplay from error
 
-    def cancel(self, tenant: str, replay_id: str) -> None:
+    async def cancel(self, tenant: str, replay_id: str) -> None:
         """End a replay, or forget one that is over.
 
         Raises:
           UnknownReplay: there is none of this name.
+          StorageFull, Unavailable: it could not be written down.
         """
+        await self._errands.finish(self._cancel(tenant, replay_id))
+
+    async def _cancel(self, tenant: str, replay_id: str) -> None:
         job = self.of(tenant, replay_id)
-        if job.over:
-            del self._jobs[tenant][replay_id]
-        elif job.task is not None:
+        if job.task is not None and not job.over:
             job.task.cancel()
-            job.note("cancelled", {})
+            await asyncio.gather(job.task, return_exceptions=True)
+            await self._end(job, job.ended("cancelled"))
+            return
+        with _refusing():
+            self._files.forget(replay_id)
+        self._jobs[tenant].pop(replay_id, None)
 
     async def close(self) -> None:
-        """End what is under way."""
-        tasks = [job.task for jobs in self._jobs.values() for job in jobs.values() if job.task is not None]
+        """Stop what is under way; the next start goes on with it, and this one does not count."""
+        under_way = [job for jobs in self._jobs.values() for job in jobs.values() if not job.over]
+        tasks = [job.task for job in under_way if job.task is not None]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        for job in under_way:
+            await self._write(job, msgspec.structs.replace(job.kept, begun=0))
+
+    def _begin(self, job: Job) -> None:
+        job.task = asyncio.create_task(self._run(job), name="replay")
 
     async def _run(self, job: Job) -> None:
-        """In turn, until its process has told the end, or died."""
+        """In turn, unless that was tried too often."""
         async with self._turn:
-            job.note("running", {})
-            process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                WORKER,
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.DEVNULL,
-                limit=LINE,
-            )
+            if job.kept.begun == MOST_BEGUN:
+                why = f"it was begun {MOST_BEGUN} times, and each time the server died before it was done"
+                await self._end(job, job.ended("failed", why))
+                return
+            begun = msgspec.structs.replace(job.kept, state="running", begun=job.kept.begun + 1)
+            await self._write(job, begun)
+            job.note(begun)
             try:
-                await _followed(process, job)
-            finally:
-                if process.returncode is None:
-                    with contextlib.suppress(ProcessLookupError):
-                        process.kill()
-                    await process.wait()
+                ended = await self._carried_out(job)
+            except (OSError, ValueError) as error:
+                ended = job.ended("failed", f"the replay's process could not be followed: {error}")
+            await self._end(job, ended)
+
+    async def _carried_out(self, job: Job) -> ReplayAtRest:
+        """By a process, until it has told the end, or died."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            WORKER,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+            limit=LINE,
+        )
+        blocks = str(self._files.blocks(job.replay_id))
+        order = Order(folder=self._folder, window=job.kept.window, policy=job.kept.policy, blocks=blocks)
+        try:
+            return await _followed(process, job, order)
+        finally:
+            if process.returncode is None:
+                with contextlib.suppress(ProcessLookupError):
+                    process.kill()
+                await process.wait()
+
+    async def _end(self, job: Job, ended: ReplayAtRest) -> None:
+        await self._write(job, ended)
+        job.note(ended)
+
+    async def _write(self, job: Job, kept: ReplayAtRest) -> None:
+        try:
+            await self._errands.finish(self._written(job, kept))
+        except OSError as error:
+            costs = "a restart goes on from what is on disk"
+            log.error("replay_not_written", replay_id=job.replay_id, error=str(error), costs=costs)
+
+    async def _written(self, job: Job, kept: ReplayAtRest) -> None:
+        async with job.writing:
+            await asyncio.to_thread(self._files.write, job.replay_id, kept)
 
 
-async def _followed(process: asyncio.subprocess.Process, job: Job) -> None:
+@contextlib.contextmanager
+def _refusing() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in NO_SPACE:
+            raise StorageFull from error
+        raise Unavailable(f"The replay's file could not be written ({error.strerror}); nothing was changed.") from error
+
+
+async def _followed(process: asyncio.subprocess.Process, job: Job, order: Order) -> ReplayAtRest:
     """Hand the order over and take in what is told, to the last line."""
-    order, told = process.stdin, process.stdout
-    if order is None or told is None:
+    asked, told = process.stdin, process.stdout
+    if asked is None or told is None:
         raise InternalError
-    order.write(msgspec.json.encode(job.order))
-    order.close()
+    asked.write(msgspec.json.encode(order))
+    asked.close()
     last: dict[str, Any] = {}
     while line := await told.readline():
         last = msgspec.json.decode(line)
         if not last.keys() & {"why", "report"}:
-            job.note("running", last)
+            job.note(msgspec.structs.replace(job.kept, done=last.get("done", 0), of=last.get("of", 0)))
     code = await process.wait()
-    if last.get("report") is not None:
-        job.note("done", last)
-    else:
-        job.note("failed", {"why": last.get("why", f"the replay's process ended with code {code} before it was done")})
+    if (report := last.get("report")) is not None:
+        return job.ended("done", report=report)
+    return job.ended("failed", last.get("why", f"the replay's process ended with code {code} before it was done"))

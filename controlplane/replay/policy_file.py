@@ -1,7 +1,6 @@
 """The policy that is replayed, as a file: TOML or JSON, of the strategist's own settings."""
 
 import difflib
-import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from strategist import PolicySettings, StrategistError
 from strategist.evaluation import Target
 from strategist.features.spec import FeatureSpec
 
+from ..documents import read_document
 from ..errors import UnusablePolicy
 
 
@@ -29,15 +29,7 @@ def read_policy(file: Path) -> Target:
     Raises:
       UnusablePolicy: it cannot be read, or is none.
     """
-    language = "JSON" if file.suffix.lower() == ".json" else "TOML"
-    try:
-        text = file.read_text("utf-8")
-        document = msgspec.json.decode(text) if language == "JSON" else tomllib.loads(text)
-    except OSError as error:
-        raise UnusablePolicy(f"{file} cannot be read: {error.strerror}") from error
-    except (ValueError, msgspec.DecodeError) as error:
-        raise UnusablePolicy(f"{file.name} is no {language}: {error}") from error
-    return policy_of(document)
+    return policy_of(read_document(file))
 
 
 def policy_of(document: Any) -> Target:

@@ -83,7 +83,7 @@ def _decision(number: int, row: Row, every: Sequence[str], target: Target) -> Lo
         propensity = probabilities[actions.index(row.action)]
     decision = LoggedDecision(
         row=number,
-        sight=_sight(row, actions, target.spec),
+        sight=_sight(row, actions, probabilities or (), target.spec),
         action=row.action,
         propensity=propensity,
         probabilities=probabilities,
@@ -115,10 +115,10 @@ def _eligible(row: Row, every: Sequence[str]) -> tuple[tuple[str, ...], tuple[fl
     return actions, None if row.probabilities is None else tuple(row.probabilities)
 
 
-def _sight(row: Row, actions: tuple[str, ...], spec: FeatureSpec | None) -> Sight:
+def _sight(row: Row, actions: tuple[str, ...], probabilities: tuple[float, ...], spec: FeatureSpec | None) -> Sight:
     if spec is not None and not row.facts:
         raise BadLog("the policy brings features, and the row has no facts to read; give `facts`")
-    return Sight(Situation(_state(row), actions), facts=row.facts)
+    return Sight(Situation(_state(row), actions, probabilities=probabilities), facts=row.facts)
 
 
 def _state(row: Row) -> State:
@@ -140,12 +140,14 @@ def _state(row: Row) -> State:
 
 def _linked(made: Sequence[tuple[Row, LoggedDecision]]) -> list[LoggedDecision]:
     """Each decision with where its task's next one stood, unless its task ends with it."""
-    following: dict[str, Sight] = {}
+    following: dict[str, LoggedDecision] = {}
     linked = []
     for row, decision in reversed(made):
         after = None if decision.task is None else following.get(decision.task)
-        goes_on = after is not None and not row.terminal and not row.truncated
-        linked.append(msgspec.structs.replace(decision, following=after) if goes_on else decision)
+        if after is not None and not row.terminal and not row.truncated:
+            linked.append(msgspec.structs.replace(decision, following=after.sight, followed_by=after.row))
+        else:
+            linked.append(decision)
         if decision.task is not None:
-            following[decision.task] = decision.sight
+            following[decision.task] = decision
     return linked[::-1]

@@ -11,10 +11,11 @@ import msgspec
 from strategist.evaluation import Report
 
 from ..data_folder import open_journal
-from ..errors import PointsmanError
+from ..errors import PointsmanError, UnusableLog
 from ..origin import find
 from .policy_file import policy_of
 from .run import replay
+from .unfinished import Unfinished, fingerprint
 from .window import Window, read_window
 
 NICE = 10  # whoever decides goes first
@@ -22,11 +23,12 @@ STEP = 200  # decisions between two lines
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
-    """What is to be replayed, from which data folder."""
+    """What is to be replayed, from which data folder; `blocks` is where finished ones are kept."""
 
     folder: str
     window: Window
     policy: dict[str, Any]
+    blocks: str
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -49,7 +51,7 @@ def progress(done: int, of: int) -> None:
 
 
 async def carry_out(order: Order) -> Report:
-    """The report.
+    """The report, from the finished blocks on; damaged ones are made again.
 
     Raises:
       PointsmanError: the window, the policy or the journal cannot be used.
@@ -60,7 +62,13 @@ async def carry_out(order: Order) -> Report:
         log = await read_window(journal, find(folder, journal.archives), order.window, progress)
     finally:
         await journal.close()
-    return replay(log, policy_of(order.policy), lambda done, of: tell(Told(done=done, of=of)))
+    target = policy_of(order.policy)
+    unfinished = Unfinished(Path(order.blocks), fingerprint(log.decisions, target))
+    try:
+        unfinished.read()
+    except UnusableLog:  # nobody else can delete it
+        unfinished.remove()
+    return replay(log, target, lambda done, of: tell(Told(done=done, of=of)), unfinished)
 
 
 def main() -> None:

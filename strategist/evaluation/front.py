@@ -26,9 +26,11 @@ Weights = dict[str, float]
 class Point(msgspec.Struct, frozen=True, kw_only=True):
     """One policy: its weights, what it is compared by, and, where none is better in everything, what it is worth.
 
+    number: by which it is chosen, from 1 on.
     compared, reported: by objective, by snips; empty where `refused` says why.
     """
 
+    number: int
     weights: Weights
     in_force: bool
     refused: list[str] = []
@@ -67,8 +69,8 @@ def pareto(
     objectives = [name for name in BETTER if any(getattr(decision, name) is not None for decision in log)]
     first, middle, last = (edges(len(log))[block] for block in (0, COMPARED, BLOCKS))
     tried = []
-    for weights in every:
-        point = Point(weights=weights, in_force=weights == in_force)
+    for number, weights in enumerate(every, 1):
+        point = Point(number=number, weights=weights, in_force=weights == in_force)
         tried.append(_tried(log[first:middle], log[middle:last], _decided(log, target, weights), point, objectives))
         progress(len(tried), len(every))
     compared = [one.point.compared for one in tried]

@@ -37,6 +37,7 @@ class LoggedDecision(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     probabilities: of the eligible actions [A]; None where only the propensity of the action taken is known.
     terms: of the reward, by name and without weights; none where only the reward is known.
     following: where the task's next decision stood; None where the task ended or no successor was seen.
+    followed_by: that decision's row; None where it is not known, or was learnt before.
     later: choices that followed within the decision (a tier after a verdict); they stay as they were logged.
 
     Raises:
@@ -56,6 +57,7 @@ class LoggedDecision(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     explored: bool = False
     task: str | None = None
     following: Sight | None = None
+    followed_by: int | None = None
     truncated: bool = False
     masked: tuple[str, ...] = ()
     later: tuple[Step, ...] = ()

@@ -13,8 +13,9 @@ from ..features.featurizer import Featurizer
 from ..features.spec import FeatureSpec
 from ..policy import Policy, PolicySettings
 from ..snapshot import PolicySnapshot
-from ..types import Eligible, Situation, Step, Transition
+from ..types import MOST_HELD, Eligible, Situation, Step, Transition
 from .log import LoggedDecision, Sight
+from .together import learnt_together, links
 
 BLOCKS = 10
 PREFIX = 0.2  # of the log, which is only learnt from
@@ -103,6 +104,7 @@ class Replay:
         self._policy = kept.learnt.restore(target.settings, self._spec_hash) if kept else Policy(target.settings)
         self._edges = edges(len(log))
         self._tasks = [task for task in tasks(log) if len(task) > 1]
+        self._together = learnt_together(log, MOST_HELD if target.settings.update == "tree_backup" else 0)
 
     def blocks(self) -> Iterator[Kept]:
         """The replay after each further block."""
@@ -142,8 +144,10 @@ class Replay:
         """Fold what was logged, as a server would; a frozen policy learns nothing."""
         if self._target.settings.mode == "frozen":
             return
-        for decision in self._log[first:last]:
-            self._policy.fold(self._transition(decision), decision.row)
+        for passed in range(first, last):
+            places = self._together.get(passed, ())
+            transitions = [self._transition(self._log[place]) for place in places]
+            self._policy.fold_back(links(self._log, places, transitions), self._log[passed].row)
 
     def _transition(self, decision: LoggedDecision) -> Transition:
         steps = (Step(self._situation(decision.sight), decision.action), *decision.later)

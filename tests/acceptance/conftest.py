@@ -2,18 +2,24 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryFile
+from typing import IO, Any
 
 import httpx
 import pytest
 
+from .warm import Program, loaded
+
 PATIENCE_S = 60.0
+PYTHON = [sys.executable, "-m", "controlplane"]
+SERVE = ["serve", "--port", "0", "--insecure-local"]
 QUIET = {"POINTSMAN_EMBEDDER": "hashing", "POINTSMAN_LOG_LEVEL": "warning", "HF_HUB_OFFLINE": "1"}
 
 
@@ -24,21 +30,27 @@ def environment(folder: Path, **variables: str) -> dict[str, str]:
 
 
 class Process:
-    """A server process of our own, on a free port."""
+    """A server process of our own, on a free port; forked where there is a process that loaded the program."""
 
-    def __init__(self, folder: Path, within: Sequence[str] = (), **variables: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        within: Sequence[str] = (),
+        forking: socket.socket | None = None,
+        **variables: str,
+    ) -> None:
         self.folder = folder
         self._errors = (folder.parent / f"{folder.name}.stderr").open("a+")
-        self.process = subprocess.Popen(
-            [*within, sys.executable, "-m", "controlplane", "serve", "--port", "0", "--insecure-local"],
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
-            text=True,
-            cwd=folder.parent,
-            env=environment(folder, **variables),
-        )
-        assert self.process.stdout is not None
-        self.announced = self.process.stdout.readline()
+        reading, writing = os.pipe()
+        self._said = os.fdopen(reading)
+        with os.fdopen(writing, "w") as out:
+            streams: dict[str, IO[str]] = {"stdout": out, "stderr": self._errors}
+            where: dict[str, Any] = {"cwd": folder.parent, "env": environment(folder, **variables)}
+            if forking is None:
+                self.process: Any = subprocess.Popen([*within, *PYTHON, *SERVE], **streams, **where)
+            else:
+                self.process = Program(forking, SERVE, **streams, **where)
+        self.announced = self._said.readline()
         assert "http://" in self.announced, self.errors
         self.url = self.announced.split()[-1]
         self.client = httpx.Client(base_url=self.url, timeout=PATIENCE_S)
@@ -67,8 +79,7 @@ class Process:
     def wait(self) -> int:
         code = self.process.wait(PATIENCE_S)
         self.client.close()
-        assert self.process.stdout is not None
-        self.process.stdout.close()
+        self._said.close()
         if not self._errors.closed:
             self._errors.flush()
         return code
@@ -83,13 +94,20 @@ class Process:
 Start = Callable[..., Process]
 
 
+@pytest.fixture(scope="session")
+def turns() -> Iterator[Iterator[socket.socket]]:
+    """Processes that have loaded the program."""
+    with loaded() as whose_turn:
+        yield whose_turn
+
+
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator[Start]:
+def start(tmp_path: Path, turns: Iterator[socket.socket]) -> Iterator[Start]:
     """Starts servers on this test's data folder."""
     with ExitStack() as running:
 
         def begin(within: Sequence[str] = (), **variables: str) -> Process:
-            started = Process(tmp_path / "data", within, **variables)
+            started = Process(tmp_path / "data", within, None if within else next(turns), **variables)
             running.callback(started.close)
             return started
 
@@ -97,19 +115,16 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
 
 @pytest.fixture
-def cli(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+def cli(tmp_path: Path, turns: Iterator[socket.socket]) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Runs `python -m controlplane` to its end, in an empty folder."""
 
     def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "controlplane", *arguments],
-            capture_output=True,
-            text=True,
-            cwd=tmp_path,
-            env=environment(tmp_path / "data", **variables),
-            timeout=PATIENCE_S,
-            check=False,
-        )
+        env = environment(tmp_path / "data", **variables)
+        with TemporaryFile("w+") as out, TemporaryFile("w+") as errors:
+            code = Program(next(turns), arguments, stdout=out, stderr=errors, cwd=tmp_path, env=env).wait(PATIENCE_S)
+            out.seek(0)
+            errors.seek(0)
+            return subprocess.CompletedProcess(arguments, code, out.read(), errors.read())
 
     return run
 

@@ -119,7 +119,7 @@ def ledger() -> Ledger:
     return Ledger()
 
 
-@pytest.mark.parametrize(("kills", "within_s"), [(20, 0.05), pytest.param(200, 0.5, marks=pytest.mark.nightly)])
+@pytest.mark.parametrize(("kills", "within_s"), [(8, 0.05), pytest.param(200, 0.5, marks=pytest.mark.nightly)])
 def test_nothing_acknowledged_is_lost_when_the_server_is_killed_again_and_again_under_load(
     start: Any, cli: Any, ledger: Ledger, tmp_path: Path, seed: int, kills: int, within_s: float
 ) -> None:

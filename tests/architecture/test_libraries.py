@@ -48,8 +48,11 @@ WHERE: dict[str, dict[str, str]] = {
     "cyclopts": {
         "controlplane.cli.program": "the program",
         "controlplane.cli.access": "its groups of commands",
+        "controlplane.cli.appeals": "the same",
+        "controlplane.cli.challengers": "the same",
         "controlplane.cli.decisions": "the same",
         "controlplane.cli.hooks": "the same",
+        "controlplane.cli.policies": "the same",
         "controlplane.cli.replays": "the same",
         "controlplane.cli.server": "the same",
     },

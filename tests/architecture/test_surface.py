@@ -24,6 +24,7 @@ SURFACE = {
         "Estimates",
         "ExplorationName",
         "HeadChoice",
+        "Link",
         "Mode",
         "Move",
         "NoEligibleAction",

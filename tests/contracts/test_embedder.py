@@ -1,6 +1,7 @@
 """Both embedders: unit vectors of a stated size, the same for the same text, alone or in company."""
 
 from hashlib import sha256
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from controlplane.embedding import Embedder
 from controlplane.embedding.sentence import WEIGHTS_SHA256, shipped_model, verify
 from controlplane.errors import ModelUntrusted
+from controlplane.executor.point import Features
 
 TEXTS = (
     "Deploy with kubectl apply\nkubectl apply -f deployment.yaml",
@@ -59,6 +61,21 @@ def test_a_text_longer_than_a_model_reads_is_embedded_all_the_same(embedder: Emb
 def test_similar_texts_are_nearer_than_different_ones(embedder: Embedder) -> None:
     base, near, far = embedder.embed(["git push origin main", "git push origin feature", "how to bake bread at home"])
     assert base @ near > base @ far
+
+
+@pytest.mark.parametrize("embedder", ["sentence"], indirect=True)
+def test_texts_about_one_thing_share_a_coarse_code_more_often_than_others(embedder: Embedder) -> None:
+    """By the shipped codebook, which was learnt from the sentence model's vectors."""
+    features = Features("route.toml")
+    topics = [
+        ["git push to the remote", "rebase my branch on main", "resolve the merge conflict", "amend the last commit"],
+        ["the enzyme digests protein", "mitochondria of a cell", "the heart pumps blood", "a virus infects bacteria"],
+        ["integrate the polynomial", "the derivative of sin x", "prove the theorem by induction", "solve for x and y"],
+    ]
+    coarse = [[features.codes(vector, embedder.name)[0] for vector in embedder.embed(texts)] for texts in topics]
+    within = [a == b for codes in coarse for a, b in combinations(codes, 2)]
+    across = [a == b for one, other in combinations(coarse, 2) for a in one for b in other]
+    assert np.mean(within) > 3.0 * np.mean(across)
 
 
 def test_the_name_tells_embedders_apart(embedder: Embedder) -> None:

@@ -28,7 +28,7 @@ NECESSARY = [  # a statement of the journal, what stands in its place, and what 
 ]
 
 
-@pytest.mark.parametrize("cuts", [1_000, pytest.param(100_000, marks=pytest.mark.nightly)])
+@pytest.mark.parametrize("cuts", [400, pytest.param(100_000, marks=pytest.mark.nightly)])
 async def test_nothing_acknowledged_is_lost_doubled_or_unerased_by_a_power_cut(
     cuts: int, seed: int, folder: Path
 ) -> None:

@@ -66,7 +66,7 @@ def test_a_key_beyond_its_share_is_told_once_and_a_restart_does_not_repeat_it(se
     [(alarm, details)] = told(receiver)
     assert (alarm, details) == ("reports_withheld", {"tenant": "default", "key_id": busy.split("_")[2]})
     server.stop()
-    assert verify(server).differences == [], "jobs teach nothing"
+    assert verify(server.settings).differences == [], "jobs teach nothing"
 
     for file in server.service.recovery.files():
         file.unlink()

@@ -28,11 +28,14 @@ def _disarmed() -> Iterator[None]:
     failpoints.arm("")
 
 
+@pytest.mark.parametrize("enough", [100, pytest.param(250, marks=pytest.mark.nightly)])
 @pytest.mark.parametrize("name", sorted(FAILING - AT_START - AT_STOP))
-def test_a_write_that_fails_under_load_is_refused_and_nothing_is_lost(serve: Serve, seed: int, name: str) -> None:
+def test_a_write_that_fails_under_load_is_refused_and_nothing_is_lost(
+    serve: Serve, seed: int, name: str, enough: int
+) -> None:
     crowd, server = Crowd(seed), serve(recovery_interval_s=3600.0)
     failpoints.arm(f"{name}:error@{NTH.get(name, 1)}")
-    crowd.visit(server.url, 250)
+    crowd.visit(server.url, enough)
     if not crowd.refused:  # whose turn it is, is chance: now and then nobody made a checkpoint yet
         crowd.visit(server.url, refusals=1)
     assert server.get("/status")["healthy"] is True

@@ -111,6 +111,21 @@ def test_a_report_within_a_task_waits_for_the_tasks_next_decision(server: Server
     assert second["policy_version"] >= first["policy_version"]
 
 
+def test_under_a_multi_step_rule_a_scored_decision_waits_for_the_end_of_its_task(serve: Serve) -> None:
+    server = serve(update_rule="tree_backup")
+    first = server.gate(task_id="job")["trace_id"]
+    assert server.feedback(first, success=True)["pending"] == "next_decision"
+    second = server.gate(task_id="job")["trace_id"]
+    whole = server.get(f"/v1/decisions/{first}")
+    assert (whole["pending"], whole["update"]) == ("task_end", None)
+    assert "Not learnt yet: it waits for the task's end." in server.get(f"/v1/decisions/{first}/why")["sentences"]
+    assert server.get("/status")["model"]["updates"] == 0
+    assert server.feedback(second, success=True, terminal=True)["updated"]
+    whole = server.get(f"/v1/decisions/{first}")
+    assert (whole["pending"], whole["update"]["target"]) == (None, pytest.approx(1.0 + 0.92))
+    assert server.get("/status")["model"]["updates"] == 2
+
+
 def test_a_terminal_report_ends_the_task_at_once(server: Server) -> None:
     decided = server.gate(task_id="ends", namespace="ends")
     answer = server.feedback(decided["trace_id"], success=True, terminal=True)

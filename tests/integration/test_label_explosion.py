@@ -57,7 +57,7 @@ def names_in(number: int) -> set[str]:
     return set(re.findall(rf"[\w/.-]*{number}", json.dumps(list(named(number)))))
 
 
-@pytest.mark.parametrize("least", [5_000, pytest.param(100_000, marks=pytest.mark.nightly)])
+@pytest.mark.parametrize("least", [2_000, pytest.param(100_000, marks=pytest.mark.nightly)])
 def test_new_names_make_no_new_series(tmp_path: Path, least: int) -> None:
     numbers = -(-least // len(names_in(7)))
     with Running(chosen(tmp_path / "data", epsilon=0.3)) as running:

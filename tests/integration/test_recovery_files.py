@@ -210,7 +210,7 @@ def test_files_that_took_each_other_s_place_cost_time_and_nothing_that_was_learn
     again = serve()
     assert learnt(again) == before
     again.stop()
-    assert verify(again).differences == []
+    assert verify(again.settings).differences == []
 
 
 def test_a_file_of_another_data_folder_is_found_by_a_verification(serve: Serve, tmp_path: Path) -> None:
@@ -222,7 +222,7 @@ def test_a_file_of_another_data_folder_is_found_by_a_verification(serve: Serve, 
         live(other, 3)
     [theirs] = (tmp_path / "other" / "recovery").iterdir()
     ours.write_bytes(theirs.read_bytes())
-    assert verify(server).differences == ["the learnt state of tenant 'default' differs"]
+    assert verify(server.settings).differences == ["the learnt state of tenant 'default' differs"]
 
 
 def test_a_file_ahead_of_the_journal_ends_the_start_for_events_are_gone(serve: Serve) -> None:

@@ -17,6 +17,7 @@ from controlplane.replay.window import AS_LOGGED, Window, read_window
 from strategist import PolicySnapshot
 from strategist.evaluation import Kept, Replay, Target
 from strategist.features.spec import FeatureSpec, Tiling
+from strategist.types import MOST_HELD
 
 Serve = Callable[..., Any]
 
@@ -60,6 +61,22 @@ def test_a_log_teaches_what_the_server_learnt_bit_for_bit(serve: Serve, point: s
     log = read(server, point=point)
     assert len(log.decisions) == policy.updates > 20
     assert learnt(log, Target(settings=policy.settings)) == PolicySnapshot.of(policy, "")
+
+
+def test_a_log_of_a_multi_step_rule_teaches_what_the_server_learnt_bit_for_bit(serve: Serve) -> None:
+    """Tasks of three, of which some are cancelled in the middle, and one longer than what may wait."""
+    server = serve(epsilon=0.4, update_rule="tree_backup")
+    live(server, 30)
+    for i in range(MOST_HELD + 6):
+        gated = server.gate(goal="ship", planned_action=f"step {i % 7}", task_id="long")
+        server.feedback(gated["trace_id"], success=bool(i % 3), applied_suggestion=True, executed=i != 4)
+    server.feedback(server.gate(task_id="long")["trace_id"], success=True, terminal=True)
+    policy = server.service.learner.state.of("default").policies["gate"]
+    log = read(server, point="gate")
+    assert len(log.decisions) == policy.updates == 30 + MOST_HELD + 6
+    assert learnt(log, Target(settings=policy.settings)) == PolicySnapshot.of(policy, "")
+    single = msgspec.structs.replace(policy.settings, update="expected_sarsa")
+    assert learnt(log, Target(settings=single)) != PolicySnapshot.of(policy, "")
 
 
 def test_a_log_has_the_rewards_that_an_operators_weights_gave(serve: Serve) -> None:

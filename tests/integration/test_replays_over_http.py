@@ -4,17 +4,30 @@ import asyncio
 import json
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
-from controlplane.replay.jobs import KEPT
+from controlplane.replay.at_rest import REPLAY_FOLDER, ReplayAtRest, ReplayFiles
+from controlplane.replay.jobs import KEPT, MOST_BEGUN
+from controlplane.replay.window import Window
+from controlplane.replay.worker import Order, carry_out
 
 from .conftest import Running, Serve, chosen
 
 Json = dict[str, Any]
+DYING = """
+from controlplane.failpoints import arm
+from controlplane.replay.worker import main
+
+arm("file.renamed:kill@3")
+main()
+"""
 BOLD = {"policy": {"epsilon": {"start": 0.5}, "kappa": 5.0}}
 
 
@@ -177,6 +190,7 @@ def test_old_replays_are_forgotten(furnished: Running) -> None:
     ids = [furnished.post("/v1/replays", {"decisions": 1}, 202)["replay_id"] for _ in range(KEPT + 1)]
     assert furnished.get(f"/v1/replays/{ids[0]}", 404)["code"] == "unknown_replay"
     assert furnished.get(f"/v1/replays/{ids[1]}")["state"] == "failed"
+    assert len(kept(Path(furnished.settings.data_dir))) == KEPT
 
 
 def test_a_tenant_sees_neither_decisions_nor_replays_of_another(tmp_path: Path) -> None:
@@ -215,3 +229,97 @@ def test_a_process_that_dies_is_told(serve: Callable[..., Any], tmp_path: Path) 
     told = over(server, server.post("/v1/replays", {}, 202)["replay_id"])
     assert told["state"] == "failed"
     assert told["why"]
+
+
+def kept(folder: Path) -> list[str]:
+    return sorted(file.name for file in (folder / REPLAY_FOLDER).iterdir())
+
+
+def test_what_is_over_can_be_read_after_a_restart_and_what_was_forgotten_cannot(serve: Serve, tmp_path: Path) -> None:
+    server = serve(epsilon=1.0)
+    busy(server, 52)
+    done = over(server, server.post("/v1/replays", {"policy": BOLD}, 202)["replay_id"])
+    failed = server.post("/v1/replays", {"decisions": 7}, 202)
+    gone = server.post("/v1/replays", {"decisions": 8}, 202)["replay_id"]
+    assert server.client.delete(f"/v1/replays/{gone}").status_code == 204
+    ended = server.post("/v1/replays", {"policy": BOLD}, 202)["replay_id"]
+    server.until(processes)
+    assert server.client.delete(f"/v1/replays/{ended}").status_code == 204
+    server.stop()
+    assert kept(tmp_path / "data") == [f"{name}.replay" for name in (done["replay_id"], failed["replay_id"], ended)]
+    server = serve(epsilon=1.0)
+    assert done["done"] == done["of"] == 52
+    assert server.get(f"/v1/replays/{done['replay_id']}") == done
+    assert server.get(f"/v1/replays/{failed['replay_id']}") == failed
+    assert streamed(server, done["replay_id"]) == [("done", done)]
+    assert server.get(f"/v1/replays/{ended}")["state"] == "cancelled"
+    assert server.get(f"/v1/replays/{gone}", 404)["code"] == "unknown_replay"
+    assert processes() == set()
+
+
+def test_a_replay_that_a_stop_interrupted_goes_on_with_the_window_it_was_asked_for(
+    serve: Serve, tmp_path: Path
+) -> None:
+    """A stop in order does not count as a death."""
+    server = serve(epsilon=1.0)
+    busy(server, 52)
+    whole = over(server, server.post("/v1/replays", {"policy": BOLD}, 202)["replay_id"])
+    cut = server.post("/v1/replays", {"policy": BOLD}, 202)["replay_id"]
+    server.until(processes)
+    server.stop()
+    assert processes() == set()
+    found = ReplayFiles(tmp_path / "data" / REPLAY_FOLDER).read()[cut]
+    assert (found.state, found.begun) == ("running", 0)
+    server = serve(epsilon=1.0)
+    busy(server, 3)
+    assert over(server, cut)["report"] == whole["report"]
+
+
+def test_a_replay_with_which_the_server_died_again_and_again_is_given_up(serve: Serve, tmp_path: Path) -> None:
+    server = serve(epsilon=1.0)
+    server.stop()
+    files = ReplayFiles(tmp_path / "data" / REPLAY_FOLDER)
+    window = Window(tenant="default", point="route", last=1)
+    files.write("rp_1", ReplayAtRest(window=window, policy={}, state="running", begun=MOST_BEGUN))
+    files.blocks("rp_1").write_bytes(b"left")
+    server = serve(epsilon=1.0)
+    told = over(server, "rp_1")
+    assert (told["state"], told["why"]) == (
+        "failed",
+        "it was begun 3 times, and each time the server died before it was done",
+    )
+    assert kept(tmp_path / "data") == ["rp_1.replay"]
+
+
+def test_a_replay_that_cannot_be_written_down_is_refused(serve: Serve, tmp_path: Path) -> None:
+    server = serve(epsilon=1.0)
+    busy(server, 52)
+    folder = tmp_path / "data" / REPLAY_FOLDER
+    folder.rmdir()
+    folder.write_bytes(b"")
+    refused = server.post("/v1/replays", {"policy": BOLD}, 503)
+    assert (refused["code"], "could not be written" in refused["detail"]) == ("unavailable", True)
+    folder.unlink()
+    folder.mkdir()
+    assert over(server, server.post("/v1/replays", {"policy": BOLD}, 202)["replay_id"])["state"] == "done"
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_finished_blocks_are_not_made_again_unless_they_are_damaged(
+    furnished: Running, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes], *, damaged: bool
+) -> None:
+    """A process that dies after its third block; what the next one tells begins with the fourth."""
+    blocks = tmp_path / "blocks.part"
+    window = Window(tenant="default", point="route", last=furnished.last_seq)
+    order = Order(folder=furnished.settings.data_dir, window=window, policy=BOLD, blocks=str(blocks))
+    dies = subprocess.run([sys.executable, "-c", DYING], input=msgspec.json.encode(order), check=False)
+    assert dies.returncode == -signal.SIGKILL
+    if damaged:
+        blocks.write_bytes(blocks.read_bytes()[:-1] + b"?")
+    capfdbinary.readouterr()
+    report = asyncio.run(carry_out(order))
+    told = [json.loads(line) for line in capfdbinary.readouterr().out.splitlines() if b"{" in line[:1]]
+    replayed = [line["done"] for line in told if line.get("of") == report.decisions]
+    assert len(replayed) == (10 if damaged else 7)
+    assert not blocks.exists()
+    assert report == asyncio.run(carry_out(order))

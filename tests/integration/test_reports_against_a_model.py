@@ -238,7 +238,7 @@ class Reports(RuleBasedStateMachine):
             self.folder.cleanup()
 
 
-@pytest.mark.parametrize("sequences", [40, pytest.param(2_000, marks=pytest.mark.nightly)])
+@pytest.mark.parametrize("sequences", [20, pytest.param(2_000, marks=pytest.mark.nightly)])
 def test_every_report_does_what_the_model_says(sequences: int, seed: int) -> None:
     run_state_machine_as_test(
         hypothesis.seed(seed)(Reports),

@@ -64,7 +64,7 @@ def test_a_key_beyond_its_share_is_logged_not_learnt_and_a_restart_does_not_free
     assert server.service.learner.state.of("default").policies["route"].updates == before
     assert withheld(server) == 1.0
     server.stop()
-    assert verify(server).differences == []
+    assert verify(server.settings).differences == []
 
     again = serve(insecure_local=False, route_window_s=3600.0)
     assert report(again, busy)["updated"] is False, "the counts are as they were"

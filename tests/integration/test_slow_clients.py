@@ -118,6 +118,7 @@ async def test_calls_whose_bodies_do_not_come_are_not_what_others_wait_for(tmp_p
         assert (intake["under_way"], intake["shedding"]) == (1, False)
         for lingering in crowd:
             lingering.cancel()
+        await asyncio.wait(crowd)  # their connections are closed: a server that stops waits for those that are open
 
 
 @pytest.mark.nightly

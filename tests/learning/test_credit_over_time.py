@@ -8,7 +8,17 @@ from auditor import Outcome, PointRules, Rules, Trace, learn_on
 from auditor import State as LearntState
 from auditor.events import Decided, Recorded, Reported
 from auditor.rewards import DEFAULT_WEIGHTS
-from strategist import Eligible, Policy, PolicySettings, Situation, State, Step, StepSize, Transition
+from strategist import (
+    Eligible,
+    Policy,
+    PolicySettings,
+    Situation,
+    State,
+    Step,
+    StepSize,
+    Transition,
+    UpdateRule,
+)
 
 from .school import key
 
@@ -51,10 +61,8 @@ def test_reward_at_the_end_of_a_corridor_reaches_its_beginning(seed: int) -> Non
 class Agent:
     """Acts twice per task through journalled events: the first verdict decides what the second can be worth."""
 
-    def __init__(self, gamma: float, seed: int) -> None:
-        rules = PointRules(
-            policy=PolicySettings(gamma=gamma), spec_hash="h", weights=DEFAULT_WEIGHTS["gate"], window_s=1800.0
-        )
+    def __init__(self, policy: PolicySettings, seed: int) -> None:
+        rules = PointRules(policy=policy, spec_hash="h", weights=DEFAULT_WEIGHTS["gate"], window_s=1800.0)
         self.state = LearntState(Rules(points={"gate": rules}))
         self.rng = random.Random(seed)
         self.tasks = 0
@@ -100,13 +108,14 @@ class Agent:
         return verdict == "BLOCK"
 
 
+@pytest.mark.parametrize("rule", ["q_learning", "tree_backup"])
 @pytest.mark.parametrize("seed", range(3))
-def test_blocked_action_is_credited_with_what_its_task_does_next(seed: int) -> None:
+def test_blocked_action_is_credited_with_what_its_task_does_next(seed: int, rule: UpdateRule) -> None:
     """BLOCK: -0.15 + 0.9 * 1 = 0.75. PROCEED: 1 + 0.9 * -1 = 0.1, and 1 for a learner without credit over time."""
-    agent = Agent(GAMMA, seed)
+    agent = Agent(PolicySettings(gamma=GAMMA, update=rule), seed)
     blocked = [agent.play() for _ in range(1500)]
     assert sum(blocked[1000:]) / 500 > 0.9
     values = agent.state.of("default").policies["gate"].table.read(key("rm"), ("BLOCK", "PROCEED"))
     assert values == pytest.approx([0.75, 0.1], abs=0.1)
-    myopic = Agent(0.0, seed)
+    myopic = Agent(PolicySettings(gamma=0.0, update=rule), seed)
     assert sum(myopic.play() for _ in range(600)) / 600 < 0.1

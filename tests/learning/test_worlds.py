@@ -18,7 +18,7 @@ async def test_who_guesses_passes_no_world(name: str, seed: int) -> None:
     assert max(scores) < WORLDS[name].threshold / 2
 
 
-@pytest.mark.parametrize("name", PASSED_HERE)
+@pytest.mark.parametrize("name", [*PASSED_HERE, pytest.param("credit-tree", marks=pytest.mark.nightly)])
 async def test_the_shipped_settings_pass_this_world(name: str, seed: int) -> None:
     assert await learns(WORLDS[name], seed) > WORLDS[name].threshold
 
@@ -39,7 +39,7 @@ async def test_the_best_policy_scores_one(seed: int) -> None:
 
 
 async def test_what_learns_there_is_what_is_shipped_apart_from_the_rewards_weights() -> None:
-    async with shipped(1, {"custom.reward": 1.0}) as made:
+    async with shipped(Settings(seed=1), {"custom.reward": 1.0}) as made:
         assert made.settings.hash == Settings().hash
         assert made.learner.state.settings_hash == Settings().hash
         points = made.rules.points

@@ -317,13 +317,15 @@ class Run:
         await world.service.close()
 
 
-def simulate(seed: int, operations: int, mode: Mode, make_journal: MakeJournal = CrashingJournal) -> Result:
-    """Run a seed; the same seed gives the same trace."""
+def simulate(
+    seed: int, operations: int, mode: Mode, make_journal: MakeJournal = CrashingJournal, **chosen: Any
+) -> Result:
+    """Run a seed, under other settings where some are chosen; the same seed gives the same trace."""
     rng = random.Random(seed)
     loop = SimulatedLoop(rng)
     place = MEMORY if os.access(MEMORY, os.W_OK) else None
     with tempfile.TemporaryDirectory(dir=place) as folder, heard() as defects, uncollected(), contextlib.closing(loop):
-        world = World(loop, rng, Path(folder), make_journal)
+        world = World(loop, rng, Path(folder), make_journal, chosen)
         run = Run(world, operations, mode)
         try:
             loop.run_until_complete(loop.create_task(run.everything(), name=DRIVER))

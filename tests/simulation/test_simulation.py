@@ -101,6 +101,15 @@ def test_whatever_goes_wrong_what_is_promised_holds(
     )
 
 
+@pytest.mark.parametrize("seeds", [2, pytest.param(500, marks=pytest.mark.nightly)])
+@pytest.mark.parametrize("mode", ["safety", "liveness"])
+def test_it_holds_under_a_rule_that_folds_trajectories(seeds: int, mode: Mode, seed: int) -> None:
+    one = partial(simulate, operations=150, mode=mode, update_rule="tree_backup")
+    with contextlib.closing(lived(one, range(seed, seed + seeds))) as runs:
+        done = sum((kept(result) for result in runs), Counter[str]())
+    assert done["200"] > 0
+
+
 @pytest.mark.parametrize(("seed", "operations", "mode", "was"), FOUND, ids=[was for *_, was in FOUND])
 def test_a_seed_that_failed_once_holds(seed: int, operations: int, mode: Mode, was: str) -> None:
     kept(simulate(seed, operations, mode))

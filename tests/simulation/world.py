@@ -45,7 +45,14 @@ class Answer(msgspec.Struct, frozen=True):
 class World:
     """Time, disk, faults and the server. What is wrong is kept, and the run goes on."""
 
-    def __init__(self, loop: SimulatedLoop, rng: random.Random, folder: Path, make_journal: MakeJournal) -> None:
+    def __init__(
+        self,
+        loop: SimulatedLoop,
+        rng: random.Random,
+        folder: Path,
+        make_journal: MakeJournal,
+        chosen: dict[str, Any],
+    ) -> None:
         self.loop, self.rng, self.folder = loop, rng, folder
         self.clock, self.disk, self.faults = SimulatedClock(loop), Disk(), Faults(rng)
         self.wrong: list[str] = []
@@ -59,7 +66,7 @@ class World:
         self._names: dict[bytes, bytes] = {}
         self.receiver = Receiver(loop, rng, self.note)
         self.app = application()
-        self.settings = settings.load({}, overrides=SETTINGS | {"data_dir": str(folder)})
+        self.settings = settings.load({}, overrides=SETTINGS | chosen | {"data_dir": str(folder)})
 
     async def start(self) -> None:
         """A process starts; one that cannot write is started again once it can."""

@@ -18,6 +18,7 @@ from auditor.events import (
     Validated,
     WindowClosed,
 )
+from auditor.expiry import expired
 from auditor.fold import Applied, TenantFold
 from auditor.rewards import DEFAULT_WEIGHTS
 from strategist import HeadChoice, Policy, PolicySettings, State
@@ -166,7 +167,7 @@ class Story:
 
     def close_expired(self, now: float) -> list[str]:
         """What is due by then, closed; the kinds of the closings."""
-        due = list(self.fold.expired(now))
+        due = list(expired(self.fold, now))
         for event in due:
             self.tell(event)
         return [event.kind for event in due]

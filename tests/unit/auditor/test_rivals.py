@@ -11,7 +11,7 @@ from auditor.events import Decided, Restored
 from auditor.override import Override, Tuning
 from auditor.policy_events import ChallengerEnded, ChallengerSet, PolicySet, Promoted, RolledBack
 from auditor.rival import Rival, Spec
-from strategist import Policy, Situation, State, Step, Transition
+from strategist import Link, Policy, Situation, State, Step, Transition
 
 from .story import Story, rules_of, trace_of
 
@@ -206,6 +206,6 @@ def test_challenger_draws_from_its_experience_as_a_champion_would() -> None:
     for seq in range(2, 40):
         step = Step(Situation(State(((f"s{seq % 3}",),)), ("a/1", "b/1")), "a/1")
         move = Transition.termination((step,), seq / 40)
-        rival.learn(seq, move, move.reward)
+        rival.learn(seq, [Link(move)], [move.reward])
         champion.fold(move, seq)
     assert list(rival.policy.table.cells()) == list(champion.table.cells())

@@ -28,6 +28,7 @@ from auditor.events import (
     Validated,
     WindowClosed,
 )
+from auditor.expiry import expired
 from auditor.packing import ROWS, packed
 from auditor.state import StateDump
 from controlplane.journal import decode_event, encode_event
@@ -53,7 +54,8 @@ class Writer:
     """A seeded stream of events of two tenants; trace ids are in no order, on purpose."""
 
     def __init__(self, seed: int) -> None:
-        self._rng, self._rules = random.Random(seed), rules_of()
+        self._rng = random.Random(seed)
+        self._rules = rules_of(policy=PolicySettings(update=self._rng.choice(("q_learning", "tree_backup"))))
         self._traces: dict[str, list[str]] = {tenant: [] for tenant in TENANTS}
         self._at = 1000.0
 
@@ -130,6 +132,7 @@ class Writer:
             gamma=self._rng.choice((0.5, 0.92)),
             mode=self._rng.choice(("learning", "learning", "apprentice", "frozen")),
             step=StepSize(alpha=self._rng.choice((None, 0.2))),
+            update=self._rng.choice(("q_learning", "expected_sarsa", "tree_backup")),
         )
         join = self._rng.choice(("last", "mean"))
         points = {p: msgspec.structs.replace(of, policy=policy, join=join) for p, of in self._rules.points.items()}
@@ -172,7 +175,21 @@ def test_fold_that_was_dumped_and_loaded_midway_ends_in_the_same_bytes(seed: int
     assert second.dump() == whole.dump()
     assert began + ended == applied  # every answer and every learnt record too
     for tenant in TENANTS:
-        assert list(second.of(tenant).expired(1e6)) == list(whole.of(tenant).expired(1e6))  # and what is due
+        assert list(expired(second.of(tenant), 1e6)) == list(expired(whole.of(tenant), 1e6))  # and what is due
+
+
+@settings(max_examples=100, derandomize=True, database=None, deadline=None, print_blob=True)
+@given(seed=st.integers(0, 2**32), count=st.integers(2, 150))
+def test_once_every_window_and_task_was_closed_nothing_is_open(seed: int, count: int) -> None:
+    """Whatever came before, under whichever rule: what waits for another is over when that one is."""
+    state, now = LearntState(Rules(points={})), 1e6
+    fold(state, journal(seed, count), {})
+    for tenant in TENANTS:
+        while due := list(expired(state.of(tenant), now)):
+            for event in due:
+                state.apply(Recorded(state.seq + 1, event))
+            now += 2000.0
+        assert state.of(tenant).credit.open == state.of(tenant).credit.trajectories == {}
 
 
 def test_order_of_learning_survives_a_restart(story: Story) -> None:
@@ -236,6 +253,19 @@ def test_same_stream_gives_the_same_bytes_twice(learnt: LearntState) -> None:
     again = LearntState(Rules(points={}))
     fold(again, journal(2026, 400), {})
     assert again.dump() == learnt.dump()
+
+
+def test_a_dump_of_before_trajectories_were_folded_is_read(learnt: LearntState) -> None:
+    """What is open says nothing of whom it follows: that is nobody."""
+    raw = msgspec.msgpack.decode(learnt.dump())
+    decisions = [decision for tenant in raw["tenants"] for decision in tenant["open"]]
+    for decision in decisions:
+        del decision["followed_by"], decision["follows"]
+    read = LearntState.load(msgspec.msgpack.encode(raw))
+    again = [decision for tenant in TENANTS for decision in read.of(tenant).credit.open.values()]
+    assert len(again) == len(decisions) > 0
+    assert {(decision.followed_by, decision.follows) for decision in again} == {(None, ())}
+    assert not any(read.of(tenant).credit.held(decision) for tenant in TENANTS for decision in again)
 
 
 def test_asking_for_an_unknown_tenant_leaves_no_trace(learnt: LearntState) -> None:

@@ -2,6 +2,8 @@
 
 import pytest
 
+from auditor.expiry import expired
+
 from .story import Story
 
 
@@ -92,7 +94,7 @@ def test_closing_written_while_a_decision_came_in_closes_nothing(story: Story) -
     story.report("t1", success=True)
     story.now += 1799.0
     due_at = story.now + 1.0
-    due = list(story.fold.expired(due_at))
+    due = list(expired(story.fold, due_at))
     assert [event.kind for event in due] == ["trajectory_closed"]
     story.decide("t2", task="job")
     story.tell(due[0])
@@ -118,7 +120,7 @@ def test_what_was_decided_while_the_clock_was_behind_is_due_when_it_is_right_aga
     story.now -= 86_400.0
     story.decide("behind", task="other job")
     story.now += 86_400.0
-    due = {event.ref for event in story.fold.expired(story.now + 1.0)}
+    due = {event.ref for event in expired(story.fold, story.now + 1.0)}
     assert due >= {"behind"}
     assert "right" not in due
 

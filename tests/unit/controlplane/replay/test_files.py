@@ -87,8 +87,9 @@ def test_every_kind_of_file_gives_the_same_log(read: Callable[..., Log], name: s
 @pytest.mark.parametrize("name", WRITERS)
 def test_a_task_goes_on_with_its_next_row_and_ends_with_its_last(read: Callable[..., Log], name: str) -> None:
     first, second, third = read(ROWS, name).decisions
-    assert first.following == second.sight
-    assert second.following is None
+    assert (first.following, first.followed_by) == (second.sight, second.row)
+    assert second.sight.situation.probabilities == second.probabilities
+    assert (second.following, second.followed_by) == (None, None)
     assert third.following is None
 
 

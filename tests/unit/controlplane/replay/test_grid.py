@@ -32,8 +32,8 @@ def test_all_combinations_are_tried(tmp_path: Path) -> None:
         ("g.json", '{"weights": {"a": [1, 2], "b": []}}', "holds 0 combination(s)"),
         ("g.json", f'{{"weights": {{"a": {[1] * 201}}}}}', "holds 201 combination(s)"),
         ("g.toml", "[weight]\n", "is no grid of weights"),
-        ("g.json", "{", "is no grid of weights"),
-        ("g.toml", "[weights\n", "is no grid of weights"),
+        ("g.json", "{", "g.json is no JSON: "),
+        ("g.toml", "[weights\n", "g.toml is no TOML: "),
     ],
 )
 def test_what_is_no_grid_is_refused(tmp_path: Path, name: str, text: str, said: str) -> None:
@@ -61,12 +61,13 @@ def told(*points: tuple[float, float, float, bool, bool]) -> Front:
         objectives=["success", "cost_usd", "latency_ms"],
         points=[
             Point(
+                number=number,
                 weights={"a<b": s},
                 in_force=in_force,
                 on_front=on_front,
                 compared={"success": s, "cost_usd": c, "latency_ms": ms},
             )
-            for s, c, ms, on_front, in_force in points
+            for number, (s, c, ms, on_front, in_force) in enumerate(points, 1)
         ],
     )
 
@@ -84,6 +85,7 @@ def test_the_drawing_shows_every_point_where_it_lies() -> None:
     texts = [text.text or "" for text in drawn.findall(f"{SVG}text")]
     assert texts[-1] == "success over cost_usd, size: latency_ms; blue: on the front, red ring: in force"
     assert {"0.1", "0.5", "0.9"} <= set(texts)
+    assert [text for text in texts if text.isdigit()] == ["1", "2", "3"], "each point has its number beside it"
 
 
 def test_a_single_point_is_drawn_too() -> None:

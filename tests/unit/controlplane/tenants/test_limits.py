@@ -12,6 +12,11 @@ from controlplane.tenants.limits import PER_MINUTE, WINDOW_S, Call, quota
 
 CALLS: tuple[Call, ...] = ("decide", "feedback", "capture", "search", "reflect", "read")
 EVERY = [(tier, call) for tier in PER_MINUTE for call in CALLS]
+ONE_OF_A_FIGURE: tuple[Call, ...] = ("decide", "capture", "search")  # the others have the figure of one of these
+MINUTES = [
+    *((tier, call, 2) for tier in PER_MINUTE for call in ONE_OF_A_FIGURE),
+    *(pytest.param(tier, call, 5, marks=pytest.mark.nightly) for tier, call in EVERY),
+]
 
 
 def admitted(limiter: Limiter, tier: str, call: Call, tenant: str = "acme") -> bool:
@@ -36,11 +41,18 @@ def test_a_minutes_quota_may_be_used_at_once_and_not_one_call_more(tier: str, ca
     assert sum(admitted(limiter, tier, call) for _ in range(figure + 50)) == figure
 
 
-@pytest.mark.parametrize(("tier", "call"), EVERY)
-def test_no_window_ever_holds_more_than_the_quota_and_what_was_saved_up(seed: int, tier: str, call: Call) -> None:
+def test_every_figure_is_tried() -> None:
+    figures = [{quota(tier, call) for tier, call in EVERY}, {quota(t, c) for t in PER_MINUTE for c in ONE_OF_A_FIGURE}]
+    assert figures[0] == figures[1]
+
+
+@pytest.mark.parametrize(("tier", "call", "minutes"), MINUTES)
+def test_no_window_ever_holds_more_than_the_quota_and_what_was_saved_up(
+    seed: int, tier: str, call: Call, minutes: int
+) -> None:
     """Any 60 seconds: at most a full burst and what a minute brings; a caller who keeps trying gets 99 % of it."""
     clock, figure, rng = FixedClock(), quota(tier, call) or 0, random.Random(f"{seed} {tier} {call}")
-    limiter, passed, minutes = Limiter(clock), deque[float](), 5
+    limiter, passed = Limiter(clock), deque[float]()
     step, total = WINDOW_S / figure / 3, 0
     for _ in range(3 * figure * minutes):
         clock.advance(step * rng.choice((0.0, 1.0, 2.0)))

@@ -1,5 +1,6 @@
 """A replay learns from the past and is asked about the future; what it answers is right, or it refuses."""
 
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -9,8 +10,9 @@ import pytest
 from strategist import EpsilonDecay, PolicySettings, Situation, State
 from strategist.errors import BadLog
 from strategist.evaluation import Kept, LoggedDecision, Replay, Report, Sight, Target, judge
-from strategist.evaluation.replay import edges
+from strategist.evaluation.replay import edges, tasks
 from strategist.features.spec import FeatureSpec, Tiling
+from strategist.types import MOST_HELD
 
 from .logs import ACTIONS, TRUTH, coin_tasks, drawn, sight
 
@@ -254,3 +256,81 @@ def test_sights_without_a_choice_are_taken_as_they_are(seed: int) -> None:
     report = judged(log)
     assert report.refused == []
     assert report.values["dr"].value == report.logged.value == 0.5
+
+
+TREE = Target(settings=PolicySettings(gamma=0.9, update="tree_backup"), reward_range=(0.0, 1.0))
+
+
+def lock(tasks: int, *, steps: int = 5, last_first: bool = False) -> list[LoggedDecision]:
+    """Tasks of several steps with one way to go; the last step alone is rewarded."""
+    log: list[LoggedDecision] = []
+    for task in range(tasks):
+        sights = [Sight(Situation(State(((f"step {n}",),)), ("on",), None, (), (1.0,))) for n in range(steps)]
+        rows = [task * steps + n + 1 for n in range(steps)]
+        whole = [
+            LoggedDecision(
+                row=rows[n],
+                sight=sights[n],
+                action="on",
+                propensity=1.0,
+                probabilities=(1.0,),
+                reward=float(n == steps - 1),
+                task=f"task {task}",
+                following=sights[n + 1] if n + 1 < steps else None,
+                followed_by=rows[n + 1] if n + 1 < steps else None,
+            )
+            for n in range(steps)
+        ]
+        log += whole[::-1] if last_first else whole
+    return log
+
+
+def learnt_at(kept: Kept, key: str) -> float:
+    return next((value for cell, action, value, _ in kept.learnt.cells if (cell, action) == (key, "on")), 0.0)
+
+
+@pytest.mark.parametrize("last_first", [False, True])
+def test_a_multi_step_rule_folds_each_task_of_the_log_once_all_of_it_was_passed(*, last_first: bool) -> None:
+    """In the first block that has a whole task: 0.9 ** 4 at its first step, in whichever order the log was learnt."""
+    log = lock(3, last_first=last_first)
+    assert edges(15)[:4] == [3, 4, 5, 6]
+    kept = list(Replay(log, TREE).blocks())
+    assert [block.updates for block in kept[-1].blocks[:4]] == [0, 0, 5, 5]
+    assert [learnt_at(k, "step 0") for k in kept[:2]] == [0.0, pytest.approx(0.9**4, rel=1e-12)]
+    assert kept[-1].learnt.updates == 15
+    single = msgspec.structs.replace(TREE, settings=PolicySettings(gamma=0.9))
+    assert learnt_at(replayed(lock(3), single), "step 0") == 0.0
+
+
+def test_a_task_longer_than_what_may_wait_is_learnt_as_a_server_does(seed: int) -> None:
+    """Its oldest decisions take one step, and know nothing of the reward at the end."""
+    far, steps = 3, MOST_HELD + 4
+    kept = replayed(lock(1, steps=steps), TREE)
+    assert kept.learnt.updates == steps
+    assert [learnt_at(kept, f"step {n}") for n in range(far)] == [0.0] * far
+    assert learnt_at(kept, f"step {far}") == pytest.approx(0.9**MOST_HELD, rel=1e-9)
+
+
+def test_no_decision_is_answered_with_what_came_of_it_under_a_multi_step_rule_either(seed: int) -> None:
+    log = linked(coin_tasks(seed, 90))
+    before, begins = replayed(log, TREE).blocks, edges(len(log))
+    for block in (0, 4, 9):
+        turned = log[: begins[block]] + [changed(d, reward=1.0 - d.reward) for d in log[begins[block] :]]
+        after = replayed(turned, TREE).blocks
+        assert after[: block + 1] == before[: block + 1]
+        assert block or after[1:] != before[1:]
+
+
+def test_an_interrupted_replay_of_a_multi_step_rule_goes_on_to_the_same_bytes(seed: int) -> None:
+    """Also where a task lies on both sides of the interrupt."""
+    log = linked(coin_tasks(seed, 90))
+    whole = [msgspec.msgpack.encode(kept) for kept in Replay(log, TREE).blocks()]
+    for stopped in (0, 3, 8):
+        kept = msgspec.msgpack.decode(whole[stopped], type=Kept)
+        assert [msgspec.msgpack.encode(k) for k in Replay(log, TREE, kept).blocks()] == whole[stopped + 1 :]
+
+
+def linked(log: list[LoggedDecision]) -> list[LoggedDecision]:
+    """With the row of each decision's successor."""
+    rows = {place: log[after].row for task in tasks(log) for place, after in pairwise(task)}
+    return [changed(d, followed_by=rows.get(place)) for place, d in enumerate(log)]
