@@ -22,9 +22,13 @@ from strategist.logistic import LogisticRegression, sigmoid
 OF_THE_TASK = "@"  # how the condition begins that says where in its task an action stands
 READ = 40  # words of a command, and of an error
 CROSSED = 4  # conditions, by name, that words are taken together with
-FIRST_TRUST = (1.0, 0.0, 0.0)  # in what all cases say, in the action's own record, in the word that fares worst
+FIRST_TRUST = (
+    1.0,
+    0.0,
+    0.0,
+    0.0,
+)  # in all cases, the own record, the word that fares worst, all words
 MOST_TRUST, STEP = 2.0, 0.02  # and how fast it changes
-HALF_A_SAY = 50  # outcomes after which words say half of what they will, for the cases have seen the same ones
 MANY = 4  # words from which on it does not matter how many were never seen, or never seen to work
 PAIR, WITH, ERROR = 0x9E3779B1, 0x85EBCA6B, 0xC2B2AE35  # tell apart what words are together with
 ALWAYS, UNSEEN, LOST = 0, 1, 1 + MANY + 1  # places of the features that are no words
@@ -61,7 +65,7 @@ class Plan(msgspec.Struct, frozen=True, array_like=True, gc=False):
 class WordingDump(msgspec.Struct, frozen=True, array_like=True):
     """At rest; equal states give equal bytes."""
 
-    trust: tuple[float, float, float] = FIRST_TRUST
+    trust: tuple[float, float, float, float] = FIRST_TRUST
     successes: int = 0
     failures: int = 0
     weights: list[tuple[int, float, float]] = []
@@ -69,9 +73,9 @@ class WordingDump(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Heard(msgspec.Struct, frozen=True, gc=False):
-    """What there is to judge a plan by: log odds [3], and the places of its features, in order."""
+    """What there is to judge a plan by: log odds [4], the last of them by the features, whose places are in order."""
 
-    odds: tuple[float, float, float]
+    odds: tuple[float, float, float, float]
     features: list[int]
 
 
@@ -98,7 +102,8 @@ class Wording:
         lost = sum([failures > 0 and not successes for successes, failures in counts])
         features = plan.features(conditions, here)
         features.update((UNSEEN + min(MANY, unseen), LOST + min(MANY, lost)))
-        return Heard((*plan.odds, self._worst(counts)), sorted(features))
+        places = sorted(features)
+        return Heard((*plan.odds, self._worst(counts), self.weights.log_odds(places)), places)
 
     def _worst(self, counts: Sequence[tuple[int, int]]) -> float:
         """Log odds that the word which fares worst adds to the rate of failure, which counts as one outcome."""
@@ -107,9 +112,7 @@ class Wording:
         return log(max(1.0, worst * (1.0 - base) / base))
 
     def _failing(self, heard: Heard) -> float:
-        told = sum([trust * odds for trust, odds in zip(self.trust, heard.odds, strict=True)])
-        say = self.outcomes / (self.outcomes + HALF_A_SAY)
-        return sigmoid(told + say * self.weights.log_odds(heard.features))
+        return sigmoid(sum([trust * odds for trust, odds in zip(self.trust, heard.odds, strict=True)]))
 
     def fares_worst(self, plan: Plan, conditions: Sequence[str]) -> tuple[int, int, int] | None:
         """(place in the plan, successes, failures) of the word that fails most often, the first of several."""
@@ -125,14 +128,20 @@ class Wording:
         """Learn from how the plan ended."""
         here = plan.here(conditions)
         heard = self._hear(plan, conditions, here)
-        error = (0.0 if success else 1.0) - self._failing(heard)
-        self.weights.move(heard.features, error)
-        cases, own, word = [
+        failed = 0.0 if success else 1.0
+        self._trust(heard, failed - self._failing(heard))
+        beside = sum([trust * odds for trust, odds in zip(self.trust[:-1], heard.odds, strict=False)])
+        self.weights.move(heard.features, failed - sigmoid(beside + heard.odds[-1]))
+        self._count({place for places in here for place in places}, success)
+
+    def _trust(self, heard: Heard, error: float) -> None:
+        """More in what was right before anything was learnt of it, less in what was wrong."""
+        moved = [
             min(MOST_TRUST, max(0.0, trust + STEP * error * odds))
             for trust, odds in zip(self.trust, heard.odds, strict=True)
         ]
-        self.trust = cases, own, word
-        self._count({place for places in here for place in places}, success)
+        cases, own, word, words = moved
+        self.trust = cases, own, word, words
 
     def _count(self, places: Iterable[int], success: bool) -> None:
         self.successes += success

@@ -47,7 +47,7 @@ def test_a_word_that_fails_under_one_condition_says_little_under_another() -> No
 
 def test_the_last_error_of_the_task_speaks_too() -> None:
     wording = Wording()
-    for _ in range(30):
+    for _ in range(100):
         wording.observe(plan("make", "disk full"), HERE, False)
         wording.observe(plan("make"), HERE, True)
     assert wording.failing(plan("make", "disk full"), HERE) > 0.6 > 0.4 > wording.failing(plan("make"), HERE)
