@@ -343,8 +343,9 @@ def set_policy(draw: Draw) -> Call:
 
 
 def challenge(draw: Draw) -> Call:
+    """With all of the tasks or none: which are a part of them hangs on random ids where a decision has no task."""
     rng, (point, why) = draw.rng, _reasoned(draw)
-    body: dict[str, Any] = {"why": why, "share": rng.choice((0.0, 0.5))}
+    body: dict[str, Any] = {"why": why, "share": rng.choice((0.0, 1.0))}
     body |= {"weights": {"custom.taste": 1.0}} if draw.maybe(0.2) else {}
     body |= {"tuning": TUNING} if draw.maybe(0.3) else {}
     foreign = False
