@@ -49,6 +49,7 @@ WHERE: dict[str, dict[str, str]] = {
         "controlplane.cli.program": "the program",
         "controlplane.cli.access": "its groups of commands",
         "controlplane.cli.decisions": "the same",
+        "controlplane.cli.federation": "the same",
         "controlplane.cli.hooks": "the same",
         "controlplane.cli.replays": "the same",
         "controlplane.cli.server": "the same",
