@@ -9,11 +9,13 @@ from collections.abc import Mapping
 from itertools import pairwise
 from math import isfinite
 
+import msgspec
+
 from auditor import Learner, PointRules
 from auditor.federation import largest
 from auditor.federation_events import Federated, OriginForgotten
 from strategist.features.spec import FeatureSpec
-from strategist.federation import Entry, own
+from strategist.federation import Entry, leaving, own
 
 from .clock import Clock
 from .contract import FederationAnswer, ImportAnswer, ImportRequest, OriginAnswer
@@ -48,17 +50,17 @@ class Federation:
         await self._learner.passed(self._journal.last_seq)
         fold = self._learner.state.of(tenant)
         rules = fold.rules.points[point]
-        cells, left_out = own(fold.policies[point].table, self._specs[point].leaves, ROOM)
         entry = Entry(
             origin=self.origin(tenant),
             seq=self._learner.version,
             point=point,
             spec_hash=rules.spec_hash,
             weights=rules.weights,
-            cells=cells,
+            cells=own(fold.policies[point].table),
         )
         imported = [_described(event) for _, event in sorted(fold.imported.get(point, {}).items())]
-        return FederationAnswer(point=point, own=entry.sealed(), left_out=left_out, imported=imported)
+        entry, left_out = await asyncio.to_thread(_fitting, entry, self._specs[point])
+        return FederationAnswer(point=point, own=entry, left_out=left_out, imported=imported)
 
     def origin(self, tenant: str) -> str:
         """Who the tenant is to others: the same for ever in this data folder, and nobody else."""
@@ -74,7 +76,7 @@ class Federation:
         """
         self._refuse_unknown(point)
         rules = self._learner.state.of(caller.tenant).rules.points[point]
-        self._refuse_foreign(request.entry, point, rules, self.origin(caller.tenant))
+        _refuse_foreign(request.entry, point, rules, self.origin(caller.tenant))
         _refuse_wrong(request.entry, self._specs[point], largest(point, rules))
         return await self._errands.finish(self._take(caller, request, receipt))
 
@@ -124,18 +126,25 @@ class Federation:
         if point not in self._specs:
             raise UnknownPoint
 
-    def _refuse_foreign(self, entry: Entry, point: str, rules: PointRules, own_origin: str) -> None:
-        """Raises for an entry that was not learnt elsewhere, at this point, under this spec, from these rewards."""
-        if entry.point != point:
-            raise Unprocessable(f"the entry was learnt at {entry.point}, not at {point}")
-        if entry.origin == own_origin:
-            raise Conflict("this is what this tenant learnt itself; it would be counted twice")
-        if entry.spec_hash != rules.spec_hash:
-            specs = f"{entry.spec_hash}; here it is {rules.spec_hash}"
-            raise SpecChanged(f"the entry was learnt under feature spec {specs}")
-        if entry.weights != rules.weights:
-            names = sorted({name for name, _ in entry.weights.items() ^ rules.weights.items()})
-            raise Conflict(f"the entry was learnt from other rewards: {', '.join(names)} weigh otherwise here")
+
+def _fitting(entry: Entry, spec: FeatureSpec) -> tuple[Entry, int]:
+    """What of the entry may leave and finds room, and how many cells do not find any; large tables take a while."""
+    cells, left_out = leaving(entry.cells, spec.leaves, ROOM)
+    return msgspec.structs.replace(entry, cells=cells).sealed(), left_out
+
+
+def _refuse_foreign(entry: Entry, point: str, rules: PointRules, own_origin: str) -> None:
+    """Raises for an entry that was not learnt elsewhere, at this point, under this spec, from these rewards."""
+    if entry.point != point:
+        raise Unprocessable(f"the entry was learnt at {entry.point}, not at {point}")
+    if entry.origin == own_origin:
+        raise Conflict("this is what this tenant learnt itself; it would be counted twice")
+    if entry.spec_hash != rules.spec_hash:
+        specs = f"{entry.spec_hash}; here it is {rules.spec_hash}"
+        raise SpecChanged(f"the entry was learnt under feature spec {specs}")
+    if entry.weights != rules.weights:
+        names = sorted({name for name, _ in entry.weights.items() ^ rules.weights.items()})
+        raise Conflict(f"the entry was learnt from other rewards: {', '.join(names)} weigh otherwise here")
 
 
 def _refuse_wrong(entry: Entry, spec: FeatureSpec, limit: float) -> None:

@@ -8,7 +8,7 @@ experience alone is read.
 """
 
 from bisect import bisect_left
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from hashlib import sha256
 from itertools import accumulate, takewhile
 from typing import Annotated, Self
@@ -66,20 +66,21 @@ def newest(one: Entry, other: Entry) -> Entry:
     return max(one, other, key=lambda entry: (entry.seq, entry.sha256))
 
 
-def own(table: QTable, leaves: Callable[[str], bool], room: int) -> tuple[list[Learnt], int]:
-    """The table's own cells whose keys may leave, as many as there is room for (in bytes), and how many more there are.
+def leaving(cells: Iterable[Learnt], leaves: Callable[[str], bool], room: int) -> tuple[list[Learnt], int]:
+    """The cells whose keys may leave, as many as there is room for (in bytes), and how many more there are.
 
     The most visited go first, of equally visited ones the coarser: a finer cell is not read without those above it.
     """
-    found = [
-        (key, action, value, table.memories[min(visits, table.last)])
-        for key, action, value, visits in table.cells()
-        if visits and leaves(key)
-    ]
+    found = [cell for cell in cells if leaves(cell[0])]
     found.sort(key=lambda cell: (-cell[3], len(cell[0])))
     sizes = accumulate(len(_encode(cell)) + 1 for cell in found)
     kept = sum(1 for _ in takewhile(lambda size: size <= room, sizes))
     return found[:kept], len(found) - kept
+
+
+def own(table: QTable) -> list[Learnt]:
+    """What a table learnt itself."""
+    return [(key, action, value, table.remembered(visits)) for key, action, value, visits in table.cells() if visits]
 
 
 def pooled(entries: Entries, memory: float) -> Pool:
@@ -127,8 +128,10 @@ class FederatedTable(BackoffTable):
 
     def _together(self, cell: Cell | None, total: float, visits: float) -> Cell:
         """One's own cell with what others say of it, as far as it does not fill its memory."""
-        value, remembered = (cell.value, self.memories[min(cell.visits, self.last)]) if cell else (0.0, 0.0)
+        value, remembered = (cell.value, self.remembered(cell.visits)) if cell else (0.0, 0.0)
         room = min(visits, self.memories[-1] - remembered)
+        if cell and not room:
+            return cell
         counted = remembered + room
         worth = min(bisect_left(self.memories, counted), self.last)
         return Cell((remembered * value + room * (total / visits)) / counted, worth, self.weights[worth])

@@ -57,6 +57,10 @@ class QTable:
         """Each action's cell over all states, where they are kept."""
         return self.view.get(EVERYWHERE.chains[0][0], NO_ROW)
 
+    def remembered(self, visits: int) -> float:
+        """Effective visits of a cell that was visited so often."""
+        return self.memories[min(visits, self.last)]
+
     def put(self, key: str, action: str, value: float, visits: int) -> None:
         """Set a cell as it was learnt elsewhere (a snapshot)."""
         self.rows.setdefault(key, {})[action] = Cell(value, visits, self.weights[min(visits, self.last)])

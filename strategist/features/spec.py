@@ -84,7 +84,7 @@ class FeatureSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         tiling, _, _ = key.partition("/")
         if tiling == TEXT:
             return key.count("/") == len(self.text_root)
-        return not key or tiling in {declared.name for declared in self.tilings}
+        return not key or any(tiling == declared.name for declared in self.tilings)
 
     @property
     def hash(self) -> str:

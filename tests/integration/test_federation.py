@@ -1,6 +1,7 @@
 """Installations and tenants that share what they learnt: real servers, and entries that go from one to another."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack
 from itertools import pairwise
@@ -21,6 +22,7 @@ from ..deciding import decisions_taken_again
 from .conftest import Running, chosen
 from .every_route import ELSEWHERE, elsewhere
 from .test_access import Keyed
+from .test_archive import folded, moved, verify
 
 Json = dict[str, Any]
 ROUTE, GATE = "/v1/federation/route", "/v1/federation/gate"
@@ -98,7 +100,7 @@ def test_what_is_learnt_here_overrules_what_was_imported(three: list[Running]) -
         earn(b, "c/1", 10, ms=900)
     assert all(later < earlier for earlier, later in pairwise(worth[:9]))
     assert (worth[0] > 0.3, worth[-1] < -0.3) == (True, True)
-    assert b.route("c/1", **HERE)["explanations"]["visits"] == 99, "its own fill what a cell remembers"
+    assert b.route("c/1", **HERE)["explanations"]["visits"] == 120, "its own alone"
     earn(b, "b/1", 20)
     assert taken(b) == "b/1"
 
@@ -216,6 +218,29 @@ async def test_a_backup_holds_what_was_imported(tmp_path: Path) -> None:
     with Running(chosen(tmp_path / "again")) as again:
         assert again.get(ROUTE)["imported"] == imported
         assert taken(again) == "c/1"
+
+
+def test_what_was_imported_outlives_an_archive_and_a_restore_behind_it(tmp_path: Path) -> None:
+    """The base has it, though no recovery file is left, and so has the place that a checkpoint names."""
+    folder = tmp_path / "b"
+    with Running(chosen(tmp_path / "a")) as a, Running(chosen(folder)) as b:
+        earn(a, "b/1", 30)
+        first = export(a)
+        take(b, first)
+        kept = b.post("/v1/checkpoints", {}, 201)["checkpoint_id"]
+        earn(a, "c/1", 90, ms=0)
+        take(b, export(a))
+        earn(b, "a/1", 5)
+        imported = b.get(ROUTE)["imported"]
+    before = folded(folder)
+    assert moved(folder, keep=1).events > 0
+    assert folded(folder) == before
+    shutil.rmtree(folder / "recovery")
+    with Running(chosen(folder)) as b:
+        assert (b.get(ROUTE)["imported"], taken(b)) == (imported, "c/1")
+        b.post(f"/v1/checkpoints/{kept}/restore")
+        assert ([one["sha256"] for one in b.get(ROUTE)["imported"]], taken(b)) == ([first["sha256"]], "b/1")
+    assert verify(folder) == []
 
 
 def test_nothing_of_a_text_and_nothing_of_a_callers_own_leaves(serve: Any) -> None:
