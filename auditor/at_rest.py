@@ -7,9 +7,12 @@ import msgspec
 from strategist import PolicySnapshot
 
 from .cases import Cases, CasesDump
+from .counts import PointCounts
 from .credit import Credit, OpenDecision, TaskDump
 from .errors import UnreadableFold
-from .fold import PointCounts, TenantFold
+from .federation import follow
+from .federation_events import Federated
+from .fold import TenantFold
 from .packing import mapping
 from .proof import Proof
 from .rival import Rival, RivalDump
@@ -30,6 +33,7 @@ class TenantDump(msgspec.Struct, frozen=True, kw_only=True):
     skills: list[Skill]
     proof: Proof = msgspec.field(default_factory=Proof)
     rivals: dict[str, RivalDump] = {}
+    imported: list[Federated] = []  # by point and origin
 
 
 def pieces(fold: TenantFold) -> Iterator[bytes]:
@@ -51,6 +55,7 @@ def _fields(fold: TenantFold) -> Iterator[tuple[str, object]]:
     yield "skills", skills
     yield "proof", fold.proof
     yield "rivals", {point: rival.dump() for point, rival in fold.rivals.items()}
+    yield "imported", [event for _, origins in sorted(fold.imported.items()) for _, event in sorted(origins.items())]
 
 
 def policies(fold: TenantFold) -> dict[str, PolicySnapshot]:
@@ -75,6 +80,8 @@ def load(dump: TenantDump, rules: Rules) -> TenantFold:
     fold.skills = Skills.load(dump.validations, dump.skills)
     fold.proof = dump.proof
     fold.rivals = {point: Rival.load(rival, rules.points[point]) for point, rival in dump.rivals.items()}
+    for event in dump.imported:
+        follow(fold, event)
     return fold
 
 

@@ -8,6 +8,7 @@ from .checkpoint_events import Checkpointed as Checkpointed
 from .checkpoint_events import CheckpointsPruned as CheckpointsPruned
 from .checkpoint_events import Restored as Restored
 from .event import Event
+from .federation_events import Federated, OriginForgotten
 from .feedback import Outcome
 from .policy_events import (
     Appealed,
@@ -291,6 +292,8 @@ AnyEvent = (
     | ChallengerEnded
     | Promoted
     | RolledBack
+    | Federated
+    | OriginForgotten
     | Checkpointed
     | Restored
     | CheckpointsPruned

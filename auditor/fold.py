@@ -12,6 +12,7 @@ from strategist.types import MOST_HELD
 from . import promotion
 from .answers import Answer, FeedbackResult, Learned, Pending, ValidationResult
 from .cases import Cases
+from .counts import PointCounts
 from .credit import Credit, OpenDecision
 from .drift import Alarm
 from .events import (
@@ -25,6 +26,7 @@ from .events import (
     Validated,
     WindowClosed,
 )
+from .federation_events import Federated
 from .feedback import Outcome
 from .policy_events import Appealed, AppealRuled
 from .proof import Proof
@@ -32,7 +34,7 @@ from .rewards import Report, Scene, default_report, join, score
 from .rival import Rival
 from .rules import PointRules, Rules
 from .skills import Skills
-from .trace import BLOCK, PROCEED, Trace
+from .trace import BLOCK
 
 WAITING: dict[Pending, str] = {
     "next_decision": "waiting for the task's next decision",
@@ -41,15 +43,6 @@ WAITING: dict[Pending, str] = {
 LATE = "the decision is closed; this report is logged, not learnt"
 FROZEN = "the policy is frozen; nothing is learnt"
 OVER_SHARE = "this key has moved its share of what is learnt for now; what it says is logged, not learnt"
-
-
-class PointCounts(msgspec.Struct):
-    """What /status says of a point."""
-
-    decisions: int = 0
-    agreed_with_rule: int = 0
-    interventions: int = 0  # anything but PROCEED
-    interventions_by_exploration: int = 0
 
 
 class Applied(msgspec.Struct, frozen=True):
@@ -71,6 +64,7 @@ class TenantFold:
         self.counts = {point: PointCounts() for point in rules.points}
         self.proof = Proof()
         self.rivals: dict[str, Rival] = {}  # by point
+        self.imported: dict[str, dict[str, Federated]] = {}  # by point and origin
         self.credit = Credit()
         self.cases = Cases()
         self.skills = Skills()
@@ -80,10 +74,9 @@ class TenantFold:
         for point, of in rules.points.items():
             before = self.rules.points.get(point)
             if before is None or before.spec_hash != of.spec_hash:
+                self._forget(point)
                 self.policies[point] = Policy(of.policy)
                 self.counts.setdefault(point, PointCounts())
-                self.credit.drop(point)
-                self.rivals.pop(point, None)
             elif before.policy != of.policy:
                 self.policies[point].configure(of.policy)
             if before is None or (before.policy, before.weights) != (of.policy, of.weights):
@@ -91,9 +84,14 @@ class TenantFold:
         for point in self.policies.keys() - rules.points.keys():
             del self.policies[point], self.counts[point]
             self.proof.comparisons.pop(point, None)
-            self.rivals.pop(point, None)
-            self.credit.drop(point)
+            self._forget(point)
         self.rules = rules
+
+    def _forget(self, point: str) -> None:
+        """What rests on the point's keys."""
+        self.credit.drop(point)
+        for of in (self.rivals, self.imported):
+            of.pop(point, None)
 
     def apply(self, seq: int, event: AnyEvent) -> Applied:
         """Fold one event of this tenant."""
@@ -125,7 +123,8 @@ class TenantFold:
         trace = event.trace
         if trace.point not in self.policies or trace.spec_hash != self.rules.points[trace.point].spec_hash:
             return ()  # its keys belong to a table that is no longer there
-        self._count(trace)
+        self.counts[trace.point].see(trace)
+        self.proof.false_blocks.let_through += trace.audit_weight > 0.0
         followed = self.credit.begin(trace, event.at)
         if self.rules.points[trace.point].policy.update == "tree_backup":
             self.credit.link(followed, trace.trace_id)
@@ -137,15 +136,6 @@ class TenantFold:
         for farthest in reversed(self.credit.behind(self.credit.open[trace.trace_id])[MOST_HELD:]):
             learned += self._learn(seq, farthest)
         return tuple(learned)
-
-    def _count(self, trace: Trace) -> None:
-        counts = self.counts[trace.point]
-        counts.decisions += 1
-        self.proof.false_blocks.let_through += trace.audit_weight > 0.0
-        counts.agreed_with_rule += trace.rule is not None and trace.action == trace.rule
-        if trace.point == "gate" and trace.action != PROCEED:
-            counts.interventions += 1
-            counts.interventions_by_exploration += trace.explored
 
     def _reported(self, seq: int, event: Reported) -> Applied:
         decision = self.credit.open.get(event.trace_id)

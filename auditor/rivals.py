@@ -4,6 +4,7 @@ from strategist import Policy
 
 from .at_rest import decode_tenant
 from .errors import UnreadableFold
+from .federation import federate
 from .fold import TenantFold
 from .policy_events import ChallengerEnded, ChallengerSet, Promoted, RolledBack
 from .rival import Rival, Spec
@@ -27,6 +28,7 @@ def follow(fold: TenantFold, seq: int, event: ChallengerSet | ChallengerEnded, p
             raise UnreadableFold(f"the challenger at {seq} begins with {event.rests_on}, which was not handed in")
         policy = decode_tenant(prefix).policies[event.point].restore(rules.policy, rules.spec_hash)
     fold.rivals[event.point] = Rival(seq, event.spec, event.share, policy, rules)
+    federate(fold, event.point)
 
 
 def swap(fold: TenantFold, seq: int, event: Promoted | RolledBack) -> None:

@@ -5,7 +5,7 @@ from typing import Self
 
 import msgspec
 
-from . import at_rest, rivals
+from . import at_rest, federation, rivals
 from .appeals import Appeals, Waiting
 from .at_rest import TenantDump
 from .drift import Drift, WatchDump
@@ -25,6 +25,7 @@ from .events import (
     Restored,
     TenantSet,
 )
+from .federation_events import Federated, OriginForgotten
 from .fold import Applied, TenantFold
 from .packing import ARRAY, encode, head, mapping
 from .policy_events import (
@@ -110,6 +111,9 @@ class State:
             case ChallengerSet() | ChallengerEnded():
                 rivals.follow(self.of(event.tenant), seq, event, prefix)
                 self._configure(event.tenant)
+                return Applied()
+            case Federated() | OriginForgotten():
+                federation.follow(self.of(event.tenant), event)
                 return Applied()
             case Restored():
                 if prefix is None:

@@ -14,6 +14,7 @@ from auditor.events import (
     SkillRetired,
     TenantSet,
 )
+from auditor.federation_events import Federated, OriginForgotten
 from auditor.policy_events import AppealRuled, ChallengerEnded, ChallengerSet, PolicySet, Promoted, RolledBack
 
 from .contract import ActAnswer
@@ -61,6 +62,12 @@ def _what(event: AnyEvent) -> tuple[str, dict[str, Any]]:
             return event.point, {"outcome": event.outcome}
         case Promoted() | RolledBack():
             return event.point, {}
+        case Federated():
+            entry = event.entry
+            told = {"point": entry.point, "seq": entry.seq, "cells": len(entry.cells), "sha256": entry.sha256}
+            return entry.origin, told
+        case OriginForgotten():
+            return event.origin, {"point": event.point}
         case AppealRuled():
             return event.trace_id, {"upheld": event.upheld}
         case EpisodeDeleted():

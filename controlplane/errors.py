@@ -13,6 +13,7 @@ PointsmanError
 +-- NotFound                404
 |   +-- UnknownTrace / UnknownEpisode / UnknownSkill / UnknownCheckpoint / UnknownPoint / UnknownPath
 |   +-- UnknownReplay
+|   +-- UnknownOrigin
 |   +-- UnknownTenant / UnknownKey
 +-- MethodNotAllowed        405
 +-- Conflict                409
@@ -152,6 +153,12 @@ class UnknownPoint(NotFound):
     code = "unknown_point"
 
 
+class UnknownOrigin(NotFound):
+    """Nothing was imported from this origin at this point; GET /v1/federation/{point} lists what was."""
+
+    code = "unknown_origin"
+
+
 class UnknownTenant(NotFound):
     """No tenant has this name; GET /v1/admin/tenants lists them."""
 
@@ -183,7 +190,7 @@ class Conflict(PointsmanError):
 
 
 class SpecChanged(Conflict):
-    """The checkpoint was learnt under another feature spec: it can neither be restored under this one nor compared."""
+    """What was learnt under another feature spec can be neither restored under this one, nor compared, nor imported."""
 
     code = "spec_changed"
 

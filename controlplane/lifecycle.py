@@ -19,6 +19,7 @@ from auditor.events import (
     Validated,
     WindowClosed,
 )
+from auditor.federation_events import Federated, OriginForgotten
 from strategist import PolicySnapshot, SpecMismatch
 from strategist.differences import changes
 
@@ -41,7 +42,10 @@ from .lineage import named, present, stretches
 from .refold import PAGE, Prefixes
 from .tenants import Caller
 
-TEACHING = (Decided, Reported, Validated, WindowClosed, TrajectoryClosed, EpisodeDeleted, SkillRetired)
+TEACHING = (
+    *(Decided, Reported, Validated, WindowClosed, TrajectoryClosed, EpisodeDeleted, SkillRetired),
+    *(Federated, OriginForgotten),
+)
 NOW = "now"  # no checkpoint's id
 SHOWN = 1000  # states of a comparison
 

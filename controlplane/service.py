@@ -28,6 +28,7 @@ from .errors import JournalDamaged, PointsmanError
 from .executor.gate import GatePoint
 from .executor.route import RoutePoint
 from .failpoints import failpoint
+from .federation import Federation
 from .idempotency import Idempotency
 from .intake import Intake
 from .journal import Journal
@@ -96,6 +97,8 @@ class Service:
         self.appeals = Appeals(self.learner, journal, clock)
         self.policies = Policies(self.learner, journal, clock)
         self.challengers = Challengers(self.learner, journal, self.prefixes, self.policies, clock)
+        specs = {point.name: point.features.spec for point in points}
+        self.federation = Federation(self.learner, journal, registry, specs, clock)
         self.lifecycle = Lifecycle(self.learner, journal, checkpoints, self.prefixes, clock)
         self.replays = Replays(settings.data_dir, self.learner)
         self.outbox = Outbox(journal, clock, self._deeds(settings.alarm_url), settings.seed)

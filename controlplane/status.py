@@ -6,8 +6,9 @@ from typing import Any
 import msgspec
 
 from auditor import PointRules
+from auditor.counts import PointCounts
 from auditor.events import AnyEvent
-from auditor.fold import PointCounts, TenantFold
+from auditor.fold import TenantFold
 from auditor.override import Override
 from strategist import Policy
 
@@ -20,6 +21,13 @@ from .policies import told_of
 from .service import Service
 
 KEYLESS = "none are read (--insecure-local): every caller is the tenant `default`, and only loopback is listened on"
+
+
+class ImportedAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """How much of other origins is read at a point."""
+
+    origins: int
+    cells: int
 
 
 class PolicyAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,6 +48,7 @@ class PolicyAnswer(msgspec.Struct, frozen=True, kw_only=True):
     set_why: str | None
     table_over_rule: ComparisonAnswer | None  # of an apprentice: by how much its table is better than the rule
     challenger: ChallengerAnswer | None  # or the former champion
+    imported: ImportedAnswer
     audited: AuditAnswer | None  # at the gate: blocks at low risk that were let through, and how many were false
     counts: PointCounts
     agreement: float | None  # share of decisions in which the policy did what the fixed rule says
@@ -72,10 +81,16 @@ def describe_policy(service: Service, tenant: str, point: str) -> PolicyAnswer:
         set_why=steered.why if steered.version else None,
         table_over_rule=told_of(fold, point),
         challenger=challengers.describe(fold, point),
+        imported=_imported(fold, point),
         audited=_audited(fold) if point == "gate" else None,
         counts=counts,
         agreement=round(counts.agreed_with_rule / counts.decisions, 4) if ruled else None,
     )
+
+
+def _imported(fold: TenantFold, point: str) -> ImportedAnswer:
+    events = fold.imported.get(point, {}).values()
+    return ImportedAnswer(origins=len(events), cells=sum(len(event.entry.cells) for event in events))
 
 
 def _audited(fold: TenantFold) -> AuditAnswer:
@@ -195,6 +210,7 @@ def _point(answer: PolicyAnswer) -> dict[str, Any]:
         "interventions": answer.counts.interventions,
         "interventions_by_exploration": answer.counts.interventions_by_exploration,
         "audited": answer.audited,
+        "imported": answer.imported,
     }
 
 

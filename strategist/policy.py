@@ -9,6 +9,7 @@ from . import td
 from .errors import NoEligibleAction
 from .experience import Experience
 from .exploration import EpsilonGreedy, ExplorationRule, Mixture, follow, greedy, sample
+from .federation import Entries, FederatedTable
 from .schedules import EpsilonDecay, StepSize
 from .tables import BackoffTable
 from .types import Eligible, Exploration, HeadChoice, Link, Move, Situation, State, Transition, Update
@@ -69,6 +70,13 @@ class Policy:
     @property
     def table(self) -> BackoffTable:
         return self.action_values.table
+
+    def federate(self, entries: Entries) -> None:
+        """Read what these origins learnt beside one's own experience from here on, and of no other."""
+        step, kappa, rows = self.settings.step, self.settings.kappa, self.table.rows
+        self.action_values.table = (
+            FederatedTable(step, kappa, rows, entries) if entries else BackoffTable(step, kappa, rows)
+        )
 
     @property
     def epsilon(self) -> float:

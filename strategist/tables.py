@@ -39,8 +39,9 @@ NO_ROW: Row = {}
 class QTable:
     """Values and visits by (key, action); a cell moves towards a target by its own step."""
 
-    def __init__(self, step: StepSize, kappa: float) -> None:
-        self.rows: dict[str, Row] = {}
+    def __init__(self, step: StepSize, kappa: float, rows: dict[str, Row] | None = None) -> None:
+        self.rows: dict[str, Row] = {} if rows is None else rows
+        self.view = self.rows  # what is read: these rows, or what others learnt with them
         self.configure(step, kappa)
 
     def configure(self, step: StepSize, kappa: float) -> None:
@@ -54,7 +55,11 @@ class QTable:
     @property
     def means(self) -> Row:
         """Each action's cell over all states, where they are kept."""
-        return self.rows.get(EVERYWHERE.chains[0][0], NO_ROW)
+        return self.view.get(EVERYWHERE.chains[0][0], NO_ROW)
+
+    def remembered(self, visits: int) -> float:
+        """Effective visits of a cell that was visited so often."""
+        return self.memories[min(visits, self.last)]
 
     def put(self, key: str, action: str, value: float, visits: int) -> None:
         """Set a cell as it was learnt elsewhere (a snapshot)."""
@@ -95,7 +100,7 @@ class BackoffTable(QTable):
 
     def tilings(self, state: State) -> list[list[Row | None]]:
         """The rows of every chain, from the coarsest."""
-        return [[self.rows.get(key) for key in chain] for chain in state.chains]
+        return [[self.view.get(key) for key in chain] for chain in state.chains]
 
     def variances(self, state: State, actions: Sequence[str]) -> list[float]:
         """Variance of each action's blended value [A], in units of a reward's.
@@ -154,7 +159,7 @@ class BackoffTable(QTable):
         finest, best = -1, ("", 0)
         for chain in state.chains:
             for level in range(len(chain) - 1, -1, -1):
-                row = self.rows.get(chain[level])
+                row = self.view.get(chain[level])
                 if row is not None and action in row:
                     if (level, row[action].visits) > (finest, best[1]):
                         finest, best = level, (chain[level], row[action].visits)

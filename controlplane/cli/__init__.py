@@ -1,7 +1,19 @@
 """The command line. Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 the server cannot be reached,
 130 interrupted."""
 
-from . import access, appeals, challengers, decisions, demonstration, hooks, policies, replays, server, upkeep
+from . import (
+    access,
+    appeals,
+    challengers,
+    decisions,
+    demonstration,
+    federation,
+    hooks,
+    policies,
+    replays,
+    server,
+    upkeep,
+)
 from .program import app, main
 
 __all__ = [
@@ -11,6 +23,7 @@ __all__ = [
     "challengers",
     "decisions",
     "demonstration",
+    "federation",
     "hooks",
     "main",
     "policies",

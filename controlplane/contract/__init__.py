@@ -16,6 +16,7 @@ from .decisions import (
     SkillAnswer,
     SupportingEpisode,
 )
+from .federation import FederationAnswer, ImportAnswer, ImportRequest, OriginAnswer
 from .memory import (
     CaptureAnswer,
     CapturedReflection,
@@ -79,12 +80,16 @@ __all__ = [
     "DiffAnswer",
     "EpisodeAnswer",
     "Explanations",
+    "FederationAnswer",
     "FeedbackAnswer",
     "FeedbackRequest",
     "GateAnswer",
+    "ImportAnswer",
+    "ImportRequest",
     "KeyAnswer",
     "KeyRequest",
     "NewKeyAnswer",
+    "OriginAnswer",
     "OtherwiseAnswer",
     "PolicyRequest",
     "PruneAnswer",

@@ -17,9 +17,12 @@ from ..contract import (
     DecisionRequest,
     DiffAnswer,
     EpisodeAnswer,
+    FederationAnswer,
     FeedbackAnswer,
     FeedbackRequest,
     GateAnswer,
+    ImportAnswer,
+    ImportRequest,
     PolicyRequest,
     PruneAnswer,
     PruneRequest,
@@ -201,6 +204,26 @@ async def promote(request: AdmittedRequest, point: FromPath[str], data: JSONBody
 async def roll_back(request: AdmittedRequest, point: FromPath[str], data: JSONBody[ReasonRequest]) -> ChangeAnswer:
     """Put the former champion back in its place."""
     return await request.service.challengers.roll_back(request.caller, point, data, request.receipt)
+
+
+async def federation(request: AdmittedRequest, point: FromPath[str]) -> FederationAnswer:
+    """What was learnt here, to be imported elsewhere, and what was imported from there."""
+    return await request.service.federation.told(request.caller.tenant, point)
+
+
+async def import_entry(request: AdmittedRequest, point: FromPath[str], data: JSONBody[ImportRequest]) -> ImportAnswer:
+    """Take in what another origin learnt."""
+    return await request.service.federation.take(request.caller, point, data, request.receipt)
+
+
+async def forget_origin(
+    request: AdmittedRequest,
+    point: FromPath[str],
+    origin: FromPath[str],
+    why: Annotated[str, QueryParameter(min_length=1, max_length=512)] = "forgotten",
+) -> None:
+    """Let go of what an origin had learnt."""
+    await request.service.federation.forget(request.caller, point, origin, why)
 
 
 async def status(request: AdmittedRequest) -> dict[str, Any]:

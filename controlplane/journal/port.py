@@ -10,7 +10,15 @@ MEMORY_KINDS = ("capture", "signature", "episode_deleted")
 ACCESS_KINDS = ("tenant_set", "key_issued", "key_ends")
 CHECKPOINT_KINDS = ("checkpoint", "restored", "checkpoints_pruned")
 POLICY_KINDS = ("policy_set", "appeal_ruled", "challenger_set", "challenger_ended", "promoted", "rolled_back")
-ACT_KINDS = (*ACCESS_KINDS, "episode_deleted", "skill_retired", *CHECKPOINT_KINDS, *POLICY_KINDS)
+FEDERATION_KINDS = ("federated", "origin_forgotten")
+ACT_KINDS = (
+    *ACCESS_KINDS,
+    "episode_deleted",
+    "skill_retired",
+    *CHECKPOINT_KINDS,
+    *POLICY_KINDS,
+    *FEDERATION_KINDS,
+)
 JOB_KINDS = ("job", "job_leased", "job_failed", "job_ended")
 STAYING_KINDS = tuple({*MEMORY_KINDS, *ACT_KINDS, "appeal", *JOB_KINDS})  # what an archive leaves in the log
 ALL = "*"  # no tenant's name

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from ..types import Chain, State
 from .bins import MISSING, Bucket, Fact, category, edges, magnitude, rounded
-from .spec import Feature, FeatureSpec, Tiling
+from .spec import TEXT, Feature, FeatureSpec, Tiling
 
 MEMO = 50_000  # chains remembered per tiling; beyond it the memo starts again
 
@@ -42,7 +42,7 @@ class Featurizer:
         buckets = {name: bucket(facts.get(fact)) for name, fact, bucket in self._buckets}
         chains = [tiling.chain(buckets) for tiling in self._tilings if tiling.tells(buckets)]
         if text_codes:
-            root = "/".join(("text", *(buckets[name] for name in self.spec.text_root)))
+            root = "/".join((TEXT, *(buckets[name] for name in self.spec.text_root)))
             chains.append((root, *(f"{root}/{code}" for code in text_codes)))
         chains += _own(own or {}, self.spec.own_tilings)
         return State(tuple(chains or [self._tilings[0].chain(buckets)]), words)

@@ -10,6 +10,7 @@ import msgspec
 
 from ..errors import BadSpec
 
+TEXT = "text"  # the tiling of a request's text
 ADDED = {"codebook", "words"}  # fields that the first specs did not have
 Kind = Literal["category", "edges", "rounded"]
 
@@ -74,6 +75,16 @@ class FeatureSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             return msgspec.toml.decode(text, type=cls)
         except msgspec.MsgspecError as error:
             raise BadSpec(f"the feature spec cannot be read: {error}") from error
+
+    def leaves(self, key: str) -> bool:
+        """Whether a key is made of the spec's own features alone: of no text, and of no scalar of a caller's own.
+
+        Of the text tiling that is its root; the finer keys have a text's code.
+        """
+        tiling, _, _ = key.partition("/")
+        if tiling == TEXT:
+            return key.count("/") == len(self.text_root)
+        return not key or any(tiling == declared.name for declared in self.tilings)
 
     @property
     def hash(self) -> str:

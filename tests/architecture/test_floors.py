@@ -43,6 +43,7 @@ ORDER: tuple[set[str], ...] = (
         "remembering",
         "administration",
         "challengers",
+        "federation",
         "background",
         "audit",
         "rulebook",

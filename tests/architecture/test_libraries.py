@@ -51,6 +51,7 @@ WHERE: dict[str, dict[str, str]] = {
         "controlplane.cli.appeals": "the same",
         "controlplane.cli.challengers": "the same",
         "controlplane.cli.decisions": "the same",
+        "controlplane.cli.federation": "the same",
         "controlplane.cli.hooks": "the same",
         "controlplane.cli.policies": "the same",
         "controlplane.cli.replays": "the same",

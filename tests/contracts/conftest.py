@@ -35,6 +35,7 @@ from auditor.events import (
     Validated,
     WindowClosed,
 )
+from auditor.federation_events import Federated, OriginForgotten
 from auditor.feedback import Outcome
 from auditor.guards import Guard
 from auditor.override import Override, Tuning
@@ -46,6 +47,7 @@ from auditor.trace import Trace
 from controlplane.embedding import Embedder, HashingEmbedder, SentenceEmbedder
 from controlplane.journal import Journal, MemoryJournal, SqliteJournal, connect
 from strategist import HeadChoice, PolicySettings, State, Update
+from strategist.federation import Entry
 
 from ..simulation.store import CrashingJournal, Disk, Faults
 
@@ -210,6 +212,8 @@ def one_of_each(trace: Trace, episode: Episode) -> tuple[AnyEvent, ...]:
     guard = Guard(name="no force", effect="forbid", actions=("PROCEED",), command="*--force*", environment={"ci": 1})
     override = Override(mode="frozen", weights={"cost": 0.5}, risk_ceiling=0.7, hand_over="automatic", guards=(guard,))
     spec = Spec(tuning=Tuning(gamma=0.5, exploration="ucb"), weights={"cost": 0.5}, checkpoint_id="cp_1")
+    cells = [("place/", "a/1", 0.25, 9.5), ("", "a/1", -0.5, 1.0)]
+    entry = Entry(origin="or_" + "1f" * 16, seq=7, point="route", spec_hash="f1", weights={"cost": 0.5}, cells=cells)
     return (
         Decided(**head, trace=trace),
         Reported(**head, trace_id="tr_1", outcome=outcome),
@@ -229,6 +233,8 @@ def one_of_each(trace: Trace, episode: Episode) -> tuple[AnyEvent, ...]:
         ChallengerEnded(**head, point="route", outcome="rolled_back", by="", why="it was worse"),
         Promoted(**head, point="route", override=override, was=Override(), by="k1", why="it is better"),
         RolledBack(**head, point="route", override=Override(), by="k1", why="it was better"),
+        Federated(**head, entry=entry.sealed(), by="k1", why="to start from"),
+        OriginForgotten(**head, point="route", origin=entry.origin, by="k1", why="it was wrong"),
         Checkpointed(**head, checkpoint_id="cp_1", name="before", seq=7, size_bytes=99),
         Restored(**head, checkpoint_id="cp_1", seq=7),
         CheckpointsPruned(**head, checkpoint_ids=("cp_1", "cp_2"), freed_bytes=99),

@@ -31,7 +31,7 @@ KINDS = {
     "window_closed", "trajectory_closed", "configured", "checkpoint", "restored", "checkpoints_pruned",
     "tenant_set", "key_issued", "receipt", "answered", "key_ends", "job", "job_leased", "job_failed", "job_ended",
     "policy_set", "appeal", "appeal_ruled",
-    "challenger_set", "challenger_ended", "promoted", "rolled_back",
+    "challenger_set", "challenger_ended", "promoted", "rolled_back", "federated", "origin_forgotten",
 }  # fmt: skip
 
 

@@ -90,10 +90,27 @@ def what_was_learnt(fold: TenantFold) -> dict[str, Any]:
             point: {"updates": policy.updates, "cells": policy.table.pairs, "digest": digest(policy.table.cells())}
             for point, policy in sorted(fold.policies.items())
         },
+        **({"imported": what_is_read(fold)} if fold.imported else {}),
         "open": len(fold.credit.open),
         "cases": {"records": len(cases.records), "digest": digest([*cases.records, cases.all])},
         "weights": {kind: float(f"{weight:.9g}") for kind, weight in sorted(cases.weights.items())},
         "skills": {"validated": len(validations), "skills": len(skills), "digest": digest([*validations, *skills])},
+    }
+
+
+def what_is_read(fold: TenantFold) -> dict[str, Any]:
+    """Of what was imported: how many origins, and each cell as it is read with the tenant's own."""
+    views = {point: fold.policies[point].table.view for point in sorted(fold.imported)}
+    return {
+        point: {
+            "origins": len(fold.imported[point]),
+            "digest": digest(
+                (key, action, cell.value, cell.visits)
+                for key, row in sorted(view.items())
+                for action, cell in sorted(row.items())
+            ),
+        }
+        for point, view in views.items()
     }
 
 

@@ -24,6 +24,7 @@ OTHERWISE: dict[str, Any] = {
     "version": 0,  # of what was never changed
     "weights": None,  # its keys are names of ours
     "actions": ["BLOCK"],
+    "entry": None,  # what was exported; the caller says which
 }
 REFERENCES = {"trace_id", "previous_trace_id", "episode_id", "checkpoint_id"}  # of what is there; the caller says which
 SHARED = {"namespace", "task_id"}  # what joins requests: one text per tenant, or nothing comes together

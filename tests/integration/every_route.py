@@ -6,10 +6,12 @@ from collections.abc import Awaitable, Callable
 from itertools import count
 from typing import Any
 
+import msgspec
 from litestar import Litestar
 
 from controlplane.service import Service
 from strategist.betting import ENOUGH, GRID, LowerBound
+from strategist.federation import Entry
 
 from .cancelling import Sent
 
@@ -18,6 +20,7 @@ Asked = tuple[str, Json | None]  # path, body
 GOOD = {"latency_ms": 20, "cost": 0.05, "failures": 0, "slo_hit": True}
 PLAN = {"goal": "ship", "planned_action": "make ship", "environment": {"stage": "prod"}}
 FEW = {"point": "gate", "decisions": 1}  # too few to be replayed: that is told, and no process is started
+ELSEWHERE = "or_" + "0e" * 16  # an origin that is nobody's here
 PLACES = {"candidates": [{"provider": "a", "sku": "1"}, {"provider": "b", "sku": "2"}], "goal": "ship"}
 
 
@@ -204,6 +207,25 @@ async def _roll_back(client: Client, path: str) -> Asked:
     return path.replace("{point:str}", point), {"why": "it is not"}
 
 
+def elsewhere(own: Json, seq: int) -> Json:
+    """What a point exported, as if another origin had learnt it up to its event `seq`."""
+    entry = msgspec.convert({**own, "origin": ELSEWHERE, "seq": seq}, Entry).sealed()
+    return {"why": "to start from", "entry": msgspec.to_builtins(entry)}
+
+
+async def _import(client: Client, path: str) -> Asked:
+    await client.decision()
+    path = path.replace("{point:str}", "route")
+    own = (await client.call("GET", path))["own"]
+    return path, elsewhere(own, next(client.numbers))
+
+
+async def _forget(client: Client, path: str) -> Asked:
+    imported, body = await _import(client, path.removesuffix("/{origin:str}"))
+    await client.call("POST", imported, body)
+    return f"{imported}/{ELSEWHERE}", None
+
+
 async def _tenant(client: Client, path: str) -> Asked:
     return path, {"tenant": "acme", "tier": "pro"}
 
@@ -246,6 +268,9 @@ REQUESTS: dict[tuple[str, str], Callable[[Client, str], Awaitable[Asked]]] = {
     ("DELETE", "/v1/points/{point:str}/challenger"): _withdraw,
     ("POST", "/v1/points/{point:str}/promote"): _promote,
     ("POST", "/v1/points/{point:str}/rollback"): _roll_back,
+    ("GET", "/v1/federation/{point:str}"): _policy,
+    ("POST", "/v1/federation/{point:str}"): _import,
+    ("DELETE", "/v1/federation/{point:str}/{origin:str}"): _forget,
     ("POST", "/v1/replays"): _replay,
     ("GET", "/v1/replays/{replay_id:str}"): _replayed,
     ("GET", "/v1/replays/{replay_id:str}/events"): _replayed,

@@ -16,7 +16,14 @@ from .conftest import Running, Serve, chosen
 Json = dict[str, Any]
 SCOPES: tuple[str, ...] = get_args(Scope)
 IN_PATH = {"trace_id:str": "tr_x", "episode_id:int": "1", "skill_id:int": "1", "checkpoint_id:str": "cp_x"}
-IN_PATH |= {"point:str": "gate", "key_id:str": "nobody", "replay_id:str": "rp_x", "a:str": "cp_x", "b:str": "now"}
+IN_PATH |= {
+    "point:str": "gate",
+    "key_id:str": "nobody",
+    "replay_id:str": "rp_x",
+    "origin:str": "or_x",
+    "a:str": "cp_x",
+    "b:str": "now",
+}
 
 
 class Keyed:

@@ -15,11 +15,12 @@ import msgspec
 import pytest
 
 from controlplane import contract
-from controlplane.contract import CaptureRequest, DecisionRequest, Request
+from controlplane.contract import CaptureRequest, DecisionRequest, ImportRequest, Request
 from controlplane.http.routes import ROUTES, Route
 
 from .canaries import REFERENCES, canary, filled, found, owner_of, texts, texts_of
 from .conftest import Running, chosen
+from .every_route import elsewhere
 
 Body = dict[str, Any]
 # What a path parameter names, and an id of that kind that was never given out.
@@ -32,6 +33,7 @@ IN_PATH = {
     "b:str": "checkpoint_id",
     "point:str": "point",
     "replay_id:str": "replay_id",
+    "origin:str": "origin",
     "key_id:str": "key_id",
 }
 UNKNOWN: dict[str, Any] = {
@@ -41,6 +43,7 @@ UNKNOWN: dict[str, Any] = {
     "checkpoint_id": "cp_" + "0" * 32,
     "point": "gate",  # the same for everybody
     "replay_id": "rp_" + "0" * 32,
+    "origin": "or_" + "0" * 32,
     "key_id": "0" * 12,
 }
 PROBES = ("goal", "planned_action", "namespace", "environment", "current_state")  # what another's memory is asked by
@@ -64,6 +67,7 @@ class Tenant:
         self.ids: dict[str, list[Any]] = {kind: [] for kind in UNKNOWN} | {"point": ["gate", "route"]}
         self.sent: list[Body] = []  # captures, to be probed for by others
         self.known: set[str] = set()
+        self.entry: Body | None = None  # what it has to import
 
 
 class Crossing:
@@ -97,6 +101,10 @@ class Crossing:
         tenant.ids["skill_id"].append(validated[-1]["skill_id"])
         kept = self.ask(tenant, "POST", "/v1/checkpoints", {"name": "kept"}).json()
         tenant.ids["checkpoint_id"].append(kept["checkpoint_id"])
+        own = self.ask(tenant, "GET", "/v1/federation/route").json()["own"]
+        tenant.entry = elsewhere(own, len(tenant.ids["checkpoint_id"]))["entry"]
+        imported = self.ask(tenant, "POST", "/v1/federation/route", self.body(ImportRequest, tenant, tenant)).json()
+        tenant.ids["origin"].append(imported["origin"])
 
     def body(self, struct: type[msgspec.Struct], tenant: Tenant, whose: Tenant | None) -> Body:
         """A request full of canaries, its references to somebody's things, or to nobody's."""
@@ -105,7 +113,7 @@ class Crossing:
             for name in REFERENCES
             for kind in (name.removeprefix("previous_"),)
         }
-        body = filled(struct, texts_of(tenant.number), **given)
+        body = filled(struct, texts_of(tenant.number), entry=tenant.entry, **given)
         if struct is DecisionRequest:  # the gate or the router: both at once are refused
             del body[self.rng.choice(("planned_action", "candidates"))]
         if struct is CaptureRequest:

@@ -23,7 +23,7 @@ from controlplane.service import Service
 from controlplane.tenants import LOCAL
 
 from .conftest import Running, chosen
-from .every_route import proven
+from .every_route import elsewhere, proven
 from .test_rebuild import verify
 
 Serve = Callable[..., Running]
@@ -131,6 +131,10 @@ CALLS: dict[str, tuple[Callable[[Running], tuple[str, Json | None]], str]] = {
     "/v1/points/{point:str}/challenger": (lambda s: (f"{unchallenged(s)}/challenger", WHY), "challenger_set"),
     "/v1/points/{point:str}/promote": (lambda s: (f"{challenged(s)}/promote", WHY), "promoted"),
     "/v1/points/{point:str}/rollback": (lambda s: (f"{challenged(s, promoted=True)}/rollback", WHY), "rolled_back"),
+    "/v1/federation/{point:str}": (
+        lambda s: ("/v1/federation/route", elsewhere(s.get("/v1/federation/route")["own"], s.last_seq)),
+        "federated",
+    ),
     "/v1/capture": (lambda s: ("/v1/capture", {"goal": "once", "error_trace": "Error: once"}), "capture"),
     "/v1/reflect": (lambda s: ("/v1/reflect", PLAN), "decision"),
     "/v1/validate_fix": (

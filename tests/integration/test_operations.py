@@ -211,5 +211,6 @@ def test_every_route_of_the_contract_exists(server: Server) -> None:
         "/v1/checkpoints/{checkpoint_id}/restore", "/v1/points", "/v1/points/{point}/policy", "/status", "/healthz",
         "/livez", "/readyz", "/startupz", "/metrics", "/v1/decisions/{trace_id}/appeal",
         "/v1/points/{point}/challenger", "/v1/points/{point}/promote", "/v1/points/{point}/rollback",
+        "/v1/federation/{point}", "/v1/federation/{point}/{origin}",
     ):  # fmt: skip
         assert promised in paths

@@ -32,6 +32,7 @@ from auditor.events import (
     Validated,
     WindowClosed,
 )
+from auditor.federation_events import Federated, OriginForgotten
 from auditor.fold import LATE
 from auditor.policy_events import Appealed, AppealRuled, ChallengerEnded, ChallengerSet, PolicySet, Promoted, RolledBack
 from controlplane.learning import UNLEARNT
@@ -62,6 +63,8 @@ EFFECTS: dict[type[Any], Callable[[Any], Effect]] = {
     ChallengerEnded: lambda e: ("challenger ends", e.tenant, e.point, e.why),
     Promoted: lambda e: ("promoted", e.tenant, e.point, e.why),
     RolledBack: lambda e: ("rolled back", e.tenant, e.point, e.why),
+    Federated: lambda e: ("federated", e.tenant, e.entry.origin, e.entry.seq, e.why),
+    OriginForgotten: lambda e: ("forgotten", e.tenant, e.point, e.origin, e.why),
     PolicySet: lambda e: ("policy", e.tenant, e.point, e.why),
     TenantSet: lambda e: ("tenant", e.tenant, e.tier, e.fail_mode),
     KeyIssued: lambda e: ("key", e.tenant, e.name),

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from auditor import Outcome
+from strategist.federation import Entry
 
 from .ledger import Effect, outcome_of
 
@@ -44,6 +45,7 @@ OTHERWISE: dict[str, dict[str, Any]] = {  # what makes another body of one that 
     "POST /v1/points/{point:str}/challenger": {"why": "another"},
     "POST /v1/points/{point:str}/promote": {"why": "another"},
     "POST /v1/points/{point:str}/rollback": {"why": "another"},
+    "POST /v1/federation/{point:str}": {"why": "another"},
 }
 
 
@@ -57,6 +59,7 @@ class Known(msgspec.Struct):
     skills: list[int] = []
     checkpoints: list[str] = []
     versions: dict[str, int] = {}  # of the policies of points
+    entries: dict[str, Any] = {}  # what points exported
 
 
 class Call(msgspec.Struct, kw_only=True):
@@ -343,8 +346,9 @@ def set_policy(draw: Draw) -> Call:
 
 
 def challenge(draw: Draw) -> Call:
+    """With all of the tasks or none: which are a part of them hangs on random ids where a decision has no task."""
     rng, (point, why) = draw.rng, _reasoned(draw)
-    body: dict[str, Any] = {"why": why, "share": rng.choice((0.0, 0.5))}
+    body: dict[str, Any] = {"why": why, "share": rng.choice((0.0, 1.0))}
     body |= {"weights": {"custom.taste": 1.0}} if draw.maybe(0.2) else {}
     body |= {"tuning": TUNING} if draw.maybe(0.3) else {}
     foreign = False
@@ -372,6 +376,36 @@ def roll_back(draw: Draw) -> Call:
     point, why = _reasoned(draw)
     route, effect = "POST /v1/points/{point:str}/rollback", ("rolled back", draw.tenant, point, why)
     return draw.call(route, f"/v1/points/{point}/rollback", body={"why": why}, effects=(effect,))
+
+
+def federation(draw: Draw) -> Call:
+    point = draw.rng.choice(("gate", "route"))
+    learn = lambda a: draw.own.entries.update({point: a["own"]})  # noqa: E731
+    return draw.call("GET /v1/federation/{point:str}", f"/v1/federation/{point}", learn=learn)
+
+
+def import_entry(draw: Draw) -> Call:
+    """What the tenant exported itself, as if it were another's; older ones and twins change nothing, or are refused."""
+    rng, (point, why) = draw.rng, _reasoned(draw)
+    if point not in draw.own.entries:
+        raise NothingKnown
+    foreign = {"origin": _origin(draw), "seq": rng.randrange(1, 50)}
+    entry = msgspec.convert({**draw.own.entries[point], **foreign}, Entry).sealed()
+    effect = ("federated", draw.tenant, entry.origin, entry.seq, why)
+    body = {"why": why, "entry": msgspec.to_builtins(entry)}
+    return draw.call("POST /v1/federation/{point:str}", f"/v1/federation/{point}", body=body, effects=(effect,))
+
+
+def forget_origin(draw: Draw) -> Call:
+    """Often of one that is not there."""
+    point, origin = draw.rng.choice(("gate", "route")), _origin(draw)
+    effect = ("forgotten", draw.tenant, point, origin, "forgotten")
+    route, path = "DELETE /v1/federation/{point:str}/{origin:str}", f"/v1/federation/{point}/{origin}"
+    return draw.call(route, path, effects=(effect,))
+
+
+def _origin(draw: Draw) -> str:
+    return f"or_{draw.rng.randrange(3):032x}"
 
 
 def _reasoned(draw: Draw) -> tuple[str, str]:
@@ -423,6 +457,9 @@ OPERATIONS: dict[str, tuple[int, Operation]] = {
     "DELETE /v1/points/{point:str}/challenger": (1, withdraw),
     "POST /v1/points/{point:str}/promote": (1, promote),
     "POST /v1/points/{point:str}/rollback": (1, roll_back),
+    "GET /v1/federation/{point:str}": (3, federation),
+    "POST /v1/federation/{point:str}": (4, import_entry),
+    "DELETE /v1/federation/{point:str}/{origin:str}": (1, forget_origin),
     "GET /status": (1, reading("GET /status")),
     "GET /v1/admin/tenants": (1, reading("GET /v1/admin/tenants", operator=True)),
     "GET /v1/admin/keys": (1, reading("GET /v1/admin/keys", operator=True)),

@@ -241,6 +241,8 @@ class Run:
             self.world.wrong.append(f"{call.route} was told {answer} and before that {entry.told}")
         if entry.told is None:
             entry.told = answer if answer is not None else True
+            if key is None and isinstance(answer, dict) and answer.get("imported") is False:
+                entry.effects = ()  # what stood there stands
             if call.route == "POST /v1/capture":
                 entry.remembered = call.tenant, answer["episode_id"]
             call.learn(answer)

@@ -11,6 +11,9 @@ from controlplane.http.routes import ROUTES, Route
 from .ledger import EFFECTS, UNASKED
 from .operations import LEFT_OUT, OPERATIONS, TENANTS, Call, Draw, Known, NothingKnown
 
+CELLS: list[Any] = [["", "a/1", 0.5, 3.0]]
+OWN = {"origin": "or_" + "1" * 32, "seq": 1, "spec_hash": "s", "weights": {}, "cells": CELLS}
+ENTRIES = {point: {**OWN, "point": point} for point in ("gate", "route")}
 DRAWS = 300  # of each operation, which finds every field that is ever drawn
 
 
@@ -41,7 +44,7 @@ def some(route: str) -> list[Call]:
     rng, drawn = random.Random(1), []
     key = {"key_id": "k", "key": "k", "name": "n"}
     for number in range(DRAWS):
-        known = {tenant: Known("k", [key], ["tr_1"], [1], [1], ["cp_1"]) for tenant in TENANTS}
+        known = {tenant: Known("k", [key], ["tr_1"], [1], [1], ["cp_1"], {}, ENTRIES) for tenant in TENANTS}
         try:
             drawn.append(OPERATIONS[route][1](Draw(rng, known, number)))
         except NothingKnown:

@@ -26,7 +26,9 @@ DRIVER = "driver"  # how tasks are called that no crash ends
 PATIENCE_S = 60.0  # after which a call that nobody stopped was lost
 UNSTEADY = ("GET /metrics", "GET /status")  # their bodies tell of this machine, too
 # Random names, told apart by their last 12 characters. It begins with what is rare: every answer is searched.
-_IDS = re.compile(rb'[_/"(](?:(key_id":"|about":"|by":"|admin/keys/|key )\w{12}\b|[0-9a-f]{32}|(?:live|admin)_\w{51})')
+_IDS = re.compile(
+    rb'[_/"(](?:(key_id":"|about":"|by":"|admin/keys/|key )\w{12}\b|(?:[0-9a-f]{32}){1,2}|(?:live|admin)_\w{51})'
+)
 MakeJournal = Callable[[Disk, Faults], CrashingJournal]
 
 

@@ -138,6 +138,17 @@ def challenge(client: Client) -> None:
     client.ask("DELETE", f"{here}/challenger")
 
 
+def federate(teacher: Client, pupil: Client) -> None:
+    """One tenant reads what another learnt, a newer entry too, and lets go of it at one of the points."""
+    for _ in range(2):
+        for point in ("gate", "route"):
+            own = teacher.ask("GET", f"/v1/federation/{point}")["own"]
+            pupil.tell(f"/v1/federation/{point}", why="to start from", entry=own)
+        report(pupil, 10)
+        report(teacher, 1)
+    pupil.ask("DELETE", f"/v1/federation/gate/{own['origin']}?why=for+now")
+
+
 def earn(client: Client, times: int) -> None:
     """Decisions of which one place is the best."""
     for n in range(times):
@@ -172,6 +183,7 @@ def play(url: str, admin_key: str) -> None:
     admin = Client(url, "X-Admin-API-Key", admin_key)
     admin.ask("POST", "/v1/admin/tenants", tenant="acme", tier="enterprise")
     admin.ask("POST", "/v1/admin/tenants", tenant="other", tier="enterprise", fail_mode="open")
+    admin.ask("POST", "/v1/admin/tenants", tenant="pupil", tier="enterprise")
 
     def issued(tenant: str) -> tuple[str, Client]:
         made = admin.ask("POST", "/v1/admin/keys", tenant=tenant, name=f"of {tenant}")
@@ -185,6 +197,7 @@ def play(url: str, admin_key: str) -> None:
     ended, other = issued("other")
     report(other, 5)
     challenge(other)
+    federate(other, issued("pupil")[1])
     admin.ask("POST", f"/v1/admin/keys/{ended}/rotate", overlap_s=0)
     until_nothing_waits(busy)
     for task in range(3):

@@ -29,10 +29,12 @@ from auditor.events import (
     WindowClosed,
 )
 from auditor.expiry import expired
+from auditor.federation_events import Federated, OriginForgotten
 from auditor.packing import ROWS, packed
 from auditor.state import StateDump
 from controlplane.journal import decode_event, encode_event
 from strategist import PolicySettings, SpecMismatch, StepSize
+from strategist.federation import Entry
 
 from .story import Story, rules_of, trace_of
 
@@ -87,11 +89,24 @@ class Writer:
             return SkillRetired(tenant=tenant, at=at, skill_id=self._rng.randrange(1, seq), reason="told so")
         if roll < 0.94:
             return EpisodeDeleted(tenant=tenant, at=at, episode_id=self._rng.randrange(3))
+        if roll < 0.95:
+            return self._from_elsewhere(tenant)
         if roll < 0.96:
             return Captured(tenant=tenant, at=at, episode=Episode(goal="g", digest="d", vector=b"\0\1"))
         if roll < 0.98:
             return Configured(tenant="", at=at, rules=self._other_rules(), settings_hash="later")
         return Restored(tenant=tenant, at=at, checkpoint_id="cp", seq=self._rng.randrange(max(1, seq - 10), seq))
+
+    def _from_elsewhere(self, tenant: str) -> Federated | OriginForgotten:
+        rng, origin = self._rng, f"or_{self._rng.randrange(3):032x}"
+        point = rng.choice(("gate", "route"))
+        if rng.random() < 0.2:
+            return OriginForgotten(tenant=tenant, at=self._at, point=point, origin=origin, why="told so")
+        actions = ("PROCEED", "HINT") if point == "gate" else ("akash/A8", "vast/V4")
+        cells = [(f"k{k}", action, rng.uniform(-1, 1), rng.uniform(1, 200)) for k in range(5) for action in actions]
+        spec = self._rules.points[point].spec_hash
+        entry = Entry(origin=origin, seq=rng.randrange(1, 9), point=point, spec_hash=spec, weights={}, cells=cells)
+        return Federated(tenant=tenant, at=self._at, entry=entry.sealed(), why="to start from")
 
     def _decided(self, tenant: str) -> Decided:
         rng = self._rng
