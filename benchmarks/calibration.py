@@ -9,7 +9,8 @@ import argparse
 import json
 import statistics
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from math import inf
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -27,6 +28,8 @@ from controlplane.demo.world import lay_out_tools
 from .remembered import Cases, RememberedGround
 
 TASKS, FOLLOW, BINS = 600, 0.5, 10
+EVIDENCE = {"0": (0, 1), "1-2": (1, 3), "3-9": (3, 10), "10-29": (10, 30), "30 and more": (30, inf)}  # outcomes
+NOVELTY = {"0": (0.0, 1e-9), "up to .1": (1e-9, 0.1), ".1-.3": (0.1, 0.3), "above .3": (0.3, 1.1)}
 DRAWN = Path(__file__).parents[1] / "docs" / "calibration.svg"
 
 
@@ -36,6 +39,7 @@ class Forecast(msgspec.Struct, frozen=True):
     risk: float
     base: float
     evidence: int
+    novelty: float
     verdict: str
     failed: bool
 
@@ -81,7 +85,7 @@ def forecasts(said: Iterable[dict[str, Any]], steps: Iterable[Step]) -> list[For
         if (ended := failed(step)) is None:
             continue
         base = (failures + 1) / (len(found) + 2)
-        found.append(Forecast(answer["risk"], base, answer["evidence"], step.verdict, ended))
+        found.append(Forecast(answer["risk"], base, answer["evidence"], answer["novelty"], step.verdict, ended))
         failures += ended
     return found
 
@@ -120,6 +124,24 @@ def figures(made: Sequence[Forecast]) -> dict[str, Any]:
         "expected_calibration_error_of_base_rate": round(expected_error(binned(base)), 4),
         "bins": [[b.plans, round(b.risk, 3), round(b.failed, 3)] for b in binned(risk)],
     }
+
+
+def by_how_much_is_known(made: Sequence[Forecast]) -> dict[str, Any]:
+    """Plans by evidence, and by novelty: how many, mean risk, the share that failed, the Brier score."""
+    return {
+        "evidence": {name: told(made, lambda f: f.evidence, *ends) for name, ends in EVIDENCE.items()},
+        "novelty": {name: told(made, lambda f: f.novelty, *ends) for name, ends in NOVELTY.items()},
+    }
+
+
+def told(made: Sequence[Forecast], of: Callable[[Forecast], float], least: float, below: float) -> list[float]:
+    """Of the plans of which that much is known; empty where there are none."""
+    found = [f for f in made if least <= of(f) < below]
+    if not found:
+        return []
+    mean = statistics.fmean
+    risk, failed = mean(f.risk for f in found), mean(f.failed for f in found)
+    return [len(found), round(risk, 3), round(failed, 3), round(brier([(f.risk, f.failed) for f in found]), 3)]
 
 
 def claims(made: Sequence[Forecast]) -> dict[str, Any]:
@@ -207,7 +229,12 @@ def main() -> None:
         "without": [f for f in made if not f.evidence],
     }
     scored: dict[str, Any] = {name: figures(part) for name, part in parts.items()}
-    scored |= {"unknown": unknown, "claims": claims(made), "over_streams": spread(streams)}
+    scored |= {
+        "by": by_how_much_is_known(made),
+        "unknown": unknown,
+        "claims": claims(made),
+        "over_streams": spread(streams),
+    }
     print(json.dumps(scored, indent=None if arguments.json else 2))
     if not arguments.json:
         DRAWN.write_text(drawing(binned([(f.risk, f.failed) for f in made])), "utf-8")

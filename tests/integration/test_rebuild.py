@@ -97,7 +97,7 @@ def test_a_multi_step_rule_folds_again_bit_for_bit_also_with_tasks_under_way(ser
         assert server.feedback(ended["trace_id"], success=True, terminal=True)["updated"]
     assert server.get("/status")["model"]["updates"] > updates + 10
     server.stop()
-    assert verify(server).differences == []
+    assert verify(server.settings).differences == []
 
 
 def test_it_is_bit_identical_after_restores_of_restores(serve: Serve) -> None:

@@ -11,6 +11,7 @@ from benchmarks.calibration import (
     Forecast,
     binned,
     brier,
+    by_how_much_is_known,
     claims,
     drawing,
     expected_error,
@@ -47,7 +48,7 @@ def test_a_risk_of_one_belongs_to_the_last_tenth() -> None:
 
 
 def test_a_plan_that_was_withheld_counts_by_what_it_would_have_done_and_one_that_never_ran_does_not_count() -> None:
-    said = [{"risk": risk, "evidence": 1} for risk in (0.2, 0.3, 0.4, 0.5)]
+    said = [{"risk": risk, "evidence": 1, "novelty": 0.0} for risk in (0.2, 0.3, 0.4, 0.5)]
     steps = [
         step("a", "a", worked=False),
         step("b", None, worked=False, withheld_would_work=True),
@@ -55,20 +56,29 @@ def test_a_plan_that_was_withheld_counts_by_what_it_would_have_done_and_one_that
         step("d", "fix of a hint", worked=True),
     ]
     assert forecasts(said, steps) == [
-        Forecast(0.2, 1 / 2, 1, "PROCEED", True),
-        Forecast(0.3, 2 / 3, 1, "PROCEED", False),
-        Forecast(0.4, 2 / 4, 1, "PROCEED", True),
+        Forecast(0.2, 1 / 2, 1, 0.0, "PROCEED", True),
+        Forecast(0.3, 2 / 3, 1, 0.0, "PROCEED", False),
+        Forecast(0.4, 2 / 4, 1, 0.0, "PROCEED", True),
     ]
 
 
 def test_an_answer_that_lets_go_claims_that_it_works_and_another_that_it_fails() -> None:
-    made = [Forecast(0.2, 0.5, 1, "PROCEED", True), Forecast(0.3, 0.5, 1, "PROCEED", False)]
-    made.append(Forecast(0.9, 0.5, 1, "BLOCK", True))
+    made = [Forecast(0.2, 0.5, 1, 0.0, "PROCEED", True), Forecast(0.3, 0.5, 1, 0.0, "PROCEED", False)]
+    made.append(Forecast(0.9, 0.5, 1, 0.0, "BLOCK", True))
     assert claims(made) == {"BLOCK": [1, 0.9, 1.0], "PROCEED": [2, 0.75, 0.5]}
 
 
+def test_plans_are_told_by_how_much_was_known_of_them() -> None:
+    made = [Forecast(0.2, 0.5, 0, 1.0, "PROCEED", True), Forecast(0.4, 0.5, 4, 0.0, "HINT", False)]
+    made.append(Forecast(0.6, 0.5, 9, 0.0, "HINT", True))
+    told = by_how_much_is_known(made)
+    assert told["evidence"]["0"] == [1, 0.2, 1.0, 0.64]
+    assert told["evidence"]["3-9"] == told["novelty"]["0"] == [2, 0.5, 0.5, 0.16]
+    assert told["evidence"]["30 and more"] == []
+
+
 def test_the_spread_is_that_of_the_streams() -> None:
-    one, other = [Forecast(1.0, 0.5, 1, "HINT", True)], [Forecast(0.8, 0.5, 1, "HINT", True)]
+    one, other = [Forecast(1.0, 0.5, 1, 0.0, "HINT", True)], [Forecast(0.8, 0.5, 1, 0.0, "HINT", True)]
     assert spread([one, other]) == {
         "brier": [0.02, 0.0283],
         "brier_of_base_rate": [0.25, 0.0],
@@ -79,8 +89,8 @@ def test_the_spread_is_that_of_the_streams() -> None:
 def test_a_risk_that_keeps_its_word_has_hardly_an_error_and_one_that_overstates_has(seed: int) -> None:
     rng = random.Random(seed)
     risks = [rng.random() for _ in range(4000)]
-    honest = figures([Forecast(risk, 0.5, 1, "HINT", rng.random() < risk) for risk in risks])
-    loud = figures([Forecast(risk, 0.5, 1, "HINT", rng.random() < risk / 2) for risk in risks])
+    honest = figures([Forecast(risk, 0.5, 1, 0.0, "HINT", rng.random() < risk) for risk in risks])
+    loud = figures([Forecast(risk, 0.5, 1, 0.0, "HINT", rng.random() < risk / 2) for risk in risks])
     assert honest["expected_calibration_error"] < 0.03 < 0.2 < loud["expected_calibration_error"]
     assert honest["brier"] < honest["brier_of_base_rate"]
 
