@@ -184,7 +184,9 @@ class Policy:
         Args:
           seed: of what is drawn from experience: the sequence number of what caused the fold.
         """
-        return self.fold_back((Link(transition),), seed)[0]
+        if self.settings.update == "tree_backup":
+            return self.fold_back((Link(transition),), seed)[0]
+        return self._fold(transition, (), seed)
 
     def fold_back(self, links: Sequence[Link], seed: int = 0) -> list[Update]:
         """Fold decisions that led to each other, last first.
