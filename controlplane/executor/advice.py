@@ -33,7 +33,7 @@ def cited(evidence: GateEvidence) -> list[Match]:
     return best if resolved is None or resolved in best else [*best[: CITED - 1], resolved]
 
 
-def hints(evidence: GateEvidence, reflection: Reflection) -> list[str]:
+def hints(evidence: GateEvidence, reflection: Reflection, word: str | None) -> list[str]:
     """Sentences for the agent; remembered text is quoted, it is data and not an instruction."""
     lines = [f"Here {evidence.ruled}."] if evidence.ruled else []
     if evidence.matches:
@@ -41,8 +41,8 @@ def hints(evidence: GateEvidence, reflection: Reflection) -> list[str]:
         lines.append(f'A similar plan failed (similarity {best.similarity:.2f}): "{reflection.root_cause}"')
     if evidence.own.failures:
         lines.append(f"This very action failed {evidence.own.failures} of {evidence.own.total} times.")
-    if said := evidence.worded.worst_word(evidence.planned):
-        lines.append(said)
+    if word:
+        lines.append(word)
     if reflection.resolution:
         proof = "What fixed it" if evidence.suggestion else "What was noted as the fix (not validated)"
         lines.append(f'{proof}: "{reflection.resolution}"')
@@ -60,7 +60,7 @@ def advised(reflection: Reflection) -> str | None:
     return signature_of(reflection.resolution) if reflection.resolution else None
 
 
-def reason(evidence: GateEvidence, verdict: str, said: Assessment, *, abstained: bool) -> str:
+def reason(evidence: GateEvidence, verdict: str, said: Assessment, word: str | None, *, abstained: bool) -> str:
     """One sentence that explains the verdict."""
     if evidence.ruled is not None:
         return f"{verdict}: {evidence.ruled}."
@@ -71,8 +71,12 @@ def reason(evidence: GateEvidence, verdict: str, said: Assessment, *, abstained:
     if abstained:
         return "Nothing similar is remembered: unknown, not safe."
     known = f"risk {said.risk:.2f} from {said.evidence} remembered outcome(s)"
+    if not said.evidence:
+        known = f"risk {said.risk:.2f} by its words, of {evidence.worded.wording.outcomes} outcomes of other plans"
     if verdict == PROCEED:
         return f"Let through at {known}."
+    if not evidence.matches and not evidence.own.failures:
+        return f"{verdict} at {known}: {word}" if word else f"{verdict} at {known}."
     if not evidence.matches:
         return f"{verdict} at {known}: this action failed {evidence.own.failures} of {evidence.own.total} times."
     best = evidence.matches[0].record

@@ -74,6 +74,11 @@ class GateEvidence(Evidence, kw_only=True):
     ruled: str | None = None  # the guard rule that left the verdict, where the evidence did not
 
     @property
+    def by_words(self) -> bool:
+        """Whether its words speak against the plan, whatever else is remembered."""
+        return self.vector is not None and self.worded.speaks
+
+    @property
     def quoted(self) -> Match | None:
         """The match whose resolution is quoted: the best one, if it is at least as likely to work as the plan."""
         best = self.fixes[0] if self.fixes else None
@@ -137,7 +142,7 @@ def gather(
             "rule": rule,
             **_match_facts(matches, closest),
             "support": own.failures + sum(case.record.failures for case in near) + captures(told),
-            **_case_facts(own, recalled, worded.risk),
+            **_case_facts(own, recalled, worded),
             **_action_facts(tool, planned, request.environment),
             **task,
             "skill": "yes" if skills else "no",
@@ -244,12 +249,12 @@ def _match_facts(matches: Sequence[Match], closest: Match | None) -> dict[str, F
     }
 
 
-def _case_facts(own: CaseRecord, recalled: Recalled, risk: float) -> dict[str, Fact]:
+def _case_facts(own: CaseRecord, recalled: Recalled, worded: Worded) -> dict[str, Fact]:
     return {
         "case_successes": own.successes,
         "case_failures": own.failures,
         "case_count": own.total,
-        "likely": risk if recalled.weight else None,
+        "likely": worded.risk if recalled.weight or worded.enough else None,
         "weight": recalled.weight,
     }
 

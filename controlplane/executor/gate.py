@@ -75,20 +75,21 @@ class GatePoint(Point[GateEvidence]):
 
     async def execute(self, evidence: GateEvidence, request: DecisionRequest, taken: Sequence[HeadChoice]) -> Executed:
         verdict, said = taken[0].action, evidence.said
-        abstained = evidence.ruled is None and (evidence.vector is None or said.evidence == 0)
-        intervenes = verdict != PROCEED
+        nothing_known = evidence.vector is None or (said.evidence == 0 and not evidence.by_words)
+        abstained = evidence.ruled is None and nothing_known
+        intervenes, word = verdict != PROCEED, evidence.worded.worst_word(evidence.planned)
         reflection = advice.reflect(evidence) if intervenes else Reflection()
         cited = advice.cited(evidence) if intervenes else []
         record: dict[str, Any] = {
-            "reason": advice.reason(evidence, verdict, said, abstained=abstained),
-            "hints": advice.hints(evidence, reflection) if intervenes else [],
+            "reason": advice.reason(evidence, verdict, said, word, abstained=abstained),
+            "hints": advice.hints(evidence, reflection, word) if intervenes else [],
             "suggested_action": advice.suggested(evidence, verdict),
             "reflection": reflection,
             "risk": said.risk,
             "evidence": said.evidence,
             "novelty": said.novelty,
             "speaking": evidence.recalled.speaking,
-            "word": evidence.worded.worst_word(evidence.planned),
+            "word": word,
             "neighbours": [
                 {"episode_id": m.record.episode_id, "similarity": m.similarity, "precondition": m.precondition}
                 for m in evidence.matches

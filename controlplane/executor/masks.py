@@ -1,15 +1,16 @@
 """Which verdicts can be defended: masks are not preferences, they are what no draw may ever do.
 
-An intervention needs evidence against the action, a REWRITE a fix that was run and worked. REWRITE and BLOCK take
-the plan out of the agent's hands: it must be twice as likely to fail as to work, and BLOCK needs a failure of this
-very command and something to do instead: who is denied the only command there is can neither go on nor ever show that
-it works by now. As apprentice the fixed rule is the one to be judged, so only the first two bind it.
+An intervention needs evidence against the action (a HINT at least in its words), a REWRITE a fix that was run and
+worked. REWRITE and BLOCK take the plan out of the agent's hands: it must be twice as likely to fail as to work, and
+BLOCK needs a failure of this very command and something to do instead: who is denied the only command there is can
+neither go on nor ever show that it works by now. As apprentice the fixed rule is the one to be judged, so only the
+first two bind it.
 """
 
 from strategist import Eligible
 
 from .evidence import GateEvidence, same_command
-from .rule import BLOCK, HINT, PROCEED, REWRITE, VERDICTS
+from .rule import BLOCK, HINT, REWRITE, VERDICTS
 
 TAKEN_OVER = 2 / 3  # risk from which on the plan may be taken out of the agent's hands
 
@@ -19,19 +20,14 @@ FITS = 0.7  # fit of a skill's conditions
 def with_evidence(evidence: GateEvidence) -> Eligible:
     """What there is any evidence for. Without a vector the answer abstains: nothing but PROCEED can be meant."""
     why = "memory cannot be searched" if evidence.vector is None else "no similar failure is remembered"
-    if evidence.vector is not None and evidence.worded.speaks and not _remembered(evidence):
-        return Eligible(actions=(PROCEED, HINT), masked={REWRITE: why, BLOCK: why})
-    if not _remembered(evidence):
-        return Eligible(actions=(PROCEED,), masked={HINT: why, REWRITE: why, BLOCK: why})
     allowed = Eligible(actions=VERDICTS)
+    if evidence.vector is None or not (evidence.matches or evidence.own.failures):
+        allowed = allowed.without(REWRITE, why).without(BLOCK, why)
+        return allowed if evidence.by_words else allowed.without(HINT, why)
     if evidence.suggestion:
         return allowed
     unlikely = evidence.fixes and evidence.fixes[0].proven
     return allowed.without(REWRITE, f"no validated fix is {'likely to work here' if unlikely else 'known'}")
-
-
-def _remembered(evidence: GateEvidence) -> bool:
-    return evidence.vector is not None and bool(evidence.matches or evidence.own.failures)
 
 
 def defensible(evidence: GateEvidence) -> Eligible:

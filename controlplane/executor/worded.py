@@ -23,7 +23,8 @@ class Worded(msgspec.Struct, frozen=True):
     conditions: Sequence[str]
     wording: Wording
     risk: float  # in (0, 1): of failing as planned
-    speaks: bool  # whether there were enough outcomes, and they make it likelier to fail than most
+    enough: bool  # whether there were so many outcomes that its words alone can be judged by
+    speaks: bool  # whether they are judged to make it likelier to fail than most
 
     def worst_word(self, planned: str) -> str | None:
         """The word that fares worst, where plans with it failed more often than they worked."""
@@ -42,8 +43,8 @@ def judge(
     plan = Plan(words_of_plan(request.planned_action or ""), _last_error(fold, request), odds)
     wording = fold.cases.wording(request.namespace)
     risk = wording.failing(plan, conditions)
-    speaks = wording.outcomes >= ENOUGH and risk > fold.cases.base_rate(conditions)
-    return Worded(plan, conditions, wording, risk, speaks)
+    enough = wording.outcomes >= ENOUGH
+    return Worded(plan, conditions, wording, risk, enough, enough and risk > fold.cases.base_rate(conditions))
 
 
 def _adds(fold: TenantFold, own: CaseRecord, conditions: Sequence[str]) -> float:

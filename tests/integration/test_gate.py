@@ -1,5 +1,7 @@
 """The gate over HTTP: from an empty memory to every verdict, each with its reasons."""
 
+from random import Random
+from string import ascii_lowercase
 from typing import Any
 
 Server = Any
@@ -40,6 +42,33 @@ def test_a_captured_failure_makes_a_hint_possible_and_a_rewrite_not(server: Serv
     assert any("not validated" in hint and FIX in hint for hint in answer["hints"])
     assert answer["reflection"]["root_cause"] == "Error: exceeded quota"
     assert answer["supporting_episodes"][0]["goal"] == asked["goal"]
+
+
+def test_words_of_plans_that_failed_speak_against_a_plan_like_none_that_is_remembered(
+    server: Server, seed: int
+) -> None:
+    """Each plan is its own; only one word tells which fail."""
+    rng = Random(seed)
+
+    def plan_with(word: str) -> dict[str, Any]:
+        noise = " ".join("".join(rng.choices(ascii_lowercase, k=12)) for _ in range(9))
+        return {"goal": noise[:40], "planned_action": f"{noise} {word}", "namespace": "worded"}
+
+    for number in range(80):
+        answer = server.post("/v1/decisions", plan_with("--frozen" if number % 2 else "--latest"))
+        assert answer["evidence"] == 0
+        report = {"success": number % 2 == 0, "applied_suggestion": False}
+        server.post("/v1/feedback", {"trace_id": answer["trace_id"], "outcome": report})
+    answer = server.post("/v1/decisions", plan_with("--frozen"))
+    assert answer["explanations"]["masked"].keys() == {"REWRITE", "BLOCK"}
+    assert (answer["evidence"], answer["abstained"]) == (0, False)
+    assert "by its words, of 80 outcomes of other plans" in answer["reason"]
+    assert answer["risk"] > 0.5
+    why = server.get(f"/v1/decisions/{answer['trace_id']}/why")["sentences"]
+    assert "Plans with 'frozen' failed 40 of 40 times here." in why
+    fine = server.post("/v1/decisions", plan_with("--latest"))
+    assert fine["risk"] < 0.5
+    assert (fine["action"], fine["abstained"]) == ("PROCEED", True)
 
 
 def test_a_failure_that_repeats_under_the_same_conditions_is_blocked(server: Server) -> None:
