@@ -9,6 +9,11 @@ from strategist import Update
 from .rewards import Report
 
 Pending = Literal["next_decision", "task_end", "window"]
+AWAITED: dict[Pending, str] = {
+    "window": "a complete report",
+    "next_decision": "the task's next decision",
+    "task_end": "the task's end",
+}
 
 
 class FeedbackResult(msgspec.Struct, frozen=True, kw_only=True, tag="feedback"):

@@ -6,10 +6,12 @@ conditions speaks about another.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from math import exp, log
+from math import log
 from typing import Self
 
 import msgspec
+
+from strategist.logistic import sigmoid
 
 from .wording import OF_THE_TASK, Plan, Wording, WordingDump
 
@@ -18,7 +20,6 @@ MAX_CONDITIONS = 256  # distinct ones per action; later ones are not told apart
 FIRST_WEIGHT, LAST_WEIGHT = 0.5, 2.0  # what a kind of condition counts before anything is known of it, and at most
 IMAGINED = 1.0  # outcomes of each kind that are imagined beside what was seen of a condition
 STEP = 0.15  # of the weights
-SURE = 30.0  # log odds beyond which nothing is distinguished
 
 
 class CaseCount(msgspec.Struct, array_like=True, gc=False):
@@ -172,7 +173,7 @@ def log_odds(pool: Pool, conditions: Sequence[str], prior: float) -> dict[str, f
 
 def probability(said: Mapping[str, float]) -> float:
     """Of failing, in (0, 1), by all that speaks."""
-    return 1.0 / (1.0 + exp(-max(-SURE, min(SURE, sum(said.values())))))
+    return sigmoid(sum(said.values()))
 
 
 def as_advised(conditions: Iterable[str]) -> tuple[str, ...]:

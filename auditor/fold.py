@@ -10,7 +10,7 @@ from strategist import Link, Policy, Update
 from strategist.types import MOST_HELD
 
 from . import promotion
-from .answers import Answer, FeedbackResult, Learned, Pending, ValidationResult
+from .answers import AWAITED, Answer, FeedbackResult, Learned, ValidationResult
 from .cases import Cases
 from .counts import PointCounts
 from .credit import Credit, OpenDecision
@@ -36,10 +36,6 @@ from .rules import PointRules, Rules
 from .skills import Skills
 from .trace import BLOCK
 
-WAITING: dict[Pending, str] = {
-    "next_decision": "waiting for the task's next decision",
-    "task_end": "waiting for the task's end",
-}
 LATE = "the decision is closed; this report is logged, not learnt"
 FROZEN = "the policy is frozen; nothing is learnt"
 OVER_SHARE = "this key has moved its share of what is learnt for now; what it says is logged, not learnt"
@@ -240,7 +236,7 @@ class TenantFold:
             decision.report = report = self._score(decision)
             applied = self._settle(seq, decision)
             learned, updated = applied.learned, bool(applied.learned)
-            reason = None if updated else WAITING[decision.pending]
+            reason = None if updated else f"waiting for {AWAITED[decision.pending]}"
         record = self.skills.of(event.episode_id)
         return Applied(
             ValidationResult(

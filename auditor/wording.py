@@ -7,27 +7,20 @@ that nothing changes until words have proved to tell more.
 """
 
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
 from itertools import pairwise
 from math import log
 from typing import Self
-from zlib import crc32
 
 import msgspec
 
 from strategist.features.words import sequence_of
-from strategist.linear import MASK
+from strategist.linear import MASK, hashed_word
 from strategist.logistic import LogisticRegression, sigmoid
 
 OF_THE_TASK = "@"  # how the condition begins that says where in its task an action stands
 READ = 40  # words of a command, and of an error
 CROSSED = 4  # conditions, by name, that words are taken together with
-FIRST_TRUST = (
-    1.0,
-    0.0,
-    0.0,
-    0.0,
-)  # in all cases, the own record, the word that fares worst, all words
+FIRST_TRUST = 1.0, 0.0, 0.0, 0.0  # in all cases, the own record, the word that fares worst, all words
 MOST_TRUST, STEP = 2.0, 0.02  # and how fast it changes
 MANY = 4  # words from which on it does not matter how many were never seen, or never seen to work
 PAIR, WITH, ERROR = 0x9E3779B1, 0x85EBCA6B, 0xC2B2AE35  # tell apart what words are together with
@@ -49,14 +42,14 @@ class Plan(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     def here(self, conditions: Sequence[str]) -> list[list[int]]:
         """Where the counts of its words lie, for each condition; without conditions, where those of the words do."""
-        kinds = [_hashed(condition) for condition in conditions if not condition.startswith(OF_THE_TASK)]
+        kinds = [hashed_word(condition) for condition in conditions if not condition.startswith(OF_THE_TASK)]
         crossed = [[(kind * WITH + word) & MASK for word in self.words] for kind in kinds[:CROSSED]]
         return crossed or [list(self.words)]
 
     def features(self, conditions: Sequence[str], here: Iterable[list[int]]) -> set[int]:
         """Where the weights of all its words lie."""
         words = self.words
-        found = {ALWAYS, *words, *[_hashed(condition) for condition in conditions]}
+        found = {ALWAYS, *words, *[hashed_word(condition) for condition in conditions]}
         found.update([(word * ERROR) & MASK for word in self.error])
         found.update([(one * PAIR + other) & MASK for one, other in pairwise(words)])
         return found.union(*here)
@@ -65,7 +58,7 @@ class Plan(msgspec.Struct, frozen=True, array_like=True, gc=False):
 class WordingDump(msgspec.Struct, frozen=True, array_like=True):
     """At rest; equal states give equal bytes."""
 
-    trust: tuple[float, float, float, float] = FIRST_TRUST
+    trust: tuple[float, ...] = FIRST_TRUST
     successes: int = 0
     failures: int = 0
     weights: list[tuple[int, float, float]] = []
@@ -75,7 +68,7 @@ class WordingDump(msgspec.Struct, frozen=True, array_like=True):
 class Heard(msgspec.Struct, frozen=True, gc=False):
     """What there is to judge a plan by: log odds [4], the last of them by the features, whose places are in order."""
 
-    odds: tuple[float, float, float, float]
+    odds: tuple[float, ...]
     features: list[int]
 
 
@@ -83,7 +76,7 @@ class Wording:
     """What words say, and how far it is trusted beside the cases."""
 
     def __init__(self) -> None:
-        self.trust = FIRST_TRUST
+        self.trust: tuple[float, ...] = FIRST_TRUST
         self.successes = self.failures = 0
         self.weights = LogisticRegression()
         self.counts: Counts = {}  # (successes, failures) of words under a condition
@@ -136,12 +129,8 @@ class Wording:
 
     def _trust(self, heard: Heard, error: float) -> None:
         """More in what was right before anything was learnt of it, less in what was wrong."""
-        moved = [
-            min(MOST_TRUST, max(0.0, trust + STEP * error * odds))
-            for trust, odds in zip(self.trust, heard.odds, strict=True)
-        ]
-        cases, own, word, words = moved
-        self.trust = cases, own, word, words
+        told = zip(self.trust, heard.odds, strict=True)
+        self.trust = tuple([min(MOST_TRUST, max(0.0, trust + STEP * error * odds)) for trust, odds in told])
 
     def _count(self, places: Iterable[int], success: bool) -> None:
         self.successes += success
@@ -171,8 +160,3 @@ def words_of_plan(text: str) -> tuple[int, ...]:
 def odds_of(probability: float) -> float:
     """Its log odds; the probability is neither 0 nor 1."""
     return log(probability / (1.0 - probability))
-
-
-@lru_cache(10_000)
-def _hashed(condition: str) -> int:
-    return crc32(condition.encode(errors="replace")) & MASK

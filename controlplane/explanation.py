@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from auditor import Trace
-from auditor.answers import Pending
+from auditor.answers import AWAITED
 from auditor.comparison import Beside
 from auditor.events import AnyEvent
 from auditor.policy_events import AppealRuled
@@ -15,11 +15,6 @@ from strategist import HeadChoice
 from .executor.rule import BLOCK
 from .learning import WholeTrace
 
-WAITS: dict[Pending, str] = {
-    "window": "a complete report",
-    "next_decision": "the task's next decision",
-    "task_end": "the task's end",
-}
 SHOWN = 3  # memories and conditions that are named
 FELT = 0.05  # log odds under which a condition is not worth naming
 
@@ -144,7 +139,7 @@ def _afterwards(whole: WholeTrace) -> list[str]:
     lines = [f"{len(whole.feedback)} report(s) came in." if whole.feedback else none]
     lines += [_appeal(event) for event in whole.appeal]
     if whole.pending:
-        lines.append(f"Not learnt yet: it waits for {WAITS[whole.pending]}.")
+        lines.append(f"Not learnt yet: it waits for {AWAITED[whole.pending]}.")
     if (learned := whole.learned) is not None:
         if learned.report is not None:
             lines.append(learned.report.explanation)

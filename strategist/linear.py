@@ -21,8 +21,8 @@ MASK = (1 << 18) - 1  # at most so many weights of an action
 class Weight(msgspec.Struct, gc=False):
     """A weight, and the sum of its squared gradients."""
 
-    value: float = 0.0
-    squares: float = CAUTION
+    value: float
+    squares: float
 
 
 class LinearValues:
@@ -47,13 +47,7 @@ class LinearValues:
         """One step down the squared error of what was read (target minus value)."""
         places = features(state)
         gradient = -error / sqrt(1.0 + len(places))
-        squared, known = gradient * gradient, self.weights.setdefault(action, {})
-        for place in places:
-            weight = known.get(place)
-            if weight is None:
-                weight = known[place] = Weight()
-            weight.squares += squared
-            weight.value -= RATE * gradient / sqrt(weight.squares)
+        descend(self.weights.setdefault(action, {}), places, gradient, rate=RATE, caution=CAUTION)
 
     def put(self, action: str, place: int, value: float, squares: float) -> None:
         """Set a weight as it was learnt elsewhere (a snapshot)."""
@@ -73,6 +67,20 @@ class LinearValues:
         return f"<LinearValues {len(self.weights)} actions, {len(self)} weights>"
 
 
+def descend(weights: dict[int, Weight], places: Sequence[int], gradient: float, *, rate: float, caution: float) -> None:
+    """One step of AdaGrad for the weights at these places, all of which have this gradient.
+
+    caution: the sum of squared gradients of a weight that was never moved.
+    """
+    squared = gradient * gradient
+    for place in places:
+        weight = weights.get(place)
+        if weight is None:
+            weight = weights[place] = Weight(0.0, caution)
+        weight.squares += squared
+        weight.value -= rate * gradient / sqrt(weight.squares)
+
+
 def features(state: State) -> list[int]:
     """Where the weights of a state's finer keys and its words lie; each once, in order.
 
@@ -84,7 +92,7 @@ def features(state: State) -> list[int]:
 @lru_cache(50_000)
 def hashed_word(text: str) -> int:
     """Where the weight of a word or a key lies."""
-    return crc32(text.encode()) & MASK
+    return crc32(text.encode(errors="replace")) & MASK
 
 
 def hashed_words(words: Sequence[str]) -> tuple[int, ...]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from math import exp, sqrt
 
-from .linear import Weight
+from .linear import Weight, descend
 
 RATE = 0.3  # in log odds
 CAUTION = 0.3  # squared gradients of a weight that was never moved
@@ -23,14 +23,7 @@ class LogisticRegression:
 
     def move(self, places: Sequence[int], error: float) -> None:
         """One step towards what happened; `error` is that (0 or 1) minus the probability it was given."""
-        gradient, known = -error * scale(places), self.weights
-        squared = gradient * gradient
-        for place in places:
-            weight = known.get(place)
-            if weight is None:
-                weight = known[place] = Weight(0.0, CAUTION)
-            weight.squares += squared
-            weight.value -= RATE * gradient / sqrt(weight.squares)
+        descend(self.weights, places, -error * scale(places), rate=RATE, caution=CAUTION)
 
     def rows(self) -> Iterator[tuple[int, float, float]]:
         """(place, value, squares), sorted, so that equal weights give equal bytes."""

@@ -3,8 +3,7 @@
 import argparse
 import asyncio
 import json
-import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from . import gates, gating, real
+from .figures import spread
 from .school import guesses, learns
 from .worlds import WORLDS, World
 
@@ -22,8 +22,8 @@ SEED, ORDERS = 20_261_126, 10
 def played(world: type[World], orders: int) -> dict[str, Any]:
     """Mean and standard deviation of a world's score over so many seeds, and of what guessing scores there."""
     seeds = range(SEED, SEED + orders)
-    ours = _spread([asyncio.run(learns(world, seed)) for seed in seeds])
-    guess = _spread([asyncio.run(guesses(world, seed)) for seed in seeds])
+    ours = spread([asyncio.run(learns(world, seed)) for seed in seeds])
+    guess = spread([asyncio.run(guesses(world, seed)) for seed in seeds])
     return {
         "orders": orders,
         "ours": ours,
@@ -31,10 +31,6 @@ def played(world: type[World], orders: int) -> dict[str, Any]:
         "threshold": world.threshold,
         "reached": ours[0] >= world.threshold,
     }
-
-
-def _spread(scores: Sequence[float]) -> tuple[float, float]:
-    return round(statistics.fmean(scores), 4), round(statistics.stdev(scores), 4)
 
 
 TASKS: dict[str, Callable[[int], dict[str, Any]]] = {name: partial(played, world) for name, world in WORLDS.items()}

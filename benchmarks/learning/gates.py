@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from rich.progress import Progress
 from vowpalwabbit import pyvw
 
@@ -16,16 +15,14 @@ from controlplane.settings import Settings
 from controlplane.tenants import LOCAL
 
 from .embedded import embedder_of
+from .figures import Earned, paired, spread, tail
 from .gating import TASKS, Gating, Planned
-from .peers import WORD
+from .peers import words
 from .shipped import Shipped, shipped
 
 BEGIN = 20_261_128  # seed of the first order; settings were chosen on orders of other seeds
-WORDS = 120  # different words of each text that the peer reads
 VW = "--loss_function logistic --link logistic -b 22 -q ea --ngram a2 -l 1"  # the best of 14 on orders of other seeds
 HELD_BACK = Outcome(applied_suggestion=True)  # nobody says what was done instead
-
-Earned = NDArray[np.float64]  # of each plan [N], in the order they were asked about
 
 
 def play(data: Path, name: str, orders: int) -> dict[str, Any]:
@@ -50,16 +47,17 @@ async def _play(task: Gating, orders: int) -> dict[str, Any]:
         embedder.close()
     plans = [plan for episode in task.episodes for plan in episode]
     failed = float(np.mean([plan.failed for plan in plans]))
+    last_half = {who: spread([tail(each, 0.5) for each in every]) for who, every in earned.items()}
     return {
         "orders": orders,
         "plans": len(plans),
         "failed": round(failed, 4),
         "always_proceed": round(1.0 - failed - task.harm * failed, 4),
         "oracle": round(1.0 - failed, 4),
-        "ours": _last_half(earned["ours"]),
-        "ours_let_through": _last_half(earned["ours_let_through"]),
-        "peers": {"vw_logistic": _last_half(earned["vw_logistic"])},
-        "paired": {who: _paired(earned[who], earned["vw_logistic"]) for who in ("ours", "ours_let_through")},
+        "ours": last_half["ours"],
+        "ours_let_through": last_half["ours_let_through"],
+        "peers": {"vw_logistic": last_half["vw_logistic"]},
+        "paired": {who: paired(earned[who], earned["vw_logistic"], 0.5) for who in ("ours", "ours_let_through")},
     }
 
 
@@ -114,27 +112,6 @@ def vowpal(task: Gating, plans: list[Planned], seed: int) -> Earned:
 
 def _example(plan: Planned) -> str:
     asked = plan.asked
-    conditions = " ".join(f"{name}={_plain(str(value))}" for name, value in asked.environment.items())
+    conditions = " ".join(f"{name}={'_'.join(words(str(value)))}" for name, value in asked.environment.items())
     before = str(asked.context.get("previous_error", ""))
-    return f"|e {conditions} |a {_words(asked.planned_action)} |p {_words(before)}"
-
-
-def _plain(value: str) -> str:
-    return "_".join(WORD.findall(value.lower()))
-
-
-def _words(text: str | None) -> str:
-    return " ".join(list(dict.fromkeys(WORD.findall((text or "").lower())))[:WORDS])
-
-
-def _last_half(earned: list[Earned]) -> tuple[float, float]:
-    """(mean, standard deviation over orders) of what a plan of the second half earned."""
-    each = [float(one[len(one) // 2 :].mean()) for one in earned]
-    return round(float(np.mean(each)), 4), round(float(np.std(each, ddof=1)), 4)
-
-
-def _paired(mine: list[Earned], theirs: list[Earned]) -> tuple[float, float]:
-    """95 % interval (normal, over orders) of how much more is earned than by the peer, in the second half."""
-    by = np.array([float(a[len(a) // 2 :].mean() - b[len(b) // 2 :].mean()) for a, b in zip(mine, theirs, strict=True)])
-    half = 1.96 * float(by.std(ddof=1)) / np.sqrt(len(by))
-    return round(float(by.mean()) - half, 4), round(float(by.mean()) + half, 4)
+    return f"|e {conditions} |a {' '.join(words(asked.planned_action or ''))} |p {' '.join(words(before))}"

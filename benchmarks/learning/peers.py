@@ -9,7 +9,7 @@ from mabwiser.mab import MAB, LearningPolicy
 from numpy.typing import NDArray
 from vowpalwabbit import pyvw
 
-from .play import Earned, Order
+from .figures import Earned, Order
 from .routing import Routing
 
 WORD = re.compile(r"[a-z0-9_]+")
@@ -36,10 +36,14 @@ def vowpal(exploration: str) -> Callable[[Routing, Routing, Order, int], Earned]
     return play
 
 
+def words(text: str) -> list[str]:
+    """The different words of a text that peers read, in order."""
+    return list(dict.fromkeys(WORD.findall(text.lower())))[:WORDS]
+
+
 def _example(task: Routing, item: int) -> list[str]:
     facts = " ".join(f"{name}={_plain(value)}" for name, value in task.facts[item].items())
-    words = " ".join(list(dict.fromkeys(WORD.findall(task.texts[item].lower())))[:WORDS])
-    lines = [f"shared |d {facts} |t {words}"]
+    lines = [f"shared |d {facts} |t {' '.join(words(task.texts[item]))}"]
     for arm, action in enumerate(task.actions):
         price = "" if task.prices is None else f" |p price:{task.prices[item, arm]:.5f}"
         lines.append(f"|a {_plain(action)}{price}")

@@ -1,7 +1,6 @@
 """One order of a real task: ours through both loops, and the same features with every candidate's outcome shown."""
 
 import numpy as np
-from numpy.typing import NDArray
 
 from auditor.rewards import Scene, score
 from controlplane.embedding import BatchingEmbedder
@@ -9,11 +8,9 @@ from controlplane.settings import Settings
 from controlplane.tenants import LOCAL
 from strategist import Policy, Situation, Step, Transition
 
+from .figures import Earned, Order
 from .routing import Routing
 from .shipped import Shipped, shipped
-
-Earned = NDArray[np.float64]  # utility of each decision [N], in the order they were taken
-Order = NDArray[np.intp]
 
 
 async def ours(task: Routing, after: Routing, embedder: BatchingEmbedder, order: Order, seed: int) -> Earned:

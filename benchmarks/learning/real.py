@@ -5,14 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from rich.progress import Progress
 
 from controlplane.embedding import BatchingEmbedder
 
 from .embedded import embedder_of
+from .figures import Earned, Order, paired, spread, tail
 from .peers import PEERS
-from .play import Earned, full_information, ours
+from .play import full_information, ours
 from .routing import TASKS, Routing
 
 BEGIN = 20_261_127  # seed of the first order; settings were chosen on orders of other seeds
@@ -49,7 +49,7 @@ async def _play(data: Path, name: str, orders: int) -> dict[str, Any]:
         "full_information": _figures(twins),
         "fixed": {"random": round(float(fixed.mean()), 4), "best": round(float(fixed.max()), 4)},
         "oracle": round(float(task.utilities.max(axis=1).mean()), 4),
-        "difference": {who: _paired(earned["ours"], each) for who, each in earned.items() if who != "ours"},
+        "difference": {who: _ahead(earned["ours"], each) for who, each in earned.items() if who != "ours"},
     }
 
 
@@ -68,34 +68,21 @@ async def _earned(task: Routing, after: Routing, embedder: BatchingEmbedder, ord
     return earned
 
 
-def _order(task: Routing, number: int) -> NDArray[np.intp]:
+def _order(task: Routing, number: int) -> Order:
     return np.random.default_rng(BEGIN + number).permutation(len(task.texts))
 
 
 def _figures(earned: list[Earned]) -> dict[str, tuple[float, float]]:
     """(mean, standard deviation over orders) of the utility of a decision."""
     return {
-        "online": _spread([float(each.mean()) for each in earned]),
-        "last_half": _spread([float(each[len(each) // 2 :].mean()) for each in earned]),
+        "online": spread([tail(each, 0.0) for each in earned]),
+        "last_half": spread([tail(each, 0.5) for each in earned]),
     }
 
 
-def _spread(values: list[float]) -> tuple[float, float]:
-    return round(float(np.mean(values)), 4), round(float(np.std(values, ddof=1)), 4)
-
-
-def _paired(mine: list[Earned], theirs: list[Earned]) -> dict[str, tuple[float, float]]:
-    """95 % interval (normal, over orders) of how much more is earned than by the peer."""
-    found = {}
-    for part, start in (("online", 0.0), ("last_half", 0.5)):
-        by = np.array([_tail(a, start) - _tail(b, start) for a, b in zip(mine, theirs, strict=True)])
-        half = 1.96 * float(by.std(ddof=1)) / np.sqrt(len(by))
-        found[part] = (round(float(by.mean()) - half, 4), round(float(by.mean()) + half, 4))
-    return found
-
-
-def _tail(earned: Earned, start: float) -> float:
-    return float(earned[int(start * len(earned)) :].mean())
+def _ahead(mine: list[Earned], theirs: list[Earned]) -> dict[str, tuple[float, float]]:
+    """How much more is earned than by the peer."""
+    return {"online": paired(mine, theirs, 0.0), "last_half": paired(mine, theirs, 0.5)}
 
 
 def _regrets(task: Routing, after: Routing, earned: dict[str, list[Earned]], orders: int) -> dict[str, Any]:
@@ -103,7 +90,7 @@ def _regrets(task: Routing, after: Routing, earned: dict[str, list[Earned]], ord
     best = float(after.utilities.mean(axis=0).max())
     length = len(task.texts)
     begin, end = (length + 1) // 2, (length + 1) // 2 + int(AFTER_SWAP * length)
-    regrets = {who: _spread([best - float(each[begin:end].mean()) for each in every]) for who, every in earned.items()}
+    regrets = {who: spread([best - float(each[begin:end].mean()) for each in every]) for who, every in earned.items()}
     mine = regrets.pop("ours")
     ratios = {who: round(mine[0] / theirs[0], 3) for who, theirs in regrets.items()}
     return {"orders": orders, "ours": mine, "peers": regrets, "ratio": ratios}
