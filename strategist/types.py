@@ -26,15 +26,17 @@ class State(msgspec.Struct, frozen=True, gc=False):
     """Keys the tables are read and written at; one chain per tiling, coarse to fine.
 
     words: hashes of the words of the text, which linear values read beside the keys.
+    sketch: sign bits of the text's embedding, by which similar cases are found; empty without a text.
     """
 
     chains: tuple[Chain, ...]
     words: tuple[int, ...] = ()
+    sketch: bytes = b""
 
     def after(self, head: str, action: str) -> Self:
         """The state of the head that follows once `head` has taken `action`."""
         chains = tuple(tuple(f"{head}={action}>{key}" for key in chain) for chain in self.chains)
-        return type(self)(chains, self.words)
+        return type(self)(chains, self.words, self.sketch)
 
 
 class Eligible(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -1,16 +1,17 @@
-"""What actions are worth: by the tables alone, by linear weights alone, or by both, each trusted as it proved to be."""
+"""What actions are worth: by tables, by linear weights, or by both and cases, each trusted as it proved to be."""
 
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 from .linear import LinearValues
+from .neighbours import NeighbourValues
 from .relatives import starts
 from .stacking import Stacking
 from .tables import EVERYWHERE, BackoffTable, differing
 from .types import Situation, State
 
 Estimates = Literal["table", "linear", "stacked"]
-LINEAR = "linear"  # its name among the estimates
+LINEAR, CASES = "linear", "cases"  # their names among the estimates
 
 
 class Prior(NamedTuple):
@@ -28,7 +29,7 @@ class ActionValues:
 
     def __init__(self, estimates: Estimates, table: BackoffTable, prior: Prior) -> None:
         self.estimates, self.table, self.prior = estimates, table, prior
-        self.linear, self.stacking = LinearValues(), Stacking()
+        self.linear, self.neighbours, self.stacking = LinearValues(), NeighbourValues(), Stacking()
 
     def read(self, situation: Situation) -> list[float]:
         """Value of each action [A], with what is known of it."""
@@ -47,18 +48,19 @@ class ActionValues:
         tilings = self.table.tilings(state)
         names, shares = self._shares(state)
         weights = [share * self.stacking.weight(name) for name, share in zip(names, shares, strict=True)]
+        cases = self.neighbours.read(state.sketch, actions, begins)
         values = []
-        for action, start, more in zip(actions, begins, added, strict=True):
-            value = start + weights[-1] * more
+        for action, start, more, past in zip(actions, begins, added, cases, strict=True):
+            value = start + weights[-2] * more + weights[-1] * past
             for rows, weight in zip(tilings, weights, strict=False):
                 value += weight * differing(rows, action, start)
             values.append(value)
         return values
 
     def _shares(self, state: State) -> tuple[list[str], list[float]]:
-        """The estimates' names and what they count at first: the tilings half, the linear weights half."""
+        """The estimates' names and what they count at first: the tilings half, linear weights and cases half each."""
         tilings = len(state.chains)
-        return [*[chain[0] for chain in state.chains], LINEAR], [0.5 / tilings] * tilings + [0.5]
+        return [*[chain[0] for chain in state.chains], LINEAR, CASES], [0.5 / tilings] * tilings + [0.5, 0.5]
 
     def _starts(self, actions: Sequence[str], rule: str | None) -> list[float]:
         if self.prior.relatives:
@@ -73,7 +75,7 @@ class ActionValues:
     def move(self, situation: Situation, action: str, target: float, *, again: bool = False) -> float:
         """Move the action's value towards a target; what it was before. `again`: as a repetition, which counts none."""
         state, target = situation.state, target - situation.known_of(action)
-        before, more = self._trust(situation, action, target)
+        before, more = self._trust(situation, action, target, again=again)
         if self.prior.relatives:
             self.table.move(EVERYWHERE, action, target, again=again)
             self.table.move(state, action, target, again=again)
@@ -82,11 +84,13 @@ class ActionValues:
             self.table.move(state, action, target, self._start(action, situation), ahead, again=again)
         if self.estimates != "table":
             self.linear.move(state, action, target - self._start(action, situation) - more)
+        if self.estimates == "stacked" and not again:
+            self.neighbours.add(state.sketch, action, target)
         return before + situation.known_of(action)
 
-    def _trust(self, situation: Situation, action: str, target: float) -> tuple[float, float]:
+    def _trust(self, situation: Situation, action: str, target: float, *, again: bool) -> tuple[float, float]:
         """The learnt value and what the linear weights say of it; what it is made of counts more or less from here on,
-        for how far it is from the target.
+        for how far it is from the target, unless that was heard before.
         """
         state, start = situation.state, self._start(action, situation)
         if self.estimates == "table":
@@ -96,9 +100,11 @@ class ActionValues:
             return start + more, more
         names, shares = self._shares(state)
         differs = [differing(rows, action, start) for rows in self.table.tilings(state)]
-        adds = [share * by for share, by in zip(shares, [*differs, more], strict=True)]
+        cases = self.neighbours.read(state.sketch, (action,), (start,))
+        adds = [share * by for share, by in zip(shares, [*differs, more, *cases], strict=True)]
         before = start + sum([self.stacking.weight(name) * add for name, add in zip(names, adds, strict=True)])
-        self.stacking.move(names, adds, target - before)
+        if not again:
+            self.stacking.move(names, adds, target - before)
         return before, more
 
     def __repr__(self) -> str:

@@ -7,6 +7,8 @@ import msgspec
 from auditor.cases import FRESH, RETRY, CaseRecord, as_advised, probability
 from auditor.fold import TenantFold
 from strategist.features.bins import Fact
+from strategist.features.words import spelled
+from strategist.linear import hashed_word
 
 from ..contract import DecisionRequest
 from ..embedding import Vector
@@ -30,6 +32,7 @@ from .rule import BLOCK, Thresholds, verdict
 from .worded import Worded, judge
 
 EVEN = 0.5
+PROGRAM = 2  # words of a command that say what is run: a program and what it is to do
 ENVIRONMENT_KEYS = ("environment", "env", "cluster", "stage", "target")
 
 
@@ -143,7 +146,7 @@ def gather(
             **_match_facts(matches, closest),
             "support": own.failures + sum(case.record.failures for case in near) + captures(told),
             **_case_facts(own, recalled, worded),
-            **_action_facts(tool, planned, request.environment),
+            **_action_facts(tool, own_signature, request),
             **task,
             "skill": "yes" if skills else "no",
             "fix": fixes[0].chance if fixes else None,
@@ -259,13 +262,16 @@ def _case_facts(own: CaseRecord, recalled: Recalled, worded: Worded) -> dict[str
     }
 
 
-def _action_facts(tool: str, planned: str, environment: Mapping[str, object]) -> dict[str, Fact]:
+def _action_facts(tool: str, own_signature: str, request: DecisionRequest) -> dict[str, Fact]:
+    planned, environment = request.planned_action or "", request.environment
     named = next((environment[key] for key in ENVIRONMENT_KEYS if key in environment), None)
     return {
         "tool": tool,
         "tool_family": family_of(tool),
         "destructive": "yes" if is_destructive(planned) else "no",
         "environment_class": None if named is None else str(named)[:40],
+        "program": hashed_word(" ".join(spelled(planned, PROGRAM))),
+        "command": hashed_word(own_signature),
     }
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from functools import cache
 from importlib import resources
 from typing import Any, Generic, Protocol, TypeVar
+from zlib import crc32
 
 import msgspec
 import numpy as np
@@ -34,6 +35,7 @@ class Evidence(msgspec.Struct, kw_only=True):
     text_codes: tuple[str, ...] = ()
     own_facts: dict[str, Fact] = {}
     words: tuple[int, ...] = ()
+    sketch: bytes = b""
     known: dict[str, float] = {}  # what is known of actions' rewards before they are taken
     rule: str | None = None  # what the point's fixed rule would do
     prior: str | None = None  # the action it gives a head start: the rule's, or what the masks leave of it
@@ -124,13 +126,22 @@ class Features:
             made = self._codebooks[embedder, len(vector)] = _codebook(self.spec, embedder, len(vector))
         return tuple(f"{embedder}:{code}" for code in made.codes(vector))
 
+    def sketch(self, vector: Vector, embedder: str) -> bytes:
+        """What similar cases are found by; sketches of two embedders share bits only by chance."""
+        bits = self.spec.sketch_bits
+        return _projections(bits, embedder, len(vector)).sketch(vector) if bits else b""
+
     def words(self, text: str) -> tuple[int, ...]:
         """The words of a text that linear values read."""
         return words_of(text, self.spec.words) if self.spec.words else ()
 
     def state(self, evidence: Evidence) -> State:
         return self._featurizer.state(
-            evidence.facts, text_codes=evidence.text_codes, own=evidence.own_facts, words=evidence.words
+            evidence.facts,
+            text_codes=evidence.text_codes,
+            own=evidence.own_facts,
+            words=evidence.words,
+            sketch=evidence.sketch,
         )
 
 
@@ -140,6 +151,11 @@ def _codebook(spec: FeatureSpec, embedder: str, dimension: int) -> Codebook:
         if learnt_with == embedder:
             return Centroids(levels)
     return SignBits(spec.text_bits, dimension)
+
+
+@cache
+def _projections(bits: int, embedder: str, dimension: int) -> SignBits:
+    return SignBits((bits,), dimension, crc32(embedder.encode()))
 
 
 @cache

@@ -44,11 +44,11 @@ class RoutePoint(Point[RouteEvidence]):
         candidates = _by_name(request.candidates or ())
         reading, failing = await self._signals.read()
         degraded = ["signals"] if failing else []
-        codes: tuple[str, ...] = ()
-        words = self.features.words(request.goal or "")
+        codes, sketch = tuple[str, ...](), b""
         if request.goal:
             try:
-                codes = self.features.codes(await self._embedder.embed(request.goal), self._embedder.name)
+                vector, embedder = await self._embedder.embed(request.goal), self._embedder.name
+                codes, sketch = self.features.codes(vector, embedder), self.features.sketch(vector, embedder)
             except EmbeddingUnavailable:
                 degraded.append("embedding")
         facts: dict[str, Fact] = {name: _scalar(request.context.get(name)) for name in KNOWN}
@@ -58,7 +58,8 @@ class RoutePoint(Point[RouteEvidence]):
             facts=facts,
             text_codes=codes,
             own_facts={k: _scalar(v) for k, v in request.context.items() if k not in KNOWN and _is_scalar(v)},
-            words=words,
+            words=self.features.words(request.goal or ""),
+            sketch=sketch,
             known=_known_costs(candidates, fold.rules.points[self.name].weights.get("cost", 0.0)),
             degraded=tuple(degraded),
             candidates=candidates,

@@ -26,7 +26,9 @@ class Sight(msgspec.Struct, frozen=True, gc=False):
             return self.situation
         codes = self.text_codes if featurizer.spec.text_bits else ()
         here = self.situation
-        state = featurizer.state(self.facts, text_codes=codes, own=self.own_facts, words=here.state.words)
+        state = featurizer.state(
+            self.facts, text_codes=codes, own=self.own_facts, words=here.state.words, sketch=here.state.sketch
+        )
         return msgspec.structs.replace(here, state=state)
 
 

@@ -51,6 +51,15 @@ def category(longest: int = 40) -> Bucket:
     return bucket
 
 
+def hashed() -> Bucket:
+    """A hash, as it is.
+
+    >>> hashed()(7421)
+    '7421'
+    """
+    return lambda fact: MISSING if fact is None else str(fact)
+
+
 def magnitude(fact: Fact) -> str:
     """Any scalar a caller sends: text and flags as they are, small counts too, other numbers by sign and power of two.
 

@@ -46,6 +46,13 @@ class SignBits:
         self._planes = rng.standard_normal((max(bits, default=0), dimension)).astype(np.float32)  # [B, D]
 
     def codes(self, vector: Floats) -> tuple[str, ...]:
-        signs = np.einsum("bd,d->b", self._planes, vector, optimize=False) > 0
-        word = "".join("1" if sign else "0" for sign in signs)
+        word = "".join("1" if sign else "0" for sign in self._signs(vector))
         return tuple(word[:length] for length in self.bits)
+
+    def sketch(self, vector: Floats) -> bytes:
+        """All bits, eight in a byte."""
+        return np.packbits(self._signs(vector)).tobytes()
+
+    def _signs(self, vector: Floats) -> NDArray[np.bool_]:
+        signs: NDArray[np.bool_] = np.einsum("bd,d->b", self._planes, vector, optimize=False) > 0
+        return signs

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from ..types import Chain, State
-from .bins import MISSING, Bucket, Fact, category, edges, magnitude, rounded
+from .bins import MISSING, Bucket, Fact, category, edges, hashed, magnitude, rounded
 from .spec import TEXT, Feature, FeatureSpec, Tiling
 
 MEMO = 50_000  # chains remembered per tiling; beyond it the memo starts again
@@ -27,6 +27,7 @@ class Featurizer:
         text_codes: Sequence[str] = (),
         own: Mapping[str, Fact] | None = None,
         words: tuple[int, ...] = (),
+        sketch: bytes = b"",
     ) -> State:
         """The state of one decision.
 
@@ -38,6 +39,7 @@ class Featurizer:
           text_codes: codes of the request's text, coarse to fine; none leaves the text tiling out.
           own: the caller's own scalars; each of the first few (by name) gets a tiling, and all of them together.
           words: hashed words of the text.
+          sketch: sign bits of the text's embedding.
         """
         buckets = {name: bucket(facts.get(fact)) for name, fact, bucket in self._buckets}
         chains = [tiling.chain(buckets) for tiling in self._tilings if tiling.tells(buckets)]
@@ -45,7 +47,7 @@ class Featurizer:
             root = "/".join((TEXT, *(buckets[name] for name in self.spec.text_root)))
             chains.append((root, *(f"{root}/{code}" for code in text_codes)))
         chains += _own(own or {}, self.spec.own_tilings)
-        return State(tuple(chains or [self._tilings[0].chain(buckets)]), words)
+        return State(tuple(chains or [self._tilings[0].chain(buckets)]), words, sketch)
 
 
 def _own(own: Mapping[str, Fact], most: int) -> list[Chain]:
@@ -93,3 +95,5 @@ def _bucket(feature: Feature) -> Bucket:
             return edges(feature.bounds)
         case "rounded":
             return rounded(feature.digits)
+        case "hashed":
+            return hashed()

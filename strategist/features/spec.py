@@ -11,12 +11,12 @@ import msgspec
 from ..errors import BadSpec
 
 TEXT = "text"  # the tiling of a request's text
-ADDED = {"codebook", "words"}  # fields that the first specs did not have
-Kind = Literal["category", "edges", "rounded"]
+ADDED = {"codebook", "words", "sketch_bits"}  # fields that the first specs did not have
+Kind = Literal["category", "edges", "rounded", "hashed"]
 
 
 class Feature(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One bucketed fact. `edges` takes bounds, `rounded` takes digits."""
+    """One bucketed fact. `edges` takes bounds, `rounded` takes digits; what is `hashed` was made of a text."""
 
     fact: str
     kind: Kind = "category"
@@ -39,6 +39,7 @@ class FeatureSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     own_tilings: how many scalars of the caller's own get a tiling each, and one together.
     codebook: name of the learnt centroids that code texts of the embedder they were learnt with.
     words: how many different words of the text linear values read.
+    sketch_bits: length of the sketch by which similar cases are found, a multiple of 64; 0 where none is made.
     """
 
     point: str
@@ -50,12 +51,15 @@ class FeatureSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     own_tilings: int = 0
     codebook: str = ""
     words: int = 0
+    sketch_bits: int = 0
 
     def __post_init__(self) -> None:
         if not self.tilings:
             raise BadSpec("the feature spec has no tilings; give it at least one")
         if len({tiling.name for tiling in self.tilings}) < len(self.tilings):
             raise BadSpec("two tilings share a name; their keys would be the same")
+        if self.sketch_bits % 64:
+            raise BadSpec(f"sketch_bits is {self.sketch_bits}; give a multiple of 64")
         for name in sorted(set(self.text_root) - self.features.keys()):
             raise BadSpec(f"text_root uses feature {name!r}, which [features] does not define")
         for tiling in self.tilings:
@@ -79,12 +83,18 @@ class FeatureSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     def leaves(self, key: str) -> bool:
         """Whether a key is made of the spec's own features alone: of no text, and of no scalar of a caller's own.
 
-        Of the text tiling that is its root; the finer keys have a text's code.
+        Of the text tiling that is its root; of another one the levels before the first hashed feature.
         """
         tiling, _, _ = key.partition("/")
         if tiling == TEXT:
             return key.count("/") == len(self.text_root)
-        return not key or any(tiling == declared.name for declared in self.tilings)
+        return not key or any(tiling == of.name and key.count("/") <= self._plain(of) for of in self.tilings)
+
+    def _plain(self, tiling: Tiling) -> int:
+        """How many parts of a key go before the first hashed one; a level without features is one part."""
+        parts = [self.features.get(name) for level in tiling.levels for name in level or ("",)]
+        hashed = [place for place, part in enumerate(parts) if part is not None and part.kind == "hashed"]
+        return min(hashed, default=len(parts))
 
     @property
     def hash(self) -> str:

@@ -259,7 +259,7 @@ def test_nothing_of_a_text_and_nothing_of_a_callers_own_leaves(serve: Any) -> No
     held = {key for policy in learnt.values() for key, *_ in policy.table.cells()}
     assert secret not in json.dumps(whole)
     assert secret in "".join(held), "there was something to keep"
-    assert {key.partition("/")[0] for key in held - keys} == {"own:customer", f"own:{secret}", "own", "text"}
+    assert {key.partition("/")[0] for key in held - keys} == {"own:customer", f"own:{secret}", "own", "text", "action"}
     assert {"place", "all", "match", "cases", "action", "task", "text", ""} == {k.partition("/")[0] for k in keys}
     assert [key for key in keys if "hashing" in key] == [], "no text's code"
 

@@ -128,6 +128,26 @@ def test_spec_without_tilings_is_refused() -> None:
         FeatureSpec(point="p", version=1, features={}, tilings=())
 
 
+def test_sketch_of_a_length_that_cannot_be_compared_is_refused() -> None:
+    with pytest.raises(BadSpec, match="sketch_bits is 100; give a multiple of 64"):
+        FeatureSpec.from_toml(TOML.replace("own_tilings = 2", "own_tilings = 2\nsketch_bits = 100"))
+
+
+def test_sketches_of_near_vectors_share_most_bits_and_of_another_embedder_half() -> None:
+    rng = np.random.default_rng(7)
+    vector = rng.standard_normal(64).astype(np.float32)
+    near = vector + 0.1 * rng.standard_normal(64).astype(np.float32)
+    ours, theirs = SignBits((256,), 64, 1), SignBits((256,), 64, 2)
+
+    def apart(one: bytes, other: bytes) -> int:
+        return (int.from_bytes(one) ^ int.from_bytes(other)).bit_count()
+
+    assert len(ours.sketch(vector)) == 32
+    assert apart(ours.sketch(vector), ours.sketch(near)) < 20
+    assert apart(ours.sketch(vector), ours.sketch(-vector)) == 256
+    assert 96 < apart(ours.sketch(vector), theirs.sketch(vector)) < 160
+
+
 def test_hash_is_stable_over_layout_and_process() -> None:
     """Pinned: a hash that moves by itself would throw away every learnt table."""
     spec = FeatureSpec.from_toml(TOML)

@@ -185,9 +185,13 @@ SPEC = FeatureSpec.from_toml(
     [features]
     rule = { fact = "rule" }
     region = { fact = "region" }
+    program = { fact = "program", kind = "hashed" }
     [[tilings]]
     name = "place"
     levels = [["rule"], ["region"]]
+    [[tilings]]
+    name = "command"
+    levels = [[], ["rule"], ["program", "region"]]
     """
 )
 TEXTS = st.text(max_size=12)
@@ -198,10 +202,11 @@ TEXTS = st.text(max_size=12)
 def test_keys_of_texts_and_of_a_callers_own_scalars_stay_home_and_all_others_leave(
     rule: str, region: str, codes: list[str], own_facts: dict[str, str]
 ) -> None:
-    facts = {"rule": rule, "region": region}
+    facts = {"rule": rule, "region": region, "program": 7421}
     bare = Featurizer(SPEC).state(facts).chains
     whole = Featurizer(SPEC).state(facts, text_codes=codes, own=own_facts).chains
-    assert all(SPEC.leaves(key) for chain in bare for key in chain)
+    assert all(SPEC.leaves(key) for key in bare[0])
+    assert [SPEC.leaves(key) for key in bare[1]] == [True, True, False], "a hash of a command's words"
     texts = [chain for chain in whole if chain[0].startswith("text/")]
     assert all(SPEC.leaves(chain[0]) for chain in texts), "the root has no text's code yet"
     assert not any(SPEC.leaves(key) for chain in texts for key in chain[1:])
