@@ -72,8 +72,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     estimates: Annotated[
         Estimates | None,
         _help(
-            "What values come from: `table`, `linear` (weights of words and keys) or `stacked` (both, and similar cases); "
-            "unset: `table` at the gate, `stacked` for routing."
+            "What values come from: `table`, `linear` (weights of words and keys) or `stacked` (both, and similar "
+            "cases); unset: `table` at the gate, `stacked` for routing."
         ),
     ] = None
     experience: Annotated[
