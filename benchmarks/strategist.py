@@ -1,9 +1,9 @@
-"""The strategist alone: choosing and folding, four tilings of four levels, four actions, one core."""
+"""The strategist alone: choosing and folding, four actions, one core; four tilings of four levels, and a flat table."""
 
 import random
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from strategist import Eligible, Policy, PolicySettings, Situation, State, Step, Transition
@@ -32,11 +32,20 @@ def median_us(call: Callable[[int], object]) -> float:
     return round(statistics.median(times) * 1e6, 2)
 
 
+def flat_state(rng: random.Random) -> State:
+    return State(((f"state{rng.randrange(STATES)}",),))
+
+
 def measure() -> dict[str, Any]:
-    """Median microseconds of a choice and of a fold, after the table has learnt."""
+    """Median microseconds of a choice and of folds, and folds a second, after the table has learnt."""
+    shape = {"tilings": TILINGS, "levels": LEVELS, "actions": len(ACTIONS)}
+    return {"backoff": {**measured(random_state), **shape}, "flat": measured(flat_state)}
+
+
+def measured(state: Callable[[random.Random], State]) -> dict[str, Any]:
     rng = random.Random(1)
     policy = Policy(PolicySettings())
-    situations = [Situation(random_state(rng), ACTIONS) for _ in range(STATES)]
+    situations = [Situation(state(rng), ACTIONS) for _ in range(STATES)]
     pairs = [(rng.choice(situations), rng.choice(situations)) for _ in range(LEARNT)]
     moves = [
         Transition.transition((Step(tm1, rng.choice(ACTIONS)),), rng.random(), 0.92, successor)
@@ -45,6 +54,7 @@ def measure() -> dict[str, Any]:
     for move in moves:
         policy.fold(move)
     ends = [Transition.termination(move.steps, move.reward) for move in moves]
+    cells = [(move.steps[0].situation.state, move.steps[0].action, move.reward) for move in moves]
     eligible = Eligible(actions=ACTIONS)
     return {
         "choose_us_per_head": median_us(
@@ -52,7 +62,18 @@ def measure() -> dict[str, Any]:
         ),
         "fold_with_bootstrap_us": median_us(lambda i: policy.fold(moves[i])),
         "fold_terminal_us": median_us(lambda i: policy.fold(ends[i])),
-        "tilings": TILINGS,
-        "levels": LEVELS,
-        "actions": len(ACTIONS),
+        "folds_with_bootstrap_per_s": per_second(policy.fold, moves),
+        "folds_terminal_per_s": per_second(policy.fold, ends),
+        "table_moves_per_s": per_second(lambda cell: policy.table.move(*cell), cells),
     }
+
+
+def per_second(call: Callable[[Any], object], items: Sequence[Any]) -> int:
+    """The best of five rounds, in CPU seconds."""
+    rounds = []
+    for _ in range(5):
+        begun = time.process_time()
+        for item in items:
+            call(item)
+        rounds.append(len(items) / (time.process_time() - begun))
+    return round(max(rounds))

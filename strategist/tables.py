@@ -92,11 +92,17 @@ class BackoffTable(QTable):
 
     def read(self, state: State, actions: Sequence[str], starts: Sequence[float] = ()) -> list[float]:
         """Blended value of each action [A], which start at 0 or at `starts` [A]."""
-        tilings = self.tilings(state)
-        return [
-            sum([blended(rows, action, start) for rows in tilings]) / len(tilings)
-            for action, start in zip(actions, starts or [0.0] * len(actions), strict=True)
-        ]
+        begins, get, tilings = starts or [0.0] * len(actions), self.view.get, len(state.chains)
+        totals = [0.0] * len(actions)
+        for chain in state.chains:
+            known = []
+            for key in chain:
+                if (row := get(key)) is None:
+                    break  # a finer key was never visited where a coarser one was not
+                known.append(row)
+            for place, action in enumerate(actions):
+                totals[place] += blended(known, action, begins[place])
+        return [total / tilings for total in totals]
 
     def tilings(self, state: State) -> list[list[Row | None]]:
         """The rows of every chain, from the coarsest."""
@@ -167,12 +173,10 @@ class BackoffTable(QTable):
         return best
 
 
-def blended(rows: Sequence[Row | None], action: str, start: float) -> float:
+def blended(rows: Sequence[Row], action: str, start: float) -> float:
     """One tiling's value of an action; the coarsest level reads its own."""
     q, coarsest = start, True
     for row in rows:
-        if row is None:
-            break  # a finer key was never visited where a coarser one was not
         cell = row.get(action)
         if cell is not None:
             q = cell.value if coarsest else q + cell.weight * (cell.value - q)
