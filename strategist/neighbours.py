@@ -7,6 +7,7 @@ How alike two texts are is told by the sign bits they share of random projection
 from collections.abc import Iterator, Sequence
 from functools import cache, lru_cache
 from math import cos, exp, log, pi
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,14 @@ class Cases:
         self._sketches = np.empty((words, NEAREST), np.uint64)
         self._targets = np.empty(NEAREST)
         self._start = self._end = 0
+
+    @classmethod
+    def of(cls, sketches: NDArray[np.uint64], targets: Floats) -> Self:
+        """These cases: sketches [N * bits / 64] one after the other, targets [N]."""
+        made = cls(len(sketches) // len(targets))
+        made._sketches, made._targets = sketches.reshape(len(targets), -1).T.copy(), targets.copy()
+        made._end = len(targets)
+        return made
 
     @property
     def sketches(self) -> NDArray[np.uint64]:
@@ -100,12 +109,15 @@ class NeighbourValues:
         if sketch:
             self.cases.setdefault(action, Cases(len(sketch) // 8)).add(sketch, target)
 
-    def rows(self) -> Iterator[tuple[str, bytes, float]]:
-        """(action, sketch, target), actions sorted, each action's oldest first."""
+    def blocks(self) -> Iterator[tuple[str, bytes, bytes]]:
+        """(action, sketches, targets), actions sorted, each one's oldest case first."""
         for action in sorted(self.cases):
             known = self.cases[action]
-            for sketch, target in zip(known.sketches.T, known.targets.tolist(), strict=True):
-                yield action, sketch.tobytes(), target
+            yield action, known.sketches.T.tobytes(), known.targets.tobytes()
+
+    def put(self, action: str, sketches: bytes, targets: bytes) -> None:
+        """Set an action's cases as they were kept elsewhere (a snapshot)."""
+        self.cases[action] = Cases.of(np.frombuffer(sketches, np.uint64), np.frombuffer(targets))
 
     def __len__(self) -> int:
         return sum([len(known.targets) for known in self.cases.values()])

@@ -22,7 +22,7 @@ class PolicySnapshot(msgspec.Struct, frozen=True, kw_only=True):
     stacking: list[tuple[str, float, float]] = []  # (estimate, weight, squares), sorted
     noise: float = NOISE
     experience: list[Transition] = []  # oldest first
-    cases: list[tuple[str, bytes, float]] = []  # (action, sketch, target), actions sorted, each one's oldest first
+    cases: list[tuple[str, bytes, bytes]] = []  # (action, sketches, targets), sorted, each one's oldest first
 
     @classmethod
     def of(cls, policy: Policy, spec_hash: str) -> Self:
@@ -35,7 +35,7 @@ class PolicySnapshot(msgspec.Struct, frozen=True, kw_only=True):
             stacking=list(values.stacking.rows()),
             noise=policy.noise,
             experience=list(policy.experience.kept),
-            cases=list(values.neighbours.rows()),
+            cases=list(values.neighbours.blocks()),
         )
 
     def restore(self, settings: PolicySettings, spec_hash: str) -> Policy:
@@ -49,8 +49,8 @@ class PolicySnapshot(msgspec.Struct, frozen=True, kw_only=True):
         policy = Policy(settings)
         policy.updates, policy.noise = self.updates, self.noise
         policy.experience.kept.extend(self.experience)
-        for action, sketch, target in self.cases:
-            policy.action_values.neighbours.add(sketch, action, target)
+        for action, sketches, targets in self.cases:
+            policy.action_values.neighbours.put(action, sketches, targets)
         for key, action, value, visits in self.cells:
             policy.table.put(key, action, value, visits)
         for action, place, weight, squares in self.linear:

@@ -3,6 +3,7 @@
 import random
 from math import cos, pi
 
+import numpy as np
 import pytest
 
 from strategist import Policy, PolicySettings, PolicySnapshot, Situation, State, Step, Transition
@@ -61,14 +62,19 @@ def test_the_newest_cases_of_an_action_are_kept_and_come_back_as_they_were(seed:
     rng = random.Random(seed)
     cases = [(rng.randbytes(32), rng.choice(ARMS), rng.random()) for _ in range(4 * KEPT + 77)]
     values = of(*cases)
-    again = of(*[(sketch, action, target) for action, sketch, target in values.rows()])
-    for arm in ARMS:
-        newest = [(sketch, target) for sketch, action, target in cases if action == arm][-KEPT:]
-        assert [(sketch, target) for action, sketch, target in values.rows() if action == arm] == newest
+    again = NeighbourValues()
+    for action, sketches, targets in values.blocks():
+        newest = [(sketch, target) for sketch, chosen, target in cases if chosen == action][-KEPT:]
+        assert sketches == b"".join(sketch for sketch, _ in newest)
+        assert np.frombuffer(targets).tolist() == [target for _, target in newest]
+        again.put(action, sketches, targets)
     for _ in range(50):
         asked = rng.randbytes(32)
         assert again.read(asked, ARMS, (0.5, 0.5)) == values.read(asked, ARMS, (0.5, 0.5))
-    assert list(again.rows()) == list(values.rows())
+    for sketch, action, target in cases[:99]:
+        values.add(sketch, action, target)
+        again.add(sketch, action, target)
+    assert list(again.blocks()) == list(values.blocks())
 
 
 def test_without_a_sketch_nothing_is_kept_and_nothing_said() -> None:
@@ -111,9 +117,9 @@ def test_a_repetition_is_no_case_and_proves_nothing(seed: int) -> None:
     values, rng = policy.action_values, random.Random(seed)
     for _ in range(20):
         answered(policy, rng.randbytes(32), (rng.random(), rng.random()))
-    before = list(values.neighbours.rows()), list(values.stacking.rows())
+    before = list(values.neighbours.blocks()), list(values.stacking.rows())
     here = Situation(State((("all/",),), (), rng.randbytes(32)), ARMS)
     values.move(here, ARMS[0], 5.0, again=True)
-    assert (list(values.neighbours.rows()), list(values.stacking.rows())) == before
+    assert (list(values.neighbours.blocks()), list(values.stacking.rows())) == before
     values.move(here, ARMS[0], 5.0)
-    assert (list(values.neighbours.rows()), list(values.stacking.rows())) != before
+    assert (list(values.neighbours.blocks()), list(values.stacking.rows())) != before
