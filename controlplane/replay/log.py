@@ -47,7 +47,7 @@ class BadRows:
         for number, row in rows:
             try:
                 made = make(number, row)
-            except (BadLog, msgspec.MsgspecError) as error:
+            except (BadLog, RecursionError, msgspec.MsgspecError) as error:
                 self.note(number, str(error), error)
                 continue
             yield made
