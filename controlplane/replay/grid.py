@@ -49,8 +49,7 @@ def front(log: Log, target: Target, grid: list[dict[str, float]], progress: Prog
     Raises:
       UnusableLog: there are too few decisions, no terms to weigh, or nothing to compare by.
     """
-    if len(log.decisions) < LEAST:
-        raise UnusableLog(f"the log has {len(log.decisions)} decision(s) that can be used; a grid needs {LEAST}")
+    log.require(LEAST, "a grid")
     known = {term for decision in log.decisions for term in decision.terms}
     if unknown := sorted({name for weights in grid for name in weights} - known):
         there = ", ".join(sorted(known)) or "none"

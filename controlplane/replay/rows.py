@@ -72,7 +72,7 @@ def log_of(rows: Iterable[tuple[int, dict[str, Any]]], target: Target, bad: BadR
     every = [] if any(row.actions or isinstance(row.probabilities, dict) for _, row in read) else everything
     made = list(bad.converted(read, lambda number, row: (row, _decision(number, row, every, target))))
     decisions = _linked(made)
-    return Log(decisions=decisions, notes=[*bad.notes(), *([EVERYWHERE] if every and decisions else [])])
+    return Log(decisions=decisions, left_out=bad.left_out(), notes=[EVERYWHERE] if every and decisions else [])
 
 
 def _decision(number: int, row: Row, every: Sequence[str], target: Target) -> LoggedDecision:

@@ -100,7 +100,8 @@ def test_decisions_carry_what_was_told_and_what_was_not(serve: Serve) -> None:
     log = read(server, point="route")
     assert len(log.decisions) == 11
     assert log.reward_range == (-1.0, 1.0)
-    assert log.notes == [AS_LOGGED, "1 decision(s) are left out: not executed: the decision is cancelled, unscored"]
+    assert log.notes == [AS_LOGGED]
+    assert log.left_out == ["1 decision(s) are left out: not executed: the decision is cancelled, unscored"]
     for decision in log.decisions:
         assert decision.cost_usd == 0.1
         assert decision.latency_ms in (20.0, 400.0)
@@ -135,7 +136,7 @@ def test_a_window_is_by_event_or_the_newest(serve: Serve) -> None:
     assert [d.row for d in read(server, point="route", last=rows[5] - 1).decisions] == rows[:5]
     assert [d.row for d in read(server, point="route", newest=3).decisions] == rows[-3:]
     half = read(server, point="route", last=rows[5])
-    assert half.notes[-1] == "1 decision(s) are left out: they still wait for their reward or their successor"
+    assert half.left_out[-1] == "1 decision(s) are left out: they still wait for their reward or their successor"
 
 
 def test_a_restore_takes_nothing_out_of_the_log(serve: Serve) -> None:

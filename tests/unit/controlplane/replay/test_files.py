@@ -81,7 +81,7 @@ def test_every_kind_of_file_gives_the_same_log(read: Callable[..., Log], name: s
     assert [(d.cost_usd, d.latency_ms) for d in log.decisions] == [(0.1, 20.0), (0.2, 30.0), (0.2, 30.0)]
     chains = log.decisions[0].sight.situation.state.chains
     assert [chain[-1] for chain in chains] == ["own:load/+n1", "own:region/eu", "own/load=+n1/region=eu"]
-    assert log.notes == []
+    assert (log.left_out, log.notes) == ([], [])
 
 
 @pytest.mark.parametrize("name", WRITERS)
@@ -126,7 +126,7 @@ def test_a_row_that_cannot_be_used_is_named(read: Callable[..., Log], name: str,
     assert "--skip-bad-rows" in str(refused.value)
     skipped = read(rows, name, skip=True)
     assert len(skipped.decisions) == 2
-    assert skipped.notes[0].startswith(f"1 row(s) were left out: row {row}: ")
+    assert skipped.left_out[0].startswith(f"1 row(s) were left out: row {row}: ")
 
 
 @pytest.mark.parametrize("name", ["log.csv", "log.jsonl"])
