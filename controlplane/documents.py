@@ -21,5 +21,5 @@ def read_document(file: Path) -> Any:
         return msgspec.json.decode(text) if language == "JSON" else tomllib.loads(text)
     except OSError as error:
         raise UnusablePolicy(f"{file} cannot be read: {error.strerror}") from error
-    except (ValueError, msgspec.DecodeError) as error:
+    except (ValueError, RecursionError, msgspec.DecodeError) as error:
         raise UnusablePolicy(f"{file.name} is no {language}: {error}") from error

@@ -1,9 +1,10 @@
 """A policy for one tenant at one decision point: it chooses head by head and learns from transitions."""
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, Protocol, Self
+from typing import Annotated, Literal, Protocol, Self
 
 import msgspec
+from msgspec import Meta
 
 from . import td
 from .errors import NoEligibleAction
@@ -17,6 +18,8 @@ from .values import ActionValues, Estimates, Prior
 
 Mode = Literal["learning", "apprentice", "frozen"]
 UpdateRule = Literal["q_learning", "expected_sarsa", "tree_backup"]
+Unit = Annotated[float, Meta(ge=0.0, le=1.0)]
+Visits = Annotated[int, Meta(ge=0, le=1_000_000)]
 Returns = tuple[float, ...]  # a target for each head of a decision; none where each is made when it is needed
 Came = tuple[str, float]  # the action that was taken next, and what came of it
 NOTHING_KNOWN: Mapping[str, float] = {}
@@ -27,18 +30,18 @@ class PolicySettings(msgspec.Struct, frozen=True, kw_only=True):
     """Everything a fold or a choice depends on besides its data."""
 
     mode: Mode = "learning"
-    gamma: float = 0.92
+    gamma: Unit = 0.92
     step: StepSize = StepSize()
     epsilon: EpsilonDecay = EpsilonDecay()
-    kappa: float = 10.0  # pseudo-visits by which a cell is shrunk towards its parent
-    prior_value: float = 0.8  # where the rule's action starts
-    prior_visits: int = 3  # how many visits that start is worth
-    apprentice_share: float = 0.05  # total probability of everything the rule did not choose
+    kappa: Annotated[float, Meta(ge=0.0, le=1e6)] = 10.0  # pseudo-visits by which a cell is shrunk towards its parent
+    prior_value: Annotated[float, Meta(ge=-1e6, le=1e6)] = 0.8  # where the rule's action starts
+    prior_visits: Visits = 3  # how many visits that start is worth
+    apprentice_share: Unit = 0.05  # total probability of everything the rule did not choose
     exploration: ExplorationRule = EpsilonGreedy()  # beside the uniform share, whose size is epsilon
     estimates: Estimates = "table"
-    relatives_visits: int = 0  # how many visits it is worth that an action starts as its relatives are; 0: it does not
+    relatives_visits: Visits = 0  # visits it is worth that an action starts as its relatives are; 0: it does not
     update: UpdateRule = "q_learning"
-    replayed: int = 0  # earlier transitions that are learnt of again at each fold
+    replayed: Annotated[int, Meta(ge=0, le=100)] = 0  # earlier transitions that are learnt of again at each fold
 
     @property
     def prior(self) -> Prior:

@@ -1,6 +1,6 @@
 """How steps and exploration shrink as evidence grows."""
 
-from math import sqrt
+from math import inf, sqrt
 
 import msgspec
 
@@ -22,8 +22,9 @@ class StepSize(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError(f"alpha must be in [{SMALLEST:g}, 1], not {self.alpha}")
         if self.omega not in (0.5, 1.0):
             raise ValueError(f"omega must be 0.5 or 1, not {self.omega}")
-        if not SMALLEST <= self.floor <= 1.0:
-            raise ValueError(f"the step floor must be in [{SMALLEST:g}, 1], not {self.floor}")
+        least = SMALLEST if self.omega == 1.0 else sqrt(SMALLEST)  # which is reached after as many visits
+        if not least <= self.floor <= 1.0:
+            raise ValueError(f"the step floor must be in [{least:g}, 1] with omega {self.omega:g}, not {self.floor}")
 
     def at(self, visits: int) -> float:
         """Step for the update that follows `visits` earlier ones."""
@@ -57,7 +58,7 @@ class EpsilonDecay(msgspec.Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if not 0.0 <= self.start <= 1.0:
             raise ValueError(f"epsilon must be in [0, 1], not {self.start}")
-        if not 0.0 <= self.floor <= 1.0 or self.scale <= 0.0:
+        if not 0.0 <= self.floor <= 1.0 or not 0.0 < self.scale < inf:
             raise ValueError(f"the floor must be in [0, 1] and the scale above 0, not {self.floor} and {self.scale}")
 
     def at(self, updates: int) -> float:

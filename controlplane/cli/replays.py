@@ -1,6 +1,7 @@
 """Offline policy replay as a command."""
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from ..replay.log import Log
 
 INTERRUPTED = 130
+SHOWN = 3  # points of a grid of which it is told why they have no figures
 
 
 @app.command(name="replay")
@@ -57,6 +59,7 @@ def replay_command(
     from ..replay.run import replay
     from ..replay.unfinished import Unfinished, fingerprint
 
+    _refuse_contradictions(log, grid, svg, (first, last, decisions))
     chosen = settings.load(overrides={"data_dir": data_dir})
     target = _target(policy, chosen, point)
     tried = None if grid is None else read_grid(grid)
@@ -83,6 +86,17 @@ def replay_command(
         raise Failed("the log cannot tell what this policy is worth; why stands above")
 
 
+def _refuse_contradictions(log: Path | None, grid: Path | None, svg: Path | None, window: Sequence[int | None]) -> None:
+    """What was asked for and would be passed over."""
+    first, last, _ = window
+    if svg is not None and grid is None:
+        raise Failed("--svg draws what the weights of a grid buy; name one with --grid")
+    if log is not None and any(window):
+        raise Failed("--from, --to and --decisions choose from the journal; the file of --log is replayed whole")
+    if first is not None and last is not None and first > last:
+        raise Failed(f"no event lies from {first} to {last}; give the first one with --from and the last with --to")
+
+
 def _grid(grid: list[dict[str, float]], svg: Path | None, read: "Log", target: "Target", *, json: bool) -> None:
     """The front of a grid's policies."""
     from ..replay.drawing import drawing
@@ -90,9 +104,12 @@ def _grid(grid: list[dict[str, float]], svg: Path | None, read: "Log", target: "
 
     with Bar("replaying the grid", hidden=json) as bar:
         found = front(read, target, grid, bar)
-    if svg is not None:
-        svg.write_text(drawing(found), "utf-8")
     show(msgspec.to_builtins(found), json, lambda: _front_told(found))
+    if svg is not None:
+        try:
+            svg.write_text(drawing(found), "utf-8")
+        except OSError as error:
+            raise Failed(f"{svg} cannot be written: {error.strerror}") from error
 
 
 def _front_told(found: "Front") -> None:
@@ -113,9 +130,10 @@ def _front_told(found: "Front") -> None:
         for point in shown
     ]
     table(rows, ("point", "weights", "in force", "on the front", *found.objectives))
-    lines(*(f"refused: {point.refused[0]}" for point in found.points if point.refused and point.in_force))
-    refused = sum(bool(point.refused) for point in found.points)
-    lines(*([f"{refused} policies cannot be judged by this log"] if refused else []))
+    lines(*(f"the policy in force: {point.refused[0]}" for point in found.points if point.refused and point.in_force))
+    refused = [point for point in found.points if point.refused]
+    lines(*([f"{len(refused)} policies cannot be judged by this log, for example:"] if refused else []))
+    lines(*(f"- point {point.number}: {point.refused[0]}" for point in refused[:SHOWN]))
 
 
 def _reported(point: "Point", objective: str) -> str:

@@ -1,12 +1,14 @@
 """Log files as numbered rows of columns: CSV, JSON lines, Parquet, and the dsjson of Personalizer."""
 
 import csv
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from strategist.errors import BadLog
 from strategist.evaluation import Target
 
 from ..errors import UnusableLog
@@ -38,13 +40,18 @@ def _csv(file: Path, bad: BadRows) -> Numbered:
     """The first line names the columns; an empty cell is a value that is not known."""
     with file.open(encoding="utf-8-sig", newline="") as opened:
         lines = csv.DictReader(opened, strict=True)
-        while (row := _next_of(lines, bad)) is not None:
-            number = lines.line_num
-            if None in row or None in row.values():
-                why = "it has another number of cells than the first line has columns; the file may be cut short"
-                bad.note(number, why, ValueError(why))
-                continue
-            yield from bad.converted([(number, row)], lambda number, cells: (number, _cells(cells)))
+        row = _next_of(lines, bad)
+        if row is not None:
+            _refuse_repeated(lines.fieldnames or ())
+        while row is not None:
+            yield from bad.converted([(lines.line_num, row)], lambda number, cells: (number, _cells(cells)))
+            row = _next_of(lines, bad)
+
+
+def _refuse_repeated(columns: Sequence[str]) -> None:
+    """Raises UnusableLog for a column that is there twice: one of them would be passed over."""
+    if repeated := [name for name, times in Counter(columns).items() if times > 1]:
+        raise UnusableLog(f"the first line names the column {repeated[0]!r} twice; take one of them out")
 
 
 def _next_of(lines: "csv.DictReader[str]", bad: BadRows) -> dict[Any, Any] | None:
@@ -56,7 +63,9 @@ def _next_of(lines: "csv.DictReader[str]", bad: BadRows) -> dict[Any, Any] | Non
         return None
 
 
-def _cells(cells: dict[str, str]) -> dict[str, Any]:
+def _cells(cells: dict[Any, Any]) -> dict[str, Any]:
+    if None in cells or None in cells.values():
+        raise BadLog("it has another number of cells than the first line has columns; the file may be cut short")
     return {name: _cell(name, text) for name, text in cells.items()}
 
 

@@ -1,6 +1,7 @@
 """A grid of weights as a file, and the front of what they buy."""
 
 import itertools
+from math import prod
 from pathlib import Path
 
 import msgspec
@@ -10,6 +11,7 @@ from strategist.evaluation import Front, Target, pareto
 from ..documents import read_document
 from ..errors import UnusableLog, UnusablePolicy
 from .log import Log, Progress
+from .policy_file import Reward
 from .run import LEAST, SEED
 
 MOST = 200  # policies that one grid may hold
@@ -18,7 +20,7 @@ MOST = 200  # policies that one grid may hold
 class Grid(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """weights: for each term of the reward, those that are to be tried; all combinations are."""
 
-    weights: dict[str, list[float]]
+    weights: dict[str, list[Reward]]
 
     def combinations(self) -> list[dict[str, float]]:
         names = sorted(self.weights)
@@ -32,12 +34,13 @@ def read_grid(file: Path) -> list[dict[str, float]]:
       UnusablePolicy: it cannot be read, is no grid, or holds none or too many policies.
     """
     try:
-        found = msgspec.convert(read_document(file), Grid).combinations()
+        grid = msgspec.convert(read_document(file), Grid)
     except msgspec.ValidationError as error:
         raise UnusablePolicy(f"{file.name} is no grid of weights: {error}") from error
-    if not 1 < len(found) <= MOST:
-        raise UnusablePolicy(f"{file.name} holds {len(found)} combination(s) of weights; give 2 to {MOST}")
-    return found
+    count = prod(map(len, grid.weights.values()))  # before they are made: a short file can hold more than fit anywhere
+    if not 1 < count <= MOST:
+        raise UnusablePolicy(f"{file.name} holds {count} combination(s) of weights; give 2 to {MOST}")
+    return grid.combinations()
 
 
 def front(log: Log, target: Target, grid: list[dict[str, float]], progress: Progress) -> Front:
@@ -46,8 +49,7 @@ def front(log: Log, target: Target, grid: list[dict[str, float]], progress: Prog
     Raises:
       UnusableLog: there are too few decisions, no terms to weigh, or nothing to compare by.
     """
-    if len(log.decisions) < LEAST:
-        raise UnusableLog(f"the log has {len(log.decisions)} decision(s) that can be used; a grid needs {LEAST}")
+    log.require(LEAST, "a grid")
     known = {term for decision in log.decisions for term in decision.terms}
     if unknown := sorted({name for weights in grid for name in weights} - known):
         there = ", ".join(sorted(known)) or "none"

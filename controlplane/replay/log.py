@@ -21,13 +21,21 @@ class Log(msgspec.Struct, frozen=True, kw_only=True):
 
     reward_range: the lowest and the highest reward there can be, where the source knows it.
     weights: of the reward's terms, where the source has some in force.
+    left_out: what has no place in it and why, in sentences.
     notes: what the log cannot answer, in sentences.
     """
 
     decisions: list[LoggedDecision]
     weights: dict[str, float] | None = None
     reward_range: tuple[float, float] | None = None
+    left_out: list[str] = []
     notes: list[str] = []
+
+    def require(self, least: int, what: str) -> None:
+        """Raises UnusableLog, with what was left out, where there are fewer decisions than that needs."""
+        if (count := len(self.decisions)) < least:
+            said = f"the log has {count} decision(s) that can be used; {what} needs {least}"
+            raise UnusableLog(". ".join([said, *self.left_out]))
 
 
 class BadRows:
@@ -47,7 +55,7 @@ class BadRows:
         for number, row in rows:
             try:
                 made = make(number, row)
-            except (BadLog, msgspec.MsgspecError) as error:
+            except (BadLog, RecursionError, msgspec.MsgspecError) as error:
                 self.note(number, str(error), error)
                 continue
             yield made
@@ -61,7 +69,7 @@ class BadRows:
         if len(self._found) < SHOWN:
             self._found.append(said)
 
-    def notes(self) -> list[str]:
+    def left_out(self) -> list[str]:
         """What was skipped, in a sentence."""
         if not self._count:
             return []

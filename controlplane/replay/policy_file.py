@@ -2,9 +2,10 @@
 
 import difflib
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
 from strategist import PolicySettings, StrategistError
 from strategist.evaluation import Target
@@ -13,14 +14,16 @@ from strategist.features.spec import FeatureSpec
 from ..documents import read_document
 from ..errors import UnusablePolicy
 
+Reward = Annotated[float, Meta(ge=-1e6, le=1e6)]
+
 
 class PolicyDocument(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """policy: hyper-parameters; features: a feature spec; weights: of the reward's terms; reward_range: of rewards."""
 
     policy: dict[str, Any] = {}
     features: FeatureSpec | None = None
-    weights: dict[str, float] | None = None
-    reward_range: tuple[float, float] | None = None
+    weights: dict[str, Reward] | None = None
+    reward_range: tuple[Reward, Reward] | None = None
 
 
 def read_policy(file: Path) -> Target:

@@ -15,6 +15,7 @@ from strategist.features.spec import FeatureSpec, Tiling
 from .log import BadRows, Log
 
 PREFIXES = {"fact.": "facts", "term.": "terms"}  # columns that are parts of one
+LONGEST = 1024  # bits from which on a whole number has no place among the others
 EVERYWHERE = "no row names its eligible actions: every action of the log counts as eligible everywhere"
 
 
@@ -71,16 +72,17 @@ def log_of(rows: Iterable[tuple[int, dict[str, Any]]], target: Target, bad: BadR
     every = [] if any(row.actions or isinstance(row.probabilities, dict) for _, row in read) else everything
     made = list(bad.converted(read, lambda number, row: (row, _decision(number, row, every, target))))
     decisions = _linked(made)
-    return Log(decisions=decisions, notes=[*bad.notes(), *([EVERYWHERE] if every and decisions else [])])
+    return Log(decisions=decisions, left_out=bad.left_out(), notes=[EVERYWHERE] if every and decisions else [])
 
 
 def _decision(number: int, row: Row, every: Sequence[str], target: Target) -> LoggedDecision:
     actions, probabilities = _eligible(row, every)
     propensity = row.propensity
     if propensity is None:
-        if probabilities is None or row.action not in actions:
+        if probabilities is None:
             raise BadLog("propensity is missing; log the probability with which the action was drawn")
-        propensity = probabilities[actions.index(row.action)]
+        named = dict(zip(actions, probabilities, strict=False))
+        propensity = named.get(row.action, 1.0)  # a decision refuses an action or probabilities that do not fit
     decision = LoggedDecision(
         row=number,
         sight=_sight(row, actions, probabilities or (), target.spec),
@@ -116,6 +118,9 @@ def _eligible(row: Row, every: Sequence[str]) -> tuple[tuple[str, ...], tuple[fl
 
 
 def _sight(row: Row, actions: tuple[str, ...], probabilities: tuple[float, ...], spec: FeatureSpec | None) -> Sight:
+    for name, fact in row.facts.items():
+        if isinstance(fact, int) and fact.bit_length() >= LONGEST:
+            raise BadLog(f"fact {name} is a larger number than can be compared; give it as a text")
     if spec is not None and not row.facts:
         raise BadLog("the policy brings features, and the row has no facts to read; give `facts`")
     return Sight(Situation(_state(row), actions, probabilities=probabilities), facts=row.facts)

@@ -19,8 +19,7 @@ def replay(log: Log, target: Target, progress: Progress, unfinished: Unfinished 
     Raises:
       UnusableLog: there are too few decisions, or a reward lies outside the stated range.
     """
-    if len(log.decisions) < LEAST:
-        raise UnusableLog(f"the log has {len(log.decisions)} decision(s) that can be used; a replay needs {LEAST}")
+    log.require(LEAST, "a replay")
     if target.weights is None and target.reward_range is None:
         target = msgspec.structs.replace(target, reward_range=log.reward_range)
     try:
@@ -28,7 +27,8 @@ def replay(log: Log, target: Target, progress: Progress, unfinished: Unfinished 
     except BadLog as error:
         raise UnusableLog(str(error)) from error
     kept = _replayed(log, target, progress, unfinished)
-    report = judge(log.decisions, target, kept.blocks, SEED, [*log.notes, *_unknown_terms(log, target)])
+    cannot = [*log.left_out, *log.notes, *_unknown_terms(log, target)]
+    report = judge(log.decisions, target, kept.blocks, SEED, cannot)
     if unfinished is not None:
         unfinished.remove()
     return report

@@ -50,7 +50,12 @@ class Unfinished:
         return found.kept if found.fingerprint == self._of else None
 
     def write(self, kept: Kept) -> None:
-        write_atomically(self.path, seal(msgspec.msgpack.encode(_AtRest(fingerprint=self._of, kept=kept))))
+        """Raises UnusableLog where the file cannot be written."""
+        try:
+            write_atomically(self.path, seal(msgspec.msgpack.encode(_AtRest(fingerprint=self._of, kept=kept))))
+        except OSError as error:
+            said = f"finished blocks cannot be kept in {self.path} ({error.strerror})"
+            raise UnusableLog(f"{said}; make room, or replay from another folder") from error
 
     def remove(self) -> None:
         self.path.unlink(missing_ok=True)

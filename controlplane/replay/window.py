@@ -50,15 +50,15 @@ async def read_window(journal: Journal, origin: Origin, window: Window, progress
         decisions=list(found),
         weights=weights,
         reward_range=(-most, most) if most else None,
-        notes=_notes(read, origin),
+        left_out=_left_out(read, origin),
+        notes=[AS_LOGGED],
     )
 
 
-def _notes(read: DecisionLog, origin: Origin) -> list[str]:
-    notes = [AS_LOGGED]
-    notes += [f"{count} decision(s) are left out: {why}" for why, count in sorted(read.left_out.items())]
+def _left_out(read: DecisionLog, origin: Origin) -> list[str]:
+    told = [f"{count} decision(s) are left out: {why}" for why, count in sorted(read.left_out.items())]
     if read.open:
-        notes.append(f"{read.open} decision(s) are left out: they still wait for their reward or their successor")
+        told.append(f"{read.open} decision(s) are left out: they still wait for their reward or their successor")
     if origin.seq:
-        notes.append(f"events up to {origin.seq} were archived and are not read")
-    return notes
+        told.append(f"events up to {origin.seq} were archived and are not read")
+    return told

@@ -1,6 +1,6 @@
 """A logged decision: where it stood, what could be chosen with which probability, what was, and what came of it."""
 
-from math import isfinite, isnan
+from math import isnan
 
 import msgspec
 
@@ -9,6 +9,8 @@ from ..features.bins import Fact
 from ..features.featurizer import Featurizer
 from ..types import Situation, Step
 
+LARGEST = 2.0**53  # in size, of any number; squares of larger ones add up to nothing that can be told
+LEAST = 1.0 / LARGEST  # of a propensity
 CLOSE = 1e-6  # by which probabilities may miss their sum, and a propensity its probability
 
 
@@ -24,10 +26,13 @@ class Sight(msgspec.Struct, frozen=True, gc=False):
         """The situation as another spec sees it; as it was written without one."""
         if featurizer is None:
             return self.situation
-        codes = self.text_codes if featurizer.spec.text_bits else ()
-        here = self.situation
+        spec, here = featurizer.spec, self.situation
         state = featurizer.state(
-            self.facts, text_codes=codes, own=self.own_facts, words=here.state.words, sketch=here.state.sketch
+            self.facts,
+            text_codes=self.text_codes if spec.text_bits else (),
+            own=self.own_facts,
+            words=here.state.words if spec.words else (),
+            sketch=here.state.sketch if spec.sketch_bits else b"",
         )
         return msgspec.structs.replace(here, state=state)
 
@@ -74,13 +79,18 @@ class LoggedDecision(msgspec.Struct, frozen=True, kw_only=True, gc=False):
             raise BadLog(
                 f"propensity {self.propensity} is not in (0, 1]; log the probability with which the action was drawn"
             )
+        if self.propensity < LEAST:
+            raise BadLog(f"propensity {self.propensity} is less than anybody draws with, which is 2^-53 at least")
         self._check_probabilities(actions)
+        self._check_numbers()
+
+    def _check_numbers(self) -> None:
         for name, number in (("reward", self.reward), *(("term " + name, value) for name, value in self.terms.items())):
-            if not isfinite(number):
-                raise BadLog(f"{name} is {number}; a reward is a finite number")
+            if not abs(number) <= LARGEST:
+                raise BadLog(f"{name} is {number}; a reward is a number of at most 2^53 in size")
         for name, known in (("cost_usd", self.cost_usd), ("latency_ms", self.latency_ms)):
-            if known is not None and not isfinite(known):
-                raise BadLog(f"{name} is {known}; leave it out where it is not known")
+            if known is not None and not abs(known) <= LARGEST:
+                raise BadLog(f"{name} is {known}, and not at most 2^53 in size; leave it out where it is not known")
 
     def _check_probabilities(self, actions: tuple[str, ...]) -> None:
         if self.probabilities is None:

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Sequence
 from math import sqrt
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
+from msgspec import Meta
 
 from .epsilon_greedy import epsilon_greedy
 from .inverse_gap import inverse_gap
@@ -13,6 +14,7 @@ from .softmax import softmax
 from .thompson import thompson
 from .ucb import ucb
 
+Parameter = Annotated[float, Meta(ge=0.0, le=1e6)]
 Variances = Callable[[], Sequence[float]]  # of the values [A], in squared units of the reward; looked up where needed
 
 
@@ -26,7 +28,7 @@ class EpsilonGreedy(msgspec.Struct, frozen=True, tag="epsilon_greedy", gc=False)
 class Softmax(msgspec.Struct, frozen=True, tag="softmax", gc=False):
     """The larger the value, the likelier; `temperature` in units of the reward."""
 
-    temperature: float = 0.1
+    temperature: Annotated[float, Meta(gt=0.0, le=1e6)] = 0.1
 
     def over(self, q: Sequence[float], epsilon: float, updates: int, variances: Variances) -> Mixture:
         return softmax(q, self.temperature, epsilon)
@@ -35,7 +37,7 @@ class Softmax(msgspec.Struct, frozen=True, tag="softmax", gc=False):
 class InverseGap(msgspec.Struct, frozen=True, tag="inverse_gap", gc=False):
     """What lies further behind is tried less often; `gamma` grows as the root of what was learnt."""
 
-    gamma: float = 5.0
+    gamma: Parameter = 5.0
 
     def over(self, q: Sequence[float], epsilon: float, updates: int, variances: Variances) -> Mixture:
         return inverse_gap(q, self.gamma * sqrt(1.0 + updates), epsilon)
@@ -44,7 +46,7 @@ class InverseGap(msgspec.Struct, frozen=True, tag="inverse_gap", gc=False):
 class Ucb(msgspec.Struct, frozen=True, tag="ucb", gc=False):
     """The best value an action may yet have; `bonus` in standard deviations of the value."""
 
-    bonus: float = 0.7
+    bonus: Parameter = 0.7
 
     def over(self, q: Sequence[float], epsilon: float, updates: int, variances: Variances) -> Mixture:
         return ucb(q, variances(), updates, self.bonus, epsilon)
@@ -53,7 +55,7 @@ class Ucb(msgspec.Struct, frozen=True, tag="ucb", gc=False):
 class Thompson(msgspec.Struct, frozen=True, tag="thompson", gc=False):
     """Each action as often as it is likely to be the best, if what is unknown were `spread` times as large."""
 
-    spread: float = 1.0
+    spread: Parameter = 1.0
 
     def over(self, q: Sequence[float], epsilon: float, updates: int, variances: Variances) -> Mixture:
         return thompson(q, variances(), self.spread, epsilon)

@@ -4,9 +4,11 @@ It is read from TOML and hashed; learnt values carry the hash and refuse any oth
 """
 
 from hashlib import blake2b
-from typing import Literal, Self
+from itertools import pairwise
+from typing import Annotated, Literal, Self
 
 import msgspec
+from msgspec import Meta
 
 from ..errors import BadSpec
 
@@ -21,7 +23,11 @@ class Feature(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     fact: str
     kind: Kind = "category"
     bounds: tuple[float, ...] = ()
-    digits: int = 1
+    digits: Annotated[int, Meta(ge=0, le=15)] = 1
+
+    def __post_init__(self) -> None:
+        if not all(one < other for one, other in pairwise(self.bounds)):
+            raise BadSpec(f"the bounds of fact {self.fact!r} do not rise; give each once, the smallest first")
 
 
 class Tiling(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -46,12 +52,12 @@ class FeatureSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     version: int
     features: dict[str, Feature]
     tilings: tuple[Tiling, ...]
-    text_bits: tuple[int, ...] = ()
+    text_bits: tuple[Annotated[int, Meta(ge=1, le=64)], ...] = ()
     text_root: tuple[str, ...] = ()
-    own_tilings: int = 0
+    own_tilings: Annotated[int, Meta(ge=0, le=64)] = 0
     codebook: str = ""
-    words: int = 0
-    sketch_bits: int = 0
+    words: Annotated[int, Meta(ge=0, le=8192)] = 0
+    sketch_bits: Annotated[int, Meta(ge=0, le=4096)] = 0
 
     def __post_init__(self) -> None:
         if not self.tilings:

@@ -131,8 +131,23 @@ def test_a_grid_of_weights_is_told_and_drawn(cli: Run, asked: list[str], tmp_pat
     assert (found["objectives"], len(found["points"])) == (["success", "cost_usd"], 4)
     assert any(point["on_front"] and point["reported"] for point in found["points"])
     assert (tmp_path / "front.svg").read_text().count("<circle") == 4
-    people = cli("replay", "--log", "log.jsonl", "--grid", "grid.toml", COLUMNS="120")
+    people = cli("replay", "--log", "log.jsonl", "--grid", "grid.toml", "--svg", "none/front.svg", COLUMNS="120")
     assert "4 policies, compared on 600 decisions, reported on 600 later ones" in people.stdout
+    assert (people.returncode, "none/front.svg cannot be written" in people.stderr) == (REFUSED, True)
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (("--log", "log.jsonl", "--svg", "front.svg"), "name one with --grid"),
+        (("--log", "log.jsonl", "--decisions", "5"), "the file of --log is replayed whole"),
+        (("--point", "route", "--from", "50", "--to", "10"), "no event lies from 50 to 10"),
+    ],
+)
+def test_what_would_be_passed_over_is_refused(cli: Run, asked: tuple[str, ...], said: str) -> None:
+    refused = cli("replay", *asked)
+    assert (refused.returncode, refused.stdout) == (REFUSED, "")
+    assert said in refused.stderr
 
 
 def test_the_journal_is_replayed_beside_its_server(start: Any, cli: Run) -> None:

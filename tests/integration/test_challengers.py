@@ -165,6 +165,21 @@ def test_a_challenger_may_begin_with_a_checkpoint(serve: Serve) -> None:
     assert server.post(f"{HERE}/challenger", {**WHY, "checkpoint_id": "cp_0"}, 404)["code"] == "unknown_checkpoint"
 
 
+def test_a_challenger_has_cases_of_its_own_in_its_own_measure(serve: Serve) -> None:
+    """Ten decisions before it stood there, and ten after; only its weights count success."""
+    server = serve()
+    for number in range(20):
+        if number == 10:
+            challenge(server, weights={"success": 1.0, "latency": 0.0})
+        made = server.route("a/1", "b/2", goal="draw a map")
+        server.feedback(made["trace_id"], success=True, latency_ms=20.0)
+    fold = server.service.learner.state.of("default")
+    ours, theirs = fold.policies["route"].action_values.neighbours, fold.rivals["route"].policy.action_values.neighbours
+    assert (len(ours), len(theirs)) == (20, 10)
+    assert {round(target, 9) for _, _, target in ours.rows()} == {0.36}  # 0.4 of (200 - 20) / 200
+    assert {target for _, _, target in theirs.rows()} == {1.0}
+
+
 def test_a_challenger_is_not_replaced_by_another_one_unseen(serve: Serve) -> None:
     server = serve()
     first = challenge(server, tuning={"gamma": 0.5})

@@ -26,7 +26,7 @@ def live(server: Any, times: int) -> None:
     """Routes with reports, some cancelled; tasks at the gate, with advice, silence and failures."""
     server.capture(goal="ship", planned_action="make ship", error_trace="Error: x", resolution="make clean ship")
     for i in range(times):
-        routed = server.route("a/1", "b/2", "c/3", context={"region": f"r{i % 3}"})
+        routed = server.route("a/1", "b/2", "c/3", context={"region": f"r{i % 3}"}, goal=f"goal {i % 4}")
         quick = routed["action"] == ("a/1", "b/2", "c/3")[i % 3]
         server.feedback(routed["trace_id"], latency_ms=20.0 if quick else 400.0, cost=0.1, executed=i % 10 != 9)
         gated = server.gate(goal="ship", planned_action="make ship", task_id=f"task {i // 3}")
@@ -60,7 +60,9 @@ def test_a_log_teaches_what_the_server_learnt_bit_for_bit(serve: Serve, point: s
     policy = fold.policies[point]
     log = read(server, point=point)
     assert len(log.decisions) == policy.updates > 20
-    assert learnt(log, Target(settings=policy.settings)) == PolicySnapshot.of(policy, "")
+    again = learnt(log, Target(settings=policy.settings))
+    assert again == PolicySnapshot.of(policy, "")
+    assert bool(again.cases) == (point == "route"), "goals have sketches, by which cases are found"
 
 
 def test_a_log_of_a_multi_step_rule_teaches_what_the_server_learnt_bit_for_bit(serve: Serve) -> None:
@@ -100,7 +102,8 @@ def test_decisions_carry_what_was_told_and_what_was_not(serve: Serve) -> None:
     log = read(server, point="route")
     assert len(log.decisions) == 11
     assert log.reward_range == (-1.0, 1.0)
-    assert log.notes == [AS_LOGGED, "1 decision(s) are left out: not executed: the decision is cancelled, unscored"]
+    assert log.notes == [AS_LOGGED]
+    assert log.left_out == ["1 decision(s) are left out: not executed: the decision is cancelled, unscored"]
     for decision in log.decisions:
         assert decision.cost_usd == 0.1
         assert decision.latency_ms in (20.0, 400.0)
@@ -135,7 +138,7 @@ def test_a_window_is_by_event_or_the_newest(serve: Serve) -> None:
     assert [d.row for d in read(server, point="route", last=rows[5] - 1).decisions] == rows[:5]
     assert [d.row for d in read(server, point="route", newest=3).decisions] == rows[-3:]
     half = read(server, point="route", last=rows[5])
-    assert half.notes[-1] == "1 decision(s) are left out: they still wait for their reward or their successor"
+    assert half.left_out[-1] == "1 decision(s) are left out: they still wait for their reward or their successor"
 
 
 def test_a_restore_takes_nothing_out_of_the_log(serve: Serve) -> None:

@@ -7,7 +7,7 @@ import pytest
 from strategist import BadSpec
 from strategist.features.codebook import Centroids, SignBits
 from strategist.features.featurizer import Featurizer
-from strategist.features.spec import FeatureSpec
+from strategist.features.spec import Feature, FeatureSpec
 from strategist.features.words import words_of
 
 TOML = """
@@ -114,6 +114,8 @@ def test_values_with_slashes_never_make_the_key_of_another_state(featurizer: Fea
         (('["latency"]', '["latenzy"]'), "latenzy"),
         (('text_root = ["region"]', 'text_root = ["religion"]'), "religion"),
         (('levels = [["coherence", "region"]]', "levels = []"), "'signals' has no levels"),
+        (("digits = 1", "digits = -1"), "digits"),
+        (("own_tilings = 2", "own_tilings = -2"), "own_tilings"),
         (('name = "signals"', 'name = "place"'), "share a name"),
     ],
 )
@@ -126,6 +128,11 @@ def test_spec_that_contradicts_itself_is_refused_by_name(damage: tuple[str, str]
 def test_spec_without_tilings_is_refused() -> None:
     with pytest.raises(BadSpec, match="no tilings"):
         FeatureSpec(point="p", version=1, features={}, tilings=())
+
+
+def test_bounds_that_do_not_rise_are_refused() -> None:
+    with pytest.raises(BadSpec, match="the bounds of fact 'load' do not rise"):
+        Feature(fact="load", kind="edges", bounds=(3.0, 1.0))
 
 
 def test_sketch_of_a_length_that_cannot_be_compared_is_refused() -> None:

@@ -1,6 +1,6 @@
 """How steps and exploration shrink: every number here can be redone with a pencil."""
 
-from math import isclose, sqrt
+from math import isclose, nan, sqrt
 
 import pytest
 
@@ -70,7 +70,16 @@ def test_horizon_is_where_nothing_changes_any_more(step: StepSize) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"alpha": 0.0}, {"alpha": 1.1}, {"alpha": 1e-9}, {"omega": 0.7}, {"floor": 0.0}, {"floor": 2.0}]
+    "wrong",
+    [
+        {"alpha": 0.0},
+        {"alpha": 1.1},
+        {"alpha": 1e-9},
+        {"omega": 0.7},
+        {"floor": 0.0},
+        {"floor": 2.0},
+        {"omega": 0.5, "floor": 0.001},
+    ],
 )
 def test_step_refuses_values_that_cannot_learn(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="must be"):
@@ -96,7 +105,7 @@ def test_epsilon_that_starts_below_the_floor_stays_there() -> None:
     assert EpsilonDecay(start=0.0).at(0) == 0.0
 
 
-@pytest.mark.parametrize("wrong", [{"start": -0.1}, {"start": 1.1}, {"floor": 2.0}, {"scale": 0.0}])
+@pytest.mark.parametrize("wrong", [{"start": -0.1}, {"start": 1.1}, {"floor": 2.0}, {"scale": 0.0}, {"scale": nan}])
 def test_epsilon_refuses_what_is_no_probability(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="must be"):
         EpsilonDecay(**wrong)

@@ -81,7 +81,7 @@ def test_every_kind_of_file_gives_the_same_log(read: Callable[..., Log], name: s
     assert [(d.cost_usd, d.latency_ms) for d in log.decisions] == [(0.1, 20.0), (0.2, 30.0), (0.2, 30.0)]
     chains = log.decisions[0].sight.situation.state.chains
     assert [chain[-1] for chain in chains] == ["own:load/+n1", "own:region/eu", "own/load=+n1/region=eu"]
-    assert log.notes == []
+    assert (log.left_out, log.notes) == ([], [])
 
 
 @pytest.mark.parametrize("name", WRITERS)
@@ -105,6 +105,11 @@ BAD: list[tuple[Row, str]] = [
     ({"propensity": 0.5}, "propensity 0.5 is not the 0.25"),
     ({"probabilities": [0.25, 0.5]}, "probabilities add up to 0.75, not 1"),
     ({"action": "c"}, "action 'c' is not among the eligible ones"),
+    ({"action": "c", "propensity": None}, "action 'c' is not among the eligible ones"),
+    ({"action": "b", "propensity": None, "probabilities": [1.0]}, "1 probabilities for 2 actions"),
+    ({"propensity": 1e-320, "probabilities": None}, "propensity 1e-320 is less than anybody draws with"),
+    ({"reward": 1e200}, "reward is 1e+200"),
+    ({"cost_usd": 1e308}, "cost_usd is 1e+308"),
     ({"reward": None}, "reward is missing"),
 ]
 
@@ -121,7 +126,29 @@ def test_a_row_that_cannot_be_used_is_named(read: Callable[..., Log], name: str,
     assert "--skip-bad-rows" in str(refused.value)
     skipped = read(rows, name, skip=True)
     assert len(skipped.decisions) == 2
-    assert skipped.notes[0].startswith(f"1 row(s) were left out: row {row}: ")
+    assert skipped.left_out[0].startswith(f"1 row(s) were left out: row {row}: ")
+
+
+@pytest.mark.parametrize("name", ["log.csv", "log.jsonl"])
+def test_a_fact_too_large_to_be_compared_is_named(read: Callable[..., Log], name: str) -> None:
+    with pytest.raises(UnusableLog, match="fact load is a larger number than can be compared"):
+        read([ROWS[0], {**ROWS[1], "facts": {"load": 10**400}}], name)
+
+
+def test_a_row_nested_without_end_is_named(tmp_path: Path) -> None:
+    deep = "[" * 100_000
+    (tmp_path / "log.jsonl").write_text('{"state": ' + deep)
+    (tmp_path / "log.csv").write_text(f'action,state\na,"{deep}"\n')
+    for name, row in (("log.jsonl", 1), ("log.csv", 2)):
+        with pytest.raises(UnusableLog, match=f"row {row}: maximum recursion depth"):
+            read_log(tmp_path / name, Target(), skip_bad_rows=False)
+
+
+@pytest.mark.parametrize("skip", [False, True])
+def test_a_column_that_is_there_twice_is_refused(tmp_path: Path, *, skip: bool) -> None:
+    (tmp_path / "log.csv").write_text("action,propensity,reward,propensity\na,0.5,1.0,0.9\n")
+    with pytest.raises(UnusableLog, match="the first line names the column 'propensity' twice"):
+        read_log(tmp_path / "log.csv", Target(), skip_bad_rows=skip)
 
 
 @pytest.mark.parametrize("name", ["log.csv", "log.parquet"])

@@ -31,6 +31,12 @@ def test_all_combinations_are_tried(tmp_path: Path) -> None:
         ("g.toml", "[weights]\nsuccess = [1.0]\n", "holds 1 combination(s) of weights; give 2 to 200"),
         ("g.json", '{"weights": {"a": [1, 2], "b": []}}', "holds 0 combination(s)"),
         ("g.json", f'{{"weights": {{"a": {[1] * 201}}}}}', "holds 201 combination(s)"),
+        (
+            "g.json",
+            f'{{"weights": {{"a": {[1] * 9999}, "b": {[1] * 9999}, "c": {[1] * 9999}}}}}',
+            "999700029999",
+        ),
+        ("g.toml", "[weights]\ncost = [1.0, inf]\n", "is no grid of weights"),
         ("g.toml", "[weight]\n", "is no grid of weights"),
         ("g.json", "{", "g.json is no JSON: "),
         ("g.toml", "[weights\n", "g.toml is no TOML: "),

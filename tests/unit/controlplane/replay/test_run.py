@@ -102,6 +102,18 @@ def test_a_log_that_is_too_short_is_refused(count: int) -> None:
         replay(log(count), Target(), quietly)
 
 
+def test_a_log_that_is_too_short_says_what_was_left_out() -> None:
+    left = msgspec.structs.replace(log(3), left_out=["97 row(s) were left out: row 1: it is no CSV"])
+    with pytest.raises(UnusableLog, match=r"a replay needs 50\. 97 row\(s\) were left out: row 1: it is no CSV"):
+        replay(left, Target(), quietly)
+
+
+def test_a_place_that_takes_no_finished_blocks_is_named(tmp_path: Path) -> None:
+    unfinished = Unfinished(tmp_path / "gone" / "replay.part", "x")
+    with pytest.raises(UnusableLog, match=r"replay\.part \(No such file or directory\); make room"):
+        replay(log(), Target(settings=SETTINGS), quietly, unfinished)
+
+
 def test_fifty_decisions_are_enough_to_be_told_something() -> None:
     assert replay(log(50), Target(), quietly).valued == 40
 
