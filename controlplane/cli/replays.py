@@ -147,10 +147,9 @@ def _target(policy: Path | None, chosen: Settings, point: str | None) -> "Target
     from ..replay.policy_file import read_policy
     from ..rulebook import rules_of
 
-    if policy is not None:
-        return read_policy(policy)
     rules = rules_of(chosen, {"gate": "", "route": ""}).points
-    return Target(settings=rules[point if point in rules else "route"].policy)
+    in_force = rules[point if point in rules else "route"].policy
+    return Target(settings=in_force) if policy is None else read_policy(policy, in_force)
 
 
 async def _journal(chosen: Settings, point: str | None, window: dict[str, Any], bar: Bar) -> "Log":

@@ -29,8 +29,9 @@ from ..errors import (
     UnknownReplay,
 )
 from ..ids import new_id
+from ..masking import masked
 from .at_rest import REPLAY_FOLDER, ReplayAtRest, ReplayFiles
-from .policy_file import policy_of
+from .policy_file import completed, policy_of
 from .run import LEAST
 from .window import Window
 from .worker import Order
@@ -40,6 +41,7 @@ KEPT = 10  # replays of a tenant that can still be asked about
 MOST_BEGUN = 3  # processes for one replay: one that takes the server down with it would do so at every start
 WORKER = "controlplane.replay.worker"
 LINE = 1 << 24  # bytes of a report at most
+LONGEST = 500  # characters of a defect that are logged
 
 
 class Job:
@@ -103,7 +105,7 @@ class Replays:
         rules = fold.rules.points.get(asked.point)
         if rules is None:
             raise UnknownPoint
-        document = asked.policy or {"policy": msgspec.to_builtins(rules.policy)}
+        document = completed(asked.policy, rules.policy)
         policy_of(document)
         jobs = self._jobs.setdefault(tenant, {})
         if any(not job.over for job in jobs.values()):
@@ -196,7 +198,7 @@ class Replays:
             WORKER,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
             limit=LINE,
         )
         blocks = str(self._files.blocks(job.replay_id))
@@ -237,9 +239,10 @@ def _refusing() -> Iterator[None]:
 
 async def _followed(process: asyncio.subprocess.Process, job: Job, order: Order) -> ReplayAtRest:
     """Hand the order over and take in what is told, to the last line."""
-    asked, told = process.stdin, process.stdout
-    if asked is None or told is None:
+    asked, told, complaints = process.stdin, process.stdout, process.stderr
+    if asked is None or told is None or complaints is None:
         raise InternalError
+    complained = asyncio.create_task(complaints.read())
     asked.write(msgspec.json.encode(order))
     asked.close()
     last: dict[str, Any] = {}
@@ -250,4 +253,12 @@ async def _followed(process: asyncio.subprocess.Process, job: Job, order: Order)
     code = await process.wait()
     if (report := last.get("report")) is not None:
         return job.ended("done", report=report)
-    return job.ended("failed", last.get("why", f"the replay's process ended with code {code} before it was done"))
+    if (why := last.get("why")) is None:
+        why = f"the replay's process ended with code {code} before it was done"
+        log.error("replay_died", replay_id=job.replay_id, code=code, error=_last_line(await complained))
+    return job.ended("failed", why)
+
+
+def _last_line(complained: bytes) -> str:
+    """Of a traceback: the defect."""
+    return str(masked(complained.decode(errors="replace").strip().rpartition("\n")[2][:LONGEST]))

@@ -14,6 +14,7 @@ from strategist.features.spec import FeatureSpec
 from ..documents import read_document
 from ..errors import UnusablePolicy
 
+IN_PARTS = ("step", "epsilon")  # of whose settings each may be left out
 Reward = Annotated[float, Meta(ge=-1e6, le=1e6)]
 
 
@@ -26,13 +27,22 @@ class PolicyDocument(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     reward_range: tuple[Reward, Reward] | None = None
 
 
-def read_policy(file: Path) -> Target:
+def read_policy(file: Path, in_force: PolicySettings) -> Target:
     """The policy of a file.
 
     Raises:
       UnusablePolicy: it cannot be read, or is none.
     """
-    return policy_of(read_document(file))
+    return policy_of(completed(read_document(file), in_force))
+
+
+def completed(document: Any, in_force: PolicySettings) -> Any:
+    """The document with all that its policy leaves out as in the one in force."""
+    if not isinstance(document, dict) or not isinstance(told := document.get("policy", {}), dict):
+        return document
+    base: dict[str, Any] = msgspec.to_builtins(in_force)
+    within = {name: {**base[name], **told[name]} for name in IN_PARTS if isinstance(told.get(name), dict)}
+    return {**document, "policy": {**base, **told, **within}}
 
 
 def policy_of(document: Any) -> Target:

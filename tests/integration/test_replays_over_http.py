@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 import pytest
+import structlog
 
 from controlplane.replay.at_rest import REPLAY_FOLDER, ReplayAtRest, ReplayFiles
 from controlplane.replay.jobs import KEPT, MOST_BEGUN
@@ -292,6 +293,19 @@ def test_a_replay_with_which_the_server_died_again_and_again_is_given_up(serve: 
         "it was begun 3 times, and each time the server died before it was done",
     )
     assert kept(tmp_path / "data") == ["rp_1.replay"]
+
+
+def test_a_replay_whose_process_dies_fails_and_the_log_says_of_what(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = serve(epsilon=1.0)
+    busy(server, 52)
+    monkeypatch.setattr("controlplane.replay.jobs.WORKER", "controlplane.nowhere")
+    with structlog.testing.capture_logs() as logged:
+        told = over(server, server.post("/v1/replays", {}, 202)["replay_id"])
+    assert (told["state"], told["why"]) == ("failed", "the replay's process ended with code 1 before it was done")
+    (died,) = [line for line in logged if line["event"] == "replay_died"]
+    assert "No module named controlplane.nowhere" in died["error"]
 
 
 def test_a_replay_that_cannot_be_written_down_is_refused(serve: Serve, tmp_path: Path) -> None:

@@ -8,8 +8,11 @@ from controlplane.errors import UnusablePolicy
 from controlplane.replay.policy_file import read_policy
 from strategist import EpsilonDecay, PolicySettings, StepSize
 from strategist.evaluation import Target
-from strategist.exploration.rules import Softmax
+from strategist.exploration.rules import Softmax, Thompson
 
+IN_FORCE = PolicySettings(
+    estimates="stacked", relatives_visits=5, exploration=Thompson(), epsilon=EpsilonDecay(start=0.005, floor=0.005)
+)
 TOML = """
 reward_range = [-1.0, 1.0]
 [policy]
@@ -36,18 +39,23 @@ levels = [[], ["region"]]
 
 def test_a_policy_is_read_from_toml(tmp_path: Path) -> None:
     (tmp_path / "policy.toml").write_text(TOML)
-    found = read_policy(tmp_path / "policy.toml")
+    found = read_policy(tmp_path / "policy.toml", IN_FORCE)
     assert found.settings == PolicySettings(
-        kappa=5.0, step=StepSize(alpha=0.2), epsilon=EpsilonDecay(start=0.05), exploration=Softmax(0.2)
-    )
+        kappa=5.0,
+        step=StepSize(alpha=0.2),
+        epsilon=EpsilonDecay(start=0.05, floor=0.005),
+        exploration=Softmax(0.2),
+        estimates="stacked",
+        relatives_visits=5,
+    ), "what it leaves out is as it is in force"
     assert (found.weights, found.reward_range) == ({"success": 1.0}, (-1.0, 1.0))
     assert found.spec is not None
     assert found.spec.tilings[0].levels == ((), ("region",))
 
 
-def test_an_empty_policy_is_the_default_one(tmp_path: Path) -> None:
+def test_an_empty_policy_is_the_one_in_force(tmp_path: Path) -> None:
     (tmp_path / "policy.json").write_text("{}")
-    assert read_policy(tmp_path / "policy.json") == Target()
+    assert read_policy(tmp_path / "policy.json", IN_FORCE) == Target(settings=IN_FORCE)
 
 
 @pytest.mark.parametrize(
@@ -88,10 +96,10 @@ def test_an_empty_policy_is_the_default_one(tmp_path: Path) -> None:
 def test_what_is_no_policy_is_refused(tmp_path: Path, name: str, text: str, said: str) -> None:
     (tmp_path / name).write_text(text)
     with pytest.raises(UnusablePolicy) as refused:
-        read_policy(tmp_path / name)
+        read_policy(tmp_path / name, IN_FORCE)
     assert said in str(refused.value)
 
 
 def test_a_policy_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(UnusablePolicy, match=r"none\.toml cannot be read"):
-        read_policy(tmp_path / "none.toml")
+        read_policy(tmp_path / "none.toml", IN_FORCE)
