@@ -46,10 +46,15 @@ def main() -> None:
     names = [*TASKS, *PLAYS]
     parser.add_argument("--task", choices=names, action="append", help="one of them, or several; by default all")
     parser.add_argument("--orders", type=int, default=ORDERS, help=f"random orders, at least 2 (default {ORDERS})")
+    parser.add_argument("--sweep", action="store_true", help="routing tasks under every exploration and estimates")
     parser.add_argument("--json", action="store_true", help="print JSON, one document a task")
     arguments = parser.parse_args()
-    if arguments.data is None and (missing := [name for name in arguments.task or () if name in PLAYS]):
-        parser.error(f"{missing[0]} is played on real data: give --data DIR")
+    if arguments.data is None and (arguments.sweep or any(name in PLAYS for name in arguments.task or ())):
+        parser.error("this is played on real data: give --data DIR")
+    if arguments.sweep:
+        for name in arguments.task or real.TASKS:
+            print(json.dumps({"task": name, **real.sweep(arguments.data, name, arguments.orders)}), flush=True)
+        return
     table = Table("task", "ours", "others", "reached")
     for name in arguments.task or ([*TASKS] if arguments.data is None else names):
         task = TASKS[name] if name in TASKS else partial(PLAYS[name], arguments.data, name)

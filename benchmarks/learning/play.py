@@ -13,10 +13,10 @@ from .routing import Routing
 from .shipped import Shipped, shipped
 
 
-async def ours(task: Routing, after: Routing, embedder: BatchingEmbedder, order: Order, seed: int) -> Earned:
+async def ours(task: Routing, after: Routing, embedder: BatchingEmbedder, order: Order, settings: Settings) -> Earned:
     """Bandit feedback: what was chosen is all that is learnt of. `after` is the task from half-way on."""
     earned = np.empty(len(order))
-    async with shipped(Settings(seed=seed), task.weights, embedder) as running:
+    async with shipped(settings, task.weights, embedder) as running:
         for place, item in enumerate(order):
             now = task if 2 * place < len(order) else after
             answer = await running.decide(now.requests[item])

@@ -1,13 +1,17 @@
 """Real tasks, order by order: ours, the peers, the twin that sees every outcome, and what a fixed choice would earn."""
 
 import asyncio
+from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
-from rich.progress import Progress
+from rich.progress import Progress, track
 
 from controlplane.embedding import BatchingEmbedder
+from controlplane.settings import Settings
+from strategist.exploration.rules import ExplorationName
+from strategist.values import Estimates
 
 from .embedded import embedder_of
 from .figures import Earned, Order, paired, spread, tail
@@ -41,16 +45,43 @@ async def _play(data: Path, name: str, orders: int) -> dict[str, Any]:
         return _regrets(task, after, earned, orders)
     fixed = task.utilities.mean(axis=0)
     figures = {who: _figures(each) for who, each in earned.items()}
-    mine = figures.pop("ours")
+    mine, twin = figures.pop("ours"), _figures(twins)
     return {
         "orders": orders,
         "ours": mine,
         "peers": figures,
-        "full_information": _figures(twins),
+        "full_information": twin,
+        "share_of_the_way": _share(mine["online"][0], float(fixed.max()), twin["online"][0]),
         "fixed": {"random": round(float(fixed.mean()), 4), "best": round(float(fixed.max()), 4)},
         "oracle": round(float(task.utilities.max(axis=1).mean()), 4),
         "difference": {who: _ahead(earned["ours"], each) for who, each in earned.items() if who != "ours"},
     }
+
+
+def sweep(data: Path, name: str, orders: int) -> dict[str, Any]:
+    """The task under every exploration and every kind of estimates, best first: what its own best settings would be."""
+    return asyncio.run(_sweep(TASKS[name](data), orders))
+
+
+async def _sweep(task: Routing, orders: int) -> dict[str, Any]:
+    embedder, found = await embedder_of(task.texts), dict[str, dict[str, tuple[float, float]]]()
+    settings = [*product(get_args(ExplorationName), get_args(Estimates))]
+    try:
+        for exploration, estimates in track(settings, task.name, transient=True):
+            earned = [
+                await ours(
+                    task,
+                    task,
+                    embedder,
+                    _order(task, k),
+                    Settings(seed=BEGIN + k, exploration=exploration, estimates=estimates),
+                )
+                for k in range(orders)
+            ]
+            found[f"{exploration} {estimates}"] = _figures(earned)
+    finally:
+        embedder.close()
+    return {"orders": orders, "settings": dict(sorted(found.items(), key=lambda of: -of[1]["online"][0]))}
 
 
 async def _earned(task: Routing, after: Routing, embedder: BatchingEmbedder, orders: int) -> dict[str, list[Earned]]:
@@ -60,7 +91,7 @@ async def _earned(task: Routing, after: Routing, embedder: BatchingEmbedder, ord
         bar = progress.add_task(task.name, total=orders * len(earned))
         for k in range(orders):
             order = _order(task, k)
-            earned["ours"].append(await ours(task, after, embedder, order, BEGIN + k))
+            earned["ours"].append(await ours(task, after, embedder, order, Settings(seed=BEGIN + k)))
             progress.advance(bar)
             for who, peer in peers.items():
                 earned[who].append(peer(task, after, order, BEGIN + k))
@@ -78,6 +109,11 @@ def _figures(earned: list[Earned]) -> dict[str, tuple[float, float]]:
         "online": spread([tail(each, 0.0) for each in earned]),
         "last_half": spread([tail(each, 0.5) for each in earned]),
     }
+
+
+def _share(mine: float, fixed: float, twin: float) -> float | None:
+    """Of the way from the best fixed choice to the twin; None where the twin is not ahead of that."""
+    return round((mine - fixed) / (twin - fixed), 2) if twin > fixed else None
 
 
 def _ahead(mine: list[Earned], theirs: list[Earned]) -> dict[str, tuple[float, float]]:
