@@ -26,14 +26,11 @@ NOTHING = Outcome()
 
 
 class DecisionLog:
-    """A tenant's decisions at one point, in the order in which they were learnt, from a state on that they begin with.
-
-    left_out: how many decisions have no place in it, by the reason.
-    """
+    """A tenant's decisions at one point, in the order they were learnt, from a state on that they begin with."""
 
     def __init__(self, tenant: str, point: str, begin: State) -> None:
-        self.decisions: list[LoggedDecision] = []
-        self.left_out: Counter[str] = Counter()
+        self._logged: list[tuple[str, LoggedDecision]] = []  # with the hash of its feature spec
+        self._unlearnt: Counter[str] = Counter()
         self.rules = begin.rules_of(tenant)
         self._tenant, self._point = tenant, point
         self._settings, self._steering = begin.rules, Steering(begin.steering.dump())
@@ -67,6 +64,21 @@ class DecisionLog:
             self._ended(learned, together)
 
     @property
+    def decisions(self) -> list[LoggedDecision]:
+        """Those whose states the present feature spec wrote: the others' keys mean something else."""
+        return [decision for spec, decision in self._logged if spec == self._spec]
+
+    @property
+    def left_out(self) -> Counter[str]:
+        """How many decisions have no place in it, by the reason."""
+        others = sum(spec != self._spec for spec, _ in self._logged)
+        return self._unlearnt + Counter({"they were made under another feature spec": others})
+
+    @property
+    def _spec(self) -> str:
+        return self.rules.points[self._point].spec_hash
+
+    @property
     def open(self) -> int:
         """How many decisions still wait for their reward or their successor."""
         return len(self._open)
@@ -81,31 +93,34 @@ class DecisionLog:
         if (opened := self._open.pop(learned.trace_id, None)) is None:
             return
         if learned.update is None or learned.report is None:
-            self.left_out[learned.reason or "it was not learnt"] += 1
+            self._unlearnt[learned.reason or "it was not learnt"] += 1
             return
         if following is not None and following.trace_id not in self._links.open and following.trace_id not in together:
             row = None  # what came of it was learnt before
         seq, trace = opened
         head = trace.heads[0]
-        self.decisions.append(
-            LoggedDecision(
-                row=seq,
-                sight=_sight(trace),
-                action=head.action,
-                propensity=head.propensity,
-                probabilities=head.probabilities,
-                reward=learned.report.total,
-                terms={term.name: term.value for term in learned.report.terms},
-                success=outcome.success,
-                cost_usd=outcome.cost,
-                latency_ms=outcome.latency_ms,
-                explored=trace.explored,
-                task=None if trace.task_id is None else f"{trace.namespace}/{trace.task_id}",
-                following=_sight(following) if following is not None and learned.update.discount else None,
-                followed_by=row if learned.update.discount else None,
-                truncated=learned.update.truncated,
-                masked=tuple(head.masked),
-                later=trace.steps[1:],
+        self._logged.append(
+            (
+                trace.spec_hash,
+                LoggedDecision(
+                    row=seq,
+                    sight=_sight(trace),
+                    action=head.action,
+                    propensity=head.propensity,
+                    probabilities=head.probabilities,
+                    reward=learned.report.total,
+                    terms={term.name: term.value for term in learned.report.terms},
+                    success=outcome.success,
+                    cost_usd=outcome.cost,
+                    latency_ms=outcome.latency_ms,
+                    explored=trace.explored,
+                    task=None if trace.task_id is None else f"{trace.namespace}/{trace.task_id}",
+                    following=_sight(following) if following is not None and learned.update.discount else None,
+                    followed_by=row if learned.update.discount else None,
+                    truncated=learned.update.truncated,
+                    masked=tuple(head.masked),
+                    later=trace.steps[1:],
+                ),
             )
         )
 

@@ -11,7 +11,7 @@ from strategist.evaluation import Kept, LoggedDecision, Target
 from ..checkpoints import seal, unseal, write_atomically
 from ..errors import UnusableLog
 
-FORMAT = 1
+FORMAT = 2
 
 
 class _AtRest(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,6 +10,7 @@ import pytest
 
 from controlplane.data_folder import open_journal
 from controlplane.errors import UnusableLog
+from controlplane.executor.point import Features
 from controlplane.origin import find
 from controlplane.replay.log import Log
 from controlplane.replay.run import replay
@@ -20,6 +21,7 @@ from strategist.features.spec import FeatureSpec, Tiling
 from strategist.types import MOST_HELD
 
 Serve = Callable[..., Any]
+GATE = Features("gate.toml").spec
 
 
 def live(server: Any, times: int) -> None:
@@ -114,6 +116,24 @@ def test_decisions_carry_what_was_told_and_what_was_not(serve: Serve) -> None:
     assert {d.task for d in gated.decisions} == {f"/task {n}" for n in range(4)}
     assert sum(d.following is not None for d in gated.decisions) == 8
     assert any(d.masked for d in gated.decisions)
+
+
+def test_decisions_of_an_earlier_feature_spec_are_left_out_and_counted(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their keys mean something else, though they look alike."""
+    server = serve(epsilon=0.4)
+    live(server, 12)
+    server.stop()
+    newer = msgspec.structs.replace(Features("route.toml").spec, version=99)
+    monkeypatch.setattr("controlplane.executor.point._shipped", {"route.toml": newer, "gate.toml": GATE}.__getitem__)
+    server = serve(epsilon=0.4)
+    live(server, 15)
+    policy = server.service.learner.state.of("default").policies["route"]
+    log = read(server, point="route")
+    assert len(log.decisions) == policy.updates == 14
+    assert "11 decision(s) are left out: they were made under another feature spec" in log.left_out
+    assert learnt(log, Target(settings=policy.settings)) == PolicySnapshot.of(policy, "")
 
 
 def test_other_features_are_read_from_the_facts_of_the_traces(serve: Serve) -> None:
