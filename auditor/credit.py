@@ -14,11 +14,10 @@ from strategist import Situation, Step, Transition
 from .answers import Pending
 from .cases import as_advised
 from .comparison import Weighed
-from .events import Episode
 from .feedback import Outcome
 from .rewards import Report
 from .trace import BLOCK, PROCEED, LearnOn, Trace
-from .wording import Plan, words_of_plan
+from .wording import Plan
 
 TaskKey = tuple[str, str, str]  # (point, namespace, task_id)
 SLACK_S = 60.0  # by which a clock set back costs nothing but that a window closes so much later
@@ -153,7 +152,6 @@ class Trajectory(msgspec.Struct, gc=False):
     last_at: float = 0.0
     last_action: str | None = None
     last_success: bool | None = None
-    last_error: tuple[int, ...] = ()  # words of the failure captured last, until something succeeds
 
 
 class TaskDump(msgspec.Struct, frozen=True, kw_only=True):
@@ -166,7 +164,6 @@ class TaskDump(msgspec.Struct, frozen=True, kw_only=True):
     last_at: float
     last_action: str | None
     last_success: bool | None
-    last_error: tuple[int, ...] = ()
 
     @classmethod
     def of(cls, task: TaskKey, t: Trajectory) -> "TaskDump":
@@ -178,13 +175,11 @@ class TaskDump(msgspec.Struct, frozen=True, kw_only=True):
             last_at=t.last_at,
             last_action=t.last_action,
             last_success=t.last_success,
-            last_error=t.last_error,
         )
 
     def trajectory(self) -> Trajectory:
         open_, waiting = dict.fromkeys(self.open), dict.fromkeys(self.waiting)
-        last = self.last_action, self.last_success, self.last_error
-        return Trajectory(open_, waiting, self.decisions, self.last_at, *last)
+        return Trajectory(open_, waiting, self.decisions, self.last_at, self.last_action, self.last_success)
 
 
 class Credit:
@@ -280,14 +275,6 @@ class Credit:
         if decision.task in self.trajectories:
             trajectory = self._touch(decision.task, at)
             trajectory.last_success = success
-            if success:
-                trajectory.last_error = ()
-
-    def note_error(self, episode: Episode) -> None:
-        """Remember the words of a failure its task captured, for the task's next decision."""
-        trajectory = self.trajectories.get(("gate", episode.namespace, episode.task_id or ""))
-        if trajectory is not None:
-            trajectory.last_error = words_of_plan(episode.error_trace)
 
     def close(self, decision: OpenDecision) -> None:
         """The decision is learnt or cancelled; a finished task with nothing open is forgotten."""

@@ -17,7 +17,6 @@ from .credit import Credit, OpenDecision
 from .drift import Alarm
 from .events import (
     AnyEvent,
-    Captured,
     Decided,
     EpisodeDeleted,
     Reported,
@@ -106,8 +105,6 @@ class TenantFold:
                 return Applied(None, self._window_closed(seq, event))
             case TrajectoryClosed():
                 return Applied(None, self._trajectory_closed(seq, event))
-            case Captured():
-                self.credit.note_error(event.episode)
             case EpisodeDeleted():
                 self.skills.forget(event.episode_id)
             case SkillRetired():

@@ -134,7 +134,7 @@ def gather(
     skills = [m for m in matches if _is_skill(fold, m.record.episode_id)]
     told = unreported(fold, request.namespace, matches)
     recalled = recall_outcomes(fold, conditions, own, near, told)
-    worded = judge(fold, request, conditions, own, recalled)
+    worded = judge(space, fold, request, conditions, own, recalled)
     fixes = _fixes(fold, request.namespace, conditions, matches)
     suggestion = fixes[0] if fixes and fixes[0].proven and fixes[0].chance >= EVEN else None
     closest = max(matches, key=lambda m: (m.similarity, m.precondition), default=None)

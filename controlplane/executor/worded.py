@@ -10,6 +10,7 @@ from auditor.wording import READ, Plan, Wording, odds_of, words_of_plan
 from strategist.features.words import spelled
 
 from ..contract import DecisionRequest
+from ..memory.store import Space
 from .recalled import Recalled
 
 ENOUGH = 50  # outcomes from which on the words of a plan alone may speak against it
@@ -36,11 +37,16 @@ class Worded(msgspec.Struct, frozen=True):
 
 
 def judge(
-    fold: TenantFold, request: DecisionRequest, conditions: Sequence[str], own: CaseRecord, recalled: Recalled
+    space: Space,
+    fold: TenantFold,
+    request: DecisionRequest,
+    conditions: Sequence[str],
+    own: CaseRecord,
+    recalled: Recalled,
 ) -> Worded:
     """The risk that outcomes give, corrected by words."""
     odds = odds_of(recalled.failing), _adds(fold, own, conditions)
-    plan = Plan(words_of_plan(request.planned_action or ""), _last_error(fold, request), odds)
+    plan = Plan(words_of_plan(request.planned_action or ""), _last_error(space, fold, request), odds)
     wording = fold.cases.wording(request.namespace)
     risk = wording.failing(plan, conditions)
     enough = wording.outcomes >= ENOUGH
@@ -55,9 +61,13 @@ def _adds(fold: TenantFold, own: CaseRecord, conditions: Sequence[str]) -> float
     return sum(fold.cases.speaking(((1.0, own),), conditions, base).values()) - odds_of(base)
 
 
-def _last_error(fold: TenantFold, request: DecisionRequest) -> tuple[int, ...]:
-    """Words of the error the task saw last: as the caller says, or as it was captured."""
+def _last_error(space: Space, fold: TenantFold, request: DecisionRequest) -> tuple[int, ...]:
+    """Words of the error the task saw last: as the caller says, or as it was captured, until something succeeds.
+
+    It is looked up where memories can be purged: a fold that kept it would differ from one of the purged journal.
+    """
     if isinstance(told := request.context.get("previous_error"), str):
         return words_of_plan(told)
     trajectory = fold.credit.trajectories.get(("gate", request.namespace, request.task_id or ""))
-    return trajectory.last_error if trajectory is not None else ()
+    episode = space.last_of(request.task_id) if trajectory is not None and not trajectory.last_success else None
+    return () if episode is None else words_of_plan(episode.error_trace)

@@ -21,6 +21,7 @@ from ..llm.local import UNKNOWN, root_cause
 from .vectors import VectorIndex
 
 MAX_FAULT = 120  # characters
+MOST_TASKS = 10_000  # of a space, whose last failure is known
 
 
 class EpisodeRecord(msgspec.Struct):
@@ -68,10 +69,23 @@ class Space:
     def __init__(self) -> None:
         self.episodes: dict[int, EpisodeRecord] = {}
         self.by_digest: dict[str, int] = {}
+        self._last: dict[str, int] = {}  # the episode that a task captured last, tasks in the order they did
         self.signatures: dict[str, SignatureRecord] = {}
         self.signature_of: dict[int, SignatureRecord] = {}
         self.episode_index: VectorIndex | None = None
         self.signature_index: VectorIndex | None = None
+
+    def captured_by(self, task_id: str, episode_id: int) -> None:
+        """The task's newest failure is this one."""
+        self._last.pop(task_id, None)
+        self._last[task_id] = episode_id
+        if len(self._last) > MOST_TASKS:
+            del self._last[next(iter(self._last))]
+
+    def last_of(self, task_id: str | None) -> Episode | None:
+        """The failure that a task captured last, as it was captured first; None where it was purged or long ago."""
+        record = self.episodes.get(self._last.get(task_id or "", 0))
+        return None if record is None else record.episode
 
     def index_episode(self, episode_id: int, vector: Vector) -> None:
         if self.episode_index is None:
@@ -145,6 +159,8 @@ class MemoryStore:
     def _captured(self, seq: int, event: Captured) -> None:
         space = self.space(event.tenant, event.episode.namespace)
         first = space.by_digest.get(event.episode.digest)
+        if event.episode.task_id:
+            space.captured_by(event.episode.task_id, first or seq)
         if first is not None:
             space.episodes[first].repeats += 1
             return

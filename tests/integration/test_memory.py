@@ -6,6 +6,11 @@ from typing import Any
 
 import pytest
 
+from auditor.wording import words_of_plan
+
+from .conftest import Serve
+from .test_rebuild import verify
+
 Server = Any
 CANARY = "canary-5d1e77"
 
@@ -207,6 +212,30 @@ def test_deleting_leaves_no_byte_of_the_episode_on_disk_and_every_number_in_plac
     database.close()
     assert seqs == list(range(1, before + 2))
     assert kind == ("purged",)
+
+
+def test_the_error_a_task_saw_last_is_known_until_something_succeeds_or_it_is_purged(serve: Serve) -> None:
+    """What teaches stands in the trace, so a journal that lost the capture folds to the same bytes."""
+    server = serve()
+
+    def told(success: bool | None) -> tuple[int, ...]:
+        """The words of the last error that the task's next decision goes by; then how that ended."""
+        trace_id = server.gate(planned_action="make one", task_id="errs")["trace_id"]
+        server.feedback(trace_id, success=success, terminal=False)
+        return tuple(server.service.learner.state.of("default").credit.open[trace_id].plan.error)
+
+    assert told(False) == ()
+    first = captured(server, "", "one", task_id="errs", error_trace="Error: quota exceeded")
+    assert told(False) == words_of_plan("Error: quota exceeded")
+    assert told(True) == words_of_plan("Error: quota exceeded")
+    assert told(False) == (), "something succeeded"
+    second = captured(server, "", "two", task_id="errs", error_trace="Error: no route to host")
+    assert told(False) == words_of_plan("Error: no route to host")
+    for episode_id in (first, second):
+        assert server.client.delete(f"/v1/episodes/{episode_id}").status_code == 204
+    assert told(False) == ()
+    server.stop()
+    assert verify(server.settings).differences == []
 
 
 def test_what_was_deleted_can_be_captured_anew(server: Server) -> None:
