@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from strategist import Eligible, Policy, PolicySettings, Situation, State, Step, Transition
+from strategist.neighbours import KEPT, NeighbourValues
 
 ACTIONS = ("PROCEED", "HINT", "REWRITE", "BLOCK")
 TILINGS, LEVELS, STATES, LEARNT, MEASURED = 4, 4, 2000, 40_000, 10_000
@@ -39,7 +40,20 @@ def flat_state(rng: random.Random) -> State:
 def measure() -> dict[str, Any]:
     """Median microseconds of a choice and of folds, and folds a second, after the table has learnt."""
     shape = {"tilings": TILINGS, "levels": LEVELS, "actions": len(ACTIONS)}
-    return {"backoff": {**measured(random_state), **shape}, "flat": measured(flat_state)}
+    return {
+        "backoff": {**measured(random_state), **shape},
+        "flat": measured(flat_state),
+        "cases_read_us_per_action": cases_us(),
+    }
+
+
+def cases_us() -> float:
+    """To read an action that has as many cases as are kept, of random texts."""
+    rng, neighbours = random.Random(1), NeighbourValues()
+    for _ in range(KEPT):
+        neighbours.add(rng.randbytes(32), "a", rng.random())
+    asked = [rng.randbytes(32) for _ in range(MEASURED)]
+    return median_us(lambda i: neighbours.read(asked[i], ("a",), (0.5,)))
 
 
 def measured(state: Callable[[random.Random], State]) -> dict[str, Any]:
@@ -62,6 +76,7 @@ def measured(state: Callable[[random.Random], State]) -> dict[str, Any]:
         ),
         "fold_with_bootstrap_us": median_us(lambda i: policy.fold(moves[i])),
         "fold_terminal_us": median_us(lambda i: policy.fold(ends[i])),
+        "table_read_us": median_us(lambda i: policy.table.read(situations[i % STATES].state, ACTIONS)),
         "folds_with_bootstrap_per_s": per_second(policy.fold, moves),
         "folds_terminal_per_s": per_second(policy.fold, ends),
         "table_moves_per_s": per_second(lambda cell: policy.table.move(*cell), cells),
