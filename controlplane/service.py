@@ -96,7 +96,7 @@ class Service:
         self.learning = Learning(self.learner, journal, self.memory, clock, self.metrics)
         self.remembering = Remembering(self.learner, journal, self.memory, self.embedder, clock)
         self.administration = Administration(registry, journal, self.learner, clock)
-        self.catalogue = Catalogue.load(Path(settings.catalogue) if settings.catalogue else None)
+        self.catalogue = Catalogue.load(settings.catalogue)
         self.budgets = Budgets(self.learner, journal, registry, clock)
         self.appeals = Appeals(self.learner, journal, clock)
         self.policies = Policies(self.learner, journal, clock)

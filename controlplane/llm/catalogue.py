@@ -66,14 +66,14 @@ class Catalogue:
         self.models = models
 
     @classmethod
-    def load(cls, file: Path | None = None) -> Self:
+    def load(cls, path: str | None = None) -> Self:
         """The shipped models, and those of an operator's file in their place or beside them.
 
         Raises:
           BadSetting: the file cannot be read, or a field of it cannot be meant; the message names it.
         """
         shipped = _read((resources.files(__package__) / SHIPPED).read_text("utf-8"), SHIPPED)
-        own = {} if file is None else _read(_text(file), file.name)
+        own = {} if path is None else _read(_text(Path(path)), Path(path).name)
         return cls(own | {name: model for name, model in shipped.items() if name not in own})
 
     def baseline(self, tier: Literal["cheap", "premium"]) -> Model | None:

@@ -147,3 +147,11 @@ def test_operators_limit_see_export_and_reconcile_what_is_spent(cli: Cli, tmp_pa
             assert (refused.returncode, refused.stdout) == (1, "")
         refused = budget("export", "--csv", "--json")
         assert (refused.returncode, "give --csv or --json" in refused.stderr) == (1, True)
+
+
+def test_a_catalogue_that_the_start_refuses_is_refused_by_a_check_of_the_settings(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "models.toml").write_text('[[models]]\nname = "x"\ntier = "dear"\n', "utf-8")
+    for command in (("config", "check"), ("serve", "--port", "0")):
+        refused = cli(*command, POINTSMAN_CATALOGUE=str(tmp_path / "models.toml"))
+        assert (refused.returncode, refused.stdout) == (1, "")
+        assert "POINTSMAN_CATALOGUE: models.toml: " in refused.stderr.replace("\n", " ")

@@ -21,7 +21,7 @@ output_tokens = 1024
 def load(folder: Path, text: str) -> Catalogue:
     file = folder / "models.toml"
     file.write_text(text, "utf-8")
-    return Catalogue.load(file)
+    return Catalogue.load(str(file))
 
 
 def test_what_ships_has_both_tiers() -> None:
@@ -64,7 +64,7 @@ def test_a_wrong_file_is_told_with_its_field(tmp_path: Path, text: str, said: st
 
 def test_a_file_that_is_not_there_or_no_text_is_told(tmp_path: Path) -> None:
     with pytest.raises(BadSetting, match="cannot be read: No such file"):
-        Catalogue.load(tmp_path / "nothing")
+        Catalogue.load(str(tmp_path / "nothing"))
     (tmp_path / "bytes").write_bytes(b"\xff\xfe")
     with pytest.raises(BadSetting, match="is not UTF-8"):
-        Catalogue.load(tmp_path / "bytes")
+        Catalogue.load(str(tmp_path / "bytes"))
