@@ -57,11 +57,6 @@ class Account:
             self.slots.setdefault(period, {})[key] = slot
 
     @property
-    def reserved(self) -> bool:
-        """Whether anything is held here."""
-        return any(slot.reserved for slots in self.slots.values() for slot in slots.values())
-
-    @property
     def total(self) -> Slot:
         """All there ever was."""
         total = Slot()
@@ -79,9 +74,9 @@ class Account:
         return self.earlier if period == "day" else Slot()
 
     def keep(self, period: Period, kept: Container[int]) -> None:
-        """Let go of the sums of other keys, but of those in which something is held yet."""
+        """Let go of the sums of other keys."""
         slots = self.slots.get(period, {})
-        for old in [old for old, slot in slots.items() if old not in kept and not slot.reserved]:
+        for old in [old for old in slots if old not in kept]:
             slot = slots.pop(old)
             if period == "day":
                 self.earlier.add(slot)

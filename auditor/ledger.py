@@ -154,13 +154,14 @@ class Ledger:
             if event.basis != "reservation" and event.reservation_id in self.unreconciled:
                 self._correct(event.reservation_id, event.nano_usd)  # it came after it was given up
             return ()
-        before = {use.limit: use.near for use in self._binding(held, event.at)}
+        before = {use.limit: use.near for use in self.uses(held.tenant, held.spender, event.at)}
         self._let_go(held)
         for slot in self._slots(held):
             slot.spend(event)
         if event.basis == "reservation":
             self._note(held)
-        return tuple(use for use in self._binding(held, event.at) if use.near and not before[use.limit])
+        after = self.uses(held.tenant, held.spender, event.at)
+        return tuple(use for use in after if use.near and not before[use.limit])
 
     def _release(self, event: Released) -> None:
         if (held := self.held.get(event.reservation_id)) is not None:
@@ -193,11 +194,6 @@ class Ledger:
         if len(self.unreconciled) > MOST_UNRECONCILED:
             del self.unreconciled[next(iter(self.unreconciled))]
             self.forgotten += 1
-
-    def _binding(self, held: Held, at: float) -> Iterator[Use]:
-        """The limits that a settlement moves now; one of a period that is over has nobody to warn."""
-        uses = self.uses(held.tenant, held.spender, at)
-        return (use for use in uses if held.keys[use.limit.period] == use.key)
 
     def _slots(self, held: Held) -> Iterator[Slot]:
         for place in held.places:
@@ -232,7 +228,7 @@ class Ledger:
         for name in sorted(self._names[kind, tenant] - {OTHERS}):
             place = (kind, tenant, name)
             account = self.accounts[place]
-            busy = month in account.slots.get("month", {}) or account.reserved
+            busy = month in account.slots.get("month", {}) or account.total.reserved
             if not busy and not self._limited(place):
                 self._names[kind, tenant].discard(name)
                 self._account((kind, tenant, OTHERS)).earlier.add(self.accounts.pop(place).total)

@@ -197,6 +197,18 @@ def test_old_periods_become_one_sum(book: Book) -> None:
     assert (account.total.spent, account.total.calls) == (1200, 400)
 
 
+def test_what_is_held_while_its_period_becomes_part_of_the_sum_is_settled_all_the_same(book: Book) -> None:
+    early = book.reserve(10)
+    assert early
+    for _ in range(400):
+        book.at += DAY_S
+        assert book.reserve(1)
+    account = book.ledger.accounts["tenant", "acme", ""]
+    assert (account.total.reserved, account.total.spent) == (410, 0)
+    book.settle(early, 7)
+    assert (account.total.reserved, account.total.spent) == (400, 7)
+
+
 def test_unreconciled_calls_are_bounded_and_what_goes_stays_charged(book: Book) -> None:
     for _ in range(MOST_UNRECONCILED + 3):
         name = book.reserve(1)

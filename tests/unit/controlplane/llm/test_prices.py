@@ -74,6 +74,20 @@ def test_every_shipped_model_has_a_price() -> None:
     assert [name for name, of in SHIPPED.items() if not cost_of(of, used(), NOW)] == []
 
 
+def test_a_published_price_of_nothing_is_no_price_and_a_stated_one_is() -> None:
+    published = model(provider="google", model="gemma-3")
+    assert cost_of(published, used(), NOW) is None
+    with pytest.raises(UnknownPrice):
+        at_most(published, 1000, 100, NOW)
+    stated = model(provider="google", model="gemma-3", price=Price(input=Decimal(0), output=Decimal(0)))
+    assert at_most(stated, 1000, 100, NOW) == 0
+
+
+def test_what_is_held_is_enough_for_a_call_that_writes_all_of_it_to_a_cache() -> None:
+    """1,000 x 2 + 100 x 5, in millionths: twice the price of input, for an hour."""
+    assert at_most(SHIPPED["claude-haiku-4-5"], 1000, 100, NOW) == 2_500_000
+
+
 def test_an_unknown_price_is_refused_or_charged_its_cap_and_never_free() -> None:
     with pytest.raises(UnknownPrice, match="no price of m is known"):
         at_most(UNPRICED, 1000, 100, NOW)
