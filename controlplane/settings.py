@@ -125,6 +125,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         Annotated[str, Meta(pattern="^https?://")] | None,
         _help("Where alarms are sent: POST of signed JSON. The address is kept like a key."),
     ] = None
+    catalogue: Annotated[
+        str | None, _help("A file of models and their prices, written like the shipped one; replaces and adds.")
+    ] = None
     failpoints: Annotated[
         str | None, _help("For tests of crashes: where the server dies or fails, as name:kill@3,name:error@1.")
     ] = None
@@ -154,7 +157,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 SECRET = {"api_key", "admin_api_key", "alarm_url"}
 HIDDEN = "(hidden)"
 _PLACES = {"data_dir", "host", "port", "log_level", "seed", "recovery_interval_s", "insecure_local", "failpoints"}
-_PLACES |= {"request_log", *SECRET}
+_PLACES |= {"request_log", "catalogue", *SECRET}
 
 
 def _shown(name: str, value: Any) -> Any:

@@ -4,6 +4,7 @@
 from . import (
     access,
     appeals,
+    budgets,
     challengers,
     decisions,
     demonstration,
@@ -20,6 +21,7 @@ __all__ = [
     "access",
     "app",
     "appeals",
+    "budgets",
     "challengers",
     "decisions",
     "demonstration",

@@ -7,6 +7,7 @@ import cyclopts
 import msgspec
 
 from .. import __version__, settings
+from ..llm.catalogue import Catalogue
 from ..settings import Settings
 from .output import lines, show, table
 from .program import Failed, Flag, Json, app
@@ -111,4 +112,5 @@ def config_check(*, file: Path | None = None, json: Json = False) -> None:
       file: A settings file; by default pointsman.toml.
     """
     loaded = settings.load(file=file)
+    Catalogue.load(loaded.catalogue)
     show({"ok": True, "hash": loaded.hash}, json, lambda: lines(f"The settings are fine (hash {loaded.hash})."))
