@@ -73,8 +73,8 @@ class FakeProvider:
         try:
             while await self._request(reader, writer):
                 await writer.drain()
-        except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-            writer.transport.abort()  # whoever asked has left
+        except (OSError, ValueError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+            writer.transport.abort()  # whoever asked has left, or speaks no HTTP
         finally:
             writer.close()
 

@@ -1,6 +1,6 @@
 """What a call used, as the provider tells it: believed where it can be true, else taken for not told."""
 
-from decimal import Decimal
+from decimal import ROUND_CEILING, Decimal
 from typing import Annotated, Any
 
 import msgspec
@@ -74,4 +74,4 @@ def as_openai(usage: Usage) -> dict[str, Any]:
 
 def _nano_usd(usd: float) -> int:
     """Rounded up: what is below a nano-USD is not free."""
-    return -int(-(Decimal(repr(usd)) * NANO) // 1)
+    return int((Decimal(repr(usd)) * NANO).to_integral_value(ROUND_CEILING))

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import settings
 
 from controlplane.clock import SystemClock
 from controlplane.llm.addresses import Origin
@@ -19,6 +20,7 @@ from controlplane.llm.provider import Call, Json, Provider, Reply
 from controlplane.llm.transport import Exchanges, Transport
 
 TRANSPORTS: dict[str, Callable[[Origin], Transport]] = {"aiohttp": AiohttpTransport, "httpx": HttpxTransport}
+DRAWN = settings(max_examples=100, derandomize=True, database=None, deadline=None, print_blob=True)
 KEY = "sk-cAnArYprovider0123456789"
 
 

@@ -13,6 +13,8 @@ from controlplane.llm.breaker import IN_A_ROW, LONGEST_PAUSE_S, PAUSE_S
 from controlplane.llm.provider import SAID, Call, Json, Kind, ProviderFailed, Reply, Usage
 from controlplane.llm.resilience import RETRY_SHARE, SAVED_UP, TRIES, Resilience, Route
 
+from .conftest import DRAWN
+
 BODY: Json = {"messages": []}
 WELL = Reply(body={"choices": []}, usage=Usage(prompt=1, completion=1), finish_reason="stop", provider="?", model="?")
 
@@ -249,6 +251,7 @@ ENDS = st.lists(
 )
 
 
+@DRAWN
 @given(ENDS, st.lists(st.sampled_from(["a", "b"]), min_size=1, max_size=5), st.floats(0.01, 100), st.integers())
 async def test_whatever_happens_a_call_keeps_its_bounds_and_ends_the_same_way_again(
     ends: list[ProviderFailed | None], routes: list[str], deadline_s: float, seed: int
