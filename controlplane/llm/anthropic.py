@@ -6,10 +6,10 @@ from contextlib import aclosing
 import msgspec
 
 from ..clock import Clock
-from .completions import decoded, garbled, serves
+from .completions import cut, decoded, garbled, serves
 from .message_stream import MessageStream
 from .messages import as_completion, as_messages
-from .provider import Call, Json, ProviderFailed, Reply, named
+from .provider import Call, Json, Reply, named
 from .sse import events
 from .transport import PLAIN, Answer, Exchanges, Request
 from .usage import anthropic_usage
@@ -55,7 +55,7 @@ class Anthropic:
                     if message.ended:
                         break
             if not message.ended or message.reason is None:
-                raise ProviderFailed("cut_stream", retryable=True, billed=True)
+                raise cut()
             usage = anthropic_usage(message.used)
             yield Reply(
                 body=message.last(usage),

@@ -112,6 +112,11 @@ def garbled() -> ProviderFailed:
     return ProviderFailed("garbled", retryable=True, billed=True)
 
 
+def cut() -> ProviderFailed:
+    """A stream ended before the answer did."""
+    return ProviderFailed("cut_stream", retryable=True, billed=True)
+
+
 @lru_cache(maxsize=1000)
 def _family(model: str) -> str:
     name = model.lower().rpartition("/")[2]

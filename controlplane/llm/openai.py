@@ -6,8 +6,8 @@ from typing import Any
 
 import msgspec
 
-from .completions import check_chunk, check_completion, decoded
-from .provider import Call, Json, ProviderFailed, Reply, Usage, named
+from .completions import check_chunk, check_completion, cut, decoded
+from .provider import Call, Json, Reply, Usage, named
 from .sse import events
 from .transport import PLAIN, Answer, Exchanges, Request
 from .usage import openai_usage
@@ -40,23 +40,22 @@ class OpenAI:
         """
         with named(self.name):
             answer = await self._answered(call, stream=True)
-            reason, last = None, Json(choices=[])
+            reason, used, last = None, None, Json()
             async with aclosing(answer.parts()) as parts:
                 async for data in events(parts):
                     if data == b"[DONE]":
                         break
-                    chunk = decoded(data)
-                    reason = check_chunk(chunk, call.body, call.model) or reason
-                    if chunk.get("usage") and not chunk.get("choices"):
-                        last = chunk
-                    else:
-                        last = {**last, **{name: chunk[name] for name in ("usage", "model") if chunk.get(name)}}
-                        yield chunk
+                    last = decoded(data)
+                    reason = check_chunk(last, call.body, call.model) or reason
+                    used = last.get("usage") or used
+                    if last.get("choices") or not last.get("usage"):
+                        yield last
                 else:
-                    raise ProviderFailed("cut_stream", retryable=True, billed=True)
+                    raise cut()
             if reason is None:
-                raise ProviderFailed("cut_stream", retryable=True, billed=True)
-            yield self._reply(call, last, openai_usage(last.get("usage")), reason)
+                raise cut()
+            body = {**last, "choices": [], **({"usage": used} if used else {})}
+            yield self._reply(call, body, openai_usage(used), reason)
 
     async def _answered(self, call: Call, *, stream: bool) -> Answer:
         body = {**call.body, "model": call.model, "stream": stream}

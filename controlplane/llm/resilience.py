@@ -14,7 +14,7 @@ import msgspec
 from ..clock import Clock
 from .breaker import Breaker, Draw
 from .failures import NO_RETRY
-from .provider import Call, Json, Provider, ProviderFailed, Reply
+from .provider import Call, Json, Provider, ProviderFailed, Reply, Route
 
 TRIES = 3  # of one call, other models included
 FIRST_PAUSE_S, LONGEST_PAUSE_S, JITTER_S = 0.1, 5.0, 0.1
@@ -22,13 +22,6 @@ RETRY_SHARE = 0.1  # further tries among all calls
 SAVED_UP = 10.0  # further tries that a quiet time leaves, so that the first failure of a day is tried again
 
 Sleep = Callable[[float], Awaitable[None]]
-
-
-class Route(msgspec.Struct, frozen=True):
-    """A provider by name, and its name of the model."""
-
-    provider: str
-    model: str
 
 
 class _Progress:
@@ -39,12 +32,19 @@ class _Progress:
         self.routes, self.ends = routes, ends
         self.at, self.tries, self.begun = -1, 0, False
         self.failure: ProviderFailed | None = None
+        self.lost: tuple[Route, ...] = ()
         self.refused = set[str]()  # providers that a second try cannot change
 
-    def failed(self, failure: ProviderFailed) -> None:
-        self.failure = failure
+    def failed(self, failure: ProviderFailed, route: Route) -> None:
+        if failure.billed:
+            self.lost += (route,)
+        failure.lost, self.failure = self.lost, failure
         if failure.kind in NO_RETRY:
-            self.refused.add(self.routes[self.at].provider)
+            self.refused.add(route.provider)
+
+    def told(self, reply: Reply) -> Reply:
+        """The reply, with what was lost on the way to it."""
+        return msgspec.structs.replace(reply, lost=self.lost)
 
 
 class Resilience:
@@ -67,7 +67,7 @@ class Resilience:
         while True:
             route = await self._next(progress)
             with self._trying(progress, route) as call:
-                return await self._providers[route.provider].complete(call(body))
+                return progress.told(await self._providers[route.provider].complete(call(body)))
 
     async def stream(
         self, routes: Sequence[Route], body: Json, deadline_s: float
@@ -84,7 +84,7 @@ class Resilience:
                 async with aclosing(self._providers[route.provider].stream(call(body))) as pieces:
                     async for piece in pieces:
                         progress.begun = True
-                        yield piece
+                        yield progress.told(piece) if isinstance(piece, Reply) else piece
                 return
 
     def _begun(self, routes: Sequence[Route], deadline_s: float) -> _Progress:
@@ -132,9 +132,9 @@ class Resilience:
             yield lambda body: Call(body=body, model=route.model, deadline_s=granted_s)
         except ProviderFailed as failure:
             breaker.failed(failure, granted_s)
+            progress.failed(failure, route)
             if progress.begun:
                 raise
-            progress.failed(failure)
         except BaseException:
             breaker.left()
             raise

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controlplane.clock import FixedClock
+from controlplane.clock import FixedClock, SystemClock
 from controlplane.llm.breaker import IN_A_ROW, LONGEST_PAUSE_S, PAUSE_S
-from controlplane.llm.provider import SAID, Call, Json, Kind, ProviderFailed, Reply, Usage
-from controlplane.llm.resilience import RETRY_SHARE, SAVED_UP, TRIES, Resilience, Route
+from controlplane.llm.provider import SAID, Call, Json, Kind, Provider, ProviderFailed, Reply, Route, Usage
+from controlplane.llm.resilience import RETRY_SHARE, SAVED_UP, TRIES, Resilience
 
-from .conftest import DRAWN
+from .conftest import DRAWN, Upstream, call
 
 BODY: Json = {"messages": []}
 WELL = Reply(body={"choices": []}, usage=Usage(prompt=1, completion=1), finish_reason="stop", provider="?", model="?")
@@ -217,6 +217,53 @@ async def test_a_stream_falls_back_until_it_begins() -> None:
     world.a.always = down()
     got = [piece async for piece in world.resilience.stream([Route("a", "m"), Route("b", "m")], BODY, 60.0)]
     assert (world.order, got) == ("aab", [{"choices": []}, WELL])
+
+
+async def test_tries_that_failed_and_may_have_been_billed_are_told_with_whatever_came_of_the_call() -> None:
+    """Or money would be spent that nobody settles."""
+    world = World()
+    world.a.ends = [down("timeout", billed=True), down("connect")]
+    reply = await world.ask("a", "b")
+    assert (world.order, reply.lost) == ("aab", (Route("a", "m"),))
+    world = World()
+    world.a.ends, world.b.ends = [down("timeout", billed=True), down()], [down("garbled", billed=True)]
+    with pytest.raises(ProviderFailed) as failed:
+        await world.ask("a", "b")
+    assert failed.value.lost == (Route("a", "m"), Route("b", "m"))
+    world = World()
+    world.a.ends = [down("timeout", billed=True)]
+    *_, last = [piece async for piece in world.resilience.stream([Route("a", "m")], BODY, 60.0)]
+    assert isinstance(last, Reply)
+    assert last.lost == (Route("a", "m"),)
+
+
+THEN: list[tuple[dict[str, Any], int]] = [
+    ({"status": 503}, 3),
+    ({"status": 529}, 3),
+    ({"fault": "reset"}, 3),
+    ({"status": 401}, 1),
+    ({"status": 400}, 1),
+]
+
+
+@pytest.mark.parametrize("way", ["whole", "stream"])
+@pytest.mark.parametrize(("then", "asked"), THEN, ids=str)
+async def test_over_real_sockets_a_provider_sees_three_tries_at_most(
+    upstream: Upstream, way: str, then: dict[str, Any], asked: int, seed: int
+) -> None:
+    upstream.always(**then)
+    providers: dict[str, Provider] = {"acme": upstream.provider}
+    resilience = Resilience(providers, SystemClock(), random.Random(seed).random, _at_once)
+    routes, body = [Route("acme", "m-1"), Route("acme", "m-2")], call().body
+    with pytest.raises(ProviderFailed):
+        await (
+            resilience.complete(routes, body, 5.0) if way == "whole" else anext(resilience.stream(routes, body, 5.0))
+        )
+    assert upstream.fake.playing.bill.calls == asked
+
+
+async def _at_once(seconds: float) -> None:
+    """Waiting is not what is tested here."""
 
 
 async def test_p7_after_an_outage_of_ten_minutes_a_provider_is_asked_by_one_call_at_a_time() -> None:
