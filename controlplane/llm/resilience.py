@@ -93,17 +93,16 @@ class Resilience:
 
     async def _next(self, progress: _Progress) -> Route:
         """Where the call is tried now, after the pause that is due."""
-        failure = progress.failure
-        if failure is not None:
-            if failure.kind == "bad_request" or progress.tries == TRIES or self._saved_up < 1:
-                raise failure
+        if progress.failure is not None:
+            if progress.failure.kind == "bad_request" or progress.tries == TRIES or self._saved_up < 1:
+                raise progress.failure
             self._saved_up -= 1
         if again := self._again(progress):
             await self._sleep(again)
         places = range(progress.at + (0 if again else 1), len(progress.routes))
         usable = [place for place in places if self._usable(progress, place)]
         if not usable or progress.ends <= self._clock.monotonic():
-            raise failure or ProviderFailed("breaker_open", progress.routes[0].provider, retryable=True)
+            raise progress.failure or ProviderFailed("breaker_open", progress.routes[0].provider, retryable=True)
         progress.at = usable[0]
         progress.tries += 1
         return progress.routes[progress.at]

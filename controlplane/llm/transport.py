@@ -76,6 +76,12 @@ class Sink:
         if self.wanted:
             self.queue.put_nowait(part)
 
+    def forget(self) -> None:
+        """Nobody takes any more of it."""
+        self.wanted = False
+        while not self.queue.empty():
+            self.queue.get_nowait()
+
 
 class Transport(Protocol):
     """A way to one base URL. Redirects are not followed, and nothing is unpacked."""
@@ -202,8 +208,8 @@ class Answer:
             return b""
 
     def leave(self) -> None:
-        """Take no more of it."""
-        self._sink.wanted = False
+        """Take no more of it, and let go of what nobody took."""
+        self._sink.forget()
 
     async def _next(self) -> Head | bytes | None:
         try:
@@ -211,6 +217,11 @@ class Answer:
                 item = await self._sink.queue.get()
         except TimeoutError as error:
             raise ProviderFailed("timeout", retryable=True, billed=True) from error
-        if isinstance(item, ProviderFailed):
+        if not isinstance(item, ProviderFailed):
+            return item
+        try:
             raise item
-        return item
+        finally:
+            del (
+                item
+            )  # or the failure would hold this frame, and the frame it: what came in would wait for the collector

@@ -1,7 +1,10 @@
 """The fake provider on a real socket, and each adapter over each transport to it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+import re
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import msgspec
@@ -21,6 +24,7 @@ from controlplane.llm.transport import Exchanges, Transport
 
 TRANSPORTS: dict[str, Callable[[Origin], Transport]] = {"aiohttp": AiohttpTransport, "httpx": HttpxTransport}
 DRAWN = settings(max_examples=100, derandomize=True, database=None, deadline=None, print_blob=True)
+COMMAND = (sys.executable, "-m", "controlplane", "fake-provider")
 KEY = "sk-cAnArYprovider0123456789"
 
 
@@ -28,7 +32,7 @@ class Upstream:
     """A fake provider, and one adapter that asks it."""
 
     def __init__(self, fake: FakeProvider, url: str, api: str, transport: str) -> None:
-        self.fake, self.url, self.api = fake, url, api
+        self.fake, self.api = fake, api
         self.origin = Origin(f"{url}/v1" if api == "openai" else url, keyed=True)
         self.exchanges = Exchanges(TRANSPORTS[transport](self.origin), SystemClock())
         self.provider: Provider = (
@@ -63,6 +67,18 @@ def call(deadline_s: float = 5.0, model: str = "m-1", **body: Any) -> Call:
     return Call(
         body={"messages": [{"role": "user", "content": "how are things"}], **body}, model=model, deadline_s=deadline_s
     )
+
+
+@pytest.fixture(scope="session")
+def url() -> Iterator[str]:
+    """Where a fake provider listens that was started as a user starts it, in a process of its own."""
+    with subprocess.Popen(COMMAND, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        said = process.stdout.readline()
+        found = re.search(r"http://127\.0\.0\.1:\d+", said)
+        assert found, said
+        yield found[0]
+        process.terminate()
 
 
 @pytest.fixture

@@ -1,16 +1,14 @@
 """`pointsman fake-provider`: a process that answers by its script, bills exactly and can be told otherwise."""
 
-import json
-import re
 import subprocess
-import sys
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+
+from .conftest import COMMAND
 
 SCRIPT = {
     "rules": [
@@ -22,25 +20,6 @@ SCRIPT = {
     "completion_nano_usd": 600,
     "tell_cost": True,
 }
-
-
-def command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "controlplane", "fake-provider", *arguments]
-
-
-@pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Where a fake provider listens that was started as a user starts it."""
-    script = tmp_path_factory.mktemp("fake") / "script.json"
-    script.write_text(json.dumps(SCRIPT), "utf-8")
-    process = subprocess.Popen(command("--script", str(script)), stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    said = process.stdout.readline()
-    found = re.search(r"http://127\.0\.0\.1:\d+", said)
-    assert found, said
-    yield found[0]
-    process.terminate()
-    process.communicate()
 
 
 def ask(url: str, message: str, model: str = "cheap") -> httpx.Response:
@@ -117,8 +96,7 @@ def test_a_script_that_cannot_be_played_and_a_port_that_is_taken_end_the_command
     wrong.write_text('{"otherwise": {"fault": "explode"}}', "utf-8")
     for arguments in (
         ("--script", str(wrong)),
-        ("--script", str(tmp_path / "none")),
         ("--port", url.rpartition(":")[2]),
     ):
-        done = subprocess.run(command(*arguments), capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, timeout=60, check=False)
         assert (done.returncode, done.stderr.startswith("pointsman:")) == (1, True), done.stderr
