@@ -1,6 +1,7 @@
 """The way over aiohttp: several times as fast as httpx, for calls that somebody waits for."""
 
 import socket
+import ssl
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -16,7 +17,9 @@ class AiohttpTransport:
     def __init__(self, origin: Origin, resolve: Resolve = system_addresses) -> None:
         self._origin = origin
         self._http = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=MOST_UNDER_WAY, resolver=_Resolver(origin, resolve)),
+            connector=aiohttp.TCPConnector(
+                ssl=ssl.create_default_context(), limit=MOST_UNDER_WAY, resolver=_Resolver(origin, resolve)
+            ),
             auto_decompress=False,
             cookie_jar=aiohttp.DummyCookieJar(),
         )

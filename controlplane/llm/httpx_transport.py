@@ -1,5 +1,7 @@
 """The way over httpx, for calls that nobody waits for."""
 
+import ssl
+
 import httpx
 
 from .addresses import Origin, Resolve, system_addresses
@@ -14,7 +16,10 @@ class HttpxTransport:
         self._origin, self._resolve = origin, resolve
         self._url = httpx.URL(origin.url)
         self._http = httpx.AsyncClient(
-            follow_redirects=False, trust_env=False, limits=httpx.Limits(max_connections=MOST_UNDER_WAY)
+            verify=ssl.create_default_context(),  # what the machine trusts, not what httpx brings
+            follow_redirects=False,
+            trust_env=False,
+            limits=httpx.Limits(max_connections=MOST_UNDER_WAY),
         )
 
     async def exchange(self, request: Request, sink: Sink) -> None:
