@@ -96,7 +96,7 @@ async def test_usage_that_cannot_be_true_is_taken_for_not_told(upstream: Upstrea
 async def test_a_late_answer_ends_by_the_deadline_and_is_another_callers_loss(upstream: Upstream, way: str) -> None:
     upstream.script(rules=[{"times": 1, "then": {"fault": "hang"}}])
     with pytest.raises(ProviderFailed) as late:
-        await upstream.ask(way, 0.2)
+        await upstream.ask(way, 0.1)
     assert (late.value.kind, late.value.retryable, late.value.billed) == ("timeout", True, True)
     assert (await upstream.ask(way)).finish_reason == "stop"
 
