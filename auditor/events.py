@@ -10,6 +10,7 @@ from .checkpoint_events import Restored as Restored
 from .event import Event
 from .federation_events import Federated, OriginForgotten
 from .feedback import Outcome
+from .money_events import BudgetSet, Reconciled, Released, Reserved, Settled
 from .policy_events import (
     Appealed,
     AppealRuled,
@@ -306,6 +307,11 @@ AnyEvent = (
     | JobLeased
     | JobFailed
     | JobEnded
+    | Reserved
+    | Settled
+    | Released
+    | Reconciled
+    | BudgetSet
 )
 
 

@@ -28,6 +28,7 @@ from .events import (
 )
 from .federation_events import Federated
 from .feedback import Outcome
+from .ledger import Use
 from .policy_events import Appealed, AppealRuled
 from .proof import Proof
 from .rewards import Report, Scene, default_report, join, score
@@ -47,6 +48,7 @@ class Applied(msgspec.Struct, frozen=True):
     answer: Answer = None
     learned: tuple[Learned, ...] = ()
     alarms: tuple[Alarm, ...] = ()
+    near: tuple[Use, ...] = ()  # limits that are nearly reached
 
 
 class TenantFold:

@@ -27,6 +27,8 @@ from .events import (
 )
 from .federation_events import Federated, OriginForgotten
 from .fold import Applied, TenantFold
+from .ledger import Ledger, LedgerDump
+from .money_events import BudgetSet, Reconciled, Released, Reserved, Settled
 from .packing import ARRAY, encode, head, mapping
 from .policy_events import (
     Appealed,
@@ -57,6 +59,7 @@ class StateDump(msgspec.Struct, frozen=True, kw_only=True):
     drift: list[WatchDump]
     steering: list[Steered] = []
     appeals: list[Waiting] = []
+    ledger: LedgerDump = LedgerDump()
     tenants: list[TenantDump]  # the last, because it is written piece by piece
 
 
@@ -73,6 +76,7 @@ class State:
         self.drift = Drift()
         self.steering = Steering()
         self.appeals = Appeals()
+        self.ledger = Ledger()
 
     def of(self, tenant: str) -> TenantFold:
         """The tenant's fold; an unknown tenant has an empty one, which is not kept in a dump."""
@@ -131,6 +135,8 @@ class State:
                 return Applied()  # who may call is no part of what is learnt
             case JobAdded() | JobLeased() | JobFailed() | JobEnded():
                 return Applied()  # nor is what is owed to the world outside
+            case Reserved() | Settled() | Released() | Reconciled() | BudgetSet():
+                return Applied(near=self.ledger.fold(seq, event))
             case _:
                 if isinstance(event, Appealed | AppealRuled):
                     self.appeals.fold(event)
@@ -168,6 +174,7 @@ class State:
         yield "drift", self.drift.dump()
         yield "steering", self.steering.dump()
         yield "appeals", self.appeals.dump()
+        yield "ledger", self.ledger.dump()
 
     def dump_tenant(self, tenant: str) -> bytes:
         return b"".join(at_rest.pieces(self.of(tenant)))
@@ -189,6 +196,7 @@ class State:
         state.seq = dump.seq
         state.steering = Steering(dump.steering)
         state.appeals = Appeals(dump.appeals)
+        state.ledger = Ledger(dump.ledger)
         state.tenants = {of.tenant: at_rest.load(of, state.rules_of(of.tenant)) for of in dump.tenants}
         for tenant in state.tenants:
             state._configure(tenant)

@@ -17,6 +17,7 @@ from .upstream import Upstream, UpstreamFailed
 # Every alarm there is, and what it says. docs/operations.md has the same table.
 ALARMS = {
     "value_drifted": "an action's rewards left their usual level",
+    "budget_near": "more than 80 % of a limit on spending is used",
     "reports_withheld": "a key reported more than its share; what is beyond is logged, not learnt",
     "recovery_file_damaged": "a recovery file is not what was written; another took its place",
     "recovery_file_not_written": "the last recovery file could not be written",
@@ -92,9 +93,15 @@ class Alarms:
         for drift in applied.alarms:
             about = f"{event.tenant}/{drift.point}/{drift.action}"
             self._once("value_drifted", about, {"tenant": event.tenant, **msgspec.structs.asdict(drift)}, seq)
+        for use in applied.near:
+            scope, tenant, name = use.limit.place
+            details: dict[str, object] = {"scope": scope, "tenant": tenant or None, "name": name or None}
+            details |= {"period": use.limit.period, "limit_usd": use.limit.nano_usd / 1e9, "spent_usd": use.spent / 1e9}
+            self._once("budget_near", f"{scope}/{tenant}/{name}/{use.limit.period}/{use.key}", details, seq)
         if isinstance(event, Reported | Validated) and not event.counts:
-            details = {"tenant": event.tenant, "key_id": event.by}
-            self._once("reports_withheld", f"{event.tenant}/{event.by}", details, seq)
+            self._once(
+                "reports_withheld", f"{event.tenant}/{event.by}", {"tenant": event.tenant, "key_id": event.by}, seq
+            )
 
     def damaged(self, file: str) -> None:
         """Raise that a recovery file is damaged."""

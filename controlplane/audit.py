@@ -15,6 +15,7 @@ from auditor.events import (
     TenantSet,
 )
 from auditor.federation_events import Federated, OriginForgotten
+from auditor.money_events import BudgetSet, Reconciled
 from auditor.policy_events import AppealRuled, ChallengerEnded, ChallengerSet, PolicySet, Promoted, RolledBack
 
 from .contract import ActAnswer
@@ -68,6 +69,11 @@ def _what(event: AnyEvent) -> tuple[str, dict[str, Any]]:
             return entry.origin, told
         case OriginForgotten():
             return event.origin, {"point": event.point}
+        case BudgetSet():
+            told = {"scope": event.scope, "period": event.period, "nano_usd": event.nano_usd}
+            return event.name or event.scope, told
+        case Reconciled():
+            return event.reservation_id, {"nano_usd": event.nano_usd}
         case AppealRuled():
             return event.trace_id, {"upheld": event.upheld}
         case EpisodeDeleted():

@@ -8,13 +8,16 @@ PointsmanError
 |       +-- KeyReused       422  an idempotency key with another request
 |       +-- UnusableLog     422  a replay's log cannot be read, or a row of it cannot be used
 |       +-- UnusablePolicy  422  a replay's policy is none
+|       +-- UnknownPrice    422  nobody knows what a call would cost
 +-- Unauthorized            401
++-- BudgetExhausted         402
 +-- Forbidden               403
 +-- NotFound                404
 |   +-- UnknownTrace / UnknownEpisode / UnknownSkill / UnknownCheckpoint / UnknownPoint / UnknownPath
 |   +-- UnknownReplay
 |   +-- UnknownOrigin
 |   +-- UnknownTenant / UnknownKey
+|   +-- UnknownReservation
 +-- MethodNotAllowed        405
 +-- Conflict                409
 |   +-- SpecChanged         409
@@ -99,6 +102,18 @@ class UnusablePolicy(Unprocessable):
     code = "unusable_policy"
 
 
+class UnknownPrice(Unprocessable):
+    """Nobody knows what this model costs; give it a price or a cap in the catalogue."""
+
+    code = "unknown_price"
+
+
+class BudgetExhausted(PointsmanError):
+    """What may be spent is spent; `detail` names the limit and when it begins anew. An operator can raise it."""
+
+    code, status = "budget_exhausted", 402
+
+
 class Unauthorized(PointsmanError):
     """The key is not known here; check it against the one you were given, or ask an operator for one."""
 
@@ -175,6 +190,12 @@ class UnknownPath(NotFound):
     """No such path; /docs lists them all."""
 
     code = "unknown_path"
+
+
+class UnknownReservation(NotFound):
+    """No call of this id waits to be reconciled; `pointsman budget show` lists those that do."""
+
+    code = "unknown_reservation"
 
 
 class MethodNotAllowed(PointsmanError):

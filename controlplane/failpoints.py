@@ -55,6 +55,8 @@ FAILPOINTS: dict[str, Failpoint] = {
     "capture.appended": Failpoint("a capture is committed, not folded"),
     "purge.appended": Failpoint("a purge is committed, the contents are not overwritten"),
     "expiry.appended": Failpoint("the ends of windows are committed, not folded"),
+    "budget.reserved": Failpoint("what a call may cost is held and committed, the call is not made"),
+    "budget.settled": Failpoint("what a call cost is committed, nobody has heard of it"),
     "archive.laid": Failpoint("the base of an archive is on disk, its file is not there yet"),
     "archive.filed": Failpoint("the archive's file is on disk, the journal is as it was"),
     "archive.moving": Failpoint("what the archive took has left the journal in a transaction that is not committed"),

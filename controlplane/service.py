@@ -19,6 +19,7 @@ from .administration import Administration, FirstKeys
 from .alarms import LABEL, Alarms, Sender
 from .appeals import Appeals
 from .background import Background
+from .budgets import Budgets
 from .challengers import Challengers
 from .checkpoints import CHECKPOINT_FOLDER, CheckpointFiles, RecoveryFiles, clear_unfinished
 from .clock import Clock, SystemClock
@@ -34,6 +35,7 @@ from .intake import Intake
 from .journal import Journal
 from .learning import Learning
 from .lifecycle import Lifecycle
+from .llm.catalogue import Catalogue
 from .memory.store import MemoryStore
 from .origin import Origin, find
 from .outbox import DEADLINE_S, Deed, Outbox
@@ -94,6 +96,8 @@ class Service:
         self.learning = Learning(self.learner, journal, self.memory, clock, self.metrics)
         self.remembering = Remembering(self.learner, journal, self.memory, self.embedder, clock)
         self.administration = Administration(registry, journal, self.learner, clock)
+        self.catalogue = Catalogue.load(Path(settings.catalogue) if settings.catalogue else None)
+        self.budgets = Budgets(self.learner, journal, registry, clock)
         self.appeals = Appeals(self.learner, journal, clock)
         self.policies = Policies(self.learner, journal, clock)
         self.challengers = Challengers(self.learner, journal, self.prefixes, self.policies, clock)
@@ -112,7 +116,7 @@ class Service:
             clock,
             self.outbox,
             self.metrics,
-            (self.policies, self.challengers),
+            (self.policies, self.challengers, self.budgets),
             settings.recovery_interval_s,
         )
         self._tasks: list[asyncio.Task[None]] = []
@@ -176,6 +180,7 @@ class Service:
     async def start(self) -> None:
         await self.outbox.load()
         self.learner.observe(self._observe)
+        self.learner.observe(self.budgets.observe)
         self._run(self.learner.run(), "learner")
         await self._caught_up()
         if self.learner.state.rules != self.rules:
@@ -243,6 +248,7 @@ class Service:
             task.cancel()
         await asyncio.gather(*self._tasks[1:], return_exceptions=True)
         try:
+            await self.budgets.flush()
             if self.learner.failure is None:
                 await self._caught_up()
                 failpoint("shutdown.recovery")

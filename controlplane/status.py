@@ -1,7 +1,7 @@
 """What an operator sees: the service at a glance, each point's policy, and a decision in full."""
 
 import sqlite3
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
@@ -9,6 +9,7 @@ from auditor import PointRules
 from auditor.counts import PointCounts
 from auditor.events import AnyEvent
 from auditor.fold import TenantFold
+from auditor.money_events import Tier
 from auditor.override import Override
 from strategist import Policy
 
@@ -18,7 +19,9 @@ from .errors import UnknownPoint
 from .journal import versions
 from .learning import WholeTrace, explain
 from .policies import told_of
+from .purse import Purse
 from .service import Service
+from .telemetry import Metrics
 
 KEYLESS = "none are read (--insecure-local): every caller is the tenant `default`, and only loopback is listened on"
 
@@ -127,6 +130,7 @@ def describe_status(service: Service, tenant: str) -> dict[str, Any]:
             "trouble": service.recovery.trouble,
         },
         "outbox": _outbox(service),
+        "budget": _budget(service, tenant),
         "embedder": service.embedder.state,
         "memory": service.memory.counts(fold.tenant),
         "failpoints": failpoints.on(),
@@ -161,6 +165,18 @@ def _outbox(service: Service) -> dict[str, Any]:
         "unwritten": outbox.unwritten,
         "left_out": outbox.left_out,
         "given_up": list(outbox.jobs.given_up),
+    }
+
+
+def _budget(service: Service, tenant: str) -> dict[str, Any]:
+    purse = Purse(service)
+    today = purse.spent_today(tenant)
+    unreconciled = service.learner.state.ledger.unreconciled.values()
+    return {
+        "spent_today_usd": today.spent / 1e9,
+        "reserved_usd": today.reserved / 1e9,
+        "near": purse.near(tenant),
+        "unreconciled": sum(held.tenant == tenant for held in unreconciled),
     }
 
 
@@ -228,6 +244,19 @@ def refresh_metrics(service: Service) -> None:
     metrics.traces.set(sum(len(fold.credit.open) for fold in folds))
     metrics.learner_lag.set(_lag(service))
     metrics.open_jobs.set(len(service.outbox.jobs.open))
+    _refresh_money(service, metrics)
+
+
+def _refresh_money(service: Service, metrics: Metrics) -> None:
+    ledger = service.learner.state.ledger
+    metrics.reserved.set(sum(held.nano_usd for held in ledger.held.values()) / 1e9)
+    metrics.unreconciled.set(len(ledger.unreconciled))
+    metrics.budget_used.clear()  # a limit that was taken away is no part of it any more
+    for (scope, period), share in Purse(service).most_used().items():
+        metrics.budget_used.labels(scope, period).set(share)
+    for tier in get_args(Tier):
+        accounts = (account for (kind, _, name), account in ledger.accounts.items() if (kind, name) == ("tier", tier))
+        metrics.spent.labels(tier).set(sum(account.total.spent for account in accounts) / 1e9)
 
 
 def _act(event: AnyEvent) -> dict[str, Any]:

@@ -93,6 +93,14 @@ class Metrics:
         )
         self.open_jobs = Gauge("pointsman_outbox_open_jobs", "Jobs of the outbox that are not done yet.", registry=r)
         self._count_providers()
+        self.budget_used = Gauge(
+            "pointsman_budget_used_ratio", "Share of the most used limit.", ["scope", "period"], registry=r
+        )
+        self.reserved = Gauge("pointsman_budget_reserved_usd", "Held for calls under way, all tenants.", registry=r)
+        self.unreconciled = Gauge(
+            "pointsman_budget_unreconciled", "Calls charged whole that nobody has reconciled.", registry=r
+        )
+        self.spent = Gauge("pointsman_spent_usd", "What calls of models cost, ever.", ["tier"], registry=r)
         self.errors = Counter("pointsman_errors_total", "Problem answers.", ["code"], registry=r)
 
     def _count_providers(self) -> None:

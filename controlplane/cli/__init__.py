@@ -4,6 +4,7 @@
 from . import (
     access,
     appeals,
+    budgets,
     challengers,
     decisions,
     demonstration,
@@ -21,6 +22,7 @@ __all__ = [
     "access",
     "app",
     "appeals",
+    "budgets",
     "challengers",
     "decisions",
     "demonstration",

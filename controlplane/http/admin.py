@@ -2,13 +2,29 @@
 
 from typing import Annotated
 
-from litestar.params import JSONBody, PathParameter, QueryParameter
+from litestar.params import FromQuery, JSONBody, PathParameter, QueryParameter
+
+from auditor.periods import Period
 
 from ..administration import Administration
 from ..audit import MOST, acts
-from ..contract import ActAnswer, KeyAnswer, KeyRequest, NewKeyAnswer, RotateRequest, TenantAnswer, TenantRequest
+from ..contract import (
+    ActAnswer,
+    BudgetAnswer,
+    BudgetRequest,
+    KeyAnswer,
+    KeyRequest,
+    NewKeyAnswer,
+    ReconcileRequest,
+    RotateRequest,
+    TenantAnswer,
+    TenantRequest,
+)
+from ..purse import Purse
 from .admission import AdmittedRequest
 
+ReservationId = Annotated[str, PathParameter(max_length=64)]
+Tenant = Annotated[str | None, QueryParameter(min_length=1, max_length=40)]
 KeyId = Annotated[str, PathParameter(max_length=64)]
 
 
@@ -52,7 +68,26 @@ async def audit(
     request: AdmittedRequest,
     before: Annotated[int, QueryParameter(ge=1, le=2**53)] = 2**53,
     limit: Annotated[int, QueryParameter(ge=1, le=MOST)] = 100,
-    tenant: Annotated[str | None, QueryParameter(min_length=1, max_length=40)] = None,
+    tenant: Tenant = None,
 ) -> list[ActAnswer]:
     """What operators did, newest first."""
     return await acts(request.service.journal, tenant, before, limit)
+
+
+async def budget(request: AdmittedRequest, tenant: Tenant = None, period: FromQuery[Period] = "month") -> BudgetAnswer:
+    """What is spent, held and allowed in the period that runs, of one tenant or of all."""
+    return Purse(request.service).describe(tenant, period)
+
+
+async def set_budget(request: AdmittedRequest, data: JSONBody[BudgetRequest]) -> BudgetAnswer:
+    """Set a limit on what is spent in each period, or take it away."""
+    await request.service.budgets.set(request.caller.key_id, data)
+    return Purse(request.service).describe(data.tenant, data.period)
+
+
+async def reconcile(
+    request: AdmittedRequest, reservation_id: ReservationId, data: JSONBody[ReconcileRequest]
+) -> BudgetAnswer:
+    """Say what a call really cost of which all that was held is charged."""
+    await request.service.budgets.reconcile(request.caller.key_id, reservation_id, data)
+    return Purse(request.service).describe(None, "month")

@@ -112,9 +112,11 @@ def _invalid(request: AdmittedRequest, error: ValidationException) -> InvalidReq
     errors = [_named(item.get("key", ""), str(item.get("message", ""))) for item in extra if isinstance(item, dict)]
     for named in errors:
         if named["detail"].startswith(NONE_OF_FEW):
-            body = request.route_handler.parsed_fn_signature.parameters["data"].annotation
+            parameters = request.route_handler.parsed_fn_signature.parameters
             fields = _PLACE.sub("", named["path"]).split(".")
-            named["detail"] += f"; it takes {', '.join(values_taken(type_info(body), fields))}"
+            body = parameters.get("data")
+            kind, path = (body, fields) if body is not None else (parameters[fields[0]], fields[1:])
+            named["detail"] += f"; it takes {', '.join(values_taken(type_info(kind.annotation), path))}"
     said = "; ".join(f"{e['path']}: {e['detail']}" for e in errors)
     return InvalidRequest(said or error.detail, errors=errors)
 

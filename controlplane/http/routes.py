@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, ClassVar, NamedTuple, get_type_hints
 
-from litestar import HttpMethod, delete, get, patch, post
+from litestar import HttpMethod, delete, get, patch, post, put
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi import ResponseSpec
 from litestar.openapi.spec import OpenAPIType, Operation, Parameter, RequestBody, Schema
@@ -148,6 +148,9 @@ ROUTES: tuple[Route, ...] = (
     Route(post, "/v1/admin/keys/{key_id:str}/rotate", admin.rotate_key, "operator", 201, repeats="refused"),
     Route(delete, "/v1/admin/keys/{key_id:str}", admin.revoke_key, "operator", 204),
     Route(get, "/v1/admin/audit", admin.audit, "operator"),
+    Route(get, "/v1/admin/budget", admin.budget, "operator", aliases=("/admin/budget",)),
+    Route(put, "/v1/admin/budget", admin.set_budget, "operator", aliases=("/admin/budget",)),
+    Route(put, "/v1/admin/budget/reservations/{reservation_id:str}", admin.reconcile, "operator"),
     Route(get, "/metrics", calls.metrics, "operator", answers=str, media="text/plain"),
     Route(get, "/healthz", calls.healthz, "nobody", answers=dict[str, Any]),
     Route(get, "/livez", calls.livez, "nobody"),

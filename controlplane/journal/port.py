@@ -11,6 +11,7 @@ ACCESS_KINDS = ("tenant_set", "key_issued", "key_ends")
 CHECKPOINT_KINDS = ("checkpoint", "restored", "checkpoints_pruned")
 POLICY_KINDS = ("policy_set", "appeal_ruled", "challenger_set", "challenger_ended", "promoted", "rolled_back")
 FEDERATION_KINDS = ("federated", "origin_forgotten")
+MONEY_ACTS = ("budget_set", "reconciled")
 ACT_KINDS = (
     *ACCESS_KINDS,
     "episode_deleted",
@@ -18,6 +19,7 @@ ACT_KINDS = (
     *CHECKPOINT_KINDS,
     *POLICY_KINDS,
     *FEDERATION_KINDS,
+    *MONEY_ACTS,
 )
 JOB_KINDS = ("job", "job_leased", "job_failed", "job_ended")
 STAYING_KINDS = tuple({*MEMORY_KINDS, *ACT_KINDS, "appeal", *JOB_KINDS})  # what an archive leaves in the log

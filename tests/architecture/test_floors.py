@@ -33,6 +33,7 @@ ORDER: tuple[set[str], ...] = (
         "idempotency",
         "influence",
         "outbox",
+        "budgets",
         "origin",
     },  # memory searches by the vectors the embedders' port defines
     {"executor", "alarms", "data_folder"},  # decision points; what an operator hears of unasked; where all of it lies
@@ -51,6 +52,7 @@ ORDER: tuple[set[str], ...] = (
     },  # the two loops, what keeps them, and what operators did
     {"lifecycle", "explanation", "replay"},
     {"service"},  # makes every part and hands it what it needs
+    {"purse"},  # what operators see of money
     {"status", "backups", "doctor"},  # look at a whole service
     {"retention"},
     {"rebuilding"},

@@ -51,6 +51,7 @@ WHERE: dict[str, dict[str, str]] = {
         "controlplane.cli.program": "the program",
         "controlplane.cli.access": "its groups of commands",
         "controlplane.cli.appeals": "the same",
+        "controlplane.cli.budgets": "the same",
         "controlplane.cli.challengers": "the same",
         "controlplane.cli.decisions": "the same",
         "controlplane.cli.federation": "the same",
@@ -59,6 +60,7 @@ WHERE: dict[str, dict[str, str]] = {
         "controlplane.cli.replays": "the same",
         "controlplane.cli.server": "the same",
     },
+    "genai_prices": {"controlplane.llm.prices": "what providers publish, by the data it brings with it"},
     "cachetools": {
         "controlplane.embedding.batching": "vectors by text",
         "controlplane.memory.vectors": "what was found, by vector",
@@ -71,7 +73,11 @@ UNIMPORTED = {
     "uvloop": "uvicorn's fast loop",
 }
 BROUGHT = {"transformers"}  # by sentence-transformers, which is a layer on top of it
-MODULE_OF = {"prometheus-client": "prometheus_client", "sentence-transformers": "sentence_transformers"}
+MODULE_OF = {
+    "genai-prices": "genai_prices",
+    "prometheus-client": "prometheus_client",
+    "sentence-transformers": "sentence_transformers",
+}
 
 
 @pytest.mark.parametrize("library", WHERE)

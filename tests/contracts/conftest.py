@@ -38,6 +38,7 @@ from auditor.events import (
 from auditor.federation_events import Federated, OriginForgotten
 from auditor.feedback import Outcome
 from auditor.guards import Guard
+from auditor.money_events import BudgetSet, Reconciled, Released, Reserved, Settled, Spender
 from auditor.override import Override, Tuning
 from auditor.policy_events import Appealed, AppealRuled, ChallengerEnded, ChallengerSet, PolicySet, Promoted, RolledBack
 from auditor.rewards import DEFAULT_WEIGHTS, Report, Term
@@ -212,6 +213,7 @@ def one_of_each(trace: Trace, episode: Episode) -> tuple[AnyEvent, ...]:
     guard = Guard(name="no force", effect="forbid", actions=("PROCEED",), command="*--force*", environment={"ci": 1})
     override = Override(mode="frozen", weights={"cost": 0.5}, risk_ceiling=0.7, hand_over="automatic", guards=(guard,))
     spec = Spec(tuning=Tuning(gamma=0.5, exploration="ucb"), weights={"cost": 0.5}, checkpoint_id="cp_1")
+    spender = Spender(model="m", tier="cheap", purpose="chat", agent="ci", user="ann")
     cells = [("place/", "a/1", 0.25, 9.5), ("", "a/1", -0.5, 1.0)]
     entry = Entry(origin="or_" + "1f" * 16, seq=7, point="route", spec_hash="f1", weights={"cost": 0.5}, cells=cells)
     return (
@@ -235,6 +237,11 @@ def one_of_each(trace: Trace, episode: Episode) -> tuple[AnyEvent, ...]:
         RolledBack(**head, point="route", override=Override(), by="k1", why="it was better"),
         Federated(**head, entry=entry.sealed(), by="k1", why="to start from"),
         OriginForgotten(**head, point="route", origin=entry.origin, by="k1", why="it was wrong"),
+        Reserved(**head, reservation_id="rv_1", spender=spender, nano_usd=2**40),
+        Settled(**head, reservation_id="rv_1", nano_usd=7, basis="usage", if_cheap=3, if_premium=9),
+        Released(**head, reservation_id="rv_2"),
+        Reconciled(**head, reservation_id="rv_3", nano_usd=5, by="k1", why="the bill"),
+        BudgetSet(**head, scope="agent", name="ci", period="week", nano_usd=10**9, by="k1", why="enough"),
         Checkpointed(**head, checkpoint_id="cp_1", name="before", seq=7, size_bytes=99),
         Restored(**head, checkpoint_id="cp_1", seq=7),
         CheckpointsPruned(**head, checkpoint_ids=("cp_1", "cp_2"), freed_bytes=99),

@@ -32,6 +32,7 @@ KINDS = {
     "tenant_set", "key_issued", "receipt", "answered", "key_ends", "job", "job_leased", "job_failed", "job_ended",
     "policy_set", "appeal", "appeal_ruled",
     "challenger_set", "challenger_ended", "promoted", "rolled_back", "federated", "origin_forgotten",
+    "reserved", "settled", "released", "reconciled", "budget_set",
 }  # fmt: skip
 
 

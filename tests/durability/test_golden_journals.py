@@ -14,7 +14,8 @@ import pytest
 
 from auditor.events import AnyEvent
 from auditor.fold import TenantFold
-from auditor.packing import encode
+from auditor.ledger import Ledger
+from auditor.packing import encode, packed
 from controlplane.jobs import Jobs
 from controlplane.journal import SqliteJournal, connect
 from controlplane.journal.queries import migrations
@@ -78,6 +79,7 @@ async def test_an_old_journal_folds_to_what_was_learnt_from_it(journal: SqliteJo
         "learnt": {tenant: what_was_learnt(fold) for tenant, fold in sorted(state.tenants.items())},
         "access": {"tenants": sorted(access.tenants), "keys": sum(not key.ended for key in access.keys.values())},
         "owed": len(jobs.open),
+        **({"money": what_was_spent(state.ledger)} if state.ledger.accounts else {}),
     }
     print(json.dumps(found, indent=1))
     assert found == json.loads((GOLDEN / f"{name}.json").read_text("utf-8"))
@@ -111,6 +113,17 @@ def what_is_read(fold: TenantFold) -> dict[str, Any]:
             ),
         }
         for point, view in views.items()
+    }
+
+
+def what_was_spent(ledger: Ledger) -> dict[str, Any]:
+    """Exact: it is in whole nano-USD."""
+    return {
+        "spent": ledger.accounts["global", "", ""].total.spent,
+        "limits": len(ledger.limits),
+        "held": len(ledger.held),
+        "unreconciled": len(ledger.unreconciled),
+        "digest": digest(b"".join(packed(ledger.dump()))),
     }
 
 

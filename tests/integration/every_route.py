@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 from litestar import Litestar
 
+from auditor.money_events import Spender
 from controlplane.service import Service
 from strategist.betting import ENOUGH, GRID, LowerBound
 from strategist.federation import Entry
@@ -238,6 +239,19 @@ async def _key(client: Client, path: str) -> Asked:
     return path.replace("{key_id:str}", await client.key()), None
 
 
+async def _set_budget(client: Client, path: str) -> Asked:
+    return path, {"scope": "tenant", "tenant": "default", "period": "day", "limit_usd": 1.0, "why": "enough"}
+
+
+async def _reconcile(client: Client, path: str) -> Asked:
+    """A call that was lost after it was made."""
+    spender, budgets = Spender(model="m", tier="cheap", purpose="chat"), client.service.budgets
+    held = await budgets.reserve("default", spender, 1000)
+    await budgets.lose(held)
+    await client.service.learner.passed(client.service.journal.last_seq)
+    return path.replace("{reservation_id:str}", held.reservation_id), {"cost_usd": 1e-7, "why": "the bill"}
+
+
 # What is asked is made when its turn comes. A route that is added is entered here.
 REQUESTS: dict[tuple[str, str], Callable[[Client, str], Awaitable[Asked]]] = {
     ("POST", "/v1/decisions"): _decide,
@@ -283,6 +297,9 @@ REQUESTS: dict[tuple[str, str], Callable[[Client, str], Awaitable[Asked]]] = {
     ("POST", "/v1/admin/keys"): _issue,
     ("POST", "/v1/admin/keys/{key_id:str}/rotate"): _key,
     ("DELETE", "/v1/admin/keys/{key_id:str}"): _key,
+    ("GET", "/v1/admin/budget"): _bare,
+    ("PUT", "/v1/admin/budget"): _set_budget,
+    ("PUT", "/v1/admin/budget/reservations/{reservation_id:str}"): _reconcile,
     ("GET", "/metrics"): _bare,
     ("GET", "/healthz"): _bare,
     ("GET", "/livez"): _bare,

@@ -21,6 +21,7 @@ IN_PATH |= {
     "key_id:str": "nobody",
     "replay_id:str": "rp_x",
     "origin:str": "or_x",
+    "reservation_id:str": "rv_x",
     "a:str": "cp_x",
     "b:str": "now",
 }

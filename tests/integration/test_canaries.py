@@ -35,6 +35,7 @@ IN_PATH = {
     "replay_id:str": "replay_id",
     "origin:str": "origin",
     "key_id:str": "key_id",
+    "reservation_id:str": "reservation_id",
 }
 UNKNOWN: dict[str, Any] = {
     "trace_id": "tr_" + "0" * 32,
@@ -45,6 +46,7 @@ UNKNOWN: dict[str, Any] = {
     "replay_id": "rp_" + "0" * 32,
     "origin": "or_" + "0" * 32,
     "key_id": "0" * 12,
+    "reservation_id": "rv_" + "0" * 32,
 }
 PROBES = ("goal", "planned_action", "namespace", "environment", "current_state")  # what another's memory is asked by
 

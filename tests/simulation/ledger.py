@@ -34,6 +34,7 @@ from auditor.events import (
 )
 from auditor.federation_events import Federated, OriginForgotten
 from auditor.fold import LATE
+from auditor.money_events import BudgetSet, Reconciled, Released, Reserved, Settled
 from auditor.policy_events import Appealed, AppealRuled, ChallengerEnded, ChallengerSet, PolicySet, Promoted, RolledBack
 from controlplane.learning import UNLEARNT
 
@@ -65,6 +66,8 @@ EFFECTS: dict[type[Any], Callable[[Any], Effect]] = {
     RolledBack: lambda e: ("rolled back", e.tenant, e.point, e.why),
     Federated: lambda e: ("federated", e.tenant, e.entry.origin, e.entry.seq, e.why),
     OriginForgotten: lambda e: ("forgotten", e.tenant, e.point, e.origin, e.why),
+    BudgetSet: lambda e: ("budget", e.tenant, e.scope, e.name, e.period, e.why),
+    Reconciled: lambda e: ("reconciled", e.reservation_id, e.why),
     PolicySet: lambda e: ("policy", e.tenant, e.point, e.why),
     TenantSet: lambda e: ("tenant", e.tenant, e.tier, e.fail_mode),
     KeyIssued: lambda e: ("key", e.tenant, e.name),
@@ -78,6 +81,7 @@ UNASKED: dict[type[Any], str] = {
     Configured: "a start, when the rules are new",
     Received: "before the effect of a keyed request",
     Answered: "after the effect of a keyed request",
+    **dict.fromkeys((Reserved, Settled, Released), "whoever spends money, which an oracle of its own looks at"),
     Purged: "in the place of what was purged",
     **dict.fromkeys((JobAdded, JobLeased, JobFailed, JobEnded), "the outbox, which an oracle of its own looks at"),
 }

@@ -60,6 +60,7 @@ class Known(msgspec.Struct):
     checkpoints: list[str] = []
     versions: dict[str, int] = {}  # of the policies of points
     entries: dict[str, Any] = {}  # what points exported
+    reservations: list[str] = []  # calls that are charged whole
 
 
 class Call(msgspec.Struct, kw_only=True):
@@ -422,6 +423,35 @@ def _guards(draw: Draw, point: str) -> list[dict[str, Any]]:
     return [forced, {"name": name, "effect": "forbid", "actions": ["PROCEED"], "environment": where}]
 
 
+def budget(draw: Draw) -> Call:
+    def learn(answer: Any) -> None:
+        for of in answer["unreconciled"]:
+            if of["reservation_id"] not in (known := draw.known[of["tenant"]].reservations):
+                known.append(of["reservation_id"])
+
+    return draw.call("GET /v1/admin/budget", tenant="", learn=learn)
+
+
+def set_budget(draw: Draw) -> Call:
+    rng, scope = draw.rng, draw.rng.choice(("global", "tenant", "model", "agent"))
+    body: dict[str, Any] = {"scope": scope, "period": rng.choice(("day", "week", "month")), "why": draw.name}
+    body |= {"limit_usd": rng.choice((None, 0.05, 0.2, 1.0))}
+    body |= {"tenant": draw.tenant} if scope in ("tenant", "agent") else {}
+    body |= {"name": {"model": "big", "agent": "ci"}[scope]} if scope in ("model", "agent") else {}
+    effect = ("budget", body.get("tenant", ""), scope, body.get("name", ""), body["period"], draw.name)
+    return draw.call("PUT /v1/admin/budget", tenant="", body=body, effects=(effect,))
+
+
+def reconcile(draw: Draw) -> Call:
+    """Of one that was reconciled before, it is refused."""
+    if not draw.own.reservations:
+        raise NothingKnown
+    reservation_id, cost_usd = draw.rng.choice(draw.own.reservations), draw.rng.choice((0.0, 0.001))
+    route = "PUT /v1/admin/budget/reservations/{reservation_id:str}"
+    body, effect = {"cost_usd": cost_usd, "why": draw.name}, ("reconciled", reservation_id, draw.name)
+    return draw.call(route, f"/v1/admin/budget/reservations/{reservation_id}", tenant="", body=body, effects=(effect,))
+
+
 Operation = Callable[[Draw], Call]
 # How often each is drawn, in a hundred and some.
 OPERATIONS: dict[str, tuple[int, Operation]] = {
@@ -464,6 +494,9 @@ OPERATIONS: dict[str, tuple[int, Operation]] = {
     "GET /v1/admin/tenants": (1, reading("GET /v1/admin/tenants", operator=True)),
     "GET /v1/admin/keys": (1, reading("GET /v1/admin/keys", operator=True)),
     "GET /v1/admin/audit": (1, reading("GET /v1/admin/audit", operator=True)),
+    "GET /v1/admin/budget": (2, budget),
+    "PUT /v1/admin/budget": (2, set_budget),
+    "PUT /v1/admin/budget/reservations/{reservation_id:str}": (2, reconcile),
     "GET /metrics": (1, reading("GET /metrics", operator=True)),
 }
 _NAMES, _WEIGHTS = list(OPERATIONS), [weight for weight, _ in OPERATIONS.values()]

@@ -24,6 +24,7 @@ from .ledger import Entry, Ledger, steady
 from .loop import SimulatedLoop
 from .operations import OTHERWISE, TENANTS, Call, Draw, Known, drawn
 from .process import heard, uncollected
+from .spending import Spending
 from .store import CrashingJournal
 from .world import DRIVER, MakeJournal, World
 
@@ -76,6 +77,7 @@ class Run:
         self.world, self.rng, self.mode, self.left = world, world.rng, mode, operations
         self.ledger, self.limits = Ledger(), oracles.Limits()
         self.known = {tenant: Known() for tenant in TENANTS}
+        self.spending = Spending(world)
         self.admin, self.numbers = "", 0
         self.keyed: list[Sent] = []
         self.revoked: set[str] = set()
@@ -88,10 +90,12 @@ class Run:
         """The whole run."""
         await self._begin()
         breaking, story = self._driver(self._break()), self._driver(self._story())
+        spending = self._driver(self._spend())
         await self._work()
         await story
         self.over = True
         await breaking
+        await spending
         self.world.faults.over()
         if self.mode == "liveness":
             await self._calm()
@@ -99,6 +103,7 @@ class Run:
             await self.world.crash()
         await self._settle()
         self.world.wrong += await oracles.settled(self.world, self.ledger, self.limits)
+        self.world.wrong += await self.spending.wrong()
         await self._end()
 
     async def _begin(self) -> None:
@@ -135,6 +140,10 @@ class Run:
     async def _story(self) -> None:
         if self.rng.random() < STORIES:
             await stories.drift(self._draw, self._tell)
+
+    async def _spend(self) -> None:
+        while not self.over:
+            await self.spending.one()
 
     async def _work(self) -> None:
         """All clients at once, until nothing is left to do."""
@@ -265,7 +274,7 @@ class Run:
         """Crashes, restarts, trouble with the disk, a clock that is set."""
         while not self.over:
             await asyncio.sleep(self.rng.expovariate(1 / BREAK_EVERY_S))
-            what = self.rng.choices(("crash", "restart", "trouble", "clock"), (4, 1, 4, 1))[0]
+            what = self.rng.choices(("crash", "restart", "trouble", "clock"), (4, 1, 4, 2))[0]
             self._count(what)
             match what:
                 case "crash":

@@ -40,7 +40,8 @@ FROM events WHERE seq IN (
     SELECT seq FROM events
     WHERE kind IN ('tenant_set', 'key_issued', 'key_ends', 'episode_deleted', 'skill_retired', 'checkpoint', 'restored',
                    'checkpoints_pruned', 'policy_set', 'appeal_ruled',
-                   'challenger_set', 'challenger_ended', 'promoted', 'rolled_back', 'federated', 'origin_forgotten')
+                   'challenger_set', 'challenger_ended', 'promoted', 'rolled_back', 'federated', 'origin_forgotten',
+                   'budget_set', 'reconciled')
       AND seq < ? AND ? IN (tenant, '*') ORDER BY seq DESC LIMIT ?
 ) ORDER BY seq;
 

@@ -5,7 +5,8 @@ With the version whose journals are to be readable for ever, in a data folder of
     POINTSMAN_EMBEDDER=hashing POINTSMAN_SEED=1 POINTSMAN_ALARM_URL=http://127.0.0.1:8098 POINTSMAN_GATE_WINDOW_S=30 \
         POINTSMAN_ROUTE_WINDOW_S=30 POINTSMAN_TRAJECTORY_TTL_S=30 pointsman serve --port 8099 --data-dir DIR
     python tests/durability/golden/record.py http://127.0.0.1:8099 8098 OPERATORS_KEY
-    (stop the server) ; gzip -9n < DIR/journal.db > tests/durability/golden/schema-N.journal.db.gz
+    (stop the server) ; python tests/durability/golden/spend.py DIR
+    gzip -9n < DIR/journal.db > tests/durability/golden/schema-N.journal.db.gz
 
 test_golden_journals.py says what that version had learnt from it; what it prints is looked at before it is kept.
 Schemas 2 to 4 were recorded with an earlier form of this, in which there were no keys and nothing was owed.

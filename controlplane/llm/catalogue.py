@@ -1,0 +1,117 @@
+"""The models that can be asked: what each is called, where it is, its tier, its limits. One file, and an operator's."""
+
+import tomllib
+from decimal import Decimal
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import msgspec
+from msgspec import Meta
+
+from ..errors import BadSetting
+
+Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,99}$")]
+Tokens = Annotated[int, Meta(ge=1, le=10**8)]
+MOST_USD = 10**6
+SETTING = "POINTSMAN_CATALOGUE"
+SHIPPED = "catalogue.toml"
+
+
+class Price(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """USD for a million tokens; what was cached costs as other input where it has no price of its own."""
+
+    input: Decimal
+    output: Decimal
+    cached_input: Decimal | None = None
+
+    def __post_init__(self) -> None:
+        for field in self.__struct_fields__:
+            _refuse_absurd(field, getattr(self, field))
+
+
+class Model(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A model that can be asked."""
+
+    name: Name
+    provider: Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9_-]{0,39}$")]
+    model: Name
+    tier: Literal["cheap", "premium"]
+    context_tokens: Tokens
+    output_tokens: Tokens
+    price: Price | None = None
+    call_cap_usd: Decimal | None = None
+
+    def __post_init__(self) -> None:
+        _refuse_absurd("call_cap_usd", self.call_cap_usd)
+        if self.call_cap_usd == 0:
+            raise ValueError("call_cap_usd is 0; what costs nothing has the price 0")
+        if self.output_tokens > self.context_tokens:
+            raise ValueError(f"output_tokens of {self.name} is more than its context_tokens")
+
+
+def _refuse_absurd(field: str, usd: Decimal | None) -> None:
+    if usd is not None and not (usd.is_finite() and 0 <= usd <= MOST_USD):
+        raise ValueError(f"{field} is {usd}; it takes USD from 0 to {MOST_USD}")
+
+
+class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    models: list[Model]
+
+
+class Catalogue:
+    """All models by name; an operator's come first."""
+
+    def __init__(self, models: dict[str, Model]) -> None:
+        self.models = models
+
+    @classmethod
+    def load(cls, file: Path | None = None) -> Self:
+        """The shipped models, and those of an operator's file in their place or beside them.
+
+        Raises:
+          BadSetting: the file cannot be read, or a field of it cannot be meant; the message names it.
+        """
+        shipped = _read((resources.files(__package__) / SHIPPED).read_text("utf-8"), SHIPPED)
+        own = {} if file is None else _read(_text(file), file.name)
+        return cls(own | {name: model for name, model in shipped.items() if name not in own})
+
+    def baseline(self, tier: Literal["cheap", "premium"]) -> Model | None:
+        """The model that stands for its tier: the first."""
+        return next((model for model in self.models.values() if model.tier == tier), None)
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text("utf-8")
+    except OSError as error:
+        raise BadSetting(f"{SETTING}: {file} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise BadSetting(f"{SETTING}: {file} is not UTF-8") from error
+
+
+def _read(text: str, file: str) -> dict[str, Model]:
+    try:
+        document = tomllib.loads(text, parse_float=Decimal)
+        models = msgspec.convert(document, _File).models
+    except tomllib.TOMLDecodeError as error:
+        raise BadSetting(f"{SETTING}: {file} is no TOML: {error}") from error
+    except msgspec.ValidationError as error:
+        raise BadSetting(f"{SETTING}: {file}: {_placed(str(error), document)}") from error
+    found: dict[str, Model] = {}
+    for model in models:
+        if model.name in found:
+            raise BadSetting(f"{SETTING}: {file}: the name {model.name!r} is there twice")
+        found[model.name] = model
+    return found
+
+
+def _placed(error: str, document: Any) -> str:
+    """The error with the name of the model it is in, where it has one."""
+    _, _, place = error.partition("$.models[")
+    number = place.partition("]")[0]
+    if not number.isdigit():
+        return error
+    model = document["models"][int(number)]
+    name = model.get("name") if isinstance(model, dict) else None
+    return f"{error} (model {name!r})" if name is not None else error
