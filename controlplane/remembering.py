@@ -42,7 +42,8 @@ from .executor.evidence import recall_matches
 from .failpoints import failpoint
 from .idempotency import Receipt
 from .journal import Journal
-from .llm.local import classify, clean, root_cause
+from .llm.local import classify, root_cause
+from .llm.redaction import redacted
 from .memory.actions import normalise
 from .memory.purging import overwrite
 from .memory.ranking import Match
@@ -210,11 +211,11 @@ class Remembering:
 
 
 def _episode(request: CaptureRequest) -> Episode:
-    trace = clean(request.error_trace)
+    trace = redacted(request.error_trace)
     fields: dict[str, Any] = {
         name: getattr(request, name) for name in request.__struct_fields__ if name in Episode.__struct_fields__
     }
-    fields.update(error_trace=trace, error_class=request.error_class or classify(trace))
+    fields.update(goal=redacted(request.goal), error_trace=trace, error_class=request.error_class or classify(trace))
     what = [fields[name] for name in ("namespace", "goal", "planned_action", "resolution", "tool_chain")]
     what.append(normalise(trace))  # paths and numbers change from run to run; the failure is the same
     where = [fields["environment"], fields["preconditions"]]

@@ -36,6 +36,7 @@ from .journal import Journal
 from .learning import Learning
 from .lifecycle import Lifecycle
 from .llm.catalogue import Catalogue
+from .llm.prompts.library import Prompts
 from .memory.store import MemoryStore
 from .origin import Origin, find
 from .outbox import DEADLINE_S, Deed, Outbox
@@ -96,7 +97,7 @@ class Service:
         self.learning = Learning(self.learner, journal, self.memory, clock, self.metrics)
         self.remembering = Remembering(self.learner, journal, self.memory, self.embedder, clock)
         self.administration = Administration(registry, journal, self.learner, clock)
-        self.catalogue = Catalogue.load(Path(settings.catalogue) if settings.catalogue else None)
+        self.catalogue, self.prompts = Catalogue.load(_path(settings.catalogue)), Prompts.load(_path(settings.prompts))
         self.budgets = Budgets(self.learner, journal, registry, clock)
         self.appeals = Appeals(self.learner, journal, clock)
         self.policies = Policies(self.learner, journal, clock)
@@ -282,6 +283,10 @@ async def load_registry(journal: Journal, folder: Path) -> Registry:
     for act in acts:
         registry.observe(act)
     return registry
+
+
+def _path(setting: str | None) -> Path | None:
+    return Path(setting) if setting else None
 
 
 def _death(task: "asyncio.Task[None]") -> str | None:

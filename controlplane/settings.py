@@ -142,6 +142,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     catalogue: Annotated[
         str | None, _help("A file of models and their prices, written like the shipped one; replaces and adds.")
     ] = None
+    prompts: Annotated[
+        str | None, _help("A folder of prompts (*.j2), written like the shipped ones; replaces and adds.")
+    ] = None
     failpoints: Annotated[
         str | None, _help("For tests of crashes: where the server dies or fails, as name:kill@3,name:error@1.")
     ] = None
@@ -173,7 +176,7 @@ PROVIDER_KEYS = {"openai_api_key", "anthropic_api_key", "openrouter_api_key"}
 SECRET = {"api_key", "admin_api_key", "alarm_url", *PROVIDER_KEYS}
 HIDDEN = "(hidden)"
 _PLACES = {"data_dir", "host", "port", "log_level", "seed", "recovery_interval_s", "insecure_local", "failpoints"}
-_PLACES |= {"request_log", "catalogue", *SECRET}
+_PLACES |= {"request_log", "catalogue", "prompts", *SECRET}
 
 
 def _shown(name: str, value: Any) -> Any:

@@ -18,6 +18,7 @@ from auditor.events import (
 
 from ..embedding import Vector
 from ..llm.local import UNKNOWN, root_cause
+from ..llm.redaction import redacted
 from .vectors import VectorIndex
 
 MAX_FAULT = 120  # characters
@@ -188,7 +189,7 @@ class MemoryStore:
 
 def plan_text(goal: str, planned_action: str) -> str:
     """What a plan, and the memory of one, is embedded as."""
-    return "\n".join(part for part in (goal, planned_action) if part)
+    return redacted("\n".join(part for part in (goal, planned_action) if part))
 
 
 def episode_text(episode: Episode) -> str:

@@ -60,6 +60,7 @@ WHERE: dict[str, dict[str, str]] = {
         "controlplane.cli.replays": "the same",
         "controlplane.cli.server": "the same",
     },
+    "jinja2": {"controlplane.llm.prompts.library": "prompts, in its sandbox"},
     "genai_prices": {"controlplane.llm.prices": "what providers publish, by the data it brings with it"},
     "cachetools": {
         "controlplane.embedding.batching": "vectors by text",
