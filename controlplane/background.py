@@ -9,6 +9,7 @@ import structlog
 from auditor import Learner
 from auditor.events import EpisodeDeleted
 from auditor.expiry import expired
+from auditor.reflection_events import Reflected, ReflectionEvicted
 
 from .checkpoints import RecoveryFiles
 from .clock import Clock
@@ -16,7 +17,7 @@ from .embedding import BatchingEmbedder
 from .errors import JournalUnavailable, PointsmanError, StorageFull
 from .failpoints import failpoint
 from .journal import Journal
-from .memory.purging import overwrite
+from .memory.purging import overwrite, overwrite_reflection
 from .memory.store import MemoryStore
 from .outbox import Outbox
 from .telemetry import Metrics
@@ -108,8 +109,15 @@ class Background:
         self._memory.embedder = self._embedder.name
         while page := await self._journal.read_memory(self._memory.position, PAGE):
             for recorded in page:
-                if isinstance(recorded.event, EpisodeDeleted):
-                    await self._finish_purge(recorded.seq, recorded.event)
+                match recorded.event:
+                    case EpisodeDeleted() as purge:
+                        await self._finish_purge(recorded.seq, purge)
+                    case Reflected(tenant=tenant, episode_id=gone, ref=made):
+                        if self._memory.episode(tenant, gone) is None:
+                            await self._finish_eviction(tenant, made)
+                    case ReflectionEvicted(tenant=tenant, reflection_id=bad):
+                        if (tenant, bad) in self._memory.reflections:
+                            await self._finish_eviction(tenant, bad)
                 self._memory.take(recorded)
         self._memory.go_live()
         log.info("memory_loaded", **self._memory.counts())
@@ -121,10 +129,21 @@ class Background:
             return
         try:
             await overwrite(self._journal, event.tenant, left.episode.digest, seq)
+            if left.reflection is not None:
+                await overwrite_reflection(self._journal, event.tenant, left.reflection.reflection_id)
         except (StorageFull, JournalUnavailable) as error:
             log.error("purge_not_finished", episode_id=event.episode_id, error=str(error), until="the next write")
             return
         log.warning("purge_finished", episode_id=event.episode_id)
+
+    async def _finish_eviction(self, tenant: str, reflection_id: str) -> None:
+        """The same of a reflection: one that was evicted, or whose episode was purged."""
+        try:
+            await overwrite_reflection(self._journal, tenant, reflection_id)
+        except (StorageFull, JournalUnavailable) as error:
+            log.error("eviction_not_finished", reflection=reflection_id, error=str(error), until="the next write")
+            return
+        log.warning("eviction_finished", reflection=reflection_id)
 
     async def _keep_indexes(self) -> None:
         if not self._memory.live:

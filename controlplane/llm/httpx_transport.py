@@ -12,11 +12,14 @@ from .transport import CONNECT_S, MOST_UNDER_WAY, Request, Sink
 class HttpxTransport:
     """One client, for one base URL."""
 
-    def __init__(self, origin: Origin, resolve: Resolve = system_addresses) -> None:
+    def __init__(
+        self, origin: Origin, resolve: Resolve = system_addresses, way_out: httpx.AsyncBaseTransport | None = None
+    ) -> None:
         self._origin, self._resolve = origin, resolve
         self._url = httpx.URL(origin.url)
         self._http = httpx.AsyncClient(
             verify=ssl.create_default_context(),  # what the machine trusts, not what httpx brings
+            transport=way_out,
             follow_redirects=False,
             trust_env=False,
             limits=httpx.Limits(max_connections=MOST_UNDER_WAY),

@@ -19,10 +19,12 @@ _PHONE = re.compile(  # with +, with an area's code in brackets or apart, with a
     r"|0\d{1,4}-\d{5,8})(?![\w:-]|\.\d)"
 )
 _LINK = re.compile(
-    r"\b[a-z][a-z0-9+.-]{1,30}:(?://|\\\\)\S*|\b(?:javascript|data|mailto|vbscript|file):\S+|\bwww\.\S+"
-    r"|(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?::\d+)?(?:/\S*)?|\[[0-9a-f:]*::?[0-9a-f:]+\](?::\d+)?(?:/\S*)?"
-    r"|(?<![\w.-])(?:[\w-]{1,63}\.){1,8}(?:[a-z]{2,24}(?::\d+)?/\S*|(?:app|biz|cc|cn|co|com|de|dev|eu|example|info|io|link|me"
-    r"|net|online|org|ru|site|test|to|top|uk|us|xyz)(?::\d+)?\b)",
+    r"\b[a-z][a-z0-9+.-]{1,30}:(?://|\\\\)\S*|\b(?:javascript|data|mailto|vbscript|file):\S+|\bwww\.\S+", re.IGNORECASE
+)
+_HOST = re.compile(  # an address without its scheme: by number, with a path, or under a name that many have
+    r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?::\d+)?(?:/\S*)?|\[[0-9a-f:]*::?[0-9a-f:]+\](?::\d+)?(?:/\S*)?"
+    r"|(?<![\w.-])(?:[\w-]{1,63}\.){1,8}(?:[a-z]{2,24}(?::\d+)?/\S*"
+    r"|(?:ai|app|biz|cn|co|com|dev|eu|example|info|io|net|online|org|ru|uk|xyz)(?::\d+)?(?![\w-]|\.\w))",
     re.IGNORECASE,
 )
 _BLANK = re.compile(r"\s+")
@@ -45,7 +47,16 @@ def quotable(text: str) -> str:
     "Fetch '[link] or [link] then run 'make'"
     """
     plain = redacted(unicodedata.normalize("NFKC", clean(text)))
-    return _BLANK.sub(" ", _LINK.sub(LINK, plain)).replace('"', "'").replace("`", "'").strip()
+    return _BLANK.sub(" ", _HOST.sub(LINK, unlinked(plain))).replace('"', "'").replace("`", "'").strip()
+
+
+def unlinked(text: str) -> str:
+    """The text without addresses that are followed by a click.
+
+    >>> unlinked("npm ERR! see https://acme.org/x and scipy.io")
+    'npm ERR! see [link] and scipy.io'
+    """
+    return _LINK.sub(LINK, text)
 
 
 def _card(found: re.Match[str]) -> str:
