@@ -51,9 +51,13 @@ class Reflected(Event, frozen=True, kw_only=True, tag="reflection"):
 
 
 class ReflectionEvicted(Event, frozen=True, kw_only=True, tag="reflection_evicted"):
-    """A reflection was bad: it is used no more, nor is what was taken from it, and its insight is overwritten."""
+    """A reflection was bad: it is used no more, nor is what was taken from it, and its episode gets no other.
+
+    Its insight is overwritten.
+    """
 
     reflection_id: str
+    episode_id: int
     by: str = ""
 
     @property

@@ -7,7 +7,7 @@ from typing import Protocol
 import structlog
 
 from auditor import Learner
-from auditor.events import EpisodeDeleted
+from auditor.events import EpisodeDeleted, Recorded
 from auditor.expiry import expired
 from auditor.reflection_events import Reflected, ReflectionEvicted
 
@@ -109,18 +109,23 @@ class Background:
         self._memory.embedder = self._embedder.name
         while page := await self._journal.read_memory(self._memory.position, PAGE):
             for recorded in page:
-                match recorded.event:
-                    case EpisodeDeleted() as purge:
-                        await self._finish_purge(recorded.seq, purge)
-                    case Reflected(tenant=tenant, episode_id=gone, ref=made):
-                        if self._memory.episode(tenant, gone) is None:
-                            await self._finish_eviction(tenant, made)
-                    case ReflectionEvicted(tenant=tenant, reflection_id=bad):
-                        if (tenant, bad) in self._memory.reflections:
-                            await self._finish_eviction(tenant, bad)
-                self._memory.take(recorded)
+                await self._load(recorded)
         self._memory.go_live()
         log.info("memory_loaded", **self._memory.counts())
+
+    async def _load(self, recorded: Recorded) -> None:
+        """Take in one event of the past, and finish what a purge or an eviction left."""
+        event, left = recorded.event, None
+        match event:
+            case EpisodeDeleted():
+                await self._finish_purge(recorded.seq, event)
+            case Reflected() if self._memory.episode(event.tenant, event.episode_id) is None:
+                left = event.reflection_id
+            case ReflectionEvicted() if (event.tenant, event.reflection_id) in self._memory.reflections:
+                left = event.reflection_id
+        self._memory.take(recorded)
+        if left is not None:
+            await self._finish_eviction(event.tenant, left)
 
     async def _finish_purge(self, seq: int, event: EpisodeDeleted) -> None:
         """Overwrite what a purge before `seq` left when the process ended; a finished purge left nothing to load."""

@@ -17,17 +17,18 @@ from .budgets import Budgets
 from .clock import Clock
 from .embedding import BatchingEmbedder, EmbeddingUnavailable
 from .errands import Errands
-from .errors import PointsmanError, UnknownPrice, UnknownReflection
+from .errors import JournalUnavailable, PointsmanError, StorageFull, UnknownPrice, UnknownReflection
 from .failpoints import failpoint
 from .ids import new_id
 from .jobs import Job
 from .journal import Journal
 from .llm.catalogue import Model
 from .llm.models import Models
-from .llm.reflecting import PERSPECTIVES, PURPOSE, NoReflection, Reflector
+from .llm.reflecting import NoReflection
 from .memory.purging import overwrite_reflection
 from .memory.store import EpisodeRecord, MemoryStore, episode_text
 from .outbox import LONGEST_S, Outbox, TryFailed
+from .reflector import PERSPECTIVES, PURPOSE, Reflector
 from .tenants import Caller
 
 log = structlog.get_logger()
@@ -73,10 +74,10 @@ class Reflects:
         if not self._memory.live:
             raise TryFailed("memory is not loaded yet")
         record = self._memory.episode(owed.tenant, owed.episode_id)
-        if record is None or record.reflection is not None:
+        if record is None or record.reflection is not None or record.evicted:
             return
         try:
-            await self._keep(await self._made(owed, record, job.fence))
+            await self.keep(await self._made(owed, record, job.fence))
         except (NoReflection, EmbeddingUnavailable, PointsmanError) as error:
             raise TryFailed(str(error)) from error
 
@@ -130,7 +131,7 @@ class Reflects:
         at, name = self._clock.now(), new_id("rf")
         return Reflected(tenant=owed.tenant, at=at, reflection_id=name, episode_id=owed.episode_id, by=owed.by, **what)
 
-    async def _keep(self, made: Reflected) -> None:
+    async def keep(self, made: Reflected) -> None:
         """Journal it; where the episode was purged meanwhile, or what it was taken from, nothing of it stays."""
         seq = await self._journal.append(made)
         failpoint("reflection.appended")
@@ -175,11 +176,23 @@ class Reflections:
             episodes=self._memory.uses(caller.tenant, bad.root),
             **self._blame(caller.tenant, bad.root),
         )
-        tenant, at, by = caller.tenant, self._clock.now(), caller.key_id
-        evicted = ReflectionEvicted(tenant=tenant, at=at, reflection_id=bad.root, by=by)
+        episode_id = self._memory.reflections[caller.tenant, bad.root].episode_id
+        evicted = ReflectionEvicted(
+            tenant=caller.tenant,
+            at=self._clock.now(),
+            reflection_id=bad.root,
+            episode_id=episode_id,
+            by=caller.key_id,
+        )
         await self._learner.reached(await self._journal.append(evicted))
         failpoint("eviction.appended")
-        await overwrite_reflection(self._journal, caller.tenant, bad.root)
+        try:
+            await overwrite_reflection(self._journal, caller.tenant, bad.root)
+        except (StorageFull, JournalUnavailable) as refusal:
+            raise type(refusal)(
+                "The reflection is evicted, but its text is still on disk: it is overwritten with the next write, or by"
+                " the next start."
+            ) from refusal
 
     def _blame(self, tenant: str, root: str) -> dict[str, object]:
         """Who made it, of what, and whose capture it was made of."""

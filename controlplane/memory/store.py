@@ -33,6 +33,7 @@ class EpisodeRecord(msgspec.Struct):
     episode: Episode
     repeats: int = 0
     reflection: Reflected | None = None  # with the insight, whosever it is
+    evicted: bool = False  # it had one that was bad
     _cause: str | None = None
     _conditions: dict[str, object] | None = None
 
@@ -149,6 +150,8 @@ class MemoryStore:
                 self._reflected(event)
             case ReflectionEvicted() as event:
                 self._evicted(event.tenant, event.reflection_id)
+                if (record := self.episode(event.tenant, event.episode_id)) is not None:
+                    record.evicted = True
 
     def _captured(self, seq: int, event: Captured) -> None:
         space = self.space(event.tenant, event.episode.namespace)
@@ -179,7 +182,7 @@ class MemoryStore:
         """An episode keeps its first one; of what is gone nothing is remembered."""
         record = self.episode(event.tenant, event.episode_id)
         root = event if event.of is None else self.reflections.get((event.tenant, event.of))
-        if record is None or record.reflection is not None or root is None:
+        if record is None or record.reflection is not None or record.evicted or root is None:
             return
         record.reflection = msgspec.structs.replace(event, insight=root.insight)
         self.reflections[event.tenant, event.reflection_id] = record.reflection
