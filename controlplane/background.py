@@ -119,11 +119,11 @@ class Background:
         match event:
             case EpisodeDeleted():
                 await self._finish_purge(recorded.seq, event)
-            case Reflected() if self._memory.episode(event.tenant, event.episode_id) is None:
-                left = event.reflection_id
             case ReflectionEvicted() if (event.tenant, event.reflection_id) in self._memory.reflections:
                 left = event.reflection_id
         self._memory.take(recorded)
+        if isinstance(event, Reflected) and (event.tenant, event.reflection_id) not in self._memory.reflections:
+            left = event.reflection_id
         if left is not None:
             await self._finish_eviction(event.tenant, left)
 
@@ -142,7 +142,7 @@ class Background:
         log.warning("purge_finished", episode_id=event.episode_id)
 
     async def _finish_eviction(self, tenant: str, reflection_id: str) -> None:
-        """The same of a reflection: one that was evicted, or whose episode was purged."""
+        """The same of a reflection: one that was evicted, or that is not used."""
         try:
             await overwrite_reflection(self._journal, tenant, reflection_id)
         except (StorageFull, JournalUnavailable) as error:

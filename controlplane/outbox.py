@@ -9,7 +9,6 @@ journalled before the deed; while the journal is in trouble it is kept in memory
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Mapping
-from functools import partial
 from typing import NamedTuple
 
 import structlog
@@ -108,34 +107,27 @@ class Outbox:
         if len(alike) > WORK[work].most_open:
             self._give_up(min(alike, key=lambda job: job.at), f"{WORK[work].most_open} newer ones are open")
 
-    async def run(self, before: Callable[[], None]) -> None:
+    async def run(self, work: str, before: Callable[[], None]) -> None:
         """Tick for ever, each time after `before`; no kind of work waits for another."""
+        while True:
+            try:
+                before()
+                await self.tick(work)
+            except Exception:  # a loop that ends silently would leave everything undone
+                log.exception("outbox_tick_failed")
+            await asyncio.sleep(TICK_S)
 
-        async def looked() -> None:
-            before()
-            await self._kept()
-
-        await asyncio.gather(_forever(looked), *(_forever(partial(self._work_at, work)) for work in self._deeds))
-
-    async def tick(self) -> None:
-        """Journal what is not yet, give up what is too old, and try of each work what is due the longest."""
-        await self._kept()
-        await asyncio.gather(*map(self._work_at, self._deeds))
-        await self._written()
-
-    async def _kept(self) -> None:
+    async def tick(self, work: str) -> None:
+        """Journal what is not yet, give up what is too old, and try those jobs of a work that are due the longest."""
         await self._written()
         now = self._clock.now()
         for job in [job for job in self.jobs.open.values() if now - job.at > LONGEST_S]:
             self._give_up(job, f"not done within {LONGEST_S / 3600:g} h{_because(job.why)}")
-
-    async def _work_at(self, work: str) -> None:
-        now = self._clock.now()
         due = [job for job in self.jobs.open.values() if job.work == work and _due(job, now)]
-        if due and self.unwritten < MOST_UNWRITTEN:
+        if due and work in self._deeds and self.unwritten < MOST_UNWRITTEN:
             first = sorted(due, key=lambda job: job.due)[: WORK[work].at_once]
-            await asyncio.gather(*map(self._try, first))
-            await self._written()
+            await asyncio.gather(*(asyncio.create_task(self._try(job), name="outbox try") for job in first))
+        await self._written()
 
     async def flush(self) -> None:
         """Journal what is not journalled yet.
@@ -189,15 +181,6 @@ class Outbox:
         """It holds from here on; it is journalled with the next write."""
         self.jobs.apply(event)
         self._unwritten.append(event)
-
-
-async def _forever(do: Callable[[], Awaitable[None]]) -> None:
-    while True:
-        try:
-            await do()
-        except Exception:  # a loop that ends silently would leave everything undone
-            log.exception("outbox_tick_failed")
-        await asyncio.sleep(TICK_S)
 
 
 def _due(job: Job, now: float) -> bool:

@@ -132,11 +132,11 @@ class Reflects:
         return Reflected(tenant=owed.tenant, at=at, reflection_id=name, episode_id=owed.episode_id, by=owed.by, **what)
 
     async def keep(self, made: Reflected) -> None:
-        """Journal it; where the episode was purged meanwhile, or what it was taken from, nothing of it stays."""
+        """Journal it; of one that is not used, for its episode was purged meanwhile or has another, nothing stays."""
         seq = await self._journal.append(made)
         failpoint("reflection.appended")
         await self._learner.reached(seq)
-        if self._memory.episode(made.tenant, made.episode_id) is None:
+        if (made.tenant, made.reflection_id) not in self._memory.reflections:
             await overwrite_reflection(self._journal, made.tenant, made.reflection_id)
 
 

@@ -209,7 +209,14 @@ class Service:
         self.replays.go_on()
         for file in self.recovery.damaged:
             self.alarms.damaged(file)
-        self._run(self.outbox.run(lambda: self.alarms.look(self._wrong())), "outbox")
+        self._run(self.outbox.run("alarm", lambda: self.alarms.look(self._wrong())), "outbox")
+        if self.reflects.able:
+            self._run(self._reflect(), "reflections")
+
+    async def _reflect(self) -> None:
+        """Before memory is there, a try could only fail, and the next one is minutes later."""
+        await self.loaded()
+        await self.outbox.run("reflection", lambda: None)
 
     def _wrong(self) -> dict[str, str | None]:
         """What can be wrong, and why it is."""

@@ -71,7 +71,7 @@ def tried(server: Running) -> None:
     """Until every job was tried once."""
     jobs = server.service.outbox.jobs
     while any(job.fence == 0 or job.trying for job in list(jobs.open.values())):
-        server.run(server.service.outbox.tick())
+        server.run(server.service.outbox.tick("reflection"))
 
 
 def test_of_300_payloads_none_becomes_a_command_a_link_or_another_tenants_text(tmp_path: Path, seed: int) -> None:

@@ -55,7 +55,7 @@ def failed(n: str = "one", **fields: Any) -> Json:
 def owed(server: Running, **fields: Any) -> int:
     """Capture a failure, and have its job tried; the episode."""
     episode_id: int = server.capture(error_trace="Error: ImagePullBackOff", **fields)["episode_id"]
-    server.run(server.service.outbox.tick())
+    server.run(server.service.outbox.tick("reflection"))
     return episode_id
 
 
@@ -167,7 +167,7 @@ def test_where_no_provider_answers_the_job_waits_and_a_later_start_makes_it(
     again = reflecting()
     [job] = again.service.outbox.jobs.open.values()
     job.due = 0.0  # minutes later
-    again.run(again.service.outbox.tick())
+    again.run(again.service.outbox.tick("reflection"))
     again.until(lambda: not again.service.outbox.jobs.open)
     assert asked(again, **failed())["reflection"]["tier"] == "cheap"
 
