@@ -20,6 +20,7 @@ from .policy_events import (
     Promoted,
     RolledBack,
 )
+from .reflection_events import Reflected, ReflectionEvicted
 from .rules import Rules
 from .trace import Trace
 
@@ -312,6 +313,8 @@ AnyEvent = (
     | Released
     | Reconciled
     | BudgetSet
+    | Reflected
+    | ReflectionEvicted
 )
 
 

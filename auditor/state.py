@@ -40,6 +40,7 @@ from .policy_events import (
     RolledBack,
 )
 from .receipts import Owed, Receipts
+from .reflection_events import Reflected, ReflectionEvicted
 from .rules import Rules
 from .shares import Shares, TallyDump
 from .steering import Steered, Steering
@@ -133,6 +134,8 @@ class State:
                 return Applied()
             case TenantSet() | KeyIssued() | KeyEnds():
                 return Applied()  # who may call is no part of what is learnt
+            case Reflected() | ReflectionEvicted():
+                return Applied()  # nor is what models make of it
             case JobAdded() | JobLeased() | JobFailed() | JobEnded():
                 return Applied()  # nor is what is owed to the world outside
             case Reserved() | Settled() | Released() | Reconciled() | BudgetSet():

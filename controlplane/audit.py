@@ -17,6 +17,7 @@ from auditor.events import (
 from auditor.federation_events import Federated, OriginForgotten
 from auditor.money_events import BudgetSet, Reconciled
 from auditor.policy_events import AppealRuled, ChallengerEnded, ChallengerSet, PolicySet, Promoted, RolledBack
+from auditor.reflection_events import ReflectionEvicted
 
 from .contract import ActAnswer
 from .journal import Journal
@@ -78,6 +79,8 @@ def _what(event: AnyEvent) -> tuple[str, dict[str, Any]]:
             return event.trace_id, {"upheld": event.upheld}
         case EpisodeDeleted():
             return str(event.episode_id), {}
+        case ReflectionEvicted():
+            return event.reflection_id, {}
         case SkillRetired():
             return str(event.skill_id), {}
         case Checkpointed():

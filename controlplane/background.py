@@ -7,8 +7,9 @@ from typing import Protocol
 import structlog
 
 from auditor import Learner
-from auditor.events import EpisodeDeleted
+from auditor.events import EpisodeDeleted, Recorded
 from auditor.expiry import expired
+from auditor.reflection_events import Reflected, ReflectionEvicted
 
 from .checkpoints import RecoveryFiles
 from .clock import Clock
@@ -16,7 +17,7 @@ from .embedding import BatchingEmbedder
 from .errors import JournalUnavailable, PointsmanError, StorageFull
 from .failpoints import failpoint
 from .journal import Journal
-from .memory.purging import overwrite
+from .memory.purging import overwrite, overwrite_reflection
 from .memory.store import MemoryStore
 from .outbox import Outbox
 from .telemetry import Metrics
@@ -108,11 +109,23 @@ class Background:
         self._memory.embedder = self._embedder.name
         while page := await self._journal.read_memory(self._memory.position, PAGE):
             for recorded in page:
-                if isinstance(recorded.event, EpisodeDeleted):
-                    await self._finish_purge(recorded.seq, recorded.event)
-                self._memory.take(recorded)
+                await self._load(recorded)
         self._memory.go_live()
         log.info("memory_loaded", **self._memory.counts())
+
+    async def _load(self, recorded: Recorded) -> None:
+        """Take in one event of the past, and finish what a purge or an eviction left."""
+        event, left = recorded.event, None
+        match event:
+            case EpisodeDeleted():
+                await self._finish_purge(recorded.seq, event)
+            case ReflectionEvicted() if (event.tenant, event.reflection_id) in self._memory.reflections:
+                left = event.reflection_id
+        self._memory.take(recorded)
+        if isinstance(event, Reflected) and (event.tenant, event.reflection_id) not in self._memory.reflections:
+            left = event.reflection_id
+        if left is not None:
+            await self._finish_eviction(event.tenant, left)
 
     async def _finish_purge(self, seq: int, event: EpisodeDeleted) -> None:
         """Overwrite what a purge before `seq` left when the process ended; a finished purge left nothing to load."""
@@ -121,10 +134,21 @@ class Background:
             return
         try:
             await overwrite(self._journal, event.tenant, left.episode.digest, seq)
+            if left.reflection is not None:
+                await overwrite_reflection(self._journal, event.tenant, left.reflection.reflection_id)
         except (StorageFull, JournalUnavailable) as error:
             log.error("purge_not_finished", episode_id=event.episode_id, error=str(error), until="the next write")
             return
         log.warning("purge_finished", episode_id=event.episode_id)
+
+    async def _finish_eviction(self, tenant: str, reflection_id: str) -> None:
+        """The same of a reflection: one that was evicted, or that is not used."""
+        try:
+            await overwrite_reflection(self._journal, tenant, reflection_id)
+        except (StorageFull, JournalUnavailable) as error:
+            log.error("eviction_not_finished", reflection=reflection_id, error=str(error), until="the next write")
+            return
+        log.warning("eviction_finished", reflection=reflection_id)
 
     async def _keep_indexes(self) -> None:
         if not self._memory.live:

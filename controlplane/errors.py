@@ -18,6 +18,7 @@ PointsmanError
 |   +-- UnknownOrigin
 |   +-- UnknownTenant / UnknownKey
 |   +-- UnknownReservation
+|   +-- UnknownReflection
 +-- MethodNotAllowed        405
 +-- Conflict                409
 |   +-- SpecChanged         409
@@ -142,6 +143,12 @@ class UnknownEpisode(NotFound):
     """No episode has this id; use the episode_id that /v1/capture or /v1/search answered with."""
 
     code = "unknown_episode"
+
+
+class UnknownReflection(NotFound):
+    """No reflection has this id; use the reflection's id that a decision answered with."""
+
+    code = "unknown_reflection"
 
 
 class UnknownSkill(NotFound):

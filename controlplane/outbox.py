@@ -9,6 +9,7 @@ journalled before the deed; while the journal is in trouble it is kept in memory
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Mapping
+from typing import NamedTuple
 
 import structlog
 
@@ -28,13 +29,31 @@ from .jobs import Job, Jobs
 from .journal import Journal
 
 log = structlog.get_logger()
-# Every kind of work there is, and what doing it means. docs/operations.md has the same table.
-WORK = {"alarm": "an alarm is sent to `alarm_url`"}
-DEADLINE_S, LEASE_S = 5.0, 15.0  # of a deed, and of a try
-assert LEASE_S >= 3 * DEADLINE_S, "a deed that is late may still be on its way when its deadline is over"
+DEADLINE_S, LEASE_S = 5.0, 15.0  # of an alarm, and of its try
 PAUSE_S, LONGEST_PAUSE_S = 10.0, 3600.0  # the pause is drawn from 0 to this, which doubles with each try
-TRIES, LONGEST_S = 40, 86_400.0  # after which a job is given up
+TRIES, LONGEST_S = 40, 86_400.0  # after which an alarm, and any job, is given up
 MOST_OPEN, MOST_UNWRITTEN = 100, 2000
+
+
+class Work(NamedTuple):
+    """A kind of work: what it means, how long a deed and its try may take, and how many tries and jobs there may be."""
+
+    means: str
+    deadline_s: float
+    lease_s: float
+    tries: int
+    most_open: int
+    at_once: int
+
+
+# Every kind of work there is. docs/operations.md has the same table.
+WORK = {
+    "alarm": Work("an alarm is sent to `alarm_url`", DEADLINE_S, LEASE_S, TRIES, MOST_OPEN, 1),
+    "reflection": Work("a language model reflects on a captured failure", 100.0, 300.0, 8, 1000, 4),
+}
+assert all(of.lease_s >= 3 * of.deadline_s for of in WORK.values()), (
+    "a deed that is late may still be on its way when its deadline is over"
+)
 PAGE, NOBODY = 1000, ""
 TICK_S = 1.0
 
@@ -84,28 +103,30 @@ class Outbox:
             return
         at = self._clock.now()
         self._note(JobAdded(tenant=NOBODY, at=at, job_id=new_id("jb"), work=work, about=about, body=body, cause=cause))
-        if len(self.jobs.open) > MOST_OPEN:
-            self._give_up(min(self.jobs.open.values(), key=lambda job: job.at), f"{MOST_OPEN} newer ones are open")
+        alike = [job for job in self.jobs.open.values() if job.work == work]
+        if len(alike) > WORK[work].most_open:
+            self._give_up(min(alike, key=lambda job: job.at), f"{WORK[work].most_open} newer ones are open")
 
-    async def run(self, before: Callable[[], None]) -> None:
-        """Tick for ever, each time after `before`."""
+    async def run(self, work: str, before: Callable[[], None]) -> None:
+        """Tick for ever, each time after `before`; no kind of work waits for another."""
         while True:
             try:
                 before()
-                await self.tick()
+                await self.tick(work)
             except Exception:  # a loop that ends silently would leave everything undone
                 log.exception("outbox_tick_failed")
             await asyncio.sleep(TICK_S)
 
-    async def tick(self) -> None:
-        """Journal what is not yet, give up what is too old, and try the job that is due the longest."""
+    async def tick(self, work: str) -> None:
+        """Journal what is not yet, give up what is too old, and try those jobs of a work that are due the longest."""
         await self._written()
         now = self._clock.now()
         for job in [job for job in self.jobs.open.values() if now - job.at > LONGEST_S]:
             self._give_up(job, f"not done within {LONGEST_S / 3600:g} h{_because(job.why)}")
-        due = [job for job in self.jobs.open.values() if _due(job, now) and job.work in self._deeds]
-        if due and self.unwritten < MOST_UNWRITTEN:
-            await self._try(min(due, key=lambda job: job.due))
+        due = [job for job in self.jobs.open.values() if job.work == work and _due(job, now)]
+        if due and work in self._deeds and self.unwritten < MOST_UNWRITTEN:
+            first = sorted(due, key=lambda job: job.due)[: WORK[work].at_once]
+            await asyncio.gather(*(asyncio.create_task(self._try(job), name="outbox try") for job in first))
         await self._written()
 
     async def flush(self) -> None:
@@ -130,7 +151,7 @@ class Outbox:
 
     async def _try(self, job: Job) -> None:
         at, fence = self._clock.now(), job.fence + 1
-        until = at + LEASE_S
+        until = at + WORK[job.work].lease_s
         self._note(JobLeased(tenant=NOBODY, at=at, job_id=job.job_id, fence=fence, until=until))
         await self._written()
         try:
@@ -142,8 +163,8 @@ class Outbox:
             self._note(JobEnded(tenant=NOBODY, at=self._clock.now(), job_id=job.job_id, fence=fence))
 
     def _failed(self, job: Job, why: str, until: float) -> None:
-        if job.fence >= TRIES:
-            self._give_up(job, f"{TRIES} tries failed, the last: {why}")
+        if job.fence >= WORK[job.work].tries:
+            self._give_up(job, f"{job.fence} tries failed, the last: {why}")
             return
         now = self._clock.now()
         pause_s = self._rng.random() * min(LONGEST_PAUSE_S, PAUSE_S * 2.0 ** (job.fence - 1))

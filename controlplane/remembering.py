@@ -42,9 +42,10 @@ from .executor.evidence import recall_matches
 from .failpoints import failpoint
 from .idempotency import Receipt
 from .journal import Journal
-from .llm.local import classify, clean, root_cause
+from .llm.local import classify, root_cause
+from .llm.redaction import redacted, unlinked
 from .memory.actions import normalise
-from .memory.purging import overwrite
+from .memory.purging import overwrite, overwrite_reflection
 from .memory.ranking import Match
 from .memory.store import EpisodeRecord, MemoryStore, episode_text, plan_text
 from .tenants import Caller
@@ -57,10 +58,18 @@ class Remembering:
     """Everything a client does to memory directly."""
 
     def __init__(
-        self, learner: Learner, journal: Journal, memory: MemoryStore, embedder: BatchingEmbedder, clock: Clock
+        self,
+        learner: Learner,
+        journal: Journal,
+        memory: MemoryStore,
+        embedder: BatchingEmbedder,
+        clock: Clock,
+        *,
+        reflected: bool,
     ) -> None:
         self._learner, self._journal, self._memory = learner, journal, memory
         self._embedder, self._clock, self._errands = embedder, clock, Errands()
+        self._reflected = reflected  # whether models reflect on what is captured
 
     def _fold(self, tenant: str) -> TenantFold:
         return self._learner.state.of(tenant)
@@ -91,11 +100,11 @@ class Remembering:
             episode_id=first,
             duplicate_of=first if first != seq else None,
             reflection=CapturedReflection(
-                status="ready",
+                status="pending" if self._reflected and first == seq else "ready",
                 tier=None,
                 trace_id=request.trace_id,
                 error_class=episode.error_class,
-                root_cause=root_cause(episode.error_trace),
+                root_cause=unlinked(root_cause(episode.error_trace)),
             ),
         )
 
@@ -168,11 +177,14 @@ class Remembering:
     async def _purge(self, caller: Caller, record: EpisodeRecord) -> None:
         tenant, at = caller.tenant, self._clock.now()
         purge = EpisodeDeleted(tenant=tenant, at=at, episode_id=record.episode_id, by=caller.key_id)
+        reflection = record.reflection
         seq = await self._journal.append(purge)
         failpoint("purge.appended")
         await self._learner.reached(seq)
         try:
             await overwrite(self._journal, tenant, record.episode.digest, seq)
+            if reflection is not None:
+                await overwrite_reflection(self._journal, tenant, reflection.reflection_id)
         except (StorageFull, JournalUnavailable) as refusal:
             raise type(refusal)(
                 "The episode is deleted, but its content is still on disk: it is overwritten with the next write, or"
@@ -210,11 +222,11 @@ class Remembering:
 
 
 def _episode(request: CaptureRequest) -> Episode:
-    trace = clean(request.error_trace)
+    trace = redacted(request.error_trace)
     fields: dict[str, Any] = {
         name: getattr(request, name) for name in request.__struct_fields__ if name in Episode.__struct_fields__
     }
-    fields.update(error_trace=trace, error_class=request.error_class or classify(trace))
+    fields.update(goal=redacted(request.goal), error_trace=trace, error_class=request.error_class or classify(trace))
     what = [fields[name] for name in ("namespace", "goal", "planned_action", "resolution", "tool_chain")]
     what.append(normalise(trace))  # paths and numbers change from run to run; the failure is the same
     where = [fields["environment"], fields["preconditions"]]

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 from collections.abc import Coroutine
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -35,12 +36,14 @@ from .intake import Intake
 from .journal import Journal
 from .learning import Learning
 from .lifecycle import Lifecycle
-from .llm.catalogue import Catalogue
+from .llm.httpx_transport import HttpxTransport
+from .llm.models import Models
 from .memory.store import MemoryStore
 from .origin import Origin, find
 from .outbox import DEADLINE_S, Deed, Outbox
 from .plane import Plane
 from .policies import Policies
+from .reflections import Reflections, Reflects
 from .refold import BEGINNING, Prefixes
 from .remembering import Remembering
 from .replay.at_rest import REPLAY_FOLDER
@@ -94,10 +97,10 @@ class Service:
         self.idempotency = Idempotency(self.learner, journal, clock)
         self.plane = Plane(points, self.learner, journal, clock, settings, self.metrics)
         self.learning = Learning(self.learner, journal, self.memory, clock, self.metrics)
-        self.remembering = Remembering(self.learner, journal, self.memory, self.embedder, clock)
         self.administration = Administration(registry, journal, self.learner, clock)
-        self.catalogue = Catalogue.load(settings.catalogue)
-        self.budgets = Budgets(self.learner, journal, registry, clock)
+        self._reach_outside(transport)
+        able = self.reflects.able
+        self.remembering = Remembering(self.learner, journal, self.memory, self.embedder, clock, reflected=able)
         self.appeals = Appeals(self.learner, journal, clock)
         self.policies = Policies(self.learner, journal, clock)
         self.challengers = Challengers(self.learner, journal, self.prefixes, self.policies, clock)
@@ -105,8 +108,6 @@ class Service:
         self.federation = Federation(self.learner, journal, registry, specs, clock)
         self.lifecycle = Lifecycle(self.learner, journal, checkpoints, self.prefixes, clock)
         self.replays = Replays(settings.data_dir, self.learner)
-        self.outbox = Outbox(journal, clock, self._deeds(settings.alarm_url), settings.seed)
-        self.alarms = Alarms(self.outbox, clock)
         self.background = Background(
             self.learner,
             journal,
@@ -121,6 +122,17 @@ class Service:
         )
         self._tasks: list[asyncio.Task[None]] = []
         self._lock: int | None = None
+
+    def _reach_outside(self, transport: httpx.AsyncBaseTransport | None) -> None:
+        """Make what asks models, what that may cost, and what is owed to others."""
+        settings, journal, clock, learner = self.settings, self.journal, self.clock, self.learner
+        self.models = Models(settings, clock, self.metrics, partial(HttpxTransport, way_out=transport))
+        self.catalogue = self.models.catalogue
+        self.budgets = Budgets(learner, journal, self.registry, clock)
+        self.reflects = Reflects(learner, journal, self.memory, self.embedder, self.models, self.budgets, clock)
+        self.outbox = Outbox(journal, clock, self._deeds(settings.alarm_url), settings.seed)
+        self.alarms = Alarms(self.outbox, clock)
+        self.reflections = Reflections(learner, journal, self.memory, self.outbox, clock)
 
     @classmethod
     async def open(cls, settings: Settings, clock: Clock | None = None) -> Self:
@@ -172,10 +184,11 @@ class Service:
 
     def _deeds(self, alarm_url: str | None) -> dict[str, Deed]:
         """Who does which of the outbox's work."""
-        if alarm_url is None:
-            return {}
-        upstream = Upstream(self.http, deadline_s=DEADLINE_S)
-        return {"alarm": Sender(alarm_url, self.registry.derived(LABEL), upstream, self.clock)}
+        deeds: dict[str, Deed] = {"reflection": self.reflects} if self.reflects.able else {}
+        if alarm_url is not None:
+            upstream = Upstream(self.http, deadline_s=DEADLINE_S)
+            deeds["alarm"] = Sender(alarm_url, self.registry.derived(LABEL), upstream, self.clock)
+        return deeds
 
     async def start(self) -> None:
         await self.outbox.load()
@@ -196,7 +209,14 @@ class Service:
         self.replays.go_on()
         for file in self.recovery.damaged:
             self.alarms.damaged(file)
-        self._run(self.outbox.run(lambda: self.alarms.look(self._wrong())), "outbox")
+        self._run(self.outbox.run("alarm", lambda: self.alarms.look(self._wrong())), "outbox")
+        if self.reflects.able:
+            self._run(self._reflect(), "reflections")
+
+    async def _reflect(self) -> None:
+        """Before memory is there, a try could only fail, and the next one is minutes later."""
+        await self.loaded()
+        await self.outbox.run("reflection", lambda: None)
 
     def _wrong(self) -> dict[str, str | None]:
         """What can be wrong, and why it is."""
@@ -219,6 +239,7 @@ class Service:
         if isinstance(recorded.event, Reported | Validated) and not recorded.event.counts:
             self.metrics.withheld.inc()
         self.alarms.observe(recorded, applied)
+        self.reflections.observe(recorded)
         for alarm in applied.alarms:
             self.metrics.drift_alarms.labels(alarm.point).inc()
             log.warning("value_drifted", tenant=recorded.event.tenant, **msgspec.structs.asdict(alarm))
@@ -264,6 +285,7 @@ class Service:
         await asyncio.gather(self._tasks[0], return_exceptions=True)
         await self.journal.close()
         await self.http.aclose()
+        await self.models.close()
         self.embedder.close()
         if self._lock is not None:
             os.close(self._lock)

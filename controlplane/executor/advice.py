@@ -1,6 +1,7 @@
 """What the gate says beyond its verdict: the reflection, hints, the suggested command, and what it rests on."""
 
 from auditor.fold import TenantFold
+from auditor.reflection_events import Insight
 
 from ..contract import Reflection, SkillAnswer, SupportingEpisode
 from ..ids import new_id
@@ -14,17 +15,28 @@ CITED = 3
 
 
 def reflect(evidence: GateEvidence) -> Reflection:
-    """The local reflector's answer: the best match's cause, and the best known resolution."""
+    """The best match's cause, by a model where one reflected on it, and the best known resolution.
+
+    A resolution is a command that was noted with a failure; what a model would do is none, and only hinted at.
+    """
     if not evidence.matches:
         return Reflection()
-    resolved = evidence.quoted
+    resolved, made, insight = evidence.quoted, evidence.matches[0].record.reflection, _insight(evidence)
     cause = next((m.record.cause for m in evidence.matches if m.record.cause), "")
     return Reflection(
-        id=new_id("rf"),
+        id=made.reflection_id if made else new_id("rf"),
         status="ready",
-        root_cause=cause or evidence.matches[0].record.episode.error_class,
+        tier=made.tier if made else None,
+        root_cause=insight.root_cause if insight else cause or evidence.matches[0].record.episode.error_class,
         resolution=resolved.record.episode.resolution if resolved else None,
+        cost_usd=made.nano_usd / 1e9 if made else 0.0,
     )
+
+
+def _insight(evidence: GateEvidence) -> Insight | None:
+    """What a model made of the best match."""
+    made = evidence.matches[0].record.reflection if evidence.matches else None
+    return made.insight if made else None
 
 
 def cited(evidence: GateEvidence) -> list[Match]:
@@ -38,11 +50,14 @@ def hints(evidence: GateEvidence, reflection: Reflection, word: str | None) -> l
     lines = [f"Here {evidence.ruled}."] if evidence.ruled else []
     if evidence.matches:
         best = evidence.matches[0]
-        lines.append(f'A similar plan failed (similarity {best.similarity:.2f}): "{reflection.root_cause}"')
+        cause = (reflection.root_cause or "").replace('"', "'")  # or it would end the quotation
+        lines.append(f'A similar plan failed (similarity {best.similarity:.2f}): "{cause}"')
     if evidence.own.failures:
         lines.append(f"This very action failed {evidence.own.failures} of {evidence.own.total} times.")
     if word:
         lines.append(word)
+    if (insight := _insight(evidence)) is not None:
+        lines.append(f'What a language model would do (not validated): "{insight.resolution_strategy}"')
     if reflection.resolution:
         proof = "What fixed it" if evidence.suggestion else "What was noted as the fix (not validated)"
         lines.append(f'{proof}: "{reflection.resolution}"')

@@ -121,6 +121,11 @@ async def delete_episode(request: AdmittedRequest, episode_id: Id) -> None:
     await request.service.remembering.delete(request.caller, episode_id)
 
 
+async def evict_reflection(request: AdmittedRequest, reflection_id: FromPath[str]) -> None:
+    """Take a bad reflection away, and whatever was taken from it."""
+    await request.service.reflections.evict(request.caller, reflection_id)
+
+
 async def skills(request: AdmittedRequest) -> list[SkillAnswer]:
     """All skills."""
     return request.service.remembering.skills(request.caller.tenant)

@@ -118,6 +118,7 @@ ROUTES: tuple[Route, ...] = (
     Route(post, "/v1/validate_fix", calls.validate_fix, "feedback"),
     Route(get, "/v1/episodes/{episode_id:int}", calls.episode, "read"),
     Route(delete, "/v1/episodes/{episode_id:int}", calls.delete_episode, "admin", 204),
+    Route(delete, "/v1/reflections/{reflection_id:str}", calls.evict_reflection, "admin", 204),
     Route(get, "/v1/skills", calls.skills, "read"),
     Route(get, "/v1/skills/{skill_id:int}", calls.skill, "read"),
     Route(post, "/v1/skills/{skill_id:int}/retire", calls.retire_skill, "admin"),

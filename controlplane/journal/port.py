@@ -6,7 +6,7 @@ from typing import Protocol
 from auditor.answers import Learned
 from auditor.events import AnyEvent, Recorded
 
-MEMORY_KINDS = ("capture", "signature", "episode_deleted")
+MEMORY_KINDS = ("capture", "signature", "episode_deleted", "reflection", "reflection_evicted")
 ACCESS_KINDS = ("tenant_set", "key_issued", "key_ends")
 CHECKPOINT_KINDS = ("checkpoint", "restored", "checkpoints_pruned")
 POLICY_KINDS = ("policy_set", "appeal_ruled", "challenger_set", "challenger_ended", "promoted", "rolled_back")
@@ -15,6 +15,7 @@ MONEY_ACTS = ("budget_set", "reconciled")
 ACT_KINDS = (
     *ACCESS_KINDS,
     "episode_deleted",
+    "reflection_evicted",
     "skill_retired",
     *CHECKPOINT_KINDS,
     *POLICY_KINDS,

@@ -13,8 +13,10 @@ MAX_LINE = 500  # what is read of a line: patterns must not be led through a who
 MAX_ANNOUNCEMENT = 100
 MAX_END = 6_000  # what is read of a trace from either end: tools say first or last what went wrong
 
-_CONTROL = re.compile(
-    r"[\x00-\x08\x0b-\x1f\x7f\u200b-\u200f\u202a-\u202e\u2066-\u2069](?:(?<=\x1b)\[[0-?]*[ -/]*[@-~])?"
+_CONTROL = re.compile(  # marks that are not seen, and after ESC what a terminal takes for an order or a title
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f"
+    r"\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb\U000e0000-\U000e0fff]"
+    r"(?:(?<=\x1b)(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b\n]*(?:\x07|\x1b\\)))?"
 )
 _TABLES = tomllib.loads((resources.files(__package__) / "error_classes.toml").read_text("utf-8"))
 CLASSES = {name: re.compile("|".join(patterns)) for name, patterns in _TABLES["texts"].items()}

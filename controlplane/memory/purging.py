@@ -1,6 +1,7 @@
 """Taking what is purged out of the journal."""
 
 import asyncio
+from collections.abc import Sequence
 
 from ..journal import Journal
 
@@ -12,7 +13,21 @@ async def overwrite(journal: Journal, tenant: str, digest: str, until: int) -> N
       StorageFull, JournalUnavailable: one could not be; the journal owes it, and does it with its next write.
     """
     captures = await journal.about(tenant, digest, "capture")
-    erasing = (journal.erase(tenant, recorded.seq) for recorded in captures if recorded.seq < until)
+    await _erase(journal, tenant, [recorded.seq for recorded in captures if recorded.seq < until])
+
+
+async def overwrite_reflection(journal: Journal, tenant: str, reflection_id: str) -> None:
+    """Erase a reflection.
+
+    Raises:
+      StorageFull, JournalUnavailable: not yet; the journal does it with its next write.
+    """
+    made = await journal.about(tenant, reflection_id, "reflection")
+    await _erase(journal, tenant, [recorded.seq for recorded in made])
+
+
+async def _erase(journal: Journal, tenant: str, places: Sequence[int]) -> None:
+    erasing = [journal.erase(tenant, seq) for seq in places]
     for refusal in await asyncio.gather(*erasing, return_exceptions=True):
         if refusal is not None:
             raise refusal

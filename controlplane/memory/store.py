@@ -15,9 +15,11 @@ from auditor.events import (
     Recorded,
     SignatureSeen,
 )
+from auditor.reflection_events import Reflected, ReflectionEvicted
 
 from ..embedding import Vector
 from ..llm.local import UNKNOWN, root_cause
+from ..llm.redaction import redacted, unlinked
 from .vectors import VectorIndex
 
 MAX_FAULT = 120  # characters
@@ -31,14 +33,16 @@ class EpisodeRecord(msgspec.Struct):
     at: float
     episode: Episode
     repeats: int = 0
+    reflection: Reflected | None = None  # with the insight, whosever it is
+    evicted: bool = False  # it had one that was bad
     _cause: str | None = None
     _conditions: dict[str, object] | None = None
 
     @property
     def cause(self) -> str:
-        """The line of its trace that says what went wrong; read once."""
+        """The line of its trace that says what went wrong, without links; read once."""
         if self._cause is None:
-            self._cause = root_cause(self.episode.error_trace)
+            self._cause = unlinked(root_cause(self.episode.error_trace))
         return self._cause
 
     @property
@@ -113,6 +117,7 @@ class MemoryStore:
     def __init__(self) -> None:
         self._spaces: dict[tuple[str, str], Space] = {}
         self._space_of_episode: dict[tuple[str, int], Space] = {}
+        self.reflections: dict[tuple[str, str], Reflected] = {}  # by tenant and id
         self.embedder = ""  # vectors of other embedders cannot be compared with
         self.stale: list[Stale] = []
         self.position = 0  # the last event taken in
@@ -133,7 +138,7 @@ class MemoryStore:
         """Take in one committed event; until the past is loaded it is held back."""
         if self.live:
             self.take(recorded)
-        elif isinstance(recorded.event, Captured | SignatureSeen | EpisodeDeleted):
+        elif isinstance(recorded.event, Captured | SignatureSeen | EpisodeDeleted | Reflected | ReflectionEvicted):
             self._held.append(recorded)
 
     def go_live(self) -> None:
@@ -155,6 +160,12 @@ class MemoryStore:
                 self._signature_seen(recorded.seq, event)
             case EpisodeDeleted() as event:
                 self._deleted(event)
+            case Reflected() as event:
+                self._reflected(event)
+            case ReflectionEvicted() as event:
+                self._evicted(event.tenant, event.reflection_id)
+                if (record := self.episode(event.tenant, event.episode_id)) is not None:
+                    record.evicted = True
 
     def _captured(self, seq: int, event: Captured) -> None:
         space = self.space(event.tenant, event.episode.namespace)
@@ -183,11 +194,35 @@ class MemoryStore:
         else:
             self.stale.append(Stale(space, seq, event.text, is_episode=False))
 
+    def _reflected(self, event: Reflected) -> None:
+        """An episode keeps its first one; of what is gone nothing is remembered."""
+        record = self.episode(event.tenant, event.episode_id)
+        root = event if event.of is None else self.reflections.get((event.tenant, event.of))
+        if record is None or record.reflection is not None or record.evicted or root is None:
+            return
+        record.reflection = msgspec.structs.replace(event, insight=root.insight)
+        self.reflections[event.tenant, event.reflection_id] = record.reflection
+
+    def _evicted(self, tenant: str, root: str) -> None:
+        for name in [name for (of, name), made in self.reflections.items() if of == tenant and made.root == root]:
+            gone = self.reflections.pop((tenant, name))
+            if (record := self.episode(tenant, gone.episode_id)) is not None:
+                record.reflection = None
+
+    def uses(self, tenant: str, root: str) -> list[int]:
+        """The episodes that have a reflection, or what was taken from it."""
+        held = (made for (of, _), made in self.reflections.items() if of == tenant)
+        return [made.episode_id for made in held if made.root == root]
+
     def _deleted(self, event: EpisodeDeleted) -> None:
         space = self._space_of_episode.pop((event.tenant, event.episode_id), None)
         if space is None:
             return
         record = space.episodes.pop(event.episode_id)
+        if record.reflection is not None and record.reflection.of is None:
+            self._evicted(event.tenant, record.reflection.reflection_id)  # it tells of what is purged
+        elif record.reflection is not None:
+            del self.reflections[event.tenant, record.reflection.reflection_id]
         space.by_digest.pop(record.episode.digest, None)
         if space.episode_index is not None:
             space.episode_index.remove(event.episode_id)
@@ -204,7 +239,7 @@ class MemoryStore:
 
 def plan_text(goal: str, planned_action: str) -> str:
     """What a plan, and the memory of one, is embedded as."""
-    return "\n".join(part for part in (goal, planned_action) if part)
+    return redacted("\n".join(part for part in (goal, planned_action) if part))
 
 
 def episode_text(episode: Episode) -> str:

@@ -36,12 +36,13 @@ ORDER: tuple[set[str], ...] = (
         "budgets",
         "origin",
     },  # memory searches by the vectors the embedders' port defines
-    {"executor", "alarms", "data_folder"},  # decision points; what an operator hears of unasked; where all of it lies
+    {"executor", "alarms", "data_folder", "reflector"},  # points; what is heard of unasked; where it lies; who asks
     {"policies", "refold"},  # what operators set, and what follows from evidence; folding again
     {
         "plane",
         "learning",
         "remembering",
+        "reflections",
         "administration",
         "challengers",
         "federation",

@@ -36,7 +36,9 @@ WHERE: dict[str, dict[str, str]] = {
         "controlplane.serving": "the server",
         "controlplane.connections": "bounds each of its connections",
     },
+    "aiohttp": {"controlplane.llm.aiohttp_transport": "calls to providers that somebody waits for"},
     "httpx": {
+        "controlplane.llm.httpx_transport": "calls to providers that nobody waits for",
         "controlplane.service": "owns the one client of the server",
         "controlplane.upstream": "asks the signal source and the downstream router with it, and sends alarms",
         "controlplane.cli.client": "commands that talk to a running server",
@@ -58,6 +60,7 @@ WHERE: dict[str, dict[str, str]] = {
         "controlplane.cli.replays": "the same",
         "controlplane.cli.server": "the same",
     },
+    "jinja2": {"controlplane.llm.prompts.library": "prompts, in its sandbox"},
     "genai_prices": {"controlplane.llm.prices": "what providers publish, by the data it brings with it"},
     "cachetools": {
         "controlplane.embedding.batching": "vectors by text",

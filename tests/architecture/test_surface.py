@@ -161,6 +161,8 @@ def test_kinds_of_events_are_those_the_journal_holds() -> None:
         "purged",
         "receipt",
         "reconciled",
+        "reflection",
+        "reflection_evicted",
         "released",
         "reserved",
         "restored",

@@ -41,6 +41,7 @@ from auditor.guards import Guard
 from auditor.money_events import BudgetSet, Reconciled, Released, Reserved, Settled, Spender
 from auditor.override import Override, Tuning
 from auditor.policy_events import Appealed, AppealRuled, ChallengerEnded, ChallengerSet, PolicySet, Promoted, RolledBack
+from auditor.reflection_events import Insight, Reflected, ReflectionEvicted
 from auditor.rewards import DEFAULT_WEIGHTS, Report, Term
 from auditor.rival import Spec
 from auditor.rules import PointRules, Rules
@@ -216,6 +217,13 @@ def one_of_each(trace: Trace, episode: Episode) -> tuple[AnyEvent, ...]:
     spender = Spender(model="m", tier="cheap", purpose="chat", agent="ci", user="ann")
     cells = [("place/", "a/1", 0.25, 9.5), ("", "a/1", -0.5, 1.0)]
     entry = Entry(origin="or_" + "1f" * 16, seq=7, point="route", spec_hash="f1", weights={"cost": 0.5}, cells=cells)
+    insight = Insight(
+        root_cause="no tag",
+        preconditions=("a",),
+        resolution_strategy="push",
+        environment_factors=("b",),
+        confidence=0.25,
+    )
     return (
         Decided(**head, trace=trace),
         Reported(**head, trace_id="tr_1", outcome=outcome),
@@ -242,6 +250,19 @@ def one_of_each(trace: Trace, episode: Episode) -> tuple[AnyEvent, ...]:
         Released(**head, reservation_id="rv_2"),
         Reconciled(**head, reservation_id="rv_3", nano_usd=5, by="k1", why="the bill"),
         BudgetSet(**head, scope="agent", name="ci", period="week", nano_usd=10**9, by="k1", why="enough"),
+        Reflected(
+            **head,
+            reflection_id="rf_1",
+            episode_id=4,
+            tier="cheap",
+            insight=insight,
+            of="rf_0",
+            models=("m",),
+            prompts=("reflection@1",),
+            nano_usd=7,
+            by="k1",
+        ),
+        ReflectionEvicted(**head, reflection_id="rf_1", episode_id=4, by="k1"),
         Checkpointed(**head, checkpoint_id="cp_1", name="before", seq=7, size_bytes=99),
         Restored(**head, checkpoint_id="cp_1", seq=7),
         CheckpointsPruned(**head, checkpoint_ids=("cp_1", "cp_2"), freed_bytes=99),

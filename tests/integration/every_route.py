@@ -10,6 +10,8 @@ import msgspec
 from litestar import Litestar
 
 from auditor.money_events import Spender
+from auditor.reflection_events import Insight, Reflected
+from controlplane.ids import new_id
 from controlplane.service import Service
 from strategist.betting import ENOUGH, GRID, LowerBound
 from strategist.federation import Entry
@@ -56,6 +58,18 @@ class Client:
     async def episode(self) -> int:
         failed = {"goal": self.new("ship"), "error_trace": "Error: x", "resolution": "make it"}
         return int((await self.call("POST", "/v1/capture", failed))["episode_id"])
+
+    async def reflection(self) -> str:
+        """As if a model had been asked."""
+        insight = Insight(
+            root_cause="x", preconditions=(), resolution_strategy="y", environment_factors=(), confidence=0.5
+        )
+        made = Reflected(
+            tenant="default", at=self.service.clock.now(), reflection_id=new_id("rf"), episode_id=await self.episode(),
+            tier="cheap", insight=insight,
+        )  # fmt: skip
+        await self.service.reflects.keep(made)
+        return made.reflection_id
 
     async def skill(self) -> int:
         fixed = {"episode_id": await self.episode(), "outcome": "success"}
@@ -130,6 +144,10 @@ async def _validate(client: Client, path: str) -> Asked:
 
 async def _episode(client: Client, path: str) -> Asked:
     return path.replace("{episode_id:int}", str(await client.episode())), None
+
+
+async def _reflection(client: Client, path: str) -> Asked:
+    return path.replace("{reflection_id:str}", await client.reflection()), None
 
 
 async def _skill(client: Client, path: str) -> Asked:
@@ -267,6 +285,7 @@ REQUESTS: dict[tuple[str, str], Callable[[Client, str], Awaitable[Asked]]] = {
     ("POST", "/v1/validate_fix"): _validate,
     ("GET", "/v1/episodes/{episode_id:int}"): _episode,
     ("DELETE", "/v1/episodes/{episode_id:int}"): _episode,
+    ("DELETE", "/v1/reflections/{reflection_id:str}"): _reflection,
     ("GET", "/v1/skills"): _bare,
     ("GET", "/v1/skills/{skill_id:int}"): _skill,
     ("POST", "/v1/skills/{skill_id:int}/retire"): _skill,

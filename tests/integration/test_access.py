@@ -22,6 +22,7 @@ IN_PATH |= {
     "replay_id:str": "rp_x",
     "origin:str": "or_x",
     "reservation_id:str": "rv_x",
+    "reflection_id:str": "rf_x",
     "a:str": "cp_x",
     "b:str": "now",
 }

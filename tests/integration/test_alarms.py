@@ -71,13 +71,13 @@ def test_a_key_beyond_its_share_is_told_once_and_a_restart_does_not_repeat_it(se
     for file in server.service.recovery.files():
         file.unlink()
     again = serve(**settings)  # folds every event again
-    again.run(again.service.outbox.tick())
+    again.run(again.service.outbox.tick("alarm"))
     assert (len(receiver.heard), again.service.outbox.jobs.open) == (1, {})
 
 
 async def test_a_value_that_drifts_is_an_alarm(service: Service, receiver: Receiver) -> None:
     await drift(service)
-    await service.outbox.tick()
+    await service.outbox.tick("alarm")
     [(alarm, details)] = told(receiver)
     assert (alarm, details["tenant"], details["action"]) == ("value_drifted", "default", "a/1")
     assert details["recent"] < details["usual"]

@@ -199,6 +199,9 @@ UNKNOWN = [
         "read an unknown episode", 404, "unknown_episode", "use the episode_id", "/v1/episodes/999999", None, "GET", {}
     ),
     Case("purge an unknown episode", 404, "unknown_episode", "use the", "/v1/episodes/999999", None, "DELETE", {}),
+    Case(
+        "evict an unknown reflection", 404, "unknown_reflection", "use the", "/v1/reflections/rf_0", None, "DELETE", {}
+    ),
     Case("read an unknown skill", 404, "unknown_skill", "GET /v1/skills lists", "/v1/skills/999999", None, "GET", {}),
     Case("retire an unknown skill", 404, "unknown_skill", "lists them", "/v1/skills/999999/retire", b"{}"),
     Case("restore an unknown checkpoint", 404, "unknown_checkpoint", "lists them", "/v1/checkpoints/cp_0/restore", b""),

@@ -14,9 +14,11 @@ import httpx
 import msgspec
 import pytest
 
+from auditor.reflection_events import Insight, Reflected
 from controlplane import contract
 from controlplane.contract import CaptureRequest, DecisionRequest, ImportRequest, Request
 from controlplane.http.routes import ROUTES, Route
+from controlplane.ids import new_id
 
 from .canaries import REFERENCES, canary, filled, found, owner_of, texts, texts_of
 from .conftest import Running, chosen
@@ -36,6 +38,7 @@ IN_PATH = {
     "origin:str": "origin",
     "key_id:str": "key_id",
     "reservation_id:str": "reservation_id",
+    "reflection_id:str": "reflection_id",
 }
 UNKNOWN: dict[str, Any] = {
     "trace_id": "tr_" + "0" * 32,
@@ -47,6 +50,7 @@ UNKNOWN: dict[str, Any] = {
     "origin": "or_" + "0" * 32,
     "key_id": "0" * 12,
     "reservation_id": "rv_" + "0" * 32,
+    "reflection_id": "rf_" + "0" * 32,
 }
 PROBES = ("goal", "planned_action", "namespace", "environment", "current_state")  # what another's memory is asked by
 
@@ -98,6 +102,7 @@ class Crossing:
         tenant.ids["trace_id"].append(decided["trace_id"])
         captured = self.ask(tenant, "POST", "/v1/capture", self.body(CaptureRequest, tenant, tenant)).json()
         tenant.ids["episode_id"].append(captured["episode_id"])
+        self.server.run(self.server.service.reflects.keep(self._reflection(tenant, captured["episode_id"])))
         fix = {"episode_id": captured["episode_id"], "outcome": "success"}
         validated = [self.ask(tenant, "POST", "/v1/validate_fix", fix).json() for _ in range(3)]
         tenant.ids["skill_id"].append(validated[-1]["skill_id"])
@@ -107,6 +112,23 @@ class Crossing:
         tenant.entry = elsewhere(own, len(tenant.ids["checkpoint_id"]))["entry"]
         imported = self.ask(tenant, "POST", "/v1/federation/route", self.body(ImportRequest, tenant, tenant)).json()
         tenant.ids["origin"].append(imported["origin"])
+
+    def _reflection(self, tenant: Tenant, episode_id: int) -> Reflected:
+        """What a model might have said, a canary in every text of it."""
+        known = canary(tenant.number)
+        tenant.known.add(known)
+        insight = Insight(
+            root_cause=known,
+            preconditions=(known,),
+            resolution_strategy=known,
+            environment_factors=(known,),
+            confidence=0.5,
+        )
+        tenant.ids["reflection_id"].append(new_id("rf"))
+        return Reflected(
+            tenant=f"tenant-{tenant.number}", at=self.server.service.clock.now(),
+            reflection_id=tenant.ids["reflection_id"][-1], episode_id=episode_id, tier="cheap", insight=insight,
+        )  # fmt: skip
 
     def body(self, struct: type[msgspec.Struct], tenant: Tenant, whose: Tenant | None) -> Body:
         """A request full of canaries, its references to somebody's things, or to nobody's."""

@@ -60,6 +60,22 @@ def test_an_episode_reads_back_as_it_was_captured(server: Server) -> None:
     assert "vector" not in read["episode"]
 
 
+def test_a_capture_is_stored_without_secrets_and_people(server: Server) -> None:
+    """Its command stays what can be run; under another secret it is found as the same plan."""
+    command = "curl -H 'Authorization: Bearer {}abc' example.org"
+    told = {
+        "goal": "ask\u202e for ann@acme.org",
+        "error_trace": "\x1b[31mpassword=hunter2 is wrong: +1 415 555 2671",
+    }
+    one = server.capture(**told, namespace="people", planned_action=command.format("hunter"))["episode_id"]
+    episode = server.get(f"/v1/episodes/{one}")["episode"]
+    assert (episode["goal"], episode["error_trace"]) == ("ask for [mail]", "password=*** is wrong: [phone]")
+    assert episode["planned_action"] == command.format("hunter")
+    asked = {"goal": "ask for bob@acme.org", "planned_action": command.format("other"), "namespace": "people"}
+    [same] = server.post("/v1/search", {**asked, "min_similarity": 0.999})["results"]
+    assert same["episode_id"] == one
+
+
 def test_the_error_class_is_found_when_it_is_not_given(server: Server) -> None:
     trace = "Traceback ...\nModuleNotFoundError: No module named 'yaml'"
     answer = server.capture(goal="classify", namespace="class", error_trace=trace)

@@ -91,7 +91,7 @@ class Life:
         """Move the clock to where the next job is due, and tick; how long that took."""
         waited = max(0.0, min(job.due for job in self.open) - self.clock.now())
         self.clock.advance(waited)
-        await self.outbox.tick()
+        await self.outbox.tick("alarm")
         return waited
 
 
@@ -130,7 +130,7 @@ async def test_an_alarm_is_delivered_once_and_verifies_by_the_documented_recipe(
     life = await begin(receiver)
     life.owe("a/route/x", usual=0.36, recent=-0.41)
     for _ in range(5):
-        await life.outbox.tick()
+        await life.outbox.tick("alarm")
         life.clock.advance(LEASE_S)
     [(body, header)] = receiver.heard
     told = msgspec.json.decode(body)
@@ -159,16 +159,16 @@ async def test_what_fails_is_tried_again_after_pauses_that_grow(begin: Begin, up
     receiver = Receiver(upstream, lambda n: 500 if n <= 8 else 200)
     life, drawn = await begin(receiver), random.Random(seed)
     life.owe("a/route/x")
-    await life.outbox.tick()
+    await life.outbox.tick("alarm")
     for n in range(8):
         pause = drawn.random() * min(LONGEST_PAUSE_S, PAUSE_S * 2**n)
         waited = max(LEASE_S, pause)
         life.clock.advance(waited - 0.5)
-        await life.outbox.tick()
+        await life.outbox.tick("alarm")
         assert len(receiver.heard) == n + 1, "not before its time"
         assert life.open[0].why == "it answered 500"
         life.clock.advance(0.5001)
-        await life.outbox.tick()
+        await life.outbox.tick("alarm")
         assert len(receiver.heard) == n + 2
     assert life.open == []
     assert len(set(receiver.bodies)) == 1, "the same bytes with every try"
@@ -218,7 +218,7 @@ async def _story(begin: Begin, upstream: Scripted, seed: int) -> None:
             case 2 if rng.random() < 0.3:
                 life = await begin(receiver)
             case _:
-                await life.outbox.tick()
+                await life.outbox.tick("alarm")
     receiver.answers = lambda _: 200
     while life.open:
         await life.until_due()
@@ -248,7 +248,7 @@ async def test_open_jobs_are_the_same_in_memory_and_from_the_journal(begin: Begi
     life = await begin(receiver)
     for n in range(12):
         life.owe(f"thing {n % 9}", n=n)
-        await life.outbox.tick()
+        await life.outbox.tick("alarm")
         life.clock.advance(7.0)
     again = await begin(receiver)
     assert 0 < len(again.open) < 9
@@ -266,7 +266,7 @@ async def test_what_was_being_tried_when_a_server_died_is_tried_at_once_by_the_n
     leased = JobLeased(**head, fence=1, until=life.clock.now() + LEASE_S)
     await life.journal.append(JobAdded(**head, work=WORK, about="x", body=body), leased)
     again = await begin(receiver)
-    await again.outbox.tick()
+    await again.outbox.tick("alarm")
     assert receiver.taken == ["jb_1"], "nobody else holds the data folder, so the lease need not end first"
     [second] = [r.event.fence for r in await again.journal.read(2, 10) if isinstance(r.event, JobLeased)]
     assert second == 2
@@ -278,11 +278,11 @@ async def test_what_happens_again_and_again_is_told_once_an_hour(begin: Begin, u
     for step_s, heard in ((0.0, 1), (QUIET_S / 2, 1), (QUIET_S / 2, 2), (1.0, 2)):
         life.clock.advance(step_s)
         life.alarms.damaged("recovery-7.fold")
-        await life.outbox.tick()
+        await life.outbox.tick("alarm")
         assert len(receiver.heard) == heard
         life = await begin(receiver)
     life.alarms.damaged("recovery-8.fold")
-    await life.outbox.tick()
+    await life.outbox.tick("alarm")
     assert len(receiver.heard) == 3, "another file is another thing"
 
 
@@ -293,13 +293,13 @@ async def test_a_clock_that_was_ahead_once_puts_no_job_off_and_silences_no_alarm
     life = await begin(receiver)
     life.clock.advance(10 * LONGEST_S)
     life.alarms.damaged("recovery-7.fold")
-    await life.outbox.tick()
+    await life.outbox.tick("alarm")
     assert (len(receiver.heard), len(life.open)) == (1, 1)
     life.clock.advance(-10 * LONGEST_S)
-    await life.outbox.tick()
+    await life.outbox.tick("alarm")
     assert (len(receiver.taken), life.open) == (1, [])
     life.alarms.damaged("recovery-7.fold")
-    await life.outbox.tick()
+    await life.outbox.tick("alarm")
     assert len(receiver.taken) == 2
 
 
@@ -315,7 +315,7 @@ async def test_an_event_that_is_folded_again_raises_nothing_again_and_an_old_one
 
     async def observed(seq: int) -> int:
         life.alarms.observe(withheld(seq), Applied())
-        await life.outbox.tick()
+        await life.outbox.tick("alarm")
         return len(receiver.heard)
 
     assert await observed(7) == 1
@@ -365,14 +365,14 @@ async def test_an_alarm_about_the_journal_is_sent_before_it_heals_and_journalled
     with pytest.raises(JournalUnavailable):
         await life.journal.append(JobLeased(tenant="", at=1.0, job_id="jb_none", fence=1, until=1.0))
     life.alarms.look({"journal": life.journal.trouble})
-    await life.outbox.tick()
+    await life.outbox.tick("alarm")
     assert [msgspec.json.decode(body)["alarm"] for body in receiver.bodies] == ["journal_in_trouble"]
     assert (life.journal.last_seq, life.outbox.unwritten) == (0, 3)
 
     await life.journal.flush()  # as the background does each second
     for _ in range(3):
         life.alarms.look({"journal": life.journal.trouble})
-        await life.outbox.tick()
+        await life.outbox.tick("alarm")
         life.clock.advance(CALM_S)
     assert [msgspec.json.decode(body)["alarm"] for body in receiver.bodies] == ["journal_in_trouble", "journal_healed"]
     kinds = [r.event.kind for r in await life.journal.read(0, 10)]
@@ -387,7 +387,7 @@ async def test_what_waits_for_the_journal_is_bounded(begin: Begin, upstream: Scr
         life.owe(f"thing {n % 7}")
     assert (life.outbox.unwritten, life.outbox.left_out) == (MOST_UNWRITTEN, 500)
     life.journal.trouble = None
-    await life.outbox.tick()
+    await life.outbox.tick("alarm")
     assert life.outbox.unwritten == 0
     assert len((await begin(Receiver(upstream))).open) == 6, "one was sent"
 

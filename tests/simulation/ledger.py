@@ -36,6 +36,7 @@ from auditor.federation_events import Federated, OriginForgotten
 from auditor.fold import LATE
 from auditor.money_events import BudgetSet, Reconciled, Released, Reserved, Settled
 from auditor.policy_events import Appealed, AppealRuled, ChallengerEnded, ChallengerSet, PolicySet, Promoted, RolledBack
+from auditor.reflection_events import Reflected, ReflectionEvicted
 from controlplane.learning import UNLEARNT
 
 MOMENTARY = ("policy_version", "q_updates", "active_keys")
@@ -54,6 +55,7 @@ EFFECTS: dict[type[Any], Callable[[Any], Effect]] = {
     Validated: lambda e: ("validation", e.tenant, e.episode_id, e.trace_id, e.success),
     Captured: lambda e: ("capture", e.tenant, e.episode.custom["call"]),
     EpisodeDeleted: lambda e: ("purge", e.tenant, e.episode_id),
+    ReflectionEvicted: lambda e: ("evicted", e.tenant, e.reflection_id),
     SkillRetired: lambda e: ("retire", e.tenant, e.skill_id, e.reason),
     Checkpointed: lambda e: ("checkpoint", e.tenant, e.name),
     Restored: lambda e: ("restore", e.tenant, e.checkpoint_id),
@@ -82,6 +84,7 @@ UNASKED: dict[type[Any], str] = {
     Received: "before the effect of a keyed request",
     Answered: "after the effect of a keyed request",
     **dict.fromkeys((Reserved, Settled, Released), "whoever spends money, which an oracle of its own looks at"),
+    Reflected: "whoever reflects, which an oracle of its own looks at",
     Purged: "in the place of what was purged",
     **dict.fromkeys((JobAdded, JobLeased, JobFailed, JobEnded), "the outbox, which an oracle of its own looks at"),
 }

@@ -61,6 +61,7 @@ class Known(msgspec.Struct):
     versions: dict[str, int] = {}  # of the policies of points
     entries: dict[str, Any] = {}  # what points exported
     reservations: list[str] = []  # calls that are charged whole
+    reflections: list[str] = []
 
 
 class Call(msgspec.Struct, kw_only=True):
@@ -235,6 +236,12 @@ def purge(draw: Draw) -> Call:
     episode_id, foreign = draw.one("episodes")
     path, effect = f"/v1/episodes/{episode_id}", ("purge", draw.tenant, episode_id)
     return draw.call("DELETE /v1/episodes/{episode_id:int}", path, effects=(effect,), foreign=foreign)
+
+
+def evict(draw: Draw) -> Call:
+    reflection_id, foreign = draw.one("reflections")
+    path, effect = f"/v1/reflections/{reflection_id}", ("evicted", draw.tenant, reflection_id)
+    return draw.call("DELETE /v1/reflections/{reflection_id:str}", path, effects=(effect,), foreign=foreign)
 
 
 def retire(draw: Draw) -> Call:
@@ -465,6 +472,7 @@ OPERATIONS: dict[str, tuple[int, Operation]] = {
     "POST /v1/search": (5, search),
     "POST /v1/validate_fix": (9, validate),
     "DELETE /v1/episodes/{episode_id:int}": (2, purge),
+    "DELETE /v1/reflections/{reflection_id:str}": (2, evict),
     "POST /v1/skills/{skill_id:int}/retire": (1, retire),
     "POST /v1/checkpoints": (3, checkpoint),
     "POST /v1/checkpoints/{checkpoint_id:str}/restore": (2, restore),

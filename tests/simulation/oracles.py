@@ -35,7 +35,7 @@ from .world import Answer, World
 
 SERIES = 2000  # what a server may have in all (I9)
 LOOPS = {"learner", "background", "journal-writer", "outbox"}  # what runs while nothing is asked
-TRYING = {"upstream"}  # and now and then
+TRYING = {"upstream", "outbox try"}  # and now and then
 BY_NAME: dict[str, Route] = {f"{route.method.__name__.upper()} {route.path}": route for route in ROUTES}
 REFUSALS = {name: route.refusals for name, route in BY_NAME.items()}
 

@@ -24,6 +24,7 @@ from .ledger import Entry, Ledger, steady
 from .loop import SimulatedLoop
 from .operations import OTHERWISE, TENANTS, Call, Draw, Known, drawn
 from .process import heard, uncollected
+from .reflecting import Reflecting
 from .spending import Spending
 from .store import CrashingJournal
 from .world import DRIVER, MakeJournal, World
@@ -46,6 +47,8 @@ DERIVED = ("POST /v1/capture", "POST /v1/skills/{skill_id:int}/retire")  # made 
 HALF_DONE = {  # refusals after which there may be an event
     ("DELETE /v1/episodes/{episode_id:int}", 503),  # deleted, and its content not overwritten yet
     ("DELETE /v1/episodes/{episode_id:int}", 507),
+    ("DELETE /v1/reflections/{reflection_id:str}", 503),  # the same
+    ("DELETE /v1/reflections/{reflection_id:str}", 507),
     ("POST /v1/skills/{skill_id:int}/retire", 404),  # a restore that came first unlearnt the skill
 }
 
@@ -77,7 +80,7 @@ class Run:
         self.world, self.rng, self.mode, self.left = world, world.rng, mode, operations
         self.ledger, self.limits = Ledger(), oracles.Limits()
         self.known = {tenant: Known() for tenant in TENANTS}
-        self.spending = Spending(world)
+        self.spending, self.reflecting = Spending(world), Reflecting(world, self.known)
         self.admin, self.numbers = "", 0
         self.keyed: list[Sent] = []
         self.revoked: set[str] = set()
@@ -90,12 +93,12 @@ class Run:
         """The whole run."""
         await self._begin()
         breaking, story = self._driver(self._break()), self._driver(self._story())
-        spending = self._driver(self._spend())
+        beside = [self._driver(self._spend()), self._driver(self._reflect())]
         await self._work()
         await story
         self.over = True
         await breaking
-        await spending
+        await asyncio.gather(*beside)
         self.world.faults.over()
         if self.mode == "liveness":
             await self._calm()
@@ -103,7 +106,7 @@ class Run:
             await self.world.crash()
         await self._settle()
         self.world.wrong += await oracles.settled(self.world, self.ledger, self.limits)
-        self.world.wrong += await self.spending.wrong()
+        self.world.wrong += await self.spending.wrong() + await self.reflecting.wrong()
         await self._end()
 
     async def _begin(self) -> None:
@@ -144,6 +147,10 @@ class Run:
     async def _spend(self) -> None:
         while not self.over:
             await self.spending.one()
+
+    async def _reflect(self) -> None:
+        while not self.over:
+            await self.reflecting.one()
 
     async def _work(self) -> None:
         """All clients at once, until nothing is left to do."""

@@ -44,7 +44,10 @@ def some(route: str) -> list[Call]:
     rng, drawn = random.Random(1), []
     key = {"key_id": "k", "key": "k", "name": "n"}
     for number in range(DRAWS):
-        known = {tenant: Known("k", [key], ["tr_1"], [1], [1], ["cp_1"], {}, ENTRIES, ["rv_1"]) for tenant in TENANTS}
+        known = {
+            tenant: Known("k", [key], ["tr_1"], [1], [1], ["cp_1"], {}, ENTRIES, ["rv_1"], ["rf_1"])
+            for tenant in TENANTS
+        }
         try:
             drawn.append(OPERATIONS[route][1](Draw(rng, known, number)))
         except NothingKnown:

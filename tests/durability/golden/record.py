@@ -2,8 +2,10 @@
 
 With the version whose journals are to be readable for ever, in a data folder of its own:
 
+    pointsman fake-provider --port 8097 --script tests/durability/golden/model.json
     POINTSMAN_EMBEDDER=hashing POINTSMAN_SEED=1 POINTSMAN_ALARM_URL=http://127.0.0.1:8098 POINTSMAN_GATE_WINDOW_S=30 \
-        POINTSMAN_ROUTE_WINDOW_S=30 POINTSMAN_TRAJECTORY_TTL_S=30 pointsman serve --port 8099 --data-dir DIR
+        POINTSMAN_OPENAI_BASE_URL=http://127.0.0.1:8097/v1 POINTSMAN_ROUTE_WINDOW_S=30 \
+        POINTSMAN_TRAJECTORY_TTL_S=30 pointsman serve --port 8099 --data-dir DIR
     python tests/durability/golden/record.py http://127.0.0.1:8099 8098 OPERATORS_KEY
     (stop the server) ; python tests/durability/golden/spend.py DIR
     gzip -9n < DIR/journal.db > tests/durability/golden/schema-N.journal.db.gz
@@ -173,6 +175,13 @@ def report(client: Client, times: int = 1) -> None:
         client.ask("POST", "/v1/feedback", trace_id=where["trace_id"], outcome={"latency_ms": 20})
 
 
+def evict(client: Client) -> None:
+    """Take away what a model made of some failure."""
+    answers = [client.ask("POST", "/v1/decisions", goal=f"do {plan}", planned_action=plan) for plan in PLANS]
+    made = [answer["reflection"]["id"] for answer in answers if answer["reflection"]["tier"] is not None]
+    client.ask("DELETE", f"/v1/reflections/{made[0]}")
+
+
 def until_nothing_waits(client: Client) -> None:
     """Windows close, tasks end, and alarms are taken."""
     while (status := client.ask("GET", "/status"))["open_decisions"] or status["outbox"]["open"]:
@@ -201,6 +210,7 @@ def play(url: str, admin_key: str) -> None:
     federate(other, issued("pupil")[1])
     admin.ask("POST", f"/v1/admin/keys/{ended}/rotate", overlap_s=0)
     until_nothing_waits(busy)
+    evict(busy)
     for task in range(3):
         busy.ask("POST", "/v1/decisions", planned_action="make test", task_id=f"open-{task}")
     busy.ask("POST", "/v1/decisions", **PLACES)

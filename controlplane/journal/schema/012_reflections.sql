@@ -1,0 +1,10 @@
+-- Memory is also what models made of failures; taking a bad reflection away is an act, too.
+DROP INDEX events_of_memory;
+CREATE INDEX events_of_memory ON events (seq)
+    WHERE kind IN ('capture', 'signature', 'episode_deleted', 'reflection', 'reflection_evicted');
+DROP INDEX events_of_acts;
+CREATE INDEX events_of_acts ON events (seq, tenant)
+    WHERE kind IN ('tenant_set', 'key_issued', 'key_ends', 'episode_deleted', 'skill_retired', 'checkpoint', 'restored',
+                   'checkpoints_pruned', 'policy_set', 'appeal_ruled',
+                   'challenger_set', 'challenger_ended', 'promoted', 'rolled_back', 'federated', 'origin_forgotten',
+                   'budget_set', 'reconciled', 'reflection_evicted');

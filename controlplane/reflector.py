@@ -1,0 +1,135 @@
+"""The reflector: language models are asked what a captured failure teaches, once or from several sides.
+
+Each call is held in the tenant's budgets before it is made, and settled, released or charged whole after it.
+"""
+
+import asyncio
+from typing import NamedTuple
+
+import msgspec
+
+from auditor.events import Episode
+from auditor.money_events import Spender
+from auditor.reflection_events import Insight
+
+from .budgets import Budgets
+from .clock import Clock
+from .errors import PointsmanError
+from .llm.catalogue import Model
+from .llm.models import Models
+from .llm.prices import at_most, charge, input_tokens_at_most, instead
+from .llm.prompts.library import Prompt
+from .llm.provider import Json, ProviderFailed, Route
+from .llm.reflecting import SCHEMA, NoReflection, delimited, insight_of, record_of, used
+from .llm.resilience import TRIES
+
+PURPOSE = "reflection"
+CALL_S = 30.0  # of a call, tries included; a premium reflection is two of them, one after the other
+MOST_ANSWERED = 2000  # tokens
+PLAIN = "the failure as a whole."
+PERSPECTIVES = (
+    "the action itself: what of it was wrong, missing, or asked too much.",
+    "the place it ran in: what of its environment and preconditions made it fail.",
+    "what it took for granted: what had happened before, or should have.",
+)
+ENOUGH = 2  # readings that a consensus is made of
+
+
+class Made(NamedTuple):
+    """A reflection, and where it is from."""
+
+    insight: Insight
+    models: tuple[str, ...]
+    prompts: tuple[str, ...]
+    nano_usd: int
+
+
+class _Said(NamedTuple):
+    insight: Insight
+    nano_usd: int
+
+
+class Reflector:
+    """Asks models; each call is held in the tenant's budgets, and settled or released."""
+
+    def __init__(self, models: Models, budgets: Budgets, clock: Clock) -> None:
+        self._models, self._budgets, self._clock = models, budgets, clock
+
+    async def cheap(self, tenant: str, model: Model, episode: Episode) -> Made:
+        """One reading.
+
+        Raises:
+          NoReflection: no usable answer came, or the purse has no room.
+        """
+        prompt = self._models.prompts["reflection"]
+        said = await self._read(tenant, model, prompt, PLAIN, record_of(episode))
+        return Made(said.insight, (model.name,), (prompt.label,), said.nano_usd)
+
+    async def premium(self, tenant: str, model: Model, episode: Episode) -> Made:
+        """Several readings, each from another side, and what they come to together.
+
+        Raises:
+          NoReflection: too few usable answers came, or the purse has no room.
+        """
+        prompt, consensus = self._models.prompts["reflection"], self._models.prompts["consensus"]
+        record = record_of(episode)
+        readings = (self._read(tenant, model, prompt, side, record) for side in PERSPECTIVES)
+        said, failed = list[_Said](), list[NoReflection]()
+        for reading in await asyncio.gather(*readings, return_exceptions=True):
+            match reading:
+                case NoReflection():
+                    failed.append(reading)
+                case BaseException():
+                    raise reading
+                case _:
+                    said.append(reading)
+        if len(said) < ENOUGH:
+            raise failed[0]
+        order = consensus.render(readings=len(said), schema=SCHEMA)
+        weighed = {"failure": record, "readings": msgspec.to_builtins([reading.insight for reading in said])}
+        agreed = await self._ask(tenant, model, order, delimited(weighed))
+        spent = sum(reading.nano_usd for reading in said) + agreed.nano_usd
+        return Made(agreed.insight, (model.name,), (prompt.label, consensus.label), spent)
+
+    def at_most(self, model: Model, episode: Episode) -> int:
+        """What a call about an episode may cost [nano-USD], lost tries included.
+
+        Raises:
+          UnknownPrice: nobody knows.
+        """
+        prompt = self._models.prompts["reflection"].render(perspective=PLAIN, schema=SCHEMA)
+        return TRIES * self._one(model, prompt, delimited(record_of(episode)))
+
+    async def _read(self, tenant: str, model: Model, prompt: Prompt, side: str, record: Json) -> _Said:
+        return await self._ask(tenant, model, prompt.render(perspective=side, schema=SCHEMA), delimited(record))
+
+    async def _ask(self, tenant: str, model: Model, order: str, data: str) -> _Said:
+        """Raises NoReflection."""
+        spender = Spender(model=model.name, tier=model.tier, purpose=PURPOSE)
+        try:
+            one = self._one(model, order, data)
+            held = await self._budgets.reserve(tenant, spender, TRIES * one)
+        except PointsmanError as error:
+            raise NoReflection(str(error)) from error
+        messages = [{"role": "system", "content": order}, {"role": "user", "content": data}]
+        body: Json = {"messages": messages, "max_completion_tokens": MOST_ANSWERED}
+        route = Route(model.provider, model.model)
+        try:
+            reply = await self._models.resilience.complete([route], body, CALL_S)
+        except ProviderFailed as failure:
+            await (self._budgets.lose(held) if failure.lost else self._budgets.release(held))
+            raise NoReflection(str(failure)) from failure
+        except BaseException:
+            await self._budgets.lose(held)  # the call goes on by itself, and nobody hears what it costs
+            raise
+        usage, cost_usd = used(reply)
+        cost = charge(model, one, cost_usd, usage, self._clock.now())
+        if cost.basis == "reservation":
+            await self._budgets.lose(held)
+            return _Said(insight_of(reply), held.nano_usd)
+        cost = cost._replace(nano_usd=cost.nano_usd + one * len(reply.lost))
+        await self._budgets.settle(held, cost, instead(self._models.catalogue, usage, self._clock.now()))
+        return _Said(insight_of(reply), cost.nano_usd)
+
+    def _one(self, model: Model, order: str, data: str) -> int:
+        return at_most(model, input_tokens_at_most([order, data], 2), MOST_ANSWERED, self._clock.now())
