@@ -26,6 +26,7 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")  # what this machine calls itself
 Share = Annotated[float, Meta(ge=0, le=1)]
 Threshold = Annotated[float, Meta(ge=0, le=2)]
 Seconds = Annotated[float, Meta(gt=0, le=10**9)]
+ProviderUrl = Annotated[str, Meta(pattern="^https?://")] | None
 RequestLogged = Literal["failures", "all", "off"]
 
 
@@ -125,6 +126,19 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         Annotated[str, Meta(pattern="^https?://")] | None,
         _help("Where alarms are sent: POST of signed JSON. The address is kept like a key."),
     ] = None
+    openai_base_url: Annotated[
+        ProviderUrl,
+        _help("Where OpenAI, Ollama, vLLM or llama.cpp is; unset: https://api.openai.com/v1, where there is a key."),
+    ] = None
+    openai_api_key: Annotated[str | None, _help("The key that is sent there, and nowhere else.")] = None
+    anthropic_base_url: Annotated[
+        ProviderUrl, _help("Where Anthropic is; unset: https://api.anthropic.com, where there is a key.")
+    ] = None
+    anthropic_api_key: Annotated[str | None, _help("The key that is sent there, and nowhere else.")] = None
+    openrouter_base_url: Annotated[
+        ProviderUrl, _help("Where OpenRouter is; unset: https://openrouter.ai/api/v1, where there is a key.")
+    ] = None
+    openrouter_api_key: Annotated[str | None, _help("The key that is sent there, and nowhere else.")] = None
     failpoints: Annotated[
         str | None, _help("For tests of crashes: where the server dies or fails, as name:kill@3,name:error@1.")
     ] = None
@@ -133,8 +147,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         points.read(self.failpoints or "")
         if self.insecure_local and self.host not in LOOPBACK:
             raise BadSetting(f"POINTSMAN_HOST={self.host!r}: without keys (--insecure-local) only loopback is served")
-        if self.alarm_url is not None:
-            refuse_unreachable(self.alarm_url)
+        for url in (self.alarm_url, self.openai_base_url, self.anthropic_base_url, self.openrouter_base_url):
+            if url is not None:
+                refuse_unreachable(url)
 
     def shown(self) -> dict[str, Any]:
         """Every setting by name, without what must not be read over a shoulder."""
@@ -151,7 +166,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         return blake2b(msgspec.json.encode(shaping, order="sorted"), digest_size=8).hexdigest()
 
 
-SECRET = {"api_key", "admin_api_key", "alarm_url"}
+PROVIDER_KEYS = {"openai_api_key", "anthropic_api_key", "openrouter_api_key"}
+SECRET = {"api_key", "admin_api_key", "alarm_url", *PROVIDER_KEYS}
 HIDDEN = "(hidden)"
 _PLACES = {"data_dir", "host", "port", "log_level", "seed", "recovery_interval_s", "insecure_local", "failpoints"}
 _PLACES |= {"request_log", *SECRET}

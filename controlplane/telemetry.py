@@ -17,7 +17,9 @@ from .masking import without_secrets
 REWARD_BUCKETS = (-1.0, -0.5, -0.2, -0.05, 0.0, 0.2, 0.5, 0.8, 0.95, 1.0)
 LATENCY_BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 LAG_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
-OTHER = "other"  # a provider or action that is in no catalogue
+CALL_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 25.0, 60.0)
+SPEED_BUCKETS = (1.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 1000.0)
+OTHER = "other"  # a provider, model or action that is in no catalogue
 LONGEST = 8000  # characters of one value in the log; of a longer one the end is kept, where an error stands
 Counted = Counter  # named here so that one file imports the metrics library
 
@@ -90,7 +92,27 @@ class Metrics:
             "pointsman_event_loop_lag_seconds", "How late a timer of each second was.", buckets=LAG_BUCKETS, registry=r
         )
         self.open_jobs = Gauge("pointsman_outbox_open_jobs", "Jobs of the outbox that are not done yet.", registry=r)
+        self._count_providers()
         self.errors = Counter("pointsman_errors_total", "Problem answers.", ["code"], registry=r)
+
+    def _count_providers(self) -> None:
+        """Of calls to language models."""
+        r, which = self.registry, ["provider", "model"]
+        self.provider_calls = Counter(
+            "pointsman_provider_calls_total", "Tries of calls to providers.", [*which, "outcome"], registry=r
+        )
+        self.provider_latency = Histogram(
+            "pointsman_provider_latency_seconds", "Time per try.", which, buckets=CALL_BUCKETS, registry=r
+        )
+        self.provider_throughput = Histogram(
+            "pointsman_provider_tokens_per_second", "Speed of answers.", which, buckets=SPEED_BUCKETS, registry=r
+        )
+        self.provider_tokens = Counter(
+            "pointsman_provider_tokens_total", "Tokens as providers count them.", [*which, "kind"], registry=r
+        )
+        self.provider_untold = Counter(
+            "pointsman_provider_untold_total", "Answers whose usage cannot be trusted.", which, registry=r
+        )
 
     def text(self) -> bytes:
         return generate_latest(self.registry)

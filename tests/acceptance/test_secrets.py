@@ -14,12 +14,16 @@ from typing import Any
 import httpx
 import pytest
 
+from controlplane.settings import PROVIDER_KEYS
+
 from .test_first_keys import Keyed
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]
 Start = Callable[..., Keyed]
 Until = Callable[[Callable[[], Any]], Any]
-SECRETS = {name: f"cAnArY{name}0123456789" for name in ("password", "query", "header", "cookie", "bearer", "path")}
+SECRETS = {
+    name: f"cAnArY{name}0123456789" for name in ("password", "query", "header", "cookie", "bearer", "path", "provider")
+}
 PLAN = {"planned_action": "ls", "goal": "look"}
 READ = ("/status", "/v1/skills", "/v1/checkpoints", "/metrics", "/readyz", "/nowhere", "/v1/admin/keys")
 CANDIDATES = {"candidates": [{"provider": "a", "sku": "1"}, {"provider": "b", "sku": "2"}]}
@@ -91,6 +95,8 @@ def test_no_secret_is_found_again(tmp_path: Path, cli: Cli, outside: str, start:
     variables["POINTSMAN_ALARM_URL"] = outside.replace("/x?", f"/{SECRETS['path']}?")
     variables |= {"POINTSMAN_RECOVERY_INTERVAL_S": "3", "POINTSMAN_FAILPOINTS": "recovery.prune:error@1"}  # an alarm
     variables |= {"POINTSMAN_LOG_LEVEL": "info", "POINTSMAN_REQUEST_LOG": "all"}
+    variables |= {f"POINTSMAN_{name.upper()}": SECRETS["provider"] for name in PROVIDER_KEYS}
+    variables["POINTSMAN_OPENAI_BASE_URL"] = outside
     keyed = start(tmp_path / "data", **variables)
     answers = hostile(keyed.url, keyed)
     keys = {"POINTSMAN_API_KEY": keyed.tenant, "POINTSMAN_ADMIN_API_KEY": keyed.admin}

@@ -36,7 +36,9 @@ WHERE: dict[str, dict[str, str]] = {
         "controlplane.serving": "the server",
         "controlplane.connections": "bounds each of its connections",
     },
+    "aiohttp": {"controlplane.llm.aiohttp_transport": "calls to providers that somebody waits for"},
     "httpx": {
+        "controlplane.llm.httpx_transport": "calls to providers that nobody waits for",
         "controlplane.service": "owns the one client of the server",
         "controlplane.upstream": "asks the signal source and the downstream router with it, and sends alarms",
         "controlplane.cli.client": "commands that talk to a running server",
