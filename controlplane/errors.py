@@ -8,6 +8,8 @@ PointsmanError
 |       +-- KeyReused       422  an idempotency key with another request
 |       +-- UnusableLog     422  a replay's log cannot be read, or a row of it cannot be used
 |       +-- UnusablePolicy  422  a replay's policy is none
+|       +-- NoProvider      422  no language model is configured
+|   +-- CallRefused         400  the model's provider cannot take the call
 +-- Unauthorized            401
 +-- Forbidden               403
 +-- NotFound                404
@@ -15,6 +17,7 @@ PointsmanError
 |   +-- UnknownReplay
 |   +-- UnknownOrigin
 |   +-- UnknownTenant / UnknownKey
+|   +-- UnknownModel
 +-- MethodNotAllowed        405
 +-- Conflict                409
 |   +-- SpecChanged         409
@@ -27,6 +30,9 @@ PointsmanError
 |   +-- ReplayUnderWay      503
 |   +-- EmbedderLoading     503
 |   +-- JournalUnavailable  503
+|   +-- ProviderBusy        503
++-- ProviderFault           502  a provider gave no usable answer
+|   +-- ProviderTimeout     504
 +-- StorageFull             507
 +-- InternalError           500
 +-- JournalDamaged          500  also ends the start
@@ -51,6 +57,7 @@ class PointsmanError(Exception):
     def __init__(self, detail: str = "", *, errors: list[dict[str, str]] | None = None) -> None:
         super().__init__(detail or (type(self).__doc__ or "").strip())
         self.errors = errors or []
+        self.headers = dict[str, str]()  # that are sent with it
 
 
 class InternalError(PointsmanError):
@@ -64,7 +71,7 @@ class InvalidRequest(PointsmanError):
 
 
 class TooLarge(InvalidRequest):
-    """The body is over 256 KB; send less."""
+    """The body is too large; send less: 256 KB, or 1 MB of a chat."""
 
     code, status = "too_large", 413
 
@@ -97,6 +104,18 @@ class UnusablePolicy(Unprocessable):
     """The policy that is to be replayed cannot be used; `detail` says why."""
 
     code = "unusable_policy"
+
+
+class NoProvider(Unprocessable):
+    """No language model is configured; set a provider's key or base URL, and POINTSMAN_CHAT_MODELS."""
+
+    code = "no_provider"
+
+
+class CallRefused(InvalidRequest):
+    """The model's provider cannot take this call as it is; `detail` names the provider and its status."""
+
+    code = "call_refused"
 
 
 class Unauthorized(PointsmanError):
@@ -169,6 +188,12 @@ class UnknownKey(NotFound):
     """No key has this id; GET /v1/admin/keys lists them."""
 
     code = "unknown_key"
+
+
+class UnknownModel(NotFound):
+    """No model has this name; GET /v1/models lists them."""
+
+    code = "unknown_model"
 
 
 class UnknownPath(NotFound):
@@ -267,6 +292,24 @@ class RecordDamaged(PointsmanError):
     """A record of how a decision ended is damaged; stop the server and make it again: pointsman rebuild."""
 
     code = "record_damaged"
+
+
+class ProviderBusy(Unavailable):
+    """The model's provider takes no calls for now; try again in a moment."""
+
+    code = "provider_busy"
+
+
+class ProviderFault(PointsmanError):
+    """The model's provider gave no usable answer, tries included; what was tried may have been billed."""
+
+    code, status = "provider_failed", 502
+
+
+class ProviderTimeout(ProviderFault):
+    """The model's provider gave no whole answer within POINTSMAN_CHAT_DEADLINE_S; it may have been billed."""
+
+    code, status = "provider_timeout", 504
 
 
 class StorageFull(PointsmanError):

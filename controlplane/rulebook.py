@@ -30,7 +30,10 @@ def rules_of(settings: Settings, spec_hashes: dict[str, str]) -> Rules:
     return Rules(
         points={
             "gate": point("gate", gate_policy(settings), settings.gate_window_s),
-            "route": point("route", route_policy(settings), settings.route_window_s),
+            "route": point("route", route_policy(settings, settings.route_mode), settings.route_window_s),
+            "chat": msgspec.structs.replace(
+                point("chat", route_policy(settings, settings.chat_mode), settings.chat_window_s), join="together"
+            ),
         },
         trajectory_ttl_s=settings.trajectory_ttl_s,
     )
@@ -43,11 +46,11 @@ def gate_policy(settings: Settings) -> PolicySettings:
     )
 
 
-def route_policy(settings: Settings) -> PolicySettings:
-    """Tables and linear weights together; candidates nobody knows start as their relatives are."""
+def route_policy(settings: Settings, mode: Mode) -> PolicySettings:
+    """Tables and linear weights together; candidates and models nobody knows start as their relatives are."""
     by_default: ExplorationName = "thompson" if settings.epsilon is None else "epsilon_greedy"
     exploration, estimates = settings.exploration or by_default, settings.estimates or "stacked"
-    policy = _policy(settings, settings.route_mode, exploration, estimates)
+    policy = _policy(settings, mode, exploration, estimates)
     return msgspec.structs.replace(policy, relatives_visits=RELATIVES_VISITS)
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import os
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from pathlib import Path
 from typing import Self
 
@@ -20,11 +20,13 @@ from .alarms import LABEL, Alarms, Sender
 from .appeals import Appeals
 from .background import Background
 from .challengers import Challengers
+from .chat import Chat
 from .checkpoints import CHECKPOINT_FOLDER, CheckpointFiles, RecoveryFiles, clear_unfinished
 from .clock import Clock, SystemClock
 from .data_folder import RECOVERY_FOLDER, lock_folder, open_journal
 from .embedding import BatchingEmbedder, Embedder, HashingEmbedder, SentenceEmbedder
 from .errors import JournalDamaged, PointsmanError
+from .executor.chat import ChatPoint, Conversations
 from .executor.gate import GatePoint
 from .executor.route import RoutePoint
 from .failpoints import failpoint
@@ -34,6 +36,8 @@ from .intake import Intake
 from .journal import Journal
 from .learning import Learning
 from .lifecycle import Lifecycle
+from .llm.provider import Provider
+from .llm.upstreams import Upstreams
 from .memory.store import MemoryStore
 from .origin import Origin, find
 from .outbox import DEADLINE_S, Deed, Outbox
@@ -69,6 +73,7 @@ class Service:
         clock: Clock,
         origin: Origin = BEGINNING,
         transport: httpx.AsyncBaseTransport | None = None,
+        providers: Mapping[str, Provider] | None = None,
     ) -> None:
         self.settings, self.journal, self.clock, self.recovery = settings, journal, clock, recovery
         self.registry, self.limiter, self.intake = registry, Limiter(clock), Intake(clock)
@@ -76,22 +81,24 @@ class Service:
         self.started_at = clock.monotonic()
         self.metrics = Metrics()
         self.http = httpx.AsyncClient(follow_redirects=False, transport=transport)
-        self.embedder = BatchingEmbedder()
-        self.memory = MemoryStore()
+        self.embedder, self.memory = BatchingEmbedder(), MemoryStore()
         checkpoints = CheckpointFiles(Path(settings.data_dir) / CHECKPOINT_FOLDER)
         self.prefixes = Prefixes(journal, checkpoints, origin)
         self.learner = Learner(state, journal, journal, self.prefixes)
         upstream = Upstream(self.http, deadline_s=settings.upstream_deadline_s)
         self.signals = Signals(settings.psi_url, upstream, clock, self.metrics, ttl_s=settings.cache_ttl_s)
         self.router = Router(settings.router_url, upstream, self.metrics)
+        self.upstreams, conversations = Upstreams(settings, clock, self.metrics, providers), Conversations()
         points = (
             GatePoint(self.memory, self.embedder, settings),
             RoutePoint(self.signals, self.router, self.embedder),
+            ChatPoint(self.upstreams, conversations, self.embedder),
         )
         self.rules = rules_of(settings, {point.name: point.features.spec_hash for point in points})
         self.idempotency = Idempotency(self.learner, journal, clock)
         self.plane = Plane(points, self.learner, journal, clock, settings, self.metrics)
         self.learning = Learning(self.learner, journal, self.memory, clock, self.metrics)
+        self.chat = Chat(self.upstreams, self.plane, self.learning, conversations, self.metrics, clock, settings)
         self.remembering = Remembering(self.learner, journal, self.memory, self.embedder, clock)
         self.administration = Administration(registry, journal, self.learner, clock)
         self.appeals = Appeals(self.learner, journal, clock)
@@ -103,20 +110,23 @@ class Service:
         self.replays = Replays(settings.data_dir, self.learner)
         self.outbox = Outbox(journal, clock, self._deeds(settings.alarm_url), settings.seed)
         self.alarms = Alarms(self.outbox, clock)
-        self.background = Background(
+        self.background = self._background()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._lock: int | None = None
+
+    def _background(self) -> Background:
+        return Background(
             self.learner,
-            journal,
+            self.journal,
             self.memory,
             self.embedder,
-            recovery,
-            clock,
+            self.recovery,
+            self.clock,
             self.outbox,
             self.metrics,
             (self.policies, self.challengers),
-            settings.recovery_interval_s,
+            self.settings.recovery_interval_s,
         )
-        self._tasks: list[asyncio.Task[None]] = []
-        self._lock: int | None = None
 
     @classmethod
     async def open(cls, settings: Settings, clock: Clock | None = None) -> Self:
@@ -146,10 +156,11 @@ class Service:
         *,
         origin: Origin = BEGINNING,
         transport: httpx.AsyncBaseTransport | None = None,
+        providers: Mapping[str, Provider] | None = None,
     ) -> Self:
         """Catch up with an open journal, from its origin on, and start the loops.
 
-        `transport` is another way out than the network.
+        `transport` and `providers` are other ways out than the network.
 
         Raises:
           JournalDamaged: recovery files know of events that the journal does not have.
@@ -162,7 +173,7 @@ class Service:
         if recovery.ahead is not None:
             raise JournalDamaged(f"it ends with event {journal.last_seq}, {AHEAD.format(recovery.ahead)}")
         registry = await load_registry(journal, folder)
-        service = cls(settings, journal, state, recovery, registry, clock, origin, transport)
+        service = cls(settings, journal, state, recovery, registry, clock, origin, transport, providers)
         await service.start()
         return service
 
@@ -239,6 +250,7 @@ class Service:
     async def close(self) -> None:
         """Stop the loops, write a recovery file, let go of everything."""
         await self.replays.close()
+        await self.chat.close()
         for task in self._tasks[1:]:
             task.cancel()
         await asyncio.gather(*self._tasks[1:], return_exceptions=True)
@@ -258,6 +270,7 @@ class Service:
         await asyncio.gather(self._tasks[0], return_exceptions=True)
         await self.journal.close()
         await self.http.aclose()
+        await self.upstreams.close()
         self.embedder.close()
         if self._lock is not None:
             os.close(self._lock)

@@ -1,6 +1,7 @@
 """What goes over the wire: requests forbid unknown fields, answers are what docs/api.md shows."""
 
 from .appeals import AppealAnswer, AppealRequest, RulingRequest
+from .chat import ChatBody, ChatMessage, ListedModel, ModelList
 from .decisions import (
     Candidate,
     DecisionAnswer,
@@ -72,6 +73,8 @@ __all__ = [
     "ChallengerAnswer",
     "ChallengerRequest",
     "ChangeAnswer",
+    "ChatBody",
+    "ChatMessage",
     "CheckpointAnswer",
     "CheckpointRequest",
     "ComparisonAnswer",
@@ -88,6 +91,8 @@ __all__ = [
     "ImportRequest",
     "KeyAnswer",
     "KeyRequest",
+    "ListedModel",
+    "ModelList",
     "NewKeyAnswer",
     "OriginAnswer",
     "OtherwiseAnswer",

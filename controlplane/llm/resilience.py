@@ -57,6 +57,10 @@ class Resilience:
         self._providers, self._clock, self._draw, self._sleep = providers, clock, draw, sleep
         self._saved_up = SAVED_UP
 
+    def lets_through(self, provider: str) -> bool:
+        """Whether a provider is asked, or left alone for now."""
+        return self.breakers[provider].lets_through
+
     async def complete(self, routes: Sequence[Route], body: Json, deadline_s: float) -> Reply:
         """The whole answer, of the first route that gives one.
 
@@ -120,7 +124,7 @@ class Resilience:
 
     def _usable(self, progress: _Progress, place: int) -> bool:
         provider = progress.routes[place].provider
-        return provider not in progress.refused and self.breakers[provider].lets_through
+        return provider not in progress.refused and self.lets_through(provider)
 
     @contextmanager
     def _trying(self, progress: _Progress, route: Route) -> Iterator[Callable[[Json], Call]]:

@@ -49,7 +49,7 @@ ORDER: tuple[set[str], ...] = (
         "rulebook",
         "appeals",
     },  # the two loops, what keeps them, and what operators did
-    {"lifecycle", "explanation", "replay"},
+    {"lifecycle", "explanation", "replay", "chat"},
     {"service"},  # makes every part and hands it what it needs
     {"status", "backups", "doctor"},  # look at a whole service
     {"retention"},

@@ -83,7 +83,7 @@ def test_clock_and_dice_of_the_control_plane_are_where_they_can_be_replaced() ->
     ]
     assert {source: {m.name for m in served if source in m.roots} for source in sources} == {
         "time": {"controlplane.clock", "controlplane.ids"},
-        "random": {"controlplane.plane", "controlplane.outbox"},  # both from the setting `seed`
+        "random": {f"controlplane.{name}" for name in ("plane", "outbox", "llm.upstreams")},  # from the setting `seed`
         "datetime": {"controlplane.cli.output"},  # which prints moments that it is told
         "secrets": {"controlplane.tenants.keys"},  # which nobody may be able to repeat
         "uuid": set(),

@@ -75,7 +75,7 @@ def _value(kind: Any, name: str, text: Callable[[str], str], default: Any) -> An
     origin, inner = get_origin(kind), get_args(kind)
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
         return filled(kind, text)
-    if kind is str:
+    if kind in (str, Any):
         return text(name)
     if origin in (Union, UnionType):
         [kind] = [one for one in inner if one not in (type(None), msgspec.UnsetType)]

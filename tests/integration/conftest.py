@@ -1,6 +1,7 @@
 """A real server of ours on a loopback port, in a thread of the test process, and servers for it to depend on."""
 
 import asyncio
+import json
 import os
 import threading
 import time
@@ -12,12 +13,15 @@ from types import TracebackType
 from typing import Any, Self
 
 import httpx
+import msgspec
 import pytest
 import uvicorn
 
 from controlplane import settings
 from controlplane.app import create_app
 from controlplane.connections import Connections
+from controlplane.llm.fake import FakeProvider
+from controlplane.llm.fake_script import Playing, Script
 from controlplane.service import Service
 from controlplane.serving import bind
 from controlplane.settings import Settings
@@ -143,6 +147,52 @@ def chosen(folder: Path, **overrides: Any) -> Settings:
     plain = {"insecure_local": True, "embedder": "hashing", "epsilon": 0.0, "seed": 7}
     given = {"data_dir": str(folder), **plain, **overrides}
     return settings.load({}, overrides=given)
+
+
+class Models:
+    """A fake provider on a loopback port, in a thread of its own, and settings that lead to it."""
+
+    def __init__(self, *names: str) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever)
+        self._thread.start()
+        self.fake = FakeProvider(Script())
+        url = self._run(self.fake.start())
+        listed = [{"name": name, "provider": "openai", "model": f"{name}-1", **PRICES} for name in names]
+        self.settings = {"openai_base_url": f"{url}/v1", "chat_models": json.dumps(listed)}
+
+    def script(self, **script: Any) -> None:
+        """Play another script from now on, and bill anew."""
+        self.fake.playing = Playing(msgspec.convert(script, Script))
+        self.fake.calls.clear()
+
+    def always(self, **behaviour: Any) -> None:
+        self.script(otherwise=behaviour)
+
+    @property
+    def asked(self) -> list[Any]:
+        """The bodies that came in."""
+        return [call.body for call in self.fake.calls]
+
+    def close(self) -> None:
+        self._run(self.fake.close())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def _run(self, act: Coroutine[Any, Any, Any]) -> Any:
+        return asyncio.run_coroutine_threadsafe(act, self._loop).result(PATIENCE_S)
+
+
+PRICES = {"prompt_nano_usd": 100, "completion_nano_usd": 1000}
+
+
+@pytest.fixture
+def models() -> Iterator[Models]:
+    """Two models, `small` and `large`."""
+    made = Models("small", "large")
+    yield made
+    made.close()
 
 
 class Upstream:

@@ -64,7 +64,7 @@ class Tenant:
 
     def __init__(self, number: int, key: str) -> None:
         self.number, self.key = number, key
-        self.ids: dict[str, list[Any]] = {kind: [] for kind in UNKNOWN} | {"point": ["gate", "route"]}
+        self.ids: dict[str, list[Any]] = {kind: [] for kind in UNKNOWN} | {"point": ["gate", "route", "chat"]}
         self.sent: list[Body] = []  # captures, to be probed for by others
         self.known: set[str] = set()
         self.entry: Body | None = None  # what it has to import

@@ -23,6 +23,8 @@ from auditor.events import (
     Validated,
 )
 from auditor.policy_events import ChallengerEnded, PolicySet, RolledBack
+from controlplane.http.encoding import JSON
+from controlplane.http.problems import PROBLEM
 from controlplane.http.routes import COUNTS_AS, ROUTES, Route
 from controlplane.memory.store import MemoryStore, Space
 from controlplane.memory.vectors import VectorIndex
@@ -69,7 +71,7 @@ def answered(call: Call, answer: Answer) -> list[str]:
     route, wrong = BY_NAME[call.route], []
     if answer.status != route.status and answer.status not in REFUSALS[call.route]:
         wrong.append(f"I8: {call.route} answered {answer.status}: {answer.body.decode()[:300]}")
-    if answer.status >= 400 and answer.content_type != "application/problem+json":
+    if answer.status >= 400 and answer.content_type != (JSON if route.for_openai else PROBLEM):
         wrong.append(f"I8: {call.route} answered {answer.status} as {answer.content_type}")
     seen = [tenant for tenant in TENANTS if tenant != call.tenant and canary(tenant).encode() in answer.body]
     wrong += [f"I4: {call.route} of {call.tenant or 'an operator'} showed {tenant}'s text" for tenant in seen]
@@ -95,12 +97,18 @@ async def settled(world: World, ledger: Ledger, limits: Limits) -> list[str]:
 
 
 def by_server(events: list[Recorded]) -> list[Effect]:
-    """What the first start does by itself, and what follows from evidence."""
-    return [
-        EFFECTS[type(r.event)](r.event)
-        for r in events
-        if isinstance(r.event, TenantSet | KeyIssued | PolicySet | ChallengerEnded | RolledBack) and r.event.by == ""
-    ]
+    """What the first start does by itself, what follows from evidence, and what it sees of the calls that it makes."""
+    chats = {r.event.ref for r in events if isinstance(r.event, Decided) and r.event.trace.point == "chat"}
+    return [EFFECTS[type(r.event)](r.event) for r in events if _of_its_own(r.event, chats)]
+
+
+def _of_its_own(event: AnyEvent, chats: set[str]) -> bool:
+    match event:
+        case TenantSet() | KeyIssued() | PolicySet() | ChallengerEnded() | RolledBack():
+            return event.by == ""
+        case Reported():  # every client's report on a chat states a success
+            return event.trace_id in chats and event.outcome.success is None
+    return False
 
 
 async def folded(world: World) -> list[str]:
