@@ -9,7 +9,9 @@ import openai
 import pytest
 from openai import OpenAI
 
-from .conftest import Models, Running, Serve
+from controlplane.http.shedding import refusal
+
+from .conftest import Models, Running, Serve, chosen
 
 AUTO = "pointsman/auto"
 TRACE_ID = "x-pointsman-trace-id"
@@ -39,19 +41,37 @@ class Chatting:
         found: Json = self.running.get(f"/v1/decisions/{trace_id}")
         return found
 
-    def reported(self, trace_id: str) -> Json:
-        """The trace once the server's own report is in it."""
+    def reported(self, trace_id: str, field: str = "feedback") -> Json:
+        """The trace once the server's own report is in it, or what follows from it."""
 
         def found() -> Json | None:
             trace = self.trace(trace_id)
-            return trace if trace["feedback"] else None
+            return trace if trace[field] else None
 
         trace: Json = self.running.until(found)
         return trace
 
 
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chatting]:
+    models = Models("small", "large")
+    with Running(chosen(tmp_path_factory.mktemp("data"), **models.settings)) as running:
+        made = Chatting(running, models)
+        yield made
+        made.openai.close()
+    models.close()
+
+
 @pytest.fixture
-def chatting(serve: Serve, models: Models) -> Iterator[Chatting]:
+def chatting(shared: Chatting) -> Chatting:
+    """The server that most tests of this file share; its provider begins anew for each."""
+    shared.models.script()
+    return shared
+
+
+@pytest.fixture
+def fresh(serve: Serve, models: Models) -> Iterator[Chatting]:
+    """A server of one's own, for what changes what all others see."""
     made = Chatting(serve(**models.settings), models)
     yield made
     made.openai.close()
@@ -149,28 +169,28 @@ def test_feedback_by_trace_id_joins_what_was_seen(chatting: Chatting) -> None:
     assert 0.5 < answer["reward"] < 0.9
 
 
-def test_a_call_that_failed_is_learnt_at_once_and_told_as_openai_tells_it(chatting: Chatting) -> None:
-    chatting.models.always(status=500)
+def test_a_call_that_failed_is_learnt_at_once_and_told_as_openai_tells_it(fresh: Chatting) -> None:
+    fresh.models.always(status=500)
     with pytest.raises(openai.InternalServerError) as caught:
-        chatting.openai.chat.completions.create(**said("hello"))
+        fresh.openai.chat.completions.create(**said("hello"))
     assert caught.value.status_code == 502
     assert caught.value.code == "provider_failed"
-    trace = chatting.reported(caught.value.response.headers[TRACE_ID])
+    trace = fresh.reported(caught.value.response.headers[TRACE_ID], "update")
     assert trace["reward"]["total_reward"] < -0.9
     assert trace["update"] is not None
-    assert len(chatting.models.asked) == 3, "it was tried again here"
+    assert len(fresh.models.asked) == 3, "it was tried again here"
     assert caught.value.response.headers["x-should-retry"] == "false", "and is not to be by the client"
 
 
-def test_a_stream_that_breaks_off_is_told_in_the_stream_and_learnt(chatting: Chatting) -> None:
-    chatting.models.always(text="one two three four five six", fault="cut")
-    raw = chatting.openai.chat.completions.with_raw_response.create(**said("hello"), stream=True)
+def test_a_stream_that_breaks_off_is_told_in_the_stream_and_learnt(fresh: Chatting) -> None:
+    fresh.models.always(text="one two three four five six", fault="cut")
+    raw = fresh.openai.chat.completions.with_raw_response.create(**said("hello"), stream=True)
     stream, trace_id = raw.parse(), raw.headers[TRACE_ID]
     assert next(iter(stream)).choices
     with pytest.raises(openai.APIError) as caught:
         list(stream)
     assert caught.value.code == "provider_failed"
-    assert chatting.reported(trace_id)["reward"]["total_reward"] < -0.9
+    assert fresh.reported(trace_id, "update")["reward"]["total_reward"] < -0.9
 
 
 def test_a_client_that_hangs_up_leaves_the_call_to_end_and_the_decision_with_its_report(chatting: Chatting) -> None:
@@ -186,21 +206,21 @@ def test_a_client_that_hangs_up_leaves_the_call_to_end_and_the_decision_with_its
     )
 
 
-def test_a_conversation_stays_with_its_model_unless_another_is_worth_the_switch(chatting: Chatting) -> None:
-    first = chatting.trace(chatting.ask("hello", metadata={"conversation_id": "c"}).headers[TRACE_ID])
+def test_a_conversation_stays_with_its_model_unless_another_is_worth_the_switch(fresh: Chatting) -> None:
+    first = fresh.trace(fresh.ask("hello", metadata={"conversation_id": "c"}).headers[TRACE_ID])
     other = next(name for name in ("small", "large") if name != first["action"])
     for _ in range(5):
-        trace = chatting.trace(chatting.ask("go on", metadata={"conversation_id": "c"}).headers[TRACE_ID])
+        trace = fresh.trace(fresh.ask("go on", metadata={"conversation_id": "c"}).headers[TRACE_ID])
         assert (trace["action"], trace["propensity"]) == (first["action"], 1.0)
         assert "not worth the switch" in trace["heads"][0]["masked"][other]
         assert trace["facts"]["last"] == first["action"]
         assert trace["task_id"] == first["task_id"]
     for n in range(30):  # it fails from now on, the other does not
         for name, success in ((first["action"], False), (other, True)):
-            taught = chatting.ask("go on", model=name, metadata={"conversation_id": f"{name} {n}"})
-            chatting.running.feedback(taught.headers[TRACE_ID], success=success)
-    chatting.ask("go on", model=first["action"], metadata={"conversation_id": "c"})
-    trace = chatting.trace(chatting.ask("go on", metadata={"conversation_id": "c"}).headers[TRACE_ID])
+            taught = fresh.ask("go on", model=name, metadata={"conversation_id": f"{name} {n}"})
+            fresh.running.feedback(taught.headers[TRACE_ID], success=success)
+    fresh.ask("go on", model=first["action"], metadata={"conversation_id": "c"})
+    trace = fresh.trace(fresh.ask("go on", metadata={"conversation_id": "c"}).headers[TRACE_ID])
     assert trace["action"] == other
 
 
@@ -217,22 +237,22 @@ def test_what_cannot_take_a_call_is_masked_with_the_reason(serve: Serve, models:
     chatting.openai.close()
 
 
-def test_a_repeatable_call_is_answered_from_the_cache_for_free_and_says_so(chatting: Chatting) -> None:
-    chatting.models.always(echo=True)
+def test_a_repeatable_call_is_answered_from_the_cache_for_free_and_says_so(fresh: Chatting) -> None:
+    fresh.models.always(echo=True)
     asked = {"model": "small", "temperature": 0}
-    first, second = chatting.ask("the same", **asked), chatting.ask("the same", **asked)
+    first, second = fresh.ask("the same", **asked), fresh.ask("the same", **asked)
     assert (first.headers.get("x-pointsman-cache"), second.headers["x-pointsman-cache"]) == (None, "hit")
     assert first.json() == second.json()
-    assert len(chatting.models.asked) == 1
-    chatting.ask("another", **asked)
-    chatting.ask("the same", model="large", temperature=0)
-    chatting.ask("the same", model="small")
-    assert len(chatting.models.asked) == 4
-    trace = chatting.reported(second.headers[TRACE_ID])
+    assert len(fresh.models.asked) == 1
+    fresh.ask("another", **asked)
+    fresh.ask("the same", model="large", temperature=0)
+    fresh.ask("the same", model="small")
+    assert len(fresh.models.asked) == 4
+    trace = fresh.reported(second.headers[TRACE_ID], "not_learnt")
     assert trace["not_learnt"] == "not executed: the decision is cancelled, unscored"
-    assert chatting.running.metric("pointsman_completion_cache_hits_total") == 1
-    assert chatting.running.metric("pointsman_completion_cache_misses_total") == 3
-    assert chatting.running.metric("pointsman_completion_cache_bytes") > 0
+    assert fresh.running.metric("pointsman_completion_cache_hits_total") == 1
+    assert fresh.running.metric("pointsman_completion_cache_misses_total") == 3
+    assert fresh.running.metric("pointsman_completion_cache_bytes") > 0
 
 
 def test_errors_have_openais_shape_on_these_two_paths_alone(chatting: Chatting) -> None:
@@ -287,11 +307,87 @@ def test_one_tenants_answers_are_kept_for_no_other(serve: Serve, models: Models)
     assert len(models.asked) == 2
 
 
-def test_the_point_learns_which_model_answers_such_a_chat_well(chatting: Chatting) -> None:
+def test_the_point_learns_which_model_answers_such_a_chat_well(fresh: Chatting) -> None:
     """One model does well, the other not: after some reports the good one is asked nearly always."""
     for n in range(60):
-        answer = chatting.ask("summarise this", metadata={"conversation_id": str(n)})
-        action = chatting.trace(answer.headers[TRACE_ID])["action"]
-        chatting.running.feedback(answer.headers[TRACE_ID], success=action == "large")
-    asked = [body["model"] for body in chatting.models.asked][-20:]
+        answer = fresh.ask("summarise this", metadata={"conversation_id": str(n)})
+        action = fresh.trace(answer.headers[TRACE_ID])["action"]
+        fresh.running.feedback(answer.headers[TRACE_ID], success=action == "large")
+    asked = [body["model"] for body in fresh.models.asked][-20:]
     assert asked.count("large-1") >= 18
+
+
+def test_feedback_that_is_sent_at_once_comes_after_what_the_server_saw(chatting: Chatting) -> None:
+    """The server's own report is handed in before the answer goes out, so it is the earlier one, streamed or not."""
+    for n in range(20):
+        answer = chatting.ask(f"number {n}", stream=n % 2 == 1)
+        told = chatting.running.feedback(answer.headers[TRACE_ID], success=True)
+        assert (told["updated"], told["explanation"]["missing"]) == (True, [])
+
+
+def test_a_chat_is_explained_in_sentences_like_any_decision(chatting: Chatting) -> None:
+    trace_id = chatting.ask("hello", model="small").headers[TRACE_ID]
+    chatting.reported(trace_id)
+    told = chatting.running.get(f"/v1/decisions/{trace_id}/why")
+    assert "small" in " ".join(told["sentences"])
+
+
+def test_the_point_by_name_chooses_a_model_and_asks_none(chatting: Chatting) -> None:
+    asked = {"point": "chat", "goal": "hello", "context": {"tools": False, "turn": 1}}
+    answer = chatting.running.post("/v1/decisions", asked)
+    assert answer["chosen"]["provider"] == "openai"
+    assert answer["action"] in ("small", "large")
+    assert chatting.models.asked == []
+
+
+def test_what_a_model_costs_is_computed_with_and_not_learnt(fresh: Chatting) -> None:
+    """Prices are known before anything was tried, so the values differ by them alone: here not at all."""
+    trace = fresh.trace(fresh.ask("hello").headers[TRACE_ID])
+    [head] = trace["heads"]
+    assert head["known"] == head["q_values"]
+    assert len(set(head["known"])) == 1
+    assert head["known"][0] < 0
+
+
+def test_a_provider_that_is_out_is_masked_and_where_all_are_a_chat_is_refused_at_once(fresh: Chatting) -> None:
+    fresh.models.always(status=401)
+    assert fresh.ask("hello", 502).json()["error"]["code"] == "provider_failed"
+    before = len(fresh.models.asked)
+    refused = fresh.ask("hello", 503)
+    assert refused.json()["error"]["code"] == "provider_busy"
+    assert refused.headers["retry-after"] == "1"
+    assert len(fresh.models.asked) == before
+
+
+def test_a_server_that_stops_reports_what_was_asked_before(serve: Serve, models: Models) -> None:
+    running = serve(**models.settings)
+    models.always(text="one two three four", between_s=0.05)
+    with running.client.stream("POST", "/v1/chat/completions", json=said("hi", stream=True)) as answer:
+        trace_id = answer.headers[TRACE_ID]
+        next(answer.iter_raw())
+    running.stop()
+    again = serve(**models.settings)
+    [report] = again.get(f"/v1/decisions/{trace_id}")["feedback"]
+    assert report["outcome"]["failures"] == 0
+
+
+def test_an_overloaded_server_refuses_a_chat_as_openai_would(fresh: Chatting) -> None:
+    service = fresh.running.service
+    asked = b"POST /v1/chat/completions HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}"
+    service.intake.admit = lambda who: False  # type: ignore[method-assign]
+    with pytest.raises(openai.InternalServerError) as caught:
+        fresh.openai.chat.completions.create(**said("hello"))
+    told = refusal(service, asked)
+    assert (caught.value.status_code, caught.value.code) == (503, "overloaded")
+    assert told is not None
+    head, _, body = told.answer.partition(b"\r\n\r\n")
+    assert int(head.partition(b"Content-Length: ")[2]) == len(body)
+
+
+def test_a_long_chat_is_taken_whole_and_one_beyond_its_bound_is_refused(chatting: Chatting) -> None:
+    chatting.models.always(echo=True)
+    text = "word " * 150_000
+    assert chatting.ask(text).json()["choices"][0]["message"]["content"] == text
+    assert chatting.ask(text * 2, 413).json()["error"]["code"] == "too_large"
+    kept = chatting.trace(chatting.ask(text).headers[TRACE_ID])["request"]["goal"]
+    assert len(kept) == 8192, "the journal keeps the beginning"
