@@ -25,6 +25,9 @@ OTHERWISE: dict[str, Any] = {
     "weights": None,  # its keys are names of ours
     "actions": ["BLOCK"],
     "entry": None,  # what was exported; the caller says which
+    "model": "pointsman/auto",  # a name of ours
+    "role": "user",  # whose words a model answers
+    "temperature": 0.0,  # so that what it answers is kept
 }
 REFERENCES = {"trace_id", "previous_trace_id", "episode_id", "checkpoint_id"}  # of what is there; the caller says which
 SHARED = {"namespace", "task_id"}  # what joins requests: one text per tenant, or nothing comes together

@@ -19,7 +19,7 @@ from controlplane.contract import CaptureRequest, DecisionRequest, ImportRequest
 from controlplane.http.routes import ROUTES, Route
 
 from .canaries import REFERENCES, canary, filled, found, owner_of, texts, texts_of
-from .conftest import Running, chosen
+from .conftest import Models, Running, chosen
 from .every_route import elsewhere
 
 Body = dict[str, Any]
@@ -188,9 +188,15 @@ def _said(answer: httpx.Response) -> tuple[int, Any, list[str]]:
     ("tenants", "calls"), [(4, 1200), pytest.param(20, 100_000, marks=pytest.mark.nightly)], ids=["few", "many"]
 )
 def test_nothing_of_one_tenant_is_ever_seen_by_another(
-    tmp_path: Path, tenants: int, calls: int, request: pytest.FixtureRequest, capfd: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    models: Models,
+    tenants: int,
+    calls: int,
+    request: pytest.FixtureRequest,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
-    settings = chosen(tmp_path / "data", insecure_local=False, epsilon=0.3)
+    models.always(echo=True)
+    settings = chosen(tmp_path / "data", insecure_local=False, epsilon=0.3, **models.settings)
     with Running(settings) as server:
         crossing = Crossing(server, tenants, request.config.getoption("--seed"))
         while crossing.calls < calls:
@@ -206,6 +212,7 @@ def test_nothing_of_one_tenant_is_ever_seen_by_another(
     assert [found(text) for text in operators] == [set()] * 4
     assert found("".join(capfd.readouterr())) == set(), "logs name no content"
     assert all(own), "each still finds its own"
+    assert crossing.answered["POST /v1/chat/completions", 200] > 0
     for route in ROUTES:
         assert {
             status for (path, status) in crossing.answered if path == f"{route.method.__name__.upper()} {route.path}"
