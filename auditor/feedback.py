@@ -26,3 +26,16 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     overridden: bool = False
     terminal: bool | None = None
     custom: dict[str, float] = {}
+
+    def with_more(self, later: "Outcome") -> "Outcome":
+        """Both as one report: what the later one states stands in the place of what this one does.
+
+        >>> both = Outcome(cost=0.1, success=False).with_more(Outcome(success=True))
+        >>> both.cost, both.success
+        (0.1, True)
+        """
+        kept = {name: getattr(self, name) for name in STATED if getattr(later, name) is None}
+        return msgspec.structs.replace(later, custom=self.custom | later.custom, **kept)
+
+
+STATED = ("success", "latency_ms", "cost", "failures", "slo_hit", "applied_suggestion", "terminal")

@@ -4,6 +4,8 @@
 same bytes. What it answers, and which decisions it learnt, is returned, not reported.
 """
 
+from functools import reduce
+
 import msgspec
 
 from strategist import Link, Policy, Update
@@ -285,7 +287,10 @@ class TenantFold:
         if not decision.outcomes and decision.validation is None and not decision.obeyed_block:
             return default_report(decision.point)
         upheld = decision.appeal == "upheld"
-        scenes = [Scene(decision.action, o, decision.validation, upheld) for o in decision.outcomes or (Outcome(),)]
+        outcomes = decision.outcomes or (Outcome(),)
+        if rules.join == "together":
+            outcomes = (reduce(Outcome.with_more, outcomes),)
+        scenes = [Scene(decision.action, o, decision.validation, upheld) for o in outcomes]
         return join([score(decision.point, scene, rules.weights) for scene in scenes], rules.join)
 
     def _advance(self, seq: int, decision: OpenDecision) -> tuple[Learned, ...]:

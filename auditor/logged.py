@@ -55,7 +55,9 @@ class DecisionLog:
         if isinstance(event, Decided) and event.trace.point == self._point:
             self._open[event.trace.trace_id] = seq, event.trace
         if isinstance(event, Reported) and event.counts and self._unscored(event.trace_id):
-            self._told[event.trace_id] = event.outcome
+            joined = self.rules.points[self._point].join == "together"
+            before = self._told.get(event.trace_id, NOTHING) if joined else NOTHING
+            self._told[event.trace_id] = before.with_more(event.outcome)
         applied = self._fold.apply(seq, event)
         if isinstance(event, Decided):
             self._following.update(dict.fromkeys(self._links.taken(), (seq, event.trace)))

@@ -50,5 +50,5 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def learn_on(point: str, action: str) -> LearnOn:
-    """Whether the first outcome teaches, or the reward must be complete first (advice at gate)."""
-    return "complete" if point == "gate" and action != "PROCEED" else "feedback"
+    """Whether the first outcome teaches, or the reward must be complete first (advice at gate, and chat)."""
+    return "complete" if point == "chat" or (point == "gate" and action != "PROCEED") else "feedback"

@@ -11,11 +11,26 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from . import gate, hook, nearest, neighbours, overload, reflector, secrecy, serving, soak, startup, storage, strategist
+from . import (
+    chat,
+    gate,
+    hook,
+    nearest,
+    neighbours,
+    overload,
+    reflector,
+    secrecy,
+    serving,
+    soak,
+    startup,
+    storage,
+    strategist,
+)
 
 PARTS = {
     "serving": serving.measure,
     "gate": gate.measure,
+    "chat": chat.measure,
     "hook": hook.measure,
     "strategist": strategist.measure,
     "startup": startup.measure,

@@ -1,4 +1,4 @@
-"""Servers under test, each a process of its own on core 0; the load runs on the last core."""
+"""Servers under test, each a process of its own on core 0, what they ask on core 1; the load runs on the last core."""
 
 import os
 import socket
@@ -48,13 +48,24 @@ def echo() -> Iterator[int]:
 
 
 @contextmanager
-def _process(arguments: list[str], environment: dict[str, str], probe: str) -> Iterator[int]:
+def fake_provider() -> Iterator[int]:
+    """The fake provider that ships, on the second core."""
     port = free_port()
+    command = ["-m", "controlplane", "fake-provider", "--port", str(port)]
+    with _process(command, {}, "/fake/bill", port=port, core=1):
+        yield port
+
+
+@contextmanager
+def _process(
+    arguments: list[str], environment: dict[str, str], probe: str, *, port: int | None = None, core: int = 0
+) -> Iterator[int]:
+    port = port or free_port()
     child = subprocess.Popen(
         [sys.executable, *arguments],
         env={**os.environ, "POINTSMAN_PORT": str(port), **environment},
         stdout=subprocess.DEVNULL,
-        preexec_fn=lambda: os.sched_setaffinity(0, {0}),
+        preexec_fn=lambda: os.sched_setaffinity(0, {core}),
     )
     try:
         wait_for(port, probe, child)

@@ -1,5 +1,6 @@
 """The operators' calls: make tenants and keys, replace and revoke them. Every act is an event with who did it."""
 
+from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
@@ -9,6 +10,7 @@ from auditor.events import (
     AnyEvent,
     KeyEnds,
     KeyIssued,
+    Recorded,
     TenantSet,
 )
 
@@ -17,9 +19,21 @@ from .contract import KeyAnswer, KeyRequest, NewKeyAnswer, RotateRequest, Tenant
 from .errors import Conflict, UnknownKey, UnknownTenant, Unprocessable
 from .idempotency import Receipt
 from .journal import Journal
-from .tenants import DEFAULT, EVERY_SCOPE, OPERATOR, Key, KeyKind, KeyRecord, Registry, TenantRecord, new_key
+from .tenants import (
+    DEFAULT,
+    EVERY_SCOPE,
+    OPERATOR,
+    Key,
+    KeyKind,
+    KeyRecord,
+    Registry,
+    TenantRecord,
+    load_pepper,
+    new_key,
+)
 
 SERVER = ""  # who did what no operator asked for
+PAGE = 1000  # events read at once
 
 
 class FirstKeys(NamedTuple):
@@ -164,3 +178,18 @@ class Administration:
             ends_at=record.ends_at,
             active=record.active(self._clock.now()),
         )
+
+
+async def load_registry(journal: Journal, folder: Path) -> Registry:
+    """Tenants and keys as the journal has them.
+
+    Raises:
+      BadSetting: the pepper that the keys rest on is missing.
+    """
+    acts: list[Recorded] = []
+    while page := await journal.read_access(acts[-1].seq if acts else 0, PAGE):
+        acts += page
+    registry = Registry(load_pepper(folder, needed=bool(acts)))
+    for act in acts:
+        registry.observe(act)
+    return registry

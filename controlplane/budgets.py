@@ -106,6 +106,10 @@ class Budgets:
         """The call was made and nothing usable came back: all that is held is charged, and waits to be reconciled."""
         await self._end(_lost(held.tenant, held.reservation_id, held.nano_usd, self._clock.now()))
 
+    def abandon(self, held: Reservation) -> None:
+        """The call was made, and whoever made it goes away: as lost, and journalled with a later tick."""
+        self._owe(_lost(held.tenant, held.reservation_id, held.nano_usd, self._clock.now()))
+
     async def release(self, held: Reservation) -> None:
         """The call was not made, or was certainly not billed."""
         await self._end(Released(tenant=held.tenant, at=self._clock.now(), reservation_id=held.reservation_id))

@@ -9,28 +9,24 @@ PointsmanError
 |       +-- UnusableLog     422  a replay's log cannot be read, or a row of it cannot be used
 |       +-- UnusablePolicy  422  a replay's policy is none
 |       +-- UnknownPrice    422  nobody knows what a call would cost
+|       +-- NoProvider      422  no language model is configured
+|   +-- CallRefused         400  the model's provider cannot take the call
 +-- Unauthorized            401
 +-- BudgetExhausted         402
 +-- Forbidden               403
 +-- NotFound                404
 |   +-- UnknownTrace / UnknownEpisode / UnknownSkill / UnknownCheckpoint / UnknownPoint / UnknownPath
-|   +-- UnknownReplay
-|   +-- UnknownOrigin
-|   +-- UnknownTenant / UnknownKey
-|   +-- UnknownReservation
+|   +-- UnknownReplay / UnknownOrigin / UnknownTenant / UnknownKey / UnknownReservation / UnknownModel
 |   +-- UnknownReflection
 +-- MethodNotAllowed        405
 +-- Conflict                409
-|   +-- SpecChanged         409
-|   +-- PolicyMoved         409
-|   +-- NotProven           409
+|   +-- SpecChanged / PolicyMoved / NotProven
 |   +-- InFlight            409  try again
 +-- RateLimited             429  try again
 +-- Unavailable             503  try again
-|   +-- Overloaded          503
-|   +-- ReplayUnderWay      503
-|   +-- EmbedderLoading     503
-|   +-- JournalUnavailable  503
+|   +-- Overloaded / ReplayUnderWay / EmbedderLoading / JournalUnavailable / ProviderBusy
++-- ProviderFault           502  a provider gave no usable answer
+|   +-- ProviderTimeout     504
 +-- StorageFull             507
 +-- InternalError           500
 +-- JournalDamaged          500  also ends the start
@@ -55,6 +51,7 @@ class PointsmanError(Exception):
     def __init__(self, detail: str = "", *, errors: list[dict[str, str]] | None = None) -> None:
         super().__init__(detail or (type(self).__doc__ or "").strip())
         self.errors = errors or []
+        self.headers = dict[str, str]()  # that are sent with it
 
 
 class InternalError(PointsmanError):
@@ -68,7 +65,7 @@ class InvalidRequest(PointsmanError):
 
 
 class TooLarge(InvalidRequest):
-    """The body is over 256 KB; send less."""
+    """The body is too large; send less: 256 KB, or 1 MB of a chat."""
 
     code, status = "too_large", 413
 
@@ -113,6 +110,18 @@ class BudgetExhausted(PointsmanError):
     """What may be spent is spent; `detail` names the limit and when it begins anew. An operator can raise it."""
 
     code, status = "budget_exhausted", 402
+
+
+class NoProvider(Unprocessable):
+    """No language model is configured; set a provider's key, or its base URL and a catalogue of its models."""
+
+    code = "no_provider"
+
+
+class CallRefused(InvalidRequest):
+    """The model's provider cannot take this call as it is; `detail` names the provider and its status."""
+
+    code = "call_refused"
 
 
 class Unauthorized(PointsmanError):
@@ -191,6 +200,12 @@ class UnknownKey(NotFound):
     """No key has this id; GET /v1/admin/keys lists them."""
 
     code = "unknown_key"
+
+
+class UnknownModel(NotFound):
+    """No model has this name; GET /v1/models lists them."""
+
+    code = "unknown_model"
 
 
 class UnknownPath(NotFound):
@@ -295,6 +310,24 @@ class RecordDamaged(PointsmanError):
     """A record of how a decision ended is damaged; stop the server and make it again: pointsman rebuild."""
 
     code = "record_damaged"
+
+
+class ProviderBusy(Unavailable):
+    """The model's provider takes no calls for now; try again in a moment."""
+
+    code = "provider_busy"
+
+
+class ProviderFault(PointsmanError):
+    """The model's provider gave no usable answer, tries included; what was tried may have been billed."""
+
+    code, status = "provider_failed", 502
+
+
+class ProviderTimeout(ProviderFault):
+    """The model's provider gave no whole answer within POINTSMAN_CHAT_DEADLINE_S; it may have been billed."""
+
+    code, status = "provider_timeout", 504
 
 
 class StorageFull(PointsmanError):

@@ -58,6 +58,13 @@ class Learning:
             result = msgspec.structs.replace(result, reason=learned.reason)
         return self._answer(tenant, result)
 
+    async def observed(self, caller: Caller, trace_id: str, outcome: Outcome) -> None:
+        """Journal and fold what the server itself saw of a decision that it made and carried out for a caller.
+
+        The event is handed in before this first waits, so that no report of the caller's can come before it.
+        """
+        await self._reported(caller, FeedbackRequest(trace_id=trace_id, outcome=outcome), None)
+
     async def _reported(self, caller: Caller, request: FeedbackRequest, receipt: Receipt | None) -> tuple[int, Answer]:
         with self._influence.claim(caller) as counts:
             reported = Reported(

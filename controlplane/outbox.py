@@ -103,7 +103,7 @@ class Outbox:
             return
         at = self._clock.now()
         self._note(JobAdded(tenant=NOBODY, at=at, job_id=new_id("jb"), work=work, about=about, body=body, cause=cause))
-        alike = [job for job in self.jobs.open.values() if job.work == work]
+        alike = [job for job in self.jobs.open.values() if job.work == work and not job.trying]
         if len(alike) > WORK[work].most_open:
             self._give_up(min(alike, key=lambda job: job.at), f"{WORK[work].most_open} newer ones are open")
 
@@ -121,7 +121,7 @@ class Outbox:
         """Journal what is not yet, give up what is too old, and try those jobs of a work that are due the longest."""
         await self._written()
         now = self._clock.now()
-        for job in [job for job in self.jobs.open.values() if now - job.at > LONGEST_S]:
+        for job in [job for job in self.jobs.open.values() if now - job.at > LONGEST_S and not job.trying]:
             self._give_up(job, f"not done within {LONGEST_S / 3600:g} h{_because(job.why)}")
         due = [job for job in self.jobs.open.values() if job.work == work and _due(job, now)]
         if due and work in self._deeds and self.unwritten < MOST_UNWRITTEN:

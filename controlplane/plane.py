@@ -194,10 +194,10 @@ class Plane:
         )
 
     def _count(self, trace: Trace, evidence: Evidence, watch: "Watch") -> None:
-        key = (trace.point, trace.action if trace.point == "gate" else OTHER, trace.heads[0].exploration)
+        key = (trace.point, OTHER if trace.point == "route" else trace.action, trace.heads[0].exploration)
         if (counter := self._counters.get(key)) is None:
             point, action, exploration = key
-            provider = "none" if point == "gate" else OTHER
+            provider = {"gate": "none", "route": OTHER}.get(point) or trace.execution["chosen"].provider
             counter = self._counters[key] = self._metrics.decisions.labels(point, provider, action, exploration)
         counter.inc()
         self._metrics.decision_latency.observe(watch.phases_ms)

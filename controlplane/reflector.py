@@ -1,6 +1,6 @@
 """The reflector: language models are asked what a captured failure teaches, once or from several sides.
 
-Each call is held in the tenant's budgets before it is made, and settled, released or charged whole after it.
+Each try of a call is held in the tenant's budgets before it is made, and settled, released or charged whole after it.
 """
 
 import asyncio
@@ -17,11 +17,11 @@ from .clock import Clock
 from .errors import PointsmanError
 from .llm.catalogue import Model
 from .llm.models import Models
-from .llm.prices import at_most, charge, input_tokens_at_most, instead
+from .llm.prices import at_most, input_tokens_at_most
 from .llm.prompts.library import Prompt
-from .llm.provider import Json, ProviderFailed, Route
-from .llm.reflecting import SCHEMA, NoReflection, delimited, insight_of, record_of, used
-from .llm.resilience import TRIES
+from .llm.provider import Json, ProviderFailed
+from .llm.reflecting import SCHEMA, NoReflection, delimited, insight_of, record_of
+from .paying import Payer
 
 PURPOSE = "reflection"
 CALL_S = 30.0  # of a call, tries included; a premium reflection is two of them, one after the other
@@ -50,7 +50,7 @@ class _Said(NamedTuple):
 
 
 class Reflector:
-    """Asks models; each call is held in the tenant's budgets, and settled or released."""
+    """Asks models, on the tenant's money."""
 
     def __init__(self, models: Models, budgets: Budgets, clock: Clock) -> None:
         self._models, self._budgets, self._clock = models, budgets, clock
@@ -92,13 +92,13 @@ class Reflector:
         return Made(agreed.insight, (model.name,), (prompt.label, consensus.label), spent)
 
     def at_most(self, model: Model, episode: Episode) -> int:
-        """What a call about an episode may cost [nano-USD], lost tries included.
+        """What one try of a call about an episode may cost [nano-USD].
 
         Raises:
           UnknownPrice: nobody knows.
         """
         prompt = self._models.prompts["reflection"].render(perspective=PLAIN, schema=SCHEMA)
-        return TRIES * self._one(model, prompt, delimited(record_of(episode)))
+        return self._one(model, prompt, delimited(record_of(episode)))
 
     async def _read(self, tenant: str, model: Model, prompt: Prompt, side: str, record: Json) -> _Said:
         return await self._ask(tenant, model, prompt.render(perspective=side, schema=SCHEMA), delimited(record))
@@ -106,30 +106,16 @@ class Reflector:
     async def _ask(self, tenant: str, model: Model, order: str, data: str) -> _Said:
         """Raises NoReflection."""
         spender = Spender(model=model.name, tier=model.tier, purpose=PURPOSE)
-        try:
-            one = self._one(model, order, data)
-            held = await self._budgets.reserve(tenant, spender, TRIES * one)
-        except PointsmanError as error:
-            raise NoReflection(str(error)) from error
+        payer = Payer(
+            self._budgets, self._models.catalogue, self._clock, tenant, spender, lambda of: self._one(of, order, data)
+        )
         messages = [{"role": "system", "content": order}, {"role": "user", "content": data}]
         body: Json = {"messages": messages, "max_completion_tokens": MOST_ANSWERED}
-        route = Route(model.provider, model.model)
         try:
-            reply = await self._models.resilience.complete([route], body, CALL_S)
-        except ProviderFailed as failure:
-            await (self._budgets.lose(held) if failure.lost else self._budgets.release(held))
+            reply = await self._models.reflecting.complete([model.route], body, CALL_S, payer.through)
+        except (ProviderFailed, PointsmanError) as failure:
             raise NoReflection(str(failure)) from failure
-        except BaseException:
-            await self._budgets.lose(held)  # the call goes on by itself, and nobody hears what it costs
-            raise
-        usage, cost_usd = used(reply)
-        cost = charge(model, one, cost_usd, usage, self._clock.now())
-        if cost.basis == "reservation":
-            await self._budgets.lose(held)
-            return _Said(insight_of(reply), held.nano_usd)
-        cost = cost._replace(nano_usd=cost.nano_usd + one * len(reply.lost))
-        await self._budgets.settle(held, cost, instead(self._models.catalogue, usage, self._clock.now()))
-        return _Said(insight_of(reply), cost.nano_usd)
+        return _Said(insight_of(reply), payer.nano_usd)
 
     def _one(self, model: Model, order: str, data: str) -> int:
         return at_most(model, input_tokens_at_most([order, data], 2), MOST_ANSWERED, self._clock.now())

@@ -14,26 +14,27 @@ RELATIVES_VISITS = 5
 
 
 def rules_of(settings: Settings, spec_hashes: dict[str, str]) -> Rules:
-    """The rules of the fold that the settings ask for."""
-
-    def point(name: str, policy: PolicySettings, window_s: float) -> PointRules:
-        return PointRules(
+    """The rules of the fold that the settings ask for, of the points whose feature specs are given."""
+    ways = {
+        "gate": (gate_policy(settings), settings.gate_window_s),
+        "route": (route_policy(settings, settings.route_mode), settings.route_window_s),
+        "chat": (route_policy(settings, settings.chat_mode), settings.chat_window_s),
+    }
+    points = {
+        name: PointRules(
             policy=policy,
             spec_hash=spec_hashes[name],
             weights=DEFAULT_WEIGHTS[name],
+            join="together" if name == "chat" else "last",
             window_s=window_s,
             risk_ceiling=settings.risk_ceiling,
             audit_ceiling=settings.audit_ceiling,
             audit_share=settings.audit_share,
         )
-
-    return Rules(
-        points={
-            "gate": point("gate", gate_policy(settings), settings.gate_window_s),
-            "route": point("route", route_policy(settings), settings.route_window_s),
-        },
-        trajectory_ttl_s=settings.trajectory_ttl_s,
-    )
+        for name, (policy, window_s) in ways.items()
+        if name in spec_hashes
+    }
+    return Rules(points=points, trajectory_ttl_s=settings.trajectory_ttl_s)
 
 
 def gate_policy(settings: Settings) -> PolicySettings:
@@ -43,11 +44,11 @@ def gate_policy(settings: Settings) -> PolicySettings:
     )
 
 
-def route_policy(settings: Settings) -> PolicySettings:
-    """Tables and linear weights together; candidates nobody knows start as their relatives are."""
+def route_policy(settings: Settings, mode: Mode) -> PolicySettings:
+    """Tables and linear weights together; candidates and models nobody knows start as their relatives are."""
     by_default: ExplorationName = "thompson" if settings.epsilon is None else "epsilon_greedy"
     exploration, estimates = settings.exploration or by_default, settings.estimates or "stacked"
-    policy = _policy(settings, settings.route_mode, exploration, estimates)
+    policy = _policy(settings, mode, exploration, estimates)
     return msgspec.structs.replace(policy, relatives_visits=RELATIVES_VISITS)
 
 

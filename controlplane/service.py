@@ -3,8 +3,7 @@
 import asyncio
 import contextlib
 import os
-from collections.abc import Coroutine
-from functools import partial
+from collections.abc import Coroutine, Mapping
 from pathlib import Path
 from typing import Self
 
@@ -16,17 +15,19 @@ from auditor import Learner, State
 from auditor.events import Configured, Recorded, Reported, Validated
 from auditor.fold import Applied
 
-from .administration import Administration, FirstKeys
+from .administration import Administration, FirstKeys, load_registry
 from .alarms import LABEL, Alarms, Sender
 from .appeals import Appeals
 from .background import Background
 from .budgets import Budgets
 from .challengers import Challengers
+from .chat import Chat
 from .checkpoints import CHECKPOINT_FOLDER, CheckpointFiles, RecoveryFiles, clear_unfinished
 from .clock import Clock, SystemClock
 from .data_folder import RECOVERY_FOLDER, lock_folder, open_journal
-from .embedding import BatchingEmbedder, Embedder, HashingEmbedder, SentenceEmbedder
+from .embedding import BatchingEmbedder, embedder_named
 from .errors import JournalDamaged, PointsmanError
+from .executor.chat import ChatPoint, Conversations
 from .executor.gate import GatePoint
 from .executor.route import RoutePoint
 from .failpoints import failpoint
@@ -36,8 +37,8 @@ from .intake import Intake
 from .journal import Journal
 from .learning import Learning
 from .lifecycle import Lifecycle
-from .llm.httpx_transport import HttpxTransport
 from .llm.models import Models
+from .llm.provider import Provider
 from .memory.store import MemoryStore
 from .origin import Origin, find
 from .outbox import DEADLINE_S, Deed, Outbox
@@ -53,11 +54,10 @@ from .rulebook import rules_of
 from .settings import Settings
 from .signals import Signals
 from .telemetry import Metrics
-from .tenants import Limiter, Registry, load_pepper
+from .tenants import Limiter, Registry
 from .upstream import Upstream
 
 log = structlog.get_logger()
-PAGE = 1000  # events read at once
 AHEAD = "but recovery/{} knows a later one: acknowledged events are gone; to go on without them, move that file away"
 
 
@@ -74,6 +74,7 @@ class Service:
         clock: Clock,
         origin: Origin = BEGINNING,
         transport: httpx.AsyncBaseTransport | None = None,
+        providers: Mapping[str, Provider] | None = None,
     ) -> None:
         self.settings, self.journal, self.clock, self.recovery = settings, journal, clock, recovery
         self.registry, self.limiter, self.intake = registry, Limiter(clock), Intake(clock)
@@ -81,24 +82,27 @@ class Service:
         self.started_at = clock.monotonic()
         self.metrics = Metrics()
         self.http = httpx.AsyncClient(follow_redirects=False, transport=transport)
-        self.embedder = BatchingEmbedder()
-        self.memory = MemoryStore()
+        self.embedder, self.memory = BatchingEmbedder(), MemoryStore()
         checkpoints = CheckpointFiles(Path(settings.data_dir) / CHECKPOINT_FOLDER)
         self.prefixes = Prefixes(journal, checkpoints, origin)
         self.learner = Learner(state, journal, journal, self.prefixes)
         upstream = Upstream(self.http, deadline_s=settings.upstream_deadline_s)
         self.signals = Signals(settings.psi_url, upstream, clock, self.metrics, ttl_s=settings.cache_ttl_s)
         self.router = Router(settings.router_url, upstream, self.metrics)
+        self.models, conversations = Models(settings, clock, self.metrics, providers), Conversations()
+        self.catalogue, self.budgets = self.models.catalogue, Budgets(self.learner, journal, registry, clock)
         points = (
             GatePoint(self.memory, self.embedder, settings),
             RoutePoint(self.signals, self.router, self.embedder),
+            ChatPoint(self.models, self.budgets, conversations, self.embedder),
         )
         self.rules = rules_of(settings, {point.name: point.features.spec_hash for point in points})
         self.idempotency = Idempotency(self.learner, journal, clock)
         self.plane = Plane(points, self.learner, journal, clock, settings, self.metrics)
         self.learning = Learning(self.learner, journal, self.memory, clock, self.metrics)
         self.administration = Administration(registry, journal, self.learner, clock)
-        self._reach_outside(transport)
+        self.chat = self._chat(conversations)
+        self.reflects = Reflects(self.learner, journal, self.memory, self.embedder, self.models, self.budgets, clock)
         able = self.reflects.able
         self.remembering = Remembering(self.learner, journal, self.memory, self.embedder, clock, reflected=able)
         self.appeals = Appeals(self.learner, journal, clock)
@@ -108,31 +112,38 @@ class Service:
         self.federation = Federation(self.learner, journal, registry, specs, clock)
         self.lifecycle = Lifecycle(self.learner, journal, checkpoints, self.prefixes, clock)
         self.replays = Replays(settings.data_dir, self.learner)
-        self.background = Background(
-            self.learner,
-            journal,
-            self.memory,
-            self.embedder,
-            recovery,
-            clock,
-            self.outbox,
-            self.metrics,
-            (self.policies, self.challengers, self.budgets),
-            settings.recovery_interval_s,
-        )
+        self.outbox = Outbox(journal, clock, self._deeds(settings.alarm_url), settings.seed)
+        self.alarms = Alarms(self.outbox, clock)
+        self.reflections = Reflections(self.learner, journal, self.memory, self.outbox, clock)
+        self.background = self._background()
         self._tasks: list[asyncio.Task[None]] = []
         self._lock: int | None = None
 
-    def _reach_outside(self, transport: httpx.AsyncBaseTransport | None) -> None:
-        """Make what asks models, what that may cost, and what is owed to others."""
-        settings, journal, clock, learner = self.settings, self.journal, self.clock, self.learner
-        self.models = Models(settings, clock, self.metrics, partial(HttpxTransport, way_out=transport))
-        self.catalogue = self.models.catalogue
-        self.budgets = Budgets(learner, journal, self.registry, clock)
-        self.reflects = Reflects(learner, journal, self.memory, self.embedder, self.models, self.budgets, clock)
-        self.outbox = Outbox(journal, clock, self._deeds(settings.alarm_url), settings.seed)
-        self.alarms = Alarms(self.outbox, clock)
-        self.reflections = Reflections(learner, journal, self.memory, self.outbox, clock)
+    def _chat(self, conversations: Conversations) -> Chat:
+        return Chat(
+            self.models,
+            self.budgets,
+            self.plane,
+            self.learning,
+            conversations,
+            self.metrics,
+            self.clock,
+            self.settings.chat_deadline_s,
+        )
+
+    def _background(self) -> Background:
+        return Background(
+            self.learner,
+            self.journal,
+            self.memory,
+            self.embedder,
+            self.recovery,
+            self.clock,
+            self.outbox,
+            self.metrics,
+            (self.policies, self.challengers, self.budgets),
+            self.settings.recovery_interval_s,
+        )
 
     @classmethod
     async def open(cls, settings: Settings, clock: Clock | None = None) -> Self:
@@ -162,10 +173,11 @@ class Service:
         *,
         origin: Origin = BEGINNING,
         transport: httpx.AsyncBaseTransport | None = None,
+        providers: Mapping[str, Provider] | None = None,
     ) -> Self:
         """Catch up with an open journal, from its origin on, and start the loops.
 
-        `transport` is another way out than the network.
+        `transport` and `providers` are other ways out than the network.
 
         Raises:
           JournalDamaged: recovery files know of events that the journal does not have.
@@ -178,7 +190,7 @@ class Service:
         if recovery.ahead is not None:
             raise JournalDamaged(f"it ends with event {journal.last_seq}, {AHEAD.format(recovery.ahead)}")
         registry = await load_registry(journal, folder)
-        service = cls(settings, journal, state, recovery, registry, clock, origin, transport)
+        service = cls(settings, journal, state, recovery, registry, clock, origin, transport, providers)
         await service.start()
         return service
 
@@ -203,7 +215,7 @@ class Service:
             await self.learner.reached(seq)
         if not self.settings.insecure_local:
             self.first_keys = await self.administration.first_keys()
-        self._run(self.embedder.load(lambda: make_embedder(self.settings.embedder)), "embedder")
+        self._run(self.embedder.load(lambda: embedder_named(self.settings.embedder)), "embedder")
         self._run(self.background.load_memory(), "memory")
         self._run(self.background.run(), "background")
         self.replays.go_on()
@@ -265,6 +277,7 @@ class Service:
     async def close(self) -> None:
         """Stop the loops, write a recovery file, let go of everything."""
         await self.replays.close()
+        await self.chat.close()
         for task in self._tasks[1:]:
             task.cancel()
         await asyncio.gather(*self._tasks[1:], return_exceptions=True)
@@ -291,21 +304,6 @@ class Service:
             os.close(self._lock)
 
 
-async def load_registry(journal: Journal, folder: Path) -> Registry:
-    """Tenants and keys as the journal has them.
-
-    Raises:
-      BadSetting: the pepper that the keys rest on is missing.
-    """
-    acts: list[Recorded] = []
-    while page := await journal.read_access(acts[-1].seq if acts else 0, PAGE):
-        acts += page
-    registry = Registry(load_pepper(folder, needed=bool(acts)))
-    for act in acts:
-        registry.observe(act)
-    return registry
-
-
 def _death(task: "asyncio.Task[None]") -> str | None:
     """Why a task ended that should not have."""
     if not task.done() or task.cancelled() or (error := task.exception()) is None:
@@ -316,8 +314,3 @@ def _death(task: "asyncio.Task[None]") -> str | None:
 def _report_death(task: "asyncio.Task[None]") -> None:
     if (error := _death(task)) is not None:
         log.critical("task_died", task=task.get_name(), error=error)
-
-
-def make_embedder(name: str) -> Embedder:
-    """The embedder a setting names; blocking."""
-    return HashingEmbedder() if name == "hashing" else SentenceEmbedder(name)

@@ -67,14 +67,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         ExplorationName | None,
         _help(
             "What is tried: `epsilon_greedy`, `softmax`, `ucb`, `thompson`, `inverse_gap`; unset: the first at the "
-            "gate and where epsilon is set, else `thompson` for routing."
+            "gate and where epsilon is set, else `thompson` for routing and chat."
         ),
     ] = None
     estimates: Annotated[
         Estimates | None,
         _help(
             "What values come from: `table`, `linear` (weights of words and keys) or `stacked` (both, and similar "
-            "cases); unset: `table` at the gate, `stacked` for routing."
+            "cases); unset: `table` at the gate, `stacked` for routing and chat."
         ),
     ] = None
     experience: Annotated[
@@ -94,6 +94,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         "learning"
     )
     route_mode: Annotated[Mode, _help("The same for routing; there is no rule to be an apprentice of.")] = "learning"
+    chat_mode: Annotated[Mode, _help("The same for which model answers a chat.")] = "learning"
     apprentice_share: Annotated[Share, _help("Probability an apprentice spreads over the other actions.")] = 0.05
     risk_ceiling: Annotated[Share, _help("Above this risk, verdicts laxer than the preferred one are not drawn.")] = 0.8
     audit_ceiling: Annotated[Share, _help("Below this risk a share of BLOCK is let through as HINT, to audit it.")] = (
@@ -113,6 +114,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ] = 0.50
     rule_hint: Annotated[Threshold, _help("The fixed rule: similarity of a failure for HINT; above 1, never.")] = 0.70
     route_window_s: Annotated[Seconds, _help("How long a routing decision waits for feedback.")] = 600.0
+    chat_window_s: Annotated[Seconds, _help("How long a chat decision waits for what its caller says of it.")] = 600.0
     gate_window_s: Annotated[Seconds, _help("How long a gate decision waits for feedback.")] = 1800.0
     trajectory_ttl_s: Annotated[Seconds, _help("How long a task waits for its next decision.")] = 1800.0
     recovery_interval_s: Annotated[Seconds, _help("Time between two recovery files.")] = 60.0
@@ -145,6 +147,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     prompts: Annotated[
         str | None, _help("A folder of prompts (*.j2), written like the shipped ones; replaces and adds.")
     ] = None
+    chat_deadline_s: Annotated[Seconds, _help("Longest wait for a model's whole answer, further tries included.")] = (
+        120.0
+    )
     failpoints: Annotated[
         str | None, _help("For tests of crashes: where the server dies or fails, as name:kill@3,name:error@1.")
     ] = None

@@ -243,6 +243,7 @@ def refresh_metrics(service: Service) -> None:
         metrics.q_table_size.labels(point).set(sum(policy.table.pairs for policy in policies))
     metrics.traces.set(sum(len(fold.credit.open) for fold in folds))
     metrics.learner_lag.set(_lag(service))
+    metrics.completion_bytes.set(service.chat.completions.size)
     metrics.open_jobs.set(len(service.outbox.jobs.open))
     _refresh_money(service, metrics)
 

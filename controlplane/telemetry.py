@@ -122,6 +122,14 @@ class Metrics:
             "pointsman_provider_untold_total", "Answers whose usage cannot be trusted.", which, registry=r
         )
 
+        self.completion_hits = Counter(
+            "pointsman_completion_cache_hits_total", "Completions that were kept, or under way.", registry=r
+        )
+        self.completion_misses = Counter(
+            "pointsman_completion_cache_misses_total", "Completions that could be kept, and were not.", registry=r
+        )
+        self.completion_bytes = Gauge("pointsman_completion_cache_bytes", "Completions that are kept.", registry=r)
+
     def text(self) -> bytes:
         return generate_latest(self.registry)
 

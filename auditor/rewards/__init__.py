@@ -2,7 +2,7 @@
 
 from .bounds import bounds
 from .reward import JoinRule, Report, default_report, join, score
-from .terms import DEFAULT_WEIGHTS, Scene, Term, cost_value
+from .terms import DEFAULT_WEIGHTS, Scene, Term, cost_value, spent_value
 
 __all__ = [
     "DEFAULT_WEIGHTS",
@@ -15,4 +15,5 @@ __all__ = [
     "default_report",
     "join",
     "score",
+    "spent_value",
 ]

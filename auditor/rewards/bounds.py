@@ -8,6 +8,12 @@ BOUNDS: dict[str, dict[str, tuple[float, float]]] = {
         "failures": (-1.0, 1.0),
         "success": (-1.0, 1.0),
     },
+    "chat": {
+        "success": (-1.0, 1.0),
+        "unanswered": (-1.0, 0.0),
+        "spent": (-1.0, 0.0),
+        "waited": (-1.0, 0.0),
+    },
     "gate": {
         "outcome": (-1.0, 1.0),
         "failure": (-1.0, 0.0),

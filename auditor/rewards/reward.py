@@ -6,7 +6,7 @@ import msgspec
 
 from .terms import TERMS, Scene, Term, clip
 
-JoinRule = Literal["last", "first", "mean", "min", "max"]
+JoinRule = Literal["last", "first", "mean", "min", "max", "together"]  # the last: parts of one report
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -48,7 +48,7 @@ def default_report(point: str) -> Report:
 def join(reports: list[Report], rule: JoinRule) -> Report:
     """One report of several; `mean` averages the totals and lists the last report's terms."""
     match rule:
-        case "last":
+        case "last" | "together":
             return reports[-1]
         case "first":
             return reports[0]

@@ -108,7 +108,31 @@ def spend(scene: Scene) -> Judged:
     return None if usd is None else (clip(-usd), f"${usd:g} spent")
 
 
+def unanswered(scene: Scene) -> Judged:
+    """Of a completion: what success is worth is for the caller to say, a call without an answer is a failure."""
+    n = scene.outcome.failures
+    return None if n is None else (-1.0, "no answer came") if n else (0.0, "an answer came")
+
+
+def spent(scene: Scene) -> Judged:
+    usd = scene.outcome.cost
+    return None if usd is None else (spent_value(usd), f"${usd:g} spent; ${HALF_USD:g} is -0.5")
+
+
+def spent_value(usd: float) -> float:
+    """What the term `spent` gives for a cost; it never stops to tell a dear call from a dearer one."""
+    return -usd / (usd + HALF_USD)
+
+
+def waited(scene: Scene) -> Judged:
+    ms = scene.outcome.latency_ms
+    return None if ms is None else (-ms / (ms + HALF_MS), f"{ms:g} ms until the answer was whole; {HALF_MS:g} is -0.5")
+
+
+HALF_USD, HALF_MS = 0.01, 10_000.0  # of a completion: where money and time cost half of what they can
+
 TERMS: dict[str, dict[str, Judge]] = {
+    "chat": {"success": success, "unanswered": unanswered, "spent": spent, "waited": waited},
     "route": {"latency": latency, "cost": cost, "slo": slo, "failures": failures, "success": success},
     "gate": {
         "outcome": gate_outcome,
@@ -119,6 +143,7 @@ TERMS: dict[str, dict[str, Judge]] = {
     },
 }
 DEFAULT_WEIGHTS: dict[str, dict[str, float]] = {
+    "chat": {"success": 1.0, "unanswered": 1.0, "spent": 0.3, "waited": 0.1},
     "route": {"latency": 0.4, "cost": 0.3, "slo": 0.2, "failures": 0.1, "success": 0.0},
     "gate": {"outcome": 1.0, "failure": 0.0, "friction": 1.0, "false_block": 1.0, "cost": 1.0},
 }

@@ -147,7 +147,7 @@ def _target(policy: Path | None, chosen: Settings, point: str | None) -> "Target
     from ..replay.policy_file import read_policy
     from ..rulebook import rules_of
 
-    rules = rules_of(chosen, {"gate": "", "route": ""}).points
+    rules = rules_of(chosen, {"gate": "", "route": "", "chat": ""}).points
     in_force = rules[point if point in rules else "route"].policy
     return Target(settings=in_force) if policy is None else read_policy(policy, in_force)
 

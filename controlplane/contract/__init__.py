@@ -12,6 +12,7 @@ from .budgets import (
     SpentAnswer,
     UnreconciledAnswer,
 )
+from .chat import ChatBody, ChatMessage, ListedModel, ModelList
 from .decisions import (
     Candidate,
     DecisionAnswer,
@@ -85,6 +86,8 @@ __all__ = [
     "ChallengerAnswer",
     "ChallengerRequest",
     "ChangeAnswer",
+    "ChatBody",
+    "ChatMessage",
     "CheckpointAnswer",
     "CheckpointRequest",
     "ComparisonAnswer",
@@ -103,6 +106,8 @@ __all__ = [
     "KeyAnswer",
     "KeyRequest",
     "LimitAnswer",
+    "ListedModel",
+    "ModelList",
     "NewKeyAnswer",
     "OriginAnswer",
     "OtherwiseAnswer",

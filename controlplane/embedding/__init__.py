@@ -13,4 +13,10 @@ __all__ = [
     "HashingEmbedder",
     "SentenceEmbedder",
     "Vector",
+    "embedder_named",
 ]
+
+
+def embedder_named(name: str) -> Embedder:
+    """The embedder a setting names; blocking."""
+    return HashingEmbedder() if name == "hashing" else SentenceEmbedder(name)

@@ -39,9 +39,9 @@ def allowed_candidates(allowed: Eligible, guards: Sequence[Guard], facing: Facin
         forced = tuple([action for action in allowed.actions if guard.names(action)])
         if forced:
             masked = {action: guard.reason for action in allowed.actions if action not in forced}
-            return Eligible(actions=forced, masked=masked)
+            return Eligible(actions=forced, masked=allowed.masked | masked)
     masked = forbidden(guards, facing, allowed.actions)
     left = tuple([action for action in allowed.actions if action not in masked])
     if not left:
         raise Unprocessable(f"every candidate is forbidden: {'; '.join(sorted(set(masked.values())))}")
-    return Eligible(actions=left, masked=masked)
+    return Eligible(actions=left, masked=allowed.masked | masked)

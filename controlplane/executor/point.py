@@ -1,6 +1,6 @@
 """What a decision point is: it recalls, it situates, it says what is eligible, and it carries the choice out."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Mapping, Sequence
 from functools import cache
 from importlib import resources
 from typing import Any, Generic, Protocol, TypeVar
@@ -143,6 +143,17 @@ class Features:
             words=evidence.words,
             sketch=evidence.sketch,
         )
+
+
+def scalar(value: object) -> Fact:
+    """A value of a free map, where it is one that can be featurized."""
+    return value if isinstance(value, str | int | float | bool) else None
+
+
+def own_scalars(given: Mapping[str, object], known: Container[str]) -> dict[str, Fact]:
+    """The caller's own scalars in a free map: those that the point does not know by name."""
+    found = {name: scalar(value) for name, value in given.items() if name not in known}
+    return {name: fact for name, fact in found.items() if fact is not None}
 
 
 def _codebook(spec: FeatureSpec, embedder: str, dimension: int) -> Codebook:

@@ -11,12 +11,13 @@ from strategist import Eligible, HeadChoice, State
 from strategist.features.bins import Fact
 
 from ..contract import Candidate, DecisionRequest, Explanations, RouteAnswer
-from ..embedding import BatchingEmbedder, EmbeddingUnavailable
+from ..embedding import BatchingEmbedder
 from ..errors import Unprocessable
 from ..router import Router
 from ..signals import Reading, Signals
+from . import texts
 from .guarding import allowed_candidates
-from .point import Acting, Decided, Evidence, Executed, Features, Point
+from .point import Acting, Decided, Evidence, Executed, Features, Point, own_scalars, scalar
 
 KNOWN = ("region", "cpu", "memory_gb", "latency_ms")
 
@@ -43,25 +44,18 @@ class RoutePoint(Point[RouteEvidence]):
     async def recall(self, fold: TenantFold, request: DecisionRequest, now: float) -> RouteEvidence:
         candidates = _by_name(request.candidates or ())
         reading, failing = await self._signals.read()
-        degraded = ["signals"] if failing else []
-        codes, sketch = tuple[str, ...](), b""
-        if request.goal:
-            try:
-                vector, embedder = await self._embedder.embed(request.goal), self._embedder.name
-                codes, sketch = self.features.codes(vector, embedder), self.features.sketch(vector, embedder)
-            except EmbeddingUnavailable:
-                degraded.append("embedding")
-        facts: dict[str, Fact] = {name: _scalar(request.context.get(name)) for name in KNOWN}
+        text = await texts.read(self.features, self._embedder, request.goal or "")
+        facts: dict[str, Fact] = {name: scalar(request.context.get(name)) for name in KNOWN}
         if self._signals.configured:  # neutral values tell nothing where there is no source
             facts |= {"psi_coherence": reading.coherence, "psi_density": reading.density}
         return RouteEvidence(
             facts=facts,
-            text_codes=codes,
-            own_facts={k: _scalar(v) for k, v in request.context.items() if k not in KNOWN and _is_scalar(v)},
-            words=self.features.words(request.goal or ""),
-            sketch=sketch,
+            text_codes=text.codes,
+            own_facts=own_scalars(request.context, KNOWN),
+            words=text.words,
+            sketch=text.sketch,
             known=_known_costs(candidates, fold.rules.points[self.name].weights.get("cost", 0.0)),
-            degraded=tuple(degraded),
+            degraded=(*(("signals",) if failing else ()), *text.degraded),
             candidates=candidates,
             facing=Facing(environment=request.context),
             reading=reading,
@@ -131,11 +125,3 @@ def _by_name(candidates: Sequence[Candidate]) -> dict[str, Candidate]:
         twice = sorted({name for name, n in Counter(c.action for c in candidates).items() if n > 1})
         raise Unprocessable(f"candidates name {', '.join(twice)} more than once; give each provider and sku once")
     return dict(sorted(named.items()))
-
-
-def _is_scalar(value: object) -> bool:
-    return isinstance(value, str | int | float | bool)
-
-
-def _scalar(value: object) -> Fact:
-    return value if isinstance(value, str | int | float | bool) else None

@@ -20,6 +20,7 @@ _HOST, _ORIGIN = b"host", b"origin"
 SCHEMES = {
     "tenant": SecurityScheme(type="apiKey", security_scheme_in="header", name="X-API-Key"),
     "operator": SecurityScheme(type="apiKey", security_scheme_in="header", name="X-Admin-API-Key"),
+    "tenant's bearer token": SecurityScheme(type="http", scheme="Bearer"),
     "operator's bearer token": SecurityScheme(type="http", scheme="Bearer"),
 }
 SECURITY: dict[Needs, list[SecurityRequirement] | None] = {
@@ -27,13 +28,14 @@ SECURITY: dict[Needs, list[SecurityRequirement] | None] = {
     "operator": [{"operator": []}, {"operator's bearer token": []}],
     "nobody": None,
 }
+OPENAI_SECURITY: list[SecurityRequirement] = [{"tenant": []}, {"tenant's bearer token": []}]
 
 
 class Guard:
     """Finds the caller of a request by its key, counts the call, and lets it in or not."""
 
-    def __init__(self, needs: Scope | Literal["operator"], counts_as: Call) -> None:
-        self._needs, self._counts_as = needs, counts_as
+    def __init__(self, needs: Scope | Literal["operator"], counts_as: Call, *, bearer: bool) -> None:
+        self._needs, self._counts_as, self._bearer = needs, counts_as, bearer
 
     async def __call__(self, request: AdmittedRequest) -> None:
         """Give the request its caller, and what that has left.
@@ -53,7 +55,8 @@ class Guard:
             return LOCAL
         if self._needs == "operator":
             return service.registry.caller(_text(sent.get(_ADMIN)) or _bearer(sent.get(_BEARER)), "admin", now)
-        caller = service.registry.caller(_text(sent.get(_TENANT)), "tenant", now)
+        token = _bearer(sent.get(_BEARER)) if self._bearer else None
+        caller = service.registry.caller(_text(sent.get(_TENANT)) or token, "tenant", now)
         caller.may(self._needs)
         return caller
 
@@ -84,6 +87,6 @@ def _text(header: bytes | None) -> str | None:
 
 
 def _bearer(header: bytes | None) -> str | None:
-    """The token of `Authorization: Bearer`, the one header a metrics scraper can send."""
+    """The token of `Authorization: Bearer`, what metrics scrapers and OpenAI's clients send."""
     scheme, _, token = (_text(header) or "").partition(" ")
     return token if scheme.lower() == "bearer" else None

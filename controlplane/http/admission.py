@@ -18,7 +18,8 @@ from ..idempotency import Receipt
 from ..service import Service
 from ..tenants import Caller, Left
 
-MAX_BODY = 256 * 1024
+MAX_BODY, MAX_CHAT = 256 * 1024, 1024 * 1024
+OPENAI = frozenset(f"{before}/v1/{call}" for before in ("", "/api") for call in ("chat/completions", "models"))
 MAX_DEPTH = 32
 MAX_INT = 2**53
 _NUL = rb"\u0000"
@@ -43,6 +44,11 @@ class AdmittedRequest(Request[Any, Any, Any]):
         return found
 
     @property
+    def speaks_openai(self) -> bool:
+        """Whether it came to one of the two paths that OpenAI's clients call."""
+        return self.scope["path"] in OPENAI
+
+    @property
     def sent(self) -> dict[bytes, bytes]:
         """The headers by name, in small letters; of one that came twice the last."""
         if self._sent is None:
@@ -53,7 +59,7 @@ class AdmittedRequest(Request[Any, Any, Any]):
         """The body.
 
         Raises:
-          TooLarge: it is longer than MAX_BODY, whatever its headers say.
+          TooLarge: it is longer than MAX_BODY, or as a chat MAX_CHAT, whatever its headers say.
           InvalidRequest: the caller went away before it was whole.
         """
         if self._body is Empty:
@@ -66,14 +72,14 @@ class AdmittedRequest(Request[Any, Any, Any]):
         return self._body
 
     async def _read(self) -> bytes:
-        read, more = b"", True
-        while more and len(read) <= MAX_BODY:
+        read, more, most = b"", True, MAX_CHAT if self.speaks_openai else MAX_BODY
+        while more and len(read) <= most:
             message = cast(HTTPRequestEvent, await self.receive())
             if message["type"] != "http.request":
                 raise InvalidRequest("the connection was closed before the body was whole")
             read, more = read + message.get("body", b""), message.get("more_body", False)
-        if len(read) > MAX_BODY:
-            raise TooLarge
+        if len(read) > most:
+            raise TooLarge(f"The body is over {most // 1024} KB; send less.")
         return read
 
     async def json(self) -> Any:
@@ -83,10 +89,10 @@ class AdmittedRequest(Request[Any, Any, Any]):
             raise UnsupportedMedia
         if self.sent.get(b"content-encoding", b"identity").lower() != b"identity":
             raise UnsupportedMedia("send the body as it is, without Content-Encoding")
-        return admit(body)
+        return admit(body, MAX_CHAT if self.speaks_openai else MAX_TEXT)
 
 
-def admit(body: bytes) -> Any:
+def admit(body: bytes, most: int = MAX_TEXT) -> Any:
     """The body's value.
 
     Raises:
@@ -99,7 +105,7 @@ def admit(body: bytes) -> Any:
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise InvalidRequest(f"the body is not valid JSON: {error}") from error
     if len(body) > MAX_TEXT or _NUL in body or _LONG_NUMBER.search(body):
-        for path, wrong in _out_of_bounds(value, "$"):
+        for path, wrong in _out_of_bounds(value, "$", most):
             raise InvalidRequest(f"{path}: {wrong}", errors=[{"path": path, "detail": wrong}])
     return value
 
@@ -117,10 +123,10 @@ def _depth(body: bytes) -> int:
     return deepest
 
 
-def _out_of_bounds(value: Any, path: str) -> Iterator[tuple[str, str]]:
+def _out_of_bounds(value: Any, path: str, most: int) -> Iterator[tuple[str, str]]:
     match value:
         case str():
-            longest = MAX_TRACE if path == "$.error_trace" else MAX_TEXT
+            longest = MAX_TRACE if path == "$.error_trace" else most
             if len(value) > longest:
                 yield path, f"the text has {len(value)} characters; at most {longest} are taken"
             if "\x00" in value:
@@ -133,8 +139,8 @@ def _out_of_bounds(value: Any, path: str) -> Iterator[tuple[str, str]]:
             yield path, "the number is beyond 2^53; send it as text"
         case list():
             for i, item in enumerate(value):
-                yield from _out_of_bounds(item, f"{path}[{i}]")
+                yield from _out_of_bounds(item, f"{path}[{i}]", most)
         case dict():
             for key, item in value.items():
-                yield from _out_of_bounds(key, f"{path} key")
-                yield from _out_of_bounds(item, f"{path}.{key[:64]}")
+                yield from _out_of_bounds(key, f"{path} key", most)
+                yield from _out_of_bounds(item, f"{path}.{key[:64]}", most)

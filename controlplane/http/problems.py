@@ -21,12 +21,12 @@ from ..errors import (
     InvalidRequest,
     MethodNotAllowed,
     PointsmanError,
-    RateLimited,
     TooLarge,
     Unauthorized,
     UnknownPath,
 )
 from .admission import AdmittedRequest
+from .encoding import JSON
 
 log = structlog.get_logger()
 TYPE, PROBLEM = "urn:pointsman:error:", "application/problem+json"
@@ -48,20 +48,46 @@ class Problem(msgspec.Struct, kw_only=True, omit_defaults=True):
     errors: list[dict[str, str]] = []
 
 
+class OpenAIFault(msgspec.Struct, kw_only=True):
+    """What OpenAI's clients look for in an error."""
+
+    message: str
+    type: str
+    code: str
+    param: str | None = None
+
+
+class OpenAIProblem(msgspec.Struct, kw_only=True):
+    """The body of every error on the paths that OpenAI's clients call."""
+
+    error: OpenAIFault
+
+
+KINDS = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}  # as OpenAI calls them
+
+
 def respond(
     request: AdmittedRequest, error: PointsmanError, headers: dict[str, str] | None = None
-) -> Response[Problem]:
+) -> Response[Problem | OpenAIProblem]:
     """An error as its answer."""
     request.service.metrics.errors.labels(error.code).inc()
     headers = dict(headers or {})
     if error.retryable:
         headers["Retry-After"] = RETRY_AFTER_S
-    if isinstance(error, RateLimited):
-        headers |= error.headers
+    headers |= error.headers
     if isinstance(error, Unauthorized):
         headers["WWW-Authenticate"] = "X-API-Key"
+    if request.speaks_openai:
+        return Response(as_openai(error), status_code=error.status, media_type=JSON, headers=headers)
     problem = describe(error, request_id(request))
     return Response(problem, status_code=error.status, media_type=PROBLEM, headers=headers)
+
+
+def as_openai(error: PointsmanError) -> OpenAIProblem:
+    """An error as OpenAI's clients read it."""
+    kind = KINDS.get(error.status, "server_error" if error.status >= 500 else "invalid_request_error")
+    param = error.errors[0]["path"].removeprefix("$.") if error.errors else None
+    return OpenAIProblem(error=OpenAIFault(message=str(error), type=kind, code=error.code, param=param))
 
 
 def describe(error: PointsmanError, request_id: str) -> Problem:
@@ -84,12 +110,12 @@ def request_id(request: AdmittedRequest) -> str:
     return given
 
 
-def ours(request: AdmittedRequest, error: Exception) -> Response[Problem]:
+def ours(request: AdmittedRequest, error: Exception) -> Response[Problem | OpenAIProblem]:
     assert isinstance(error, PointsmanError)
     return respond(request, error)
 
 
-def framework(request: AdmittedRequest, error: Exception) -> Response[Problem]:
+def framework(request: AdmittedRequest, error: Exception) -> Response[Problem | OpenAIProblem]:
     """The framework's own refusals in our words."""
     assert isinstance(error, HTTPException)
     match error:
@@ -146,11 +172,11 @@ def values_taken(kind: Type, path: Sequence[str]) -> Iterator[str]:
             yield from map(str, values)
 
 
-def unforeseen(request: AdmittedRequest, error: Exception) -> Response[Problem]:
+def unforeseen(request: AdmittedRequest, error: Exception) -> Response[Problem | OpenAIProblem]:
     """A defect: the log has it, the caller gets an id to quote."""
     internal = InternalError()
     response = respond(request, internal)
-    log.error("internal_error", request_id=response.content.request_id, path=request.url.path, exc_info=error)
+    log.error("internal_error", request_id=request_id(request), path=request.url.path, exc_info=error)
     return response
 
 

@@ -14,10 +14,11 @@ from litestar.openapi.spec import OpenAPIType, Operation, Parameter, RequestBody
 from litestar.response.base import ASGIResponse
 
 from ..tenants import Call
-from . import admin, calls, replays
-from .access import SECURITY, Guard, Needs
+from . import admin, calls, chat, replays
+from .access import OPENAI_SECURITY, SECURITY, Guard, Needs
+from .admission import OPENAI
 from .encoding import JSON, encoded
-from .problems import PROBLEM, Problem
+from .problems import PROBLEM, OpenAIProblem, Problem
 from .repeats import MOST, VISIBLE, Repeats, repeatable
 from .replays import STREAM
 
@@ -58,7 +59,12 @@ class Route(NamedTuple):
         """None where nobody needs a key."""
         if self.needs == "nobody":
             return None
-        return Guard(self.needs, self.counts_as or COUNTS_AS[self.needs])
+        return Guard(self.needs, self.counts_as or COUNTS_AS[self.needs], bearer=self.for_openai)
+
+    @property
+    def for_openai(self) -> bool:
+        """Whether OpenAI's clients call it: their header is read, and errors are told in their shape."""
+        return self.path in OPENAI
 
     @property
     def keyed(self) -> bool:
@@ -101,6 +107,7 @@ class Route(NamedTuple):
             *((403, 429) if self.needs not in ("nobody", "operator") else ()),
             *((409, 507) if self.writes else ()),
             *((400, 422) if self.keyed else ()),
+            *((402, 502, 504) if self.for_openai and self.takes_body else ()),
         }
 
 
@@ -141,6 +148,10 @@ ROUTES: tuple[Route, ...] = (
     Route(get, "/v1/replays/{replay_id:str}", replays.read, "read"),
     Route(get, "/v1/replays/{replay_id:str}/events", replays.events, "read", answers=str, media=STREAM),
     Route(delete, "/v1/replays/{replay_id:str}", replays.cancel, "read", 204),
+    Route(
+        post, "/v1/chat/completions", chat.complete, "decide", repeats="harmless", answers=dict[str, Any], media=JSON
+    ),
+    Route(get, "/v1/models", chat.models, "decide"),
     Route(get, "/status", calls.status, "read"),
     Route(get, "/v1/admin/tenants", admin.tenants, "operator"),
     Route(post, "/v1/admin/tenants", admin.set_tenant, "operator"),
@@ -221,7 +232,7 @@ def _documented(route: Route) -> dict[str, Any]:
     """What the OpenAPI document says of a route besides its parameters."""
     return {
         "responses": _answers(route),
-        "security": SECURITY[route.needs],
+        "security": OPENAI_SECURITY if route.for_openai else SECURITY[route.needs],
         "operation_class": _operation(route),
     }
 
@@ -232,7 +243,8 @@ def _answers(route: Route) -> dict[int, ResponseSpec]:
     told = {} if answer is type(None) else {route.status: _spec(answer, "The answer.", route.media)}
     if route.needs == "nobody" and route.answers:
         told[503] = _spec(answer, "Not so, and why.", route.media)
-    return told | {status: _spec(Problem, HTTPStatus(status).phrase, PROBLEM) for status in sorted(route.refusals)}
+    problem, media = (OpenAIProblem, JSON) if route.for_openai else (Problem, PROBLEM)
+    return told | {status: _spec(problem, HTTPStatus(status).phrase, media) for status in sorted(route.refusals)}
 
 
 def _spec(answer: Any, description: str, media_type: str) -> ResponseSpec:

@@ -11,7 +11,9 @@ import msgspec
 from ..errors import Overloaded
 from ..ids import new_id
 from ..service import Service
-from .problems import PROBLEM, RETRY_AFTER_S, describe
+from .admission import OPENAI
+from .encoding import JSON
+from .problems import PROBLEM, RETRY_AFTER_S, as_openai, describe
 
 PROBES = tuple(b"GET /" + name for name in (b"livez ", b"readyz ", b"startupz ", b"healthz ", b"metrics "))
 _KEY, _ID = b"pm_live_", 12
@@ -22,6 +24,9 @@ _HEAD = (
 )
 
 
+_OPENAI = tuple(f"{method} {path} ".encode() for path in OPENAI for method in ("GET", "POST"))
+
+
 def _answer() -> bytes:
     """But for the request's id, twice, and whether the connection is closed in between."""
     body = msgspec.json.encode(describe(_ERROR, "%b"))
@@ -29,7 +34,13 @@ def _answer() -> bytes:
     return _HEAD.format(PROBLEM, RETRY_AFTER_S, length).encode() + b"%b\r\n\r\n" + body
 
 
-_ANSWER = _answer()
+def _openai_answer() -> bytes:
+    """The same to OpenAI's clients, whose error has no place for the request's id."""
+    body = msgspec.json.encode(as_openai(_ERROR))
+    return _HEAD.format(JSON, RETRY_AFTER_S, len(body)).encode() + b"%b\r\n\r\n" + body + b"%.0b"
+
+
+_ANSWER, _OPENAI_ANSWER = _answer(), _openai_answer()
 
 
 class Refusal(NamedTuple):
@@ -46,7 +57,8 @@ def refusal(service: Service, data: bytes) -> Refusal | None:
         return None
     service.metrics.errors.labels(_ERROR.code).inc()
     request_id, whole = new_id("rq").encode(), is_whole(data)
-    return Refusal(_ANSWER % (request_id, b"" if whole else b"\r\nConnection: close", request_id), whole)
+    answer = _OPENAI_ANSWER if data.startswith(_OPENAI) else _ANSWER
+    return Refusal(answer % (request_id, b"" if whole else b"\r\nConnection: close", request_id), whole)
 
 
 def _tenant(service: Service, data: bytes) -> str:

@@ -1,6 +1,7 @@
 """The models that can be asked: what each is called, where it is, its tier, its limits. One file, and an operator's."""
 
 import tomllib
+from collections.abc import Collection
 from decimal import Decimal
 from importlib import resources
 from pathlib import Path
@@ -10,12 +11,14 @@ import msgspec
 from msgspec import Meta
 
 from ..errors import BadSetting
+from .provider import Route
 
 Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,99}$")]
 Tokens = Annotated[int, Meta(ge=1, le=10**8)]
 MOST_USD = 10**6
 SETTING = "POINTSMAN_CATALOGUE"
 SHIPPED = "catalogue.toml"
+AUTO = "pointsman/auto"  # the model that a caller names to have one chosen
 
 
 class Price(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -39,6 +42,7 @@ class Model(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     tier: Literal["cheap", "premium"]
     context_tokens: Tokens
     output_tokens: Tokens
+    tools: bool = True
     price: Price | None = None
     call_cap_usd: Decimal | None = None
 
@@ -48,6 +52,12 @@ class Model(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             raise ValueError("call_cap_usd is 0; what costs nothing has the price 0")
         if self.output_tokens > self.context_tokens:
             raise ValueError(f"output_tokens of {self.name} is more than its context_tokens")
+        if self.name == AUTO:
+            raise ValueError(f"{AUTO} is the choice among all models; no model can be called so")
+
+    @property
+    def route(self) -> Route:
+        return Route(self.provider, self.model)
 
 
 def _refuse_absurd(field: str, usd: Decimal | None) -> None:
@@ -64,17 +74,26 @@ class Catalogue:
 
     def __init__(self, models: dict[str, Model]) -> None:
         self.models = models
+        self._at = {model.route: model for model in models.values()}
+
+    def at(self, route: Route) -> Model:
+        """The model that is asked there."""
+        return self._at[route]
 
     @classmethod
-    def load(cls, path: str | None = None) -> Self:
+    def load(cls, path: str | None = None, elsewhere: Collection[str] = ()) -> Self:
         """The shipped models, and those of an operator's file in their place or beside them.
+
+        A provider that is `elsewhere` than usual is not expected to have the shipped ones.
 
         Raises:
           BadSetting: the file cannot be read, or a field of it cannot be meant; the message names it.
         """
         shipped = _read((resources.files(__package__) / SHIPPED).read_text("utf-8"), SHIPPED)
         own = {} if path is None else _read(_text(Path(path)), Path(path).name)
-        return cls(own | {name: model for name, model in shipped.items() if name not in own})
+        taken = {model.route for model in own.values()}
+        left = [model for model in shipped.values() if model.name not in own and model.route not in taken]
+        return cls(own | {model.name: model for model in left if model.provider not in elsewhere})
 
     def baseline(self, tier: Literal["cheap", "premium"]) -> Model | None:
         """The model that stands for its tier: the first."""
@@ -102,6 +121,8 @@ def _read(text: str, file: str) -> dict[str, Model]:
     for model in models:
         if model.name in found:
             raise BadSetting(f"{SETTING}: {file}: the name {model.name!r} is there twice")
+        if model.route in [other.route for other in found.values()]:
+            raise BadSetting(f"{SETTING}: {file}: {model.name!r} is a model that is there under another name")
         found[model.name] = model
     return found
 

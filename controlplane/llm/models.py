@@ -1,7 +1,7 @@
 """Everything a call of a language model needs but money: who can be asked, how, and with which prompts."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -9,40 +9,61 @@ from ..clock import Clock
 from ..settings import Settings
 from ..telemetry import Metrics
 from .addresses import Origin
+from .aiohttp_transport import AiohttpTransport
 from .catalogue import Catalogue, Model
-from .endpoints import Endpoints
+from .endpoints import BASE_URLS, Endpoints
+from .httpx_transport import HttpxTransport
 from .measuring import Measured
+from .prices import load_prices
 from .prompts.library import Prompts
+from .provider import Provider
 from .resilience import Resilience
 from .transport import Transport
 
 
 class Models:
-    """The models of the catalogue, and the providers that the settings name.
+    """The models of the catalogue, and the providers that the settings name; `others` stand in their place.
+
+    Whoever waits for a chat is not to wait for what is done in the background, nor to be short of the tries that
+    went there: each has connections, breakers and a retry budget of its own.
 
     Raises:
       BadSetting: the catalogue, a prompt or a base URL cannot be meant.
     """
 
     def __init__(
-        self, settings: Settings, clock: Clock, metrics: Metrics, transport: Callable[[Origin], Transport]
+        self, settings: Settings, clock: Clock, metrics: Metrics, others: Mapping[str, Provider] | None = None
     ) -> None:
-        self.catalogue, self.prompts = Catalogue.load(settings.catalogue), Prompts.load(_path(settings.prompts))
-        self._endpoints = Endpoints(settings, clock, transport)
-        providers = self._endpoints.providers
-        self._usable = [model for model in self.catalogue.models.values() if model.provider in providers]
-        names = {name: [model.model for model in self._usable if model.provider == name] for name in providers}
-        measured = {name: Measured(name, providers[name], metrics, clock, names[name]) for name in providers}
-        self.resilience = Resilience(measured, clock, random.Random(settings.seed).random)
+        elsewhere = [name for name in BASE_URLS if getattr(settings, f"{name}_base_url")]
+        self.catalogue, self.prompts = Catalogue.load(settings.catalogue, elsewhere), _prompts(settings)
+        self._settings, self._clock, self._metrics, self._others = settings, clock, metrics, others
+        self._endpoints = list[Endpoints]()
+        self.usable = dict[str, Model]()
+        self.chatting, self.reflecting = self._asked_over(AiohttpTransport), self._asked_over(HttpxTransport)
+        if self.usable:
+            load_prices()
+
+    def _asked_over(self, transport: Callable[[Origin], Transport]) -> Resilience:
+        providers = self._others
+        if providers is None:
+            self._endpoints.append(Endpoints(self._settings, self._clock, transport))
+            providers = self._endpoints[-1].providers
+        self.usable = {model.name: model for model in self.catalogue.models.values() if model.provider in providers}
+        names = {model.model for model in self.usable.values()}
+        measured = {
+            name: Measured(name, provider, self._metrics, self._clock, names) for name, provider in providers.items()
+        }
+        return Resilience(measured, self._clock, random.Random(self._settings.seed).random)
 
     def of(self, tier: Literal["cheap", "premium"]) -> list[Model]:
         """Those of a tier that can be asked, in the catalogue's order."""
-        return [model for model in self._usable if model.tier == tier]
+        return [model for model in self.usable.values() if model.tier == tier]
 
     async def close(self) -> None:
         """Wait for the calls under way, and let go of the connections."""
-        await self._endpoints.close()
+        for endpoints in self._endpoints:
+            await endpoints.close()
 
 
-def _path(setting: str | None) -> Path | None:
-    return Path(setting) if setting else None
+def _prompts(settings: Settings) -> Prompts:
+    return Prompts.load(Path(settings.prompts) if settings.prompts else None)

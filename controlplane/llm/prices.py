@@ -7,6 +7,8 @@ cannot be known is charged as the most it could be, so that no more is ever spen
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from decimal import ROUND_CEILING, Decimal
+from functools import lru_cache
+from math import inf
 from typing import Any, NamedTuple
 
 import msgspec
@@ -15,10 +17,12 @@ from auditor.money_events import Basis
 
 from ..errors import UnknownPrice
 from .catalogue import Catalogue, Model, Price
+from .provider import Usage as TokenUsage
 
 NANO, MILLION = Decimal(10**9), Decimal(10**6)
 PER_PART_TOKENS, PER_CALL_TOKENS = 16, 64  # that a provider puts around each message or tool, and around all of them
 MOST_TOKENS = 10**9  # what no call uses
+MINUTE_S = 60
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True):
@@ -131,7 +135,63 @@ def _stated(price: Price, usage: Usage) -> int:
 
 def _published(model: Model, usage: Usage, at: float) -> int | None:
     """By the data of genai-prices; a price of nothing is none, for there whoever is not known costs nothing either."""
-    from genai_prices import Usage as Tokens  # half a second, which only whoever spends money has to wait
+    rates = _rates(model.provider, model.model, int(at // MINUTE_S))
+    if rates is None:
+        return None
+    if usage.input_tokens >= rates.until:
+        return nano(_looked_up(model.provider, model.model, usage, at).total_price) or None
+    return nano(rates.paid(usage)) or None
+
+
+class _Rates(NamedTuple):
+    """What a token costs [USD] by what became of it, while a call has fewer tokens of input than `until`."""
+
+    plain: Decimal
+    answered: Decimal
+    cached: Decimal
+    written: Decimal
+    kept: Decimal
+    until: float
+
+    def paid(self, usage: Usage) -> Decimal:
+        written, plain = usage.written_tokens - usage.kept_tokens, usage.input_tokens - usage.cached_tokens
+        counts = (plain - usage.written_tokens, usage.output_tokens, usage.cached_tokens, written, usage.kept_tokens)
+        return sum((price * count for price, count in zip(self, counts, strict=False)), Decimal(0))
+
+
+@lru_cache(512)
+def _rates(provider: str, model: str, minute: int) -> _Rates | None:
+    """Looked up once a minute, for that takes as long as a small decision; None where nobody knows."""
+
+    def of_a_token(**tokens: int) -> Decimal:  # of input, and what is said
+        usage = Usage(**{"input_tokens": 1, "output_tokens": 0} | tokens)
+        found: Decimal = _looked_up(provider, model, usage, at).total_price
+        return found
+
+    at = minute * MINUTE_S
+    try:
+        plain = of_a_token()
+    except LookupError:
+        return None
+    prices = vars(_looked_up(provider, model, Usage(input_tokens=1, output_tokens=1), at).model_price).values()
+    return _Rates(
+        plain=plain,
+        answered=of_a_token(output_tokens=1) - plain,
+        cached=of_a_token(cached_tokens=1),
+        written=of_a_token(written_tokens=1),
+        kept=of_a_token(written_tokens=1, kept_tokens=1),
+        until=min([tier.start for price in prices for tier in getattr(price, "tiers", ())], default=inf),
+    )
+
+
+def load_prices() -> None:
+    """Have the published prices at hand: half a second, which no call has to wait then."""
+    import genai_prices  # noqa: F401
+
+
+def _looked_up(provider: str, model: str, usage: Usage, at: float) -> Any:
+    """Raises LookupError where nobody knows."""
+    from genai_prices import Usage as Tokens  # here, for only who spends money has to wait for it
     from genai_prices import calc_price
 
     tokens = Tokens(
@@ -141,12 +201,20 @@ def _published(model: Model, usage: Usage, at: float) -> int | None:
         cache_write_tokens=usage.written_tokens,
         cache_write_1h_tokens=usage.kept_tokens,
     )
-    when = datetime.fromtimestamp(at, UTC)
-    try:
-        found = calc_price(tokens, model.model, provider_id=model.provider, genai_request_timestamp=when)
-    except LookupError:
-        return None
-    return nano(found.total_price) or None
+    return calc_price(tokens, model, provider_id=provider, genai_request_timestamp=datetime.fromtimestamp(at, UTC))
+
+
+def used(told: TokenUsage | None) -> tuple[Usage, Decimal | None]:
+    """Tokens of a reply, and the provider's own cost [USD], as far as they are told."""
+    if told is None:
+        return Usage(), None
+    usage = Usage(
+        input_tokens=told.prompt,
+        output_tokens=told.completion,
+        cached_tokens=told.cached,
+        written_tokens=told.cache_written,
+    )
+    return usage, None if told.cost_nano_usd is None else Decimal(told.cost_nano_usd) / NANO
 
 
 def _said(reported_usd: Any) -> int | None:

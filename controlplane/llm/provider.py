@@ -67,8 +67,7 @@ class Route(msgspec.Struct, frozen=True):
 class Reply(msgspec.Struct, frozen=True, kw_only=True):
     """A whole answer, or the end of a streamed one, whose `body` is then the chunk that holds the usage.
 
-    `usage` is None where the provider told none that can be trusted; `lost` are tries that failed before and may
-    have been billed, too.
+    `usage` is None where the provider told none that can be trusted.
     """
 
     body: Json
@@ -76,7 +75,6 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
     finish_reason: str
     provider: str
     model: str
-    lost: tuple[Route, ...] = ()
 
 
 class ProviderFailed(Exception):
@@ -95,7 +93,6 @@ class ProviderFailed(Exception):
         self.kind, self.provider, self.status = kind, provider, status
         self.retryable, self.retry_after_s = retryable, retry_after_s
         self.billed = billed  # whether it may have been
-        self.lost: tuple[Route, ...] = ()  # all tries of the call that may have been billed, this one included
 
     def __str__(self) -> str:
         answered = f" ({self.status})" if self.status else ""

@@ -5,15 +5,12 @@ a message of its own, and without tools. What comes back is no more trusted: it 
 quoted. Anything else is no reflection.
 """
 
-from decimal import Decimal
-
 import msgspec
 
 from auditor.events import Episode
 from auditor.reflection_events import Insight
 
 from ..masking import masked
-from .prices import NANO, Usage
 from .provider import Json, Reply
 from .redaction import quotable, redacted
 
@@ -77,20 +74,6 @@ def _quoted(said: Json) -> Json:
         return [quotable(text) for text in value] if isinstance(value, list | tuple) else value
 
     return {name: quoted(value) for name, value in said.items()}
-
-
-def used(reply: Reply) -> tuple[Usage, Decimal | None]:
-    """Tokens, and the provider's own cost [USD], as far as they are told."""
-    used = reply.usage
-    if used is None:
-        return Usage(), None
-    usage = Usage(
-        input_tokens=used.prompt,
-        output_tokens=used.completion,
-        cached_tokens=used.cached,
-        written_tokens=used.cache_written,
-    )
-    return usage, None if used.cost_nano_usd is None else Decimal(used.cost_nano_usd) / NANO
 
 
 def _ends(text: str) -> str:

@@ -19,6 +19,7 @@ log = structlog.get_logger()
 MOST_BYTES = 10_000_000  # of an answer, whole or streamed
 MOST_UNDER_WAY = 1000  # exchanges of one provider, those that nobody waits for any more included
 PLAIN = {"Content-Type": "application/json", "Accept-Encoding": "identity"}  # nothing to inflate
+LEAVING_S = 1.0  # from the end of the process on
 CONNECT_S = 5.0  # longest time until there is a connection
 
 
@@ -131,9 +132,12 @@ class Exchanges:
         return answer
 
     async def close(self) -> None:
-        """Wait for what is under way, which ends by itself, and let go of the connections."""
-        while self._tasks:
-            await asyncio.wait(self._tasks)
+        """Wait a little for what is under way, end the rest, and let go of the connections."""
+        if self._tasks:
+            _, late = await asyncio.wait(self._tasks, timeout=LEAVING_S)
+            for task in late:  # no connection of the pool is used any more
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
         await self._transport.close()
 
     async def _slot(self, ends: float) -> None:

@@ -77,7 +77,7 @@ def test_people_are_told_what_was_done_and_what_was_not(two: tuple[Process, Proc
     )
     (tmp_path / "other.json").write_text('{"cells": []}', "utf-8")
     for command, said in (
-        (("export", "--point", "chat"), "No decision point has this name"),
+        (("export", "--point", "nowhere"), "No decision point has this name"),
         (("export", "--point", "route", "--out", str(tmp_path / "nowhere" / "x")), "cannot be written"),
         (("import", str(tmp_path / "nothing"), "--reason", "x"), "cannot be read: No such file or directory"),
         (("import", str(tmp_path / "other.json"), "--reason", "x"), "is not what `pointsman federation export` writes"),

@@ -182,7 +182,7 @@ def test_what_cannot_be_set_is_refused_with_what_to_do(start: Start, cli: Run, t
         (("policy", "set", "gate", "--guards", "half.json", *why), REFUSED, "half.json is no JSON"),
         (("policy", "set", "gate", "--guards", "none.toml", *why), REFUSED, "none.toml cannot be read"),
         (("policy", "set", "gate", "--weights", "result=1", *why), REFUSED, "gate has the terms"),
-        (("policy", "show", "chat"), REFUSED, "point"),
+        (("policy", "show", "nowhere"), REFUSED, "point"),
         (("challenger", "end", "route", *why), REFUSED, "nobody stands beside the champion"),
         (("challenger", "rollback", "route", *why), REFUSED, "nobody stands beside the champion"),
         (("appeal", "tr_unknown", *why), REFUSED, "No decision has this trace_id"),

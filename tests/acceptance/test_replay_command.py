@@ -174,5 +174,5 @@ def test_what_is_missing_is_asked_for(cli: Run, start: Any) -> None:
     assert "--point gate or --point route" in cli("replay").stderr
     assert "cannot be read" in cli("replay", "--log", "none.csv").stderr
     start()
-    unknown = cli("replay", "--point", "chat")
-    assert (unknown.returncode, "there is no point 'chat'" in unknown.stderr) == (REFUSED, True)
+    unknown = cli("replay", "--point", "nowhere")
+    assert (unknown.returncode, "there is no point 'nowhere'" in unknown.stderr) == (REFUSED, True)

@@ -16,6 +16,7 @@ import pytest
 
 from controlplane.settings import PROVIDER_KEYS
 
+from ..integration.conftest import catalogue_of
 from .test_first_keys import Keyed
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]
@@ -26,6 +27,7 @@ SECRETS = {
 }
 PLAN = {"planned_action": "ls", "goal": "look"}
 READ = ("/status", "/v1/skills", "/v1/checkpoints", "/metrics", "/readyz", "/nowhere", "/v1/admin/keys")
+CHAT = {"model": "pointsman/auto", "messages": [{"role": "user", "content": "hello"}]}
 CANDIDATES = {"candidates": [{"provider": "a", "sku": "1"}, {"provider": "b", "sku": "2"}]}
 
 
@@ -82,6 +84,7 @@ def hostile(url: str, keyed: Keyed) -> list[str]:
             for body in (PLAN, CANDIDATES, {"nonsense": 1}, {}):
                 heard.append(client.post("/v1/decisions" + query, json=body, headers=headers))
             heard.append(client.post("/v1/decisions" + query, content=b"{", headers=headers))
+            heard.append(client.post("/v1/chat/completions" + query, json=CHAT, headers=headers))
             heard.append(client.post("/v1/checkpoints" + query, headers=headers))
         traces = re.findall(r"tr_[0-9a-f]{32}", "".join(answer.text for answer in heard))
         assert traces
@@ -95,8 +98,9 @@ def test_no_secret_is_found_again(tmp_path: Path, cli: Cli, outside: str, start:
     variables["POINTSMAN_ALARM_URL"] = outside.replace("/x?", f"/{SECRETS['path']}?")
     variables |= {"POINTSMAN_RECOVERY_INTERVAL_S": "3", "POINTSMAN_FAILPOINTS": "recovery.prune:error@1"}  # an alarm
     variables |= {"POINTSMAN_LOG_LEVEL": "info", "POINTSMAN_REQUEST_LOG": "all"}
+    variables["POINTSMAN_CATALOGUE"] = str(catalogue_of(tmp_path / "models", "small"))
     variables |= {f"POINTSMAN_{name.upper()}": SECRETS["provider"] for name in PROVIDER_KEYS}
-    variables["POINTSMAN_OPENAI_BASE_URL"] = outside
+    variables["POINTSMAN_OPENAI_BASE_URL"] = f"http://{outside.partition('@')[2].partition('/')[0]}/v1"
     keyed = start(tmp_path / "data", **variables)
     answers = hostile(keyed.url, keyed)
     keys = {"POINTSMAN_API_KEY": keyed.tenant, "POINTSMAN_ADMIN_API_KEY": keyed.admin}

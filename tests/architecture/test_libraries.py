@@ -25,6 +25,7 @@ WHERE: dict[str, dict[str, str]] = {
         "controlplane.http.admin": "handlers are functions of a request",
         "controlplane.http.admission": "bounds what comes in",
         "controlplane.http.calls": "handlers are functions of a request",
+        "controlplane.http.chat": "handlers, and a stream of chunks",
         "controlplane.http.encoding": "answers as bytes",
         "controlplane.http.page": "the documentation page",
         "controlplane.http.problems": "exceptions as problem documents",
@@ -63,6 +64,8 @@ WHERE: dict[str, dict[str, str]] = {
     "jinja2": {"controlplane.llm.prompts.library": "prompts, in its sandbox"},
     "genai_prices": {"controlplane.llm.prices": "what providers publish, by the data it brings with it"},
     "cachetools": {
+        "controlplane.executor.chat": "which model a conversation is with",
+        "controlplane.llm.cache": "completions that are kept",
         "controlplane.embedding.batching": "vectors by text",
         "controlplane.memory.vectors": "what was found, by vector",
     },

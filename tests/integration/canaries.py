@@ -25,6 +25,9 @@ OTHERWISE: dict[str, Any] = {
     "weights": None,  # its keys are names of ours
     "actions": ["BLOCK"],
     "entry": None,  # what was exported; the caller says which
+    "model": "pointsman/auto",  # a name of ours
+    "role": "user",  # whose words a model answers
+    "temperature": 0.0,  # so that what it answers is kept
 }
 REFERENCES = {"trace_id", "previous_trace_id", "episode_id", "checkpoint_id"}  # of what is there; the caller says which
 SHARED = {"namespace", "task_id"}  # what joins requests: one text per tenant, or nothing comes together
@@ -75,7 +78,7 @@ def _value(kind: Any, name: str, text: Callable[[str], str], default: Any) -> An
     origin, inner = get_origin(kind), get_args(kind)
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
         return filled(kind, text)
-    if kind is str:
+    if kind in (str, Any):
         return text(name)
     if origin in (Union, UnionType):
         [kind] = [one for one in inner if one not in (type(None), msgspec.UnsetType)]

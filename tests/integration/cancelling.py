@@ -96,6 +96,7 @@ def left_behind(service: Service) -> dict[str, Any]:
     idempotency: Any = service.idempotency
     learner: Any = service.learner
     embedder: Any = service.embedder
+    chat: Any = service.chat
     held = {
         "a transaction": journal._writer.in_transaction or journal._reader.in_transaction,
         "writes": [*journal._pending, *journal._erasures, *journal._unerased, *journal._flushes],
@@ -104,6 +105,8 @@ def left_behind(service: Service) -> dict[str, Any]:
         "the fold's lock": learner._still.locked(),
         "shares": claimed(service),
         "texts to embed": embedder._waiting,
+        "completions under way": chat.completions._flights,
+        "calls of chats": chat._errands._running,
         "unhealth": not service.healthy,
     }
     return {what: there for what, there in held.items() if there}

@@ -1,6 +1,7 @@
 """A real server of ours on a loopback port, in a thread of the test process, and servers for it to depend on."""
 
 import asyncio
+import json
 import os
 import threading
 import time
@@ -12,12 +13,15 @@ from types import TracebackType
 from typing import Any, Self
 
 import httpx
+import msgspec
 import pytest
 import uvicorn
 
 from controlplane import settings
 from controlplane.app import create_app
 from controlplane.connections import Connections
+from controlplane.llm.fake import FakeProvider
+from controlplane.llm.fake_script import Playing, Script
 from controlplane.service import Service
 from controlplane.serving import bind
 from controlplane.settings import Settings
@@ -143,6 +147,71 @@ def chosen(folder: Path, **overrides: Any) -> Settings:
     plain = {"insecure_local": True, "embedder": "hashing", "epsilon": 0.0, "seed": 7}
     given = {"data_dir": str(folder), **plain, **overrides}
     return settings.load({}, overrides=given)
+
+
+class Models:
+    """A fake provider on a loopback port, in a thread of its own, and settings that lead to it."""
+
+    def __init__(self, folder: Path, *names: str) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever)
+        self._thread.start()
+        self.fake = FakeProvider(Script())
+        url = self._run(self.fake.start())
+        self.settings = {"openai_base_url": f"{url}/v1", "catalogue": str(catalogue_of(folder, *names))}
+
+    def script(self, **script: Any) -> None:
+        """Play another script from now on, and bill anew."""
+        self.fake.playing = Playing(msgspec.convert(script, Script))
+        self.fake.calls.clear()
+
+    def always(self, **behaviour: Any) -> None:
+        self.script(otherwise=behaviour)
+
+    @property
+    def asked(self) -> list[Any]:
+        """The bodies that came in."""
+        return [call.body for call in self.fake.calls]
+
+    def close(self) -> None:
+        self._run(self.fake.close())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def _run(self, act: Coroutine[Any, Any, Any]) -> Any:
+        return asyncio.run_coroutine_threadsafe(act, self._loop).result(PATIENCE_S)
+
+
+def catalogue_of(folder: Path, *names: str, **more: dict[str, Any]) -> Path:
+    """A file of models at openai, the last one premium; `more` fields of each by its name."""
+    folder.mkdir(exist_ok=True)
+    file = folder / "models.toml"
+    tables = [{**CHAT_MODEL, "name": name, "model": f"{name}-1", **more.get(name, {})} for name in names]
+    tables[-1]["tier"] = "premium"
+    lines = ["[[models]]\n" + "".join(f"{key} = {_toml(value)}\n" for key, value in table.items()) for table in tables]
+    file.write_text("\n".join(lines), "utf-8")
+    return file
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{key} = {_toml(one)}" for key, one in value.items()) + " }"
+    return json.dumps(value)
+
+
+CHAT_MODEL: Json = {
+    "provider": "openai", "tier": "cheap", "context_tokens": 1_000_000, "output_tokens": 100_000,
+    "price": {"input": 0.1, "output": 1.0},
+}  # fmt: skip
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> Iterator[Models]:
+    """Two models, `small` and `large`."""
+    made = Models(tmp_path, "small", "large")
+    yield made
+    made.close()
 
 
 class Upstream:

@@ -130,6 +130,12 @@ async def _report(client: Client, path: str) -> Asked:
     return path, {"trace_id": await client.decision(), "outcome": GOOD}
 
 
+async def _chat(client: Client, path: str) -> Asked:
+    n = next(client.numbers)
+    chat = {"model": "pointsman/auto", "messages": [{"role": "user", "content": f"chat {n}"}], "temperature": 0}
+    return path, {**chat, "stream": n % 2 == 1}
+
+
 async def _capture(client: Client, path: str) -> Asked:
     return path, {"goal": client.new("ship"), "error_trace": "Error: x", "trace_id": await client.decision()}
 
@@ -308,6 +314,8 @@ REQUESTS: dict[tuple[str, str], Callable[[Client, str], Awaitable[Asked]]] = {
     ("GET", "/v1/replays/{replay_id:str}"): _replayed,
     ("GET", "/v1/replays/{replay_id:str}/events"): _replayed,
     ("DELETE", "/v1/replays/{replay_id:str}"): _replayed,
+    ("POST", "/v1/chat/completions"): _chat,
+    ("GET", "/v1/models"): _bare,
     ("GET", "/status"): _bare,
     ("GET", "/v1/admin/audit"): _bare,
     ("GET", "/v1/admin/tenants"): _bare,

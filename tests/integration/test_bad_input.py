@@ -162,7 +162,7 @@ MEANING = [
             "name a/1 more than once; give each provider and sku once",
         ),
         ("both an action and candidates", DECIDE, plan(b'"candidates": [' + PLACE % 1 + b"]"), 'say "point"'),
-        ("an unknown point", DECIDE, plan(b'"point": "teleport"'), "there are gate, route"),
+        ("an unknown point", DECIDE, plan(b'"point": "teleport"'), "there are chat, gate, route"),
         (
             "a filter that is none",
             SEARCH,

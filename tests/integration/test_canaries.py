@@ -21,7 +21,7 @@ from controlplane.http.routes import ROUTES, Route
 from controlplane.ids import new_id
 
 from .canaries import REFERENCES, canary, filled, found, owner_of, texts, texts_of
-from .conftest import Running, chosen
+from .conftest import Models, Running, chosen
 from .every_route import elsewhere
 
 Body = dict[str, Any]
@@ -70,7 +70,7 @@ class Tenant:
 
     def __init__(self, number: int, key: str) -> None:
         self.number, self.key = number, key
-        self.ids: dict[str, list[Any]] = {kind: [] for kind in UNKNOWN} | {"point": ["gate", "route"]}
+        self.ids: dict[str, list[Any]] = {kind: [] for kind in UNKNOWN} | {"point": ["gate", "route", "chat"]}
         self.sent: list[Body] = []  # captures, to be probed for by others
         self.known: set[str] = set()
         self.entry: Body | None = None  # what it has to import
@@ -212,9 +212,15 @@ def _said(answer: httpx.Response) -> tuple[int, Any, list[str]]:
     ("tenants", "calls"), [(4, 1200), pytest.param(20, 100_000, marks=pytest.mark.nightly)], ids=["few", "many"]
 )
 def test_nothing_of_one_tenant_is_ever_seen_by_another(
-    tmp_path: Path, tenants: int, calls: int, request: pytest.FixtureRequest, capfd: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    models: Models,
+    tenants: int,
+    calls: int,
+    request: pytest.FixtureRequest,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
-    settings = chosen(tmp_path / "data", insecure_local=False, epsilon=0.3)
+    models.always(echo=True)
+    settings = chosen(tmp_path / "data", insecure_local=False, epsilon=0.3, **models.settings)
     with Running(settings) as server:
         crossing = Crossing(server, tenants, request.config.getoption("--seed"))
         while crossing.calls < calls:
@@ -230,6 +236,7 @@ def test_nothing_of_one_tenant_is_ever_seen_by_another(
     assert [found(text) for text in operators] == [set()] * 4
     assert found("".join(capfd.readouterr())) == set(), "logs name no content"
     assert all(own), "each still finds its own"
+    assert crossing.answered["POST /v1/chat/completions", 200] > 0
     for route in ROUTES:
         assert {
             status for (path, status) in crossing.answered if path == f"{route.method.__name__.upper()} {route.path}"

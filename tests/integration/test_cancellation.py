@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from itertools import count
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -29,11 +29,17 @@ from controlplane.app import create_app
 from controlplane.http.routes import ROUTES
 from controlplane.rebuilding import rebuild
 
+from ..echoing import Echo
 from .cancelling import Cancelled, claimed, left_behind, on_their_way, settled, until
-from .conftest import chosen
+from .conftest import catalogue_of, chosen
 from .every_route import REQUESTS, Client
 
 EVERYTHING = 2**60
+SETTINGS = {
+    "insecure_local": False,
+    "recovery_interval_s": 3600.0,
+    "openai_base_url": "http://127.0.0.1:9",  # where nobody is
+}
 CROWD, AWAITS = 24, 9  # requests at once; the await at which one is cancelled is drawn below this
 NOTHING = WindowClosed(tenant="default", at=0.0, trace_id="nobody")
 KEYED = {(route.method.__name__.upper(), route.path) for route in ROUTES if route.keyed}
@@ -62,8 +68,12 @@ async def running(folder: Path) -> AsyncIterator[tuple[Client, list[str]]]:
     """A client of a started application, and what the loop complains of: errors that nobody heard of."""
     complaints: list[str] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, told: complaints.append(str(told)))
-    app = create_app(chosen(folder, insecure_local=False, recovery_interval_s=3600.0))
+    app = create_app(chosen(folder, **SETTINGS, catalogue=str(catalogue_of(folder, "one"))))
     async with app.lifespan():
+        resilience: Any = app.service.models.chatting
+        resilience._providers["openai"] = Echo(lambda: asyncio.sleep(0))
+        outbox: Any = app.service.outbox
+        outbox._deeds = {}  # or it would write on while somebody looks what a request left behind
         await until(lambda: app.service.memory.live)
         yield Client(app), complaints
 
@@ -134,7 +144,7 @@ async def test_a_request_cancelled_at_any_await_leaves_nothing_behind(tmp_path: 
     print(f"{cancels} cancels, {len(recorded)} events")
     assert cancels > len(WAYS)
     assert list(half_done(recorded)) == []
-    settings = chosen(tmp_path / "data", insecure_local=False)
+    settings = chosen(tmp_path / "data", **SETTINGS)
     assert (await rebuild(settings, verify=True, progress=lambda n, of: None)).differences == []
 
 
@@ -161,7 +171,7 @@ async def test_storms_of_cancelled_requests_leave_nothing_behind(tmp_path: Path,
         assert complaints == []
     print(f"{made} cancels, {len(recorded)} events")
     assert list(half_done(recorded)) == []
-    settings = chosen(tmp_path / "data", insecure_local=False)
+    settings = chosen(tmp_path / "data", **SETTINGS)
     assert (await rebuild(settings, verify=True, progress=lambda n, of: None)).differences == []
 
 

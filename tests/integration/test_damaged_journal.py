@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from controlplane.administration import load_registry
 from controlplane.clock import FixedClock
 from controlplane.data_folder import JOURNAL_FILE, open_journal
 from controlplane.errors import JournalDamaged, PointsmanError
 from controlplane.rebuilding import rebuild
 from controlplane.retention import archive
-from controlplane.service import Service, load_registry
+from controlplane.service import Service
 from controlplane.settings import Settings
 
 from ..tampering import tamper

@@ -406,7 +406,7 @@ def test_two_entries_of_one_number_are_two_folders_that_are_one_origin(tmp_path:
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
 def test_a_point_that_is_not_there_is_unknown(pair: tuple[Running, Json], method: str) -> None:
     server, entry = pair
-    path = "/v1/federation/chat" + (f"/{entry['origin']}" if method == "DELETE" else "")
+    path = "/v1/federation/nowhere" + (f"/{entry['origin']}" if method == "DELETE" else "")
     body = {"why": "x", "entry": entry} if method == "POST" else None
     answer = server.client.request(method, path, json=body)
     assert (answer.status_code, answer.json()["code"]) == (404, "unknown_point")

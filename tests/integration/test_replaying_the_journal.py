@@ -126,7 +126,8 @@ def test_decisions_of_an_earlier_feature_spec_are_left_out_and_counted(
     live(server, 12)
     server.stop()
     newer = msgspec.structs.replace(Features("route.toml").spec, version=99)
-    monkeypatch.setattr("controlplane.executor.point._shipped", {"route.toml": newer, "gate.toml": GATE}.__getitem__)
+    specs = {"route.toml": newer, "gate.toml": GATE, "chat.toml": Features("chat.toml").spec}
+    monkeypatch.setattr("controlplane.executor.point._shipped", specs.__getitem__)
     server = serve(epsilon=0.4)
     live(server, 15)
     policy = server.service.learner.state.of("default").policies["route"]
@@ -188,8 +189,8 @@ def test_only_the_tenant_of_the_window_is_read(serve: Serve) -> None:
 
 
 def test_an_unknown_point_is_refused_with_those_there_are(serve: Serve) -> None:
-    with pytest.raises(UnusableLog, match="there is no point 'chat'; there are gate, route"):
-        read(serve(), point="chat")
+    with pytest.raises(UnusableLog, match="there is no point 'nowhere'; there are chat, gate, route"):
+        read(serve(), point="nowhere")
 
 
 def test_a_served_log_is_replayed_to_a_report(serve: Serve) -> None:

@@ -181,7 +181,7 @@ def test_too_few_decisions_are_told_at_once(furnished: Running) -> None:
         ({"policy": {"policy": {"replayed": 10_000_000}}}, 422, "unusable_policy"),
         ({"policy": {"policy": {"step": {"omega": 0.5, "floor": 0.0001}}}}, 422, "unusable_policy"),
         ({"policy": {"weights": {"latency": "much"}}}, 422, "unusable_policy"),
-        ({"point": "chat"}, 404, "unknown_point"),
+        ({"point": "nowhere"}, 404, "unknown_point"),
         ({"decisions": 0}, 400, "invalid_request"),
         ({"tenant": "other"}, 400, "invalid_request"),
     ],

@@ -219,24 +219,6 @@ async def test_a_stream_falls_back_until_it_begins() -> None:
     assert (world.order, got) == ("aab", [{"choices": []}, WELL])
 
 
-async def test_tries_that_failed_and_may_have_been_billed_are_told_with_whatever_came_of_the_call() -> None:
-    """Or money would be spent that nobody settles."""
-    world = World()
-    world.a.ends = [down("timeout", billed=True), down("connect")]
-    reply = await world.ask("a", "b")
-    assert (world.order, reply.lost) == ("aab", (Route("a", "m"),))
-    world = World()
-    world.a.ends, world.b.ends = [down("timeout", billed=True), down()], [down("garbled", billed=True)]
-    with pytest.raises(ProviderFailed) as failed:
-        await world.ask("a", "b")
-    assert failed.value.lost == (Route("a", "m"), Route("b", "m"))
-    world = World()
-    world.a.ends = [down("timeout", billed=True)]
-    *_, last = [piece async for piece in world.resilience.stream([Route("a", "m")], BODY, 60.0)]
-    assert isinstance(last, Reply)
-    assert last.lost == (Route("a", "m"),)
-
-
 THEN: list[tuple[dict[str, Any], int]] = [
     ({"status": 503}, 3),
     ({"status": 529}, 3),

@@ -114,7 +114,8 @@ class Ledger:
     def wrong(self, events: Iterable[Recorded], by_server: Iterable[Effect]) -> list[str]:
         """Effects that are missing, doubled, or that nobody asked for (I1)."""
         everything = list(events)
-        found = Counter(EFFECTS[type(r.event)](r.event) for r in everything if type(r.event) in EFFECTS)
+        asked_for = [r.event for r in everything if type(r.event) in EFFECTS and not _instead(r.event)]
+        found = Counter(EFFECTS[type(event)](event) for event in asked_for)
         found.subtract(by_server)
         purged = _purged(everything)
         least: Counter[Effect] = Counter()
@@ -128,6 +129,11 @@ class Ledger:
             for effect in sorted(found.keys() | least.keys(), key=repr)
             if not least[effect] <= found[effect] <= most[effect]
         ]
+
+
+def _instead(event: Any) -> bool:
+    """A chat is decided again where a model failed."""
+    return isinstance(event, Decided) and event.trace.point == "chat" and event.trace.previous_trace_id is not None
 
 
 def _purged(events: list[Recorded]) -> set[tuple[str, int]]:

@@ -13,6 +13,7 @@ from .ledger import Effect, outcome_of
 
 TENANTS = {"default": ("local",), "acme": ("free",), "zeta": ("starter", "pro")}  # and the tiers they may have
 PLANS = ("make ship", "make ship --fast", "git push origin main", "kubectl apply -f app.yaml", "ls -l", "pip install x")
+POINTS = ("gate", "route", "chat")
 TUNING = {"gamma": 0.5, "alpha": 0.2, "epsilon": 0.5, "exploration": "softmax"}
 FAIL_MODES = ("closed", "open", "last_good")
 LEFT_OUT = {
@@ -146,6 +147,23 @@ def decide(draw: Draw) -> Call:
 def _decided(draw: Draw, answer: Any) -> None:
     if answer["trace_id"] is not None:
         draw.own.traces.append(answer["trace_id"])
+
+
+def chat(draw: Draw) -> Call:
+    """Often the same again, which is kept where its temperature is 0."""
+    rng = draw.rng
+    messages = [{"role": "user", "content": draw.text("a", "b")}]
+    if draw.maybe(0.3):
+        messages += [{"role": "assistant", "content": draw.text("c")}, {"role": "user", "content": draw.text("go on")}]
+    body: dict[str, Any] = {"messages": messages, "metadata": {"call": draw.name}}
+    body["model"] = rng.choice(("pointsman/auto", "pointsman/auto", "gpt-4.1-mini", "gpt-4.1"))
+    body |= {"stream": True, "stream_options": {"include_usage": draw.maybe(0.5)}} if draw.maybe(0.3) else {}
+    body |= {"temperature": 0.0} if draw.maybe(0.5) else {}
+    body |= {"seed": 1, "n": 1, "max_tokens": 9, "max_completion_tokens": 9} if draw.maybe(0.1) else {}
+    body |= {"user": rng.choice(("ann", "bob"))} if draw.maybe(0.3) else {}  # whom operators see
+    body |= {"tools": [{"type": "function", "function": {"name": "f"}}]} if draw.maybe(0.2) else {}
+    effects = (("decision", draw.tenant, draw.name),)
+    return draw.call("POST /v1/chat/completions", body=body, effects=effects, learn=lambda a: _decided(draw, a))
 
 
 def reflect(draw: Draw) -> Call:
@@ -333,13 +351,13 @@ def reading(route: str, field: str = "", operator: bool = False) -> "Operation":
 
 
 def policy(draw: Draw) -> Call:
-    point = draw.rng.choice(("gate", "route"))
+    point = draw.rng.choice(POINTS)
     learn = lambda a: draw.own.versions.update({point: a["version"]})  # noqa: E731
     return draw.call("GET /v1/points/{point:str}/policy", f"/v1/points/{point}/policy", learn=learn)
 
 
 def set_policy(draw: Draw) -> Call:
-    rng, point = draw.rng, draw.rng.choice(("gate", "route"))
+    rng, point = draw.rng, draw.rng.choice(POINTS)
     body: dict[str, Any] = {"version": draw.own.versions.get(point, 0), "why": f"{canary(draw.tenant)} {draw.name}"}
     body |= {"mode": rng.choice((None, "learning", "apprentice", "frozen"))} if draw.maybe(0.6) else {}
     body |= {"weights": rng.choice((None, {"custom.taste": 0.5}))} if draw.maybe(0.3) else {}
@@ -387,7 +405,7 @@ def roll_back(draw: Draw) -> Call:
 
 
 def federation(draw: Draw) -> Call:
-    point = draw.rng.choice(("gate", "route"))
+    point = draw.rng.choice(POINTS)
     learn = lambda a: draw.own.entries.update({point: a["own"]})  # noqa: E731
     return draw.call("GET /v1/federation/{point:str}", f"/v1/federation/{point}", learn=learn)
 
@@ -406,7 +424,7 @@ def import_entry(draw: Draw) -> Call:
 
 def forget_origin(draw: Draw) -> Call:
     """Often of one that is not there."""
-    point, origin = draw.rng.choice(("gate", "route")), _origin(draw)
+    point, origin = draw.rng.choice(POINTS), _origin(draw)
     effect = ("forgotten", draw.tenant, point, origin, "forgotten")
     route, path = "DELETE /v1/federation/{point:str}/{origin:str}", f"/v1/federation/{point}/{origin}"
     return draw.call(route, path, effects=(effect,))
@@ -418,13 +436,13 @@ def _origin(draw: Draw) -> str:
 
 def _reasoned(draw: Draw) -> tuple[str, str]:
     """A point, and why something is done there."""
-    return draw.rng.choice(("gate", "route")), f"{canary(draw.tenant)} {draw.name}"
+    return draw.rng.choice(POINTS), f"{canary(draw.tenant)} {draw.name}"
 
 
 def _guards(draw: Draw, point: str) -> list[dict[str, Any]]:
     """Some that forbid, and at the gate some that force."""
     name, where = draw.text("g"), {"cluster": f"{canary(draw.tenant)} p"}
-    if point == "route":
+    if point != "gate":
         return [{"name": name, "effect": "forbid", "actions": ["* p/s"], "environment": {"region": "*n"}}]
     forced = {"name": name, "effect": "force", "actions": ["BLOCK"], "tool": "*", "command": "*make ship"}
     return [forced, {"name": name, "effect": "forbid", "actions": ["PROCEED"], "environment": where}]
@@ -464,6 +482,8 @@ Operation = Callable[[Draw], Call]
 OPERATIONS: dict[str, tuple[int, Operation]] = {
     "POST /v1/decisions": (30, decide),
     "POST /v1/reflect": (3, reflect),
+    "POST /v1/chat/completions": (8, chat),
+    "GET /v1/models": (1, reading("GET /v1/models")),
     "POST /v1/feedback": (25, feedback),
     "POST /v1/decisions/{trace_id:str}/appeal": (4, appeal),
     "POST /v1/decisions/{trace_id:str}/appeal/ruling": (4, rule_on_appeal),

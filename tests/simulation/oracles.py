@@ -23,6 +23,8 @@ from auditor.events import (
     Validated,
 )
 from auditor.policy_events import ChallengerEnded, PolicySet, RolledBack
+from controlplane.http.encoding import JSON
+from controlplane.http.problems import PROBLEM
 from controlplane.http.routes import COUNTS_AS, ROUTES, Route
 from controlplane.memory.store import MemoryStore, Space
 from controlplane.memory.vectors import VectorIndex
@@ -34,7 +36,7 @@ from .operations import TENANTS, Call, canary
 from .world import Answer, World
 
 SERIES = 2000  # what a server may have in all (I9)
-LOOPS = {"learner", "background", "journal-writer", "outbox"}  # what runs while nothing is asked
+LOOPS = {"learner", "background", "journal-writer", "outbox", "reflections"}  # what runs while nothing is asked
 TRYING = {"upstream", "outbox try"}  # and now and then
 BY_NAME: dict[str, Route] = {f"{route.method.__name__.upper()} {route.path}": route for route in ROUTES}
 REFUSALS = {name: route.refusals for name, route in BY_NAME.items()}
@@ -69,7 +71,7 @@ def answered(call: Call, answer: Answer) -> list[str]:
     route, wrong = BY_NAME[call.route], []
     if answer.status != route.status and answer.status not in REFUSALS[call.route]:
         wrong.append(f"I8: {call.route} answered {answer.status}: {answer.body.decode()[:300]}")
-    if answer.status >= 400 and answer.content_type != "application/problem+json":
+    if answer.status >= 400 and answer.content_type != (JSON if route.for_openai else PROBLEM):
         wrong.append(f"I8: {call.route} answered {answer.status} as {answer.content_type}")
     seen = [tenant for tenant in TENANTS if tenant != call.tenant and canary(tenant).encode() in answer.body]
     wrong += [f"I4: {call.route} of {call.tenant or 'an operator'} showed {tenant}'s text" for tenant in seen]
@@ -95,12 +97,18 @@ async def settled(world: World, ledger: Ledger, limits: Limits) -> list[str]:
 
 
 def by_server(events: list[Recorded]) -> list[Effect]:
-    """What the first start does by itself, and what follows from evidence."""
-    return [
-        EFFECTS[type(r.event)](r.event)
-        for r in events
-        if isinstance(r.event, TenantSet | KeyIssued | PolicySet | ChallengerEnded | RolledBack) and r.event.by == ""
-    ]
+    """What the first start does by itself, what follows from evidence, and what it sees of the calls that it makes."""
+    chats = {r.event.ref for r in events if isinstance(r.event, Decided) and r.event.trace.point == "chat"}
+    return [EFFECTS[type(r.event)](r.event) for r in events if _of_its_own(r.event, chats)]
+
+
+def _of_its_own(event: AnyEvent, chats: set[str]) -> bool:
+    match event:
+        case TenantSet() | KeyIssued() | PolicySet() | ChallengerEnded() | RolledBack():
+            return event.by == ""
+        case Reported():  # every client's report on a chat states a success
+            return event.trace_id in chats and event.outcome.success is None
+    return False
 
 
 async def folded(world: World) -> list[str]:
@@ -154,15 +162,16 @@ def _overdue(world: World) -> list[str]:
 
 
 async def _owed(world: World) -> list[str]:
-    """Every job was taken by the receiver, replaced by a newer one, given up by name, or is owed still."""
+    """Every job was done, replaced by a newer one, given up by name, or is owed still."""
     jobs, kept = world.service.outbox.jobs, await _with_jobs(world)
     added = [event for event in kept if isinstance(event, JobAdded)]
     newest = {(event.work, event.about): event.job_id for event in added}
     ended = {event.job_id: event.given_up for event in kept if isinstance(event, JobEnded)}
     owed = set(newest.values()) - ended.keys()
-    done = {job_id for job_id, given_up in ended.items() if given_up is None}
+    done = [event for event in added if event.job_id in ended and ended[event.job_id] is None]
     given_up = [job_id for job_id, why in ended.items() if why is not None]
     named = [gone.job_id for gone in jobs.given_up]
+    purged = {event.tenant for event in kept if isinstance(event, EpisodeDeleted)}
     withheld = {
         f"reports_withheld {event.tenant}/{event.by}"
         for event in kept
@@ -171,10 +180,19 @@ async def _owed(world: World) -> list[str]:
     return [
         *world.receiver.wrong,
         *([] if owed == jobs.open.keys() else [f"the outbox: {owed ^ jobs.open.keys()} are owed or are not"]),
-        *[f"the outbox: {job_id} was not taken and is not owed" for job_id in done - world.receiver.taken],
+        *[f"the outbox: {job.job_id} was not done and is not owed" for job in done if not _is_done(world, job, purged)],
         *([] if given_up[-len(named) :] == named else [f"the outbox: {named} are named and {given_up} were given up"]),
         *[f"the outbox: {about} was not told" for about in withheld - {event.about for event in added}],
     ]
+
+
+def _is_done(world: World, job: JobAdded, purged: set[str]) -> bool:
+    """The receiver took it; or the episode has its reflection, or had one that went with what was purged."""
+    if job.work == "alarm":
+        return job.job_id in world.receiver.taken
+    tenant, episode_id = job.body["tenant"], job.body["episode_id"]
+    episode = world.service.memory.episode(tenant, episode_id)
+    return tenant in purged or (episode is not None and (episode.reflection is not None or episode.evicted))
 
 
 async def _with_jobs(world: World) -> list[AnyEvent]:

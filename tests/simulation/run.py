@@ -44,7 +44,9 @@ MEMORY = Path("/dev/shm")
 
 
 DERIVED = ("POST /v1/capture", "POST /v1/skills/{skill_id:int}/retire")  # made anew each time they come again
+CHAT = "POST /v1/chat/completions"
 HALF_DONE = {  # refusals after which there may be an event
+    *((CHAT, status) for status in (400, 402, 502, 503, 504, 507)),  # decided, and not held, or the provider failed
     ("DELETE /v1/episodes/{episode_id:int}", 503),  # deleted, and its content not overwritten yet
     ("DELETE /v1/episodes/{episode_id:int}", 507),
     ("DELETE /v1/reflections/{reflection_id:str}", 503),  # the same
@@ -230,7 +232,7 @@ class Run:
         if answer.status < 300 and key is not None and not call.effects:
             world.wrong.append(f"{call.route} took something else under a key that was used")
         elif answer.status < 300:
-            self._told(call, entry, key, answer.json)
+            self._told(call, entry, key, {"trace_id": answer.trace_id} if call.route == CHAT else answer.json)
         elif (call.route, answer.status) in HALF_DONE:
             entry.unheard = True
         if self.calm:
@@ -250,7 +252,7 @@ class Run:
         if (
             isinstance(answer, dict)
             and answer.get("trace_id", "") is None
-            and call.route in ("POST /v1/decisions", "POST /v1/reflect")
+            and call.route in ("POST /v1/decisions", "POST /v1/reflect", CHAT)
         ):
             return  # decided without the journal, as the tenant chose
         if entry.told is not None and call.route not in DERIVED and steady(entry.told) != steady(answer):
@@ -298,7 +300,7 @@ class Run:
     async def _calm(self) -> None:
         """Nothing fails any more: everything is answered in time, and the learner catches up."""
         await asyncio.sleep(CALM_S)
-        self.calm, self.left = True, CLIENTS * 5
+        self.calm, self.left, self.world.receiver.steady = True, CLIENTS * 5, True
         await self._work()
         await asyncio.sleep(CALM_S)
         await self._paid()

@@ -9,11 +9,11 @@ from auditor.events import AnyEvent
 from controlplane.http.routes import ROUTES, Route
 
 from .ledger import EFFECTS, UNASKED
-from .operations import LEFT_OUT, OPERATIONS, TENANTS, Call, Draw, Known, NothingKnown
+from .operations import LEFT_OUT, OPERATIONS, POINTS, TENANTS, Call, Draw, Known, NothingKnown
 
 CELLS: list[Any] = [["", "a/1", 0.5, 3.0]]
 OWN = {"origin": "or_" + "1" * 32, "seq": 1, "spec_hash": "s", "weights": {}, "cells": CELLS}
-ENTRIES = {point: {**OWN, "point": point} for point in ("gate", "route")}
+ENTRIES = {point: {**OWN, "point": point} for point in POINTS}
 DRAWS = 300  # of each operation, which finds every field that is ever drawn
 
 

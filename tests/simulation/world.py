@@ -14,20 +14,25 @@ import msgspec
 from controlplane import settings
 from controlplane.alarms import LABEL
 from controlplane.app import Application, create_app
+from controlplane.chat import TRACE_ID
 from controlplane.data_folder import RECOVERY_FOLDER
 from controlplane.errors import JournalUnavailable, StorageFull
+from controlplane.llm.provider import ProviderFailed
 from controlplane.service import Service
 
+from ..echoing import Echo
 from .loop import SimulatedClock, SimulatedLoop
 from .receiver import URL, Receiver
 from .store import CrashingJournal, Disk, Faults
 
 DRIVER = "driver"  # how tasks are called that no crash ends
 PATIENCE_S = 60.0  # after which a call that nobody stopped was lost
+PAUSES_S = (0.0, 0.0, 0.01, 0.2, 1.0)  # of models before they answer
 UNSTEADY = ("GET /metrics", "GET /status")  # their bodies tell of this machine, too
 # Random names, told apart by their last 12 characters. It begins with what is rare: every answer is searched.
 _IDS = re.compile(
-    rb'[_/"(](?:(key_id":"|about":"|by":"|admin/keys/|key )\w{12}\b|(?:[0-9a-f]{32}){1,2}|(?:live|admin)_\w{51})'
+    rb'[_/"(](?:((?:key_id|about|by|agent|name)":"|admin/keys/|key )\w{12}\b|(?:[0-9a-f]{32}){1,2}'
+    rb"|(?:live|admin)_\w{51})"
 )
 MakeJournal = Callable[[Disk, Faults], CrashingJournal]
 
@@ -38,6 +43,7 @@ class Answer(msgspec.Struct, frozen=True):
     status: int
     content_type: str
     body: bytes
+    trace_id: str | None = None  # where a header has it
 
     @property
     def json(self) -> Any:
@@ -83,12 +89,22 @@ class World:
         self.lives += 1
         self.journal = self._make_journal(self.disk, self.faults)
         try:
-            self.service = await Service.over(self.journal, self.settings, self.clock, transport=self.receiver)
+            others: Any = {"transport": self.receiver, "providers": {"openai": Echo(self._before_answers)}}
+            self.service = await Service.over(self.journal, self.settings, self.clock, **others)
         except (StorageFull, JournalUnavailable) as refusal:
             self.note("not up", refusal.code)
             return False
         self.receiver.key = self.service.registry.derived(LABEL)
         return True
+
+    async def _before_answers(self) -> None:
+        """What a provider of language models does before it answers."""
+        if self.receiver.steady:
+            return
+        await asyncio.sleep(self.rng.choice(PAUSES_S))
+        if self.rng.random() < 0.1:
+            kind: Any = self.rng.choice(("bad_request", "rate_limit", "status"))
+            raise ProviderFailed(kind, "openai", retryable=kind != "bad_request")
 
     async def die(self) -> None:
         """As of `kill -9`: whatever runs ends where it stands."""
@@ -167,7 +183,8 @@ class World:
         }  # fmt: skip
         await self.app(scope, receive, send)  # type: ignore[arg-type]
         fields = {k.decode().lower(): v.decode() for k, v in said[0]["headers"]}
-        return Answer(said[0]["status"], fields.get("content-type", ""), b"".join(m.get("body", b"") for m in said[1:]))
+        content = b"".join(m.get("body", b"") for m in said[1:])
+        return Answer(said[0]["status"], fields.get("content-type", ""), content, fields.get(TRACE_ID))
 
     def note(self, *what: object) -> None:
         """Take something into the run's trace; random names count by the order in which they came up."""
@@ -193,6 +210,7 @@ SETTINGS: dict[str, Any] = {
     "recovery_interval_s": 6.0,
     "request_log": "off",
     "alarm_url": URL,
+    "chat_window_s": 15.0,
 }
 
 

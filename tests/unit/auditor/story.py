@@ -25,7 +25,7 @@ from strategist import HeadChoice, Policy, PolicySettings, State
 
 GAMMA = 0.9
 VERDICTS = ("PROCEED", "HINT", "REWRITE", "BLOCK")
-SPECS = {"gate": "gate-1", "route": "route-1"}
+SPECS = {"gate": "gate-1", "route": "route-1", "chat": "chat-1"}
 
 
 def rules_of(**changes: Any) -> Rules:

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from auditor import Outcome
-from auditor.rewards import DEFAULT_WEIGHTS, JoinRule, Report, Scene, default_report, join, score
+from auditor.rewards import DEFAULT_WEIGHTS, JoinRule, Report, Scene, default_report, join, score, spent_value
 
 AURORA = Outcome(success=True, latency_ms=42, cost=0.12, failures=0, slo_hit=True)
 
@@ -168,3 +168,19 @@ def test_join_rules(rule: JoinRule, total: float) -> None:
     joined = join(reports, rule)
     assert joined.total == total
     assert joined.missing == {"first": ("a",), "max": ("a",), "min": ("b",)}.get(rule, ("c",))
+
+
+def test_a_completion_is_worth_its_success_less_what_it_cost_and_took() -> None:
+    """1 - 0.3 * 0.01 / 0.02 - 0.1 * 10 / 20 = 0.8; nobody said a success: -0.2; no answer came: -1.05."""
+
+    def chat(**outcome: object) -> float:
+        return score("chat", Scene("m", Outcome(**outcome)), DEFAULT_WEIGHTS["chat"]).total  # type: ignore[arg-type]
+
+    assert chat(success=True, failures=0, cost=0.01, latency_ms=10_000) == pytest.approx(0.8)
+    assert chat(failures=0, cost=0.01, latency_ms=10_000) == pytest.approx(-0.2)
+    assert chat(failures=1, latency_ms=10_000) == pytest.approx(-1.05)
+
+
+@pytest.mark.parametrize("usd", [0.0, 0.001, 0.1, 10.0, 1e6])
+def test_a_dearer_call_is_always_worth_less(usd: float) -> None:
+    assert -1.0 <= spent_value(2 * usd + 1e-6) < spent_value(usd) <= 0.0

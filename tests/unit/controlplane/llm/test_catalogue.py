@@ -31,11 +31,22 @@ def test_what_ships_has_both_tiers() -> None:
 
 
 def test_an_operators_models_are_added_replace_those_of_their_name_and_stand_for_their_tier(tmp_path: Path) -> None:
-    twice = MODEL + MODEL.replace('"own"', '"gpt-4.1"').replace('"cheap"', '"premium"')
+    named = MODEL.replace('"own"', '"gpt-4.1"').replace('"llama"', '"llama-large"')
+    twice = MODEL + named.replace('"cheap"', '"premium"')
     found, shipped = load(tmp_path, twice), Catalogue.load()
     assert set(found.models) == {*shipped.models, "own"}
     assert found.models["gpt-4.1"].provider == "local"
     assert [found.baseline(tier).name for tier in ("cheap", "premium")] == ["own", "gpt-4.1"]  # type: ignore[union-attr]
+
+
+def test_a_shipped_model_that_an_operator_calls_otherwise_is_there_once(tmp_path: Path) -> None:
+    found = load(tmp_path, MODEL.replace('"local"', '"openai"').replace('"llama"', '"gpt-4.1"')).models
+    assert [name for name, model in found.items() if model.model == "gpt-4.1"] == ["own"]
+
+
+def test_a_provider_that_is_elsewhere_has_only_the_models_that_an_operator_names() -> None:
+    found = Catalogue.load(elsewhere=["openai"]).models
+    assert {model.provider for model in found.values()} == {"anthropic", "openrouter"}
 
 
 @pytest.mark.parametrize(
@@ -48,6 +59,8 @@ def test_an_operators_models_are_added_replace_those_of_their_name_and_stand_for
         (MODEL.replace('"llama"', '"ll ama"'), r"models\[0\].model"),
         (MODEL + "colour = 1", "unknown field `colour`.*own"),
         (MODEL + MODEL, "the name 'own' is there twice"),
+        (MODEL + MODEL.replace("own", "other"), "'other' is a model that is there under another name"),
+        (MODEL.replace("own", "pointsman/auto"), "pointsman/auto is the choice among all models"),
         (MODEL + "price = { input = 1 }", "missing required field `output`"),
         (MODEL + "price = { input = -0.1, output = 1 }", "input is -0.1; it takes USD from 0 to 1000000.*own"),
         (MODEL + "price = { input = nan, output = 1 }", "input is NaN"),

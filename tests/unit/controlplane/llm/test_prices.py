@@ -1,9 +1,11 @@
 """What calls cost, by hand; and nothing unusable that a provider says makes a call cheaper."""
 
+from datetime import UTC, datetime
 from decimal import Decimal
 from math import inf, nan
 from typing import Any
 
+import genai_prices
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -68,6 +70,36 @@ def test_a_published_price_is_that_of_the_provider(name: str, usage: Usage, expe
 def test_an_operators_price_goes_before_a_published_one() -> None:
     own = model(provider="openai", model="gpt-4.1-mini", price=Price(input=Decimal(1), output=Decimal(1)))
     assert cost_of(own, used(1000, 0), NOW) == 1_000_000
+
+
+@DRAWN
+@given(
+    tokens=st.one_of(st.integers(1, 1000), st.integers(1, 400_000)),
+    answered=st.integers(0, 100_000),
+    shares=st.tuples(st.floats(0, 1), st.floats(0, 1), st.floats(0, 1)),
+    at=st.floats(NOW - 1e7, NOW + 1e7),
+    name=st.sampled_from(sorted(SHIPPED)),
+)
+def test_a_published_price_is_to_the_nano_dollar_what_the_library_computes(
+    tokens: int, answered: int, shares: tuple[float, float, float], at: float, name: str
+) -> None:
+    """Ours is computed with rates that are looked up once a minute, for the library takes as long as a decision."""
+    cached = int(shares[0] * tokens)
+    written = int(shares[1] * (tokens - cached))
+    usage = used(tokens, answered, cached_tokens=cached, written_tokens=written, kept_tokens=int(shares[2] * written))
+    theirs = genai_prices.calc_price(
+        genai_prices.Usage(
+            input_tokens=usage.input_tokens,
+            output_tokens=usage.output_tokens,
+            cache_read_tokens=usage.cached_tokens,
+            cache_write_tokens=usage.written_tokens,
+            cache_write_1h_tokens=usage.kept_tokens,
+        ),
+        SHIPPED[name].model,
+        provider_id=SHIPPED[name].provider,
+        genai_request_timestamp=datetime.fromtimestamp(at // 60 * 60, UTC),
+    )
+    assert cost_of(SHIPPED[name], usage, at) == nano(theirs.total_price)
 
 
 def test_every_shipped_model_has_a_price() -> None:
