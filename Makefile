@@ -15,7 +15,7 @@ EXTRAS_STAMP := $(if $(EXTRAS),$(STAMP)-$(subst $(COMMA),-,$(EXTRAS)))
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_CONSTRAINT=$(LOCK) PIP_BUILD_CONSTRAINT=$(LOCK) $(BIN)/python -m pip
 
 .DEFAULT_GOAL := help
-.PHONY: help install run serve test test-nightly lint bench bench-demo bench-learning bench-ope bench-calibration
+.PHONY: help install run serve test test-nightly lint bench bench-chat bench-demo bench-learning bench-ope bench-calibration
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-17s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -44,6 +44,9 @@ lint: install ## style, format, types and spelling
 
 bench: install ## measure speed and size
 	$(BIN)/python -m benchmarks $(ARGS)
+
+bench-chat: install .litellm/.installed ## measure the chat endpoint beside LiteLLM's proxy, which is installed into .litellm (750 MB)
+	$(BIN)/python -m benchmarks chat $(ARGS)
 
 bench-demo: install ## tune the fixed rule on seeds of their own, then compare the demo's gates over others
 	$(BIN)/python -m benchmarks.demo $(ARGS)
@@ -87,3 +90,8 @@ $(STAMP): $(LOCK) pyproject.toml
 $(STAMP)-%: $(STAMP)
 	$(PIP) install --quiet -e '.[$(EXTRAS)]'
 	@touch $@
+
+.litellm/.installed: benchmarks/litellm.lock
+	$(PYTHON) -m venv .litellm
+	PIP_DISABLE_PIP_VERSION_CHECK=1 .litellm/bin/python -m pip install --quiet --no-deps -r benchmarks/litellm.lock
+	touch $@

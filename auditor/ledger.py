@@ -6,6 +6,7 @@ nothing begins anew twice. Old periods become one sum; a time before all that ar
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import msgspec
 
@@ -16,6 +17,7 @@ from .periods import PERIODS, Period, key_of
 KEPT: dict[Period, int] = {"day": 35, "week": 8, "month": 13}  # periods that have a sum of their own
 MOST_NAMES = 1000  # of one kind in a tenant; what has no limit then counts among the others
 MOST_UNRECONCILED = 1000
+MOST_FOUND = 1000  # places and periods whose sums are at hand
 OTHERS = "(others)"
 NEAR_PERCENT = 80  # of a limit, from which on it is near
 Keys = dict[Period, int]
@@ -85,6 +87,7 @@ class Ledger:
         self.forgotten = at_rest.forgotten  # unreconciled ones that had to make room: they stay charged
         self._kept: dict[Period, list[int]] = {period: at_rest.kept.get(period, []) for period in PERIODS}
         self._names: dict[tuple[str, str], set[str]] = {}
+        self._found: dict[tuple[Any, ...], list[Slot]] = {}
         for kind, tenant, name in self.accounts:
             self._names.setdefault((kind, tenant), set()).add(name)
 
@@ -105,7 +108,7 @@ class Ledger:
 
     def uses(self, tenant: str, spender: Spender, at: float) -> Iterator[Use]:
         """Every limit that binds whoever spends so."""
-        for place in places_of(tenant, spender):
+        for place in places_of(tenant, spender) if self.limits else ():
             yield from self.uses_at(place, at)
 
     def uses_at(self, place: Place, at: float) -> Iterator[Use]:
@@ -195,17 +198,28 @@ class Ledger:
             del self.unreconciled[next(iter(self.unreconciled))]
             self.forgotten += 1
 
-    def _slots(self, held: Held) -> Iterator[Slot]:
-        for place in held.places:
-            account = self.accounts.get(place) or self._account((place[0], place[1], OTHERS))
-            for period, key in held.keys.items():
-                yield account.slot(period, key, opened=key in self._kept[period])
+    def _slots(self, held: Held) -> list[Slot]:
+        """Where a call counts; looked up once for all calls of the same places in the same periods."""
+        where = (held.places, *held.keys.items())
+        if (found := self._found.get(where)) is None:
+            if len(self._found) == MOST_FOUND:
+                self._found.clear()
+            found = self._found[where] = [
+                account.slot(period, key, opened=key in self._kept[period])
+                for account in map(self._account_of, held.places)
+                for period, key in held.keys.items()
+            ]
+        return found
+
+    def _account_of(self, place: Place) -> Account:
+        return self.accounts.get(place) or self._account((place[0], place[1], OTHERS))
 
     def _open(self, period: Period, at: float) -> int:
         """The key that a moment counts under, which has a sum of its own from here on."""
         key, kept = self.key(period, at), self._kept[period]
         if key in kept:
             return key
+        self._found.clear()
         kept.append(key)
         if len(kept) > KEPT[period]:
             kept.remove(min(kept))
@@ -230,6 +244,7 @@ class Ledger:
             account = self.accounts[place]
             busy = month in account.slots.get("month", {}) or account.total.reserved
             if not busy and not self._limited(place):
+                self._found.clear()
                 self._names[kind, tenant].discard(name)
                 self._account((kind, tenant, OTHERS)).earlier.add(self.accounts.pop(place).total)
                 return True

@@ -16,6 +16,7 @@ from .access import admit
 
 START_S = 60.0
 ECHO = "benchmarks.echo"
+LITELLM = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY": "true"}
 
 
 def pin_load() -> None:
@@ -57,12 +58,31 @@ def fake_provider() -> Iterator[int]:
 
 
 @contextmanager
+def litellm(environment: Path, configuration: str) -> Iterator[int]:
+    """LiteLLM's proxy with one worker, from an environment of its own; it asks for no key and looks nothing up."""
+    port = free_port()
+    with tempfile.TemporaryDirectory(prefix="litellm-bench-") as folder:
+        file = Path(folder) / "proxy.yaml"
+        file.write_text(configuration, "utf-8")
+        command = ["--config", str(file), "--host", "127.0.0.1", "--port", str(port), "--num_workers", "1"]
+        program = str(environment / "bin" / "litellm")
+        with _process(command, LITELLM, "/health/liveliness", port=port, program=program) as served:
+            yield served
+
+
+@contextmanager
 def _process(
-    arguments: list[str], environment: dict[str, str], probe: str, *, port: int | None = None, core: int = 0
+    arguments: list[str],
+    environment: dict[str, str],
+    probe: str,
+    *,
+    port: int | None = None,
+    core: int = 0,
+    program: str = sys.executable,
 ) -> Iterator[int]:
     port = port or free_port()
     child = subprocess.Popen(
-        [sys.executable, *arguments],
+        [program, *arguments],
         env={**os.environ, "POINTSMAN_PORT": str(port), **environment},
         stdout=subprocess.DEVNULL,
         preexec_fn=lambda: os.sched_setaffinity(0, {core}),

@@ -141,6 +141,9 @@ class Exchanges:
         await self._transport.close()
 
     async def _slot(self, ends: float) -> None:
+        if not self._slots.locked():  # a bound on time is not free
+            await self._slots.acquire()
+            return
         try:
             async with asyncio.timeout_at(ends):
                 await self._slots.acquire()
@@ -215,12 +218,15 @@ class Answer:
         """Take no more of it, and let go of what nobody took."""
         self._sink.forget()
 
-    async def _next(self) -> Head | bytes | None:
+    async def _soon(self) -> Head | bytes | ProviderFailed | None:
         try:
             async with asyncio.timeout_at(self._sink.ends):
-                item = await self._sink.queue.get()
+                return await self._sink.queue.get()
         except TimeoutError as error:
             raise ProviderFailed("timeout", retryable=True, billed=True) from error
+
+    async def _next(self) -> Head | bytes | None:
+        item = await self._soon() if self._sink.queue.empty() else self._sink.queue.get_nowait()
         if not isinstance(item, ProviderFailed):
             return item
         try:

@@ -5,6 +5,7 @@ The probabilities are computed, not drawn, because every choice is logged with i
 
 from collections.abc import Sequence
 from math import erf, sqrt
+from operator import mul
 
 from .mixture import Mixture
 
@@ -34,26 +35,30 @@ def thompson(q: Sequence[float], variances: Sequence[float], spread: float, epsi
 
 
 def _shares(means: Sequence[float], deviations: Sequence[float], low: float, high: float) -> list[float]:
-    """Up to a factor, the chance that an action is the best: by the cells in which the best value may lie."""
-    shares, below = [0.0] * len(means), [0.0] * len(means)
-    for cell in range(1, CELLS + 1):
-        end = low + (high - low) * cell / CELLS
-        reached = [
-            0.5 * (1.0 + erf((end - mean) / (deviation * ROOT)))
-            for mean, deviation in zip(means, deviations, strict=True)
-        ]
-        _share_cell(shares, below, reached)
-        below = reached
-    return shares
+    """Up to a factor, the chance that an action is the best: by the cells in which the best value may lie.
+
+    In a cell it is the action's, where the best value lies there and those of the others are below its middle.
+    """
+    ends = [low + (high - low) * cell / CELLS for cell in range(1, CELLS + 1)]
+    inside, middle = list[list[float]](), list[list[float]]()  # [A, cells]: that a value lies in the cell, or below
+    for mean, deviation in zip(means, deviations, strict=True):
+        width = deviation * ROOT
+        reached = [0.5 * (1.0 + erf((end - mean) / width)) for end in ends]
+        below = [0.0, *reached[:-1]]
+        inside.append([end - start for start, end in zip(below, reached, strict=True)])
+        middle.append([0.5 * (start + end) for start, end in zip(below, reached, strict=True)])
+    after = _products(middle[::-1])[::-1]
+    before = _products(middle)
+    return [sum(map(_times, *cells)) for cells in zip(inside, before, after, strict=True)]
 
 
-def _share_cell(shares: list[float], below: Sequence[float], reached: Sequence[float]) -> None:
-    """Add the chance that the best value lies in this cell and is the action's, the others' being below its middle."""
-    middle = [0.5 * (start + end) for start, end in zip(below, reached, strict=True)]
-    after = [1.0]
-    for chance in reversed(middle[1:]):
-        after.append(after[-1] * chance)
-    before = 1.0
-    for index, chance in enumerate(middle):
-        shares[index] += (reached[index] - below[index]) * before * after.pop()
-        before *= chance
+def _products(middle: Sequence[Sequence[float]]) -> list[list[float]]:
+    """For each action and cell, the chance that the values of all actions before it are below the cell's middle."""
+    products = [[1.0] * CELLS]
+    for chances in middle[:-1]:
+        products.append(list(map(mul, products[-1], chances)))
+    return products
+
+
+def _times(inside: float, before: float, after: float) -> float:
+    return inside * before * after
