@@ -125,10 +125,10 @@ def test_openais_client_lists_the_models_and_the_choice_among_them(chatting: Cha
     assert [model.id for model in chatting.openai.models.list()] == [AUTO, "small", "large"]
 
 
-def test_a_decision_is_journalled_before_its_provider_is_asked(chatting: Chatting) -> None:
+def test_a_decision_is_journalled_before_its_provider_is_asked(fresh: Chatting) -> None:
     """The provider looks: when a call comes in, the journal has its decision, and what it may cost."""
     seen: list[int] = []
-    playing, last_seq = chatting.models.fake.playing, lambda: chatting.running.service.journal.last_seq
+    playing, last_seq = fresh.models.fake.playing, lambda: fresh.running.service.journal.last_seq
     before, plays = last_seq(), playing.behaviour
 
     def behaviour(message: str, model: str) -> Any:
@@ -136,7 +136,7 @@ def test_a_decision_is_journalled_before_its_provider_is_asked(chatting: Chattin
         return plays(message, model)
 
     playing.behaviour = behaviour  # type: ignore[method-assign]
-    chatting.ask("look")
+    fresh.ask("look")
     assert seen == [2]
 
 
