@@ -10,8 +10,19 @@ from strategist.features.bins import Fact
 from .comparison import Beside, Weighed, weigh
 from .wording import Plan
 
-LearnOn = Literal["feedback", "complete"]
+LearnOn = Literal["feedback", "complete", "uses"]
 BLOCK, PROCEED = "BLOCK", "PROCEED"
+
+
+class Lesson(msgspec.Struct, frozen=True, gc=False):
+    """A reflection by its id, with what it cost."""
+
+    reflection_id: str
+    nano_usd: int = 0
+
+    @property
+    def usd(self) -> float:
+        return self.nano_usd / 1e9
 
 
 class Trace(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -48,6 +59,7 @@ class Trace(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     spec_hash: str
     beside: Beside | None = None  # who did not act, and what it would have done
     acted: int = 0  # the challenger that acted, by the event since which it stands there; 0: the champion
+    lesson: Lesson | None = None  # the reflection that the answer shows, or that a capture is owed
     steered: int = 0  # the event that set the point's policy last; 0: it is as the settings say
 
     @property

@@ -27,6 +27,7 @@ from .clock import Clock, SystemClock
 from .data_folder import RECOVERY_FOLDER, lock_folder, open_journal
 from .embedding import BatchingEmbedder, Embedder, HashingEmbedder, SentenceEmbedder
 from .errors import JournalDamaged, PointsmanError
+from .executor.capture import CapturePoint
 from .executor.gate import GatePoint
 from .executor.route import RoutePoint
 from .failpoints import failpoint
@@ -54,6 +55,7 @@ from .settings import Settings
 from .signals import Signals
 from .telemetry import Metrics
 from .tenants import Limiter, Registry, load_pepper
+from .tiering import Tiering
 from .upstream import Upstream
 
 log = structlog.get_logger()
@@ -89,22 +91,23 @@ class Service:
         upstream = Upstream(self.http, deadline_s=settings.upstream_deadline_s)
         self.signals = Signals(settings.psi_url, upstream, clock, self.metrics, ttl_s=settings.cache_ttl_s)
         self.router = Router(settings.router_url, upstream, self.metrics)
-        points = (
+        asked = (
             GatePoint(self.memory, self.embedder, settings),
             RoutePoint(self.signals, self.router, self.embedder),
         )
-        self.rules = rules_of(settings, {point.name: point.features.spec_hash for point in points})
+        capture = CapturePoint()
+        specs = {point.name: point.features.spec for point in (*asked, capture)}
+        self.rules = rules_of(settings, {point: spec.hash for point, spec in specs.items()})
         self.idempotency = Idempotency(self.learner, journal, clock)
-        self.plane = Plane(points, self.learner, journal, clock, settings, self.metrics)
+        self.plane = Plane(asked, (capture,), self.learner, journal, clock, settings, self.metrics)
         self.learning = Learning(self.learner, journal, self.memory, clock, self.metrics)
         self.administration = Administration(registry, journal, self.learner, clock)
         self._reach_outside(transport)
-        able = self.reflects.able
-        self.remembering = Remembering(self.learner, journal, self.memory, self.embedder, clock, reflected=able)
+        tiering = Tiering(self.plane, capture, self.reflects, clock)
+        self.remembering = Remembering(self.learner, journal, self.memory, self.embedder, tiering, clock)
         self.appeals = Appeals(self.learner, journal, clock)
         self.policies = Policies(self.learner, journal, clock)
         self.challengers = Challengers(self.learner, journal, self.prefixes, self.policies, clock)
-        specs = {point.name: point.features.spec for point in points}
         self.federation = Federation(self.learner, journal, registry, specs, clock)
         self.lifecycle = Lifecycle(self.learner, journal, checkpoints, self.prefixes, clock)
         self.replays = Replays(settings.data_dir, self.learner)

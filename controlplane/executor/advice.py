@@ -2,6 +2,7 @@
 
 from auditor.fold import TenantFold
 from auditor.reflection_events import Insight
+from auditor.trace import Lesson
 
 from ..contract import Reflection, SkillAnswer, SupportingEpisode
 from ..ids import new_id
@@ -37,6 +38,12 @@ def _insight(evidence: GateEvidence) -> Insight | None:
     """What a model made of the best match."""
     made = evidence.matches[0].record.reflection if evidence.matches else None
     return made.insight if made else None
+
+
+def lesson(evidence: GateEvidence) -> Lesson | None:
+    """The reflection that is shown, where a model made it."""
+    made = evidence.matches[0].record.reflection if evidence.matches else None
+    return Lesson(made.reflection_id, made.nano_usd) if made else None
 
 
 def cited(evidence: GateEvidence) -> list[Match]:

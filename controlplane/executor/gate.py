@@ -23,13 +23,13 @@ from . import advice
 from .evidence import GateEvidence, gather
 from .guarding import allowed_verdicts
 from .masks import defensible, with_evidence
-from .point import Acting, Decided, Executed, Features, Point
+from .point import Acting, AskedPoint, Decided, Executed, Features
 from .rule import BLOCK, HINT, PROCEED, VERDICTS, Thresholds
 
 TIERS = ("cached", "cheap", "premium")
 
 
-class GatePoint(Point[GateEvidence]):
+class GatePoint(AskedPoint[GateEvidence]):
     """See the module."""
 
     name = "gate"
@@ -101,6 +101,7 @@ class GatePoint(Point[GateEvidence]):
             advised=advice.advised(reflection),
             events=self._first_sighting(evidence, request),
             abstained=abstained,
+            lesson=advice.lesson(evidence) if intervenes else None,
         )
 
     def _first_sighting(self, evidence: GateEvidence, request: DecisionRequest) -> tuple[SignatureSeen, ...]:

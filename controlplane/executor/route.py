@@ -16,7 +16,7 @@ from ..errors import Unprocessable
 from ..router import Router
 from ..signals import Reading, Signals
 from .guarding import allowed_candidates
-from .point import Acting, Decided, Evidence, Executed, Features, Point
+from .point import Acting, AskedPoint, Decided, Evidence, Executed, Features
 
 KNOWN = ("region", "cpu", "memory_gb", "latency_ms")
 
@@ -30,7 +30,7 @@ class RouteEvidence(Evidence, kw_only=True):
     router_score: float | None = None
 
 
-class RoutePoint(Point[RouteEvidence]):
+class RoutePoint(AskedPoint[RouteEvidence]):
     """See the module."""
 
     name = "route"
