@@ -75,6 +75,7 @@ class OpenDecision(msgspec.Struct, kw_only=True, gc=False):
             weighed=trace.weighed,
             audit_weight=trace.audit_weight,
             lesson=trace.lesson,
+            spent_usd=trace.spent_usd,
         )
 
     @property

@@ -11,6 +11,7 @@ from .comparison import Beside, Weighed, weigh
 from .wording import Plan
 
 LearnOn = Literal["feedback", "complete", "uses"]
+ASKED_TIERS = ("cheap", "premium")  # at the gate's second head
 BLOCK, PROCEED = "BLOCK", "PROCEED"
 
 
@@ -69,6 +70,11 @@ class Trace(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     @property
     def tier(self) -> str | None:
         return self.heads[1].action if len(self.heads) > 1 else None
+
+    @property
+    def spent_usd(self) -> float:
+        """On the answer's own reflection, where it had one made."""
+        return self.lesson.usd if self.lesson is not None and self.tier in ASKED_TIERS else 0.0
 
     @property
     def propensity(self) -> float:

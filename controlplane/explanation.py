@@ -9,6 +9,7 @@ from auditor.answers import AWAITED
 from auditor.comparison import Beside
 from auditor.events import AnyEvent
 from auditor.policy_events import AppealRuled
+from auditor.trace import ASKED_TIERS
 from auditor.wording import OF_THE_TASK
 from strategist import HeadChoice
 
@@ -139,16 +140,22 @@ def _seen(trace: Trace) -> str:
 
 
 def _reflection(whole: WholeTrace) -> list[str]:
-    """What came of a reflection that was decided on."""
-    if whole.trace.point != "capture":
+    """What came of a reflection that the decision had made."""
+    if whole.trace.point != "capture" and whole.trace.tier not in ASKED_TIERS:
         return []
     made = whole.reflection
     return ["There is no reflection." if made is None else f"Reflection {made.reflection_id} is there ({made.tier})."]
 
 
+def _reports(whole: WholeTrace) -> list[str]:
+    if whole.trace.point == "capture":
+        return []
+    none = "An obeyed BLOCK needs no report." if whole.trace.action == BLOCK else "No report has come in yet."
+    return [f"{len(whole.feedback)} report(s) came in." if whole.feedback else none]
+
+
 def _afterwards(whole: WholeTrace) -> list[str]:
-    none = {BLOCK: "An obeyed BLOCK needs no report."}.get(whole.trace.action, "No report has come in yet.")
-    lines = _reflection(whole) or [f"{len(whole.feedback)} report(s) came in." if whole.feedback else none]
+    lines = _reflection(whole) + _reports(whole)
     lines += [_appeal(event) for event in whole.appeal]
     if whole.pending:
         lines.append(f"Not learnt yet: it waits for {AWAITED[whole.pending]}.")

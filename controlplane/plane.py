@@ -112,6 +112,7 @@ class Plane:
         heads = choose(point, evidence, acting, state, self._rng)
         other = by_another(point, evidence, acting, state, heads)
         watch.lap("choose")
+        evidence.trace_id = trace_id
         executed = await point.execute(evidence, request, heads)
         watch.lap("execute")
         trace = self._trace(trace_id, point, request, evidence, acting, (version, steered), heads, other, executed)
@@ -132,7 +133,8 @@ class Plane:
             heads: tuple[HeadChoice, ...] = (acting.policy.choose(point.heads[0], state, only, self._rng),)
         else:
             unaudited = msgspec.structs.replace(acting.rules, audit_share=0.0)
-            heads = choose(point, evidence, Acting(acting.policy.unexploring(), unaudited), state, self._rng)
+            unexploring = Acting(acting.policy.unexploring(), unaudited)
+            heads = choose(point, evidence, unexploring, state, self._rng)[:1]  # no model is asked again
         executed = await point.execute(evidence, request, heads)
         evidence.degraded = (*evidence.degraded, "journal")
         self._metrics.degraded.labels("journal").inc()

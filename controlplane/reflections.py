@@ -1,9 +1,11 @@
 """Reflections in the background: owed by each capture, made by a job of the outbox, kept in the journal, evicted.
 
-None is made inside a decision; which tier makes it is one. A stored reflection of a similar episode asks nobody.
+Which tier makes one is a decision. A stored reflection of a similar episode asks nobody.
 """
 
-from typing import Any, Literal, NamedTuple
+import contextlib
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import msgspec
 import structlog
@@ -18,13 +20,16 @@ from .clock import Clock
 from .embedding import BatchingEmbedder, EmbeddingUnavailable
 from .errands import Errands
 from .errors import JournalUnavailable, PointsmanError, StorageFull, UnknownPrice, UnknownReflection
+from .executor.tiers import AskedTier
 from .failpoints import failpoint
 from .ids import new_id
 from .jobs import Job
 from .journal import Journal
+from .llm.answer_times import AnswerTimes
 from .llm.catalogue import Model
 from .llm.models import Models
 from .llm.reflecting import NoReflection
+from .llm.resilience import TRIES
 from .memory.purging import overwrite_reflection
 from .memory.store import EpisodeRecord, MemoryStore, episode_text
 from .outbox import LONGEST_S, Outbox, TryFailed
@@ -35,8 +40,9 @@ log = structlog.get_logger()
 WORK = "reflection"
 SIMILAR = 0.92  # an episode this similar, of the same error class, has the same reflection
 NEAREST = 10  # episodes that are looked at
+UNDER_WAY = "it is being reflected on"
 NOTHING_SIMILAR = "no similar failure of this class has a reflection"
-ASKED: tuple[Literal["premium", "cheap"], ...] = ("premium", "cheap")  # from the dearer to the cheaper
+ASKED: tuple[AskedTier, ...] = ("premium", "cheap")  # from the dearer to the cheaper
 
 
 class Owed(msgspec.Struct, frozen=True):
@@ -54,8 +60,8 @@ class Owed(msgspec.Struct, frozen=True):
     passed_over: bool = False
 
 
-class AtHand(NamedTuple):
-    """What a reflection on a failure could be had of, and why the other tiers cannot be had."""
+class ForNew(NamedTuple):
+    """What a reflection on a new failure could be had of, and why the other tiers cannot be had."""
 
     masked: dict[Tier, str]
     nearest: float | None  # similarity of the nearest failure that has one
@@ -78,6 +84,8 @@ class Reflects:
         self._learner, self._journal, self._memory, self._embedder = learner, journal, memory, embedder
         self._models, self._budgets, self._clock = models, budgets, clock
         self._reflector = Reflector(models, budgets, clock)
+        self.times = AnswerTimes(msgspec.structs.asdict(models.catalogue.answer_ms))
+        self._under_way = set[tuple[str, int]]()  # episodes that are being reflected on
 
     @property
     def able(self) -> bool:
@@ -92,13 +100,64 @@ class Reflects:
         record = self._memory.episode(owed.tenant, owed.episode_id)
         if record is None or record.reflection is not None or record.evicted:
             return
+        if (owed.tenant, owed.episode_id) in self._under_way:
+            raise TryFailed(UNDER_WAY)
         try:
-            await self.keep(await self._made(owed, record, job.fence))
+            with self._alone(owed):
+                await self.keep(await self._made(owed, record, job.fence))
         except (NoReflection, EmbeddingUnavailable, PointsmanError) as error:
             raise TryFailed(str(error)) from error
 
-    async def at_hand(self, tenant: str, record: EpisodeRecord) -> AtHand:
-        """Which tiers could reflect on a failure now."""
+    async def at_once(self, owed: Owed, tier: AskedTier, record: EpisodeRecord) -> Reflected | None:
+        """Have one tier reflect and keep what it says; None where it said nothing usable, which the log tells."""
+        try:
+            with self._alone(owed):
+                model, why = self._model(owed.tenant, tier, record, 1)
+                if model is None:
+                    raise NoReflection(why)
+                await self.keep(await self._asked(owed, model, record))
+        except (NoReflection, PointsmanError) as error:
+            log.warning("reflection_failed", decision=owed.trace_id, tier=tier, why=str(error))
+        return self._memory.reflections.get((owed.tenant, owed.reflection_id or ""))
+
+    @contextlib.contextmanager
+    def _alone(self, owed: Owed) -> Iterator[None]:
+        """Nobody else reflects on the episode meanwhile."""
+        self._under_way.add((owed.tenant, owed.episode_id))
+        try:
+            yield
+        finally:
+            self._under_way.discard((owed.tenant, owed.episode_id))
+
+    async def stored(self, tenant: str, record: EpisodeRecord) -> Reflected | None:
+        """The reflection that is there already: the episode's own, else that of one that is similar enough."""
+        if record.reflection is not None or record.evicted or not self._memory.reflections:
+            return record.reflection
+        try:
+            return await self._similar(tenant, record)
+        except EmbeddingUnavailable:
+            return None
+
+    def cannot(self, tenant: str, tier: AskedTier, record: EpisodeRecord) -> str:
+        """Why a tier cannot be asked about an episode now, or ""."""
+        if record.reflection is not None:
+            return "it has a reflection of its own"
+        if record.evicted:
+            return "its reflection was bad, and it gets no other"
+        if (tenant, record.episode_id) in self._under_way:
+            return UNDER_WAY
+        return self._model(tenant, tier, record, 1)[1]
+
+    def one_try(self, tier: AskedTier, record: EpisodeRecord) -> int:
+        """What reflecting may cost where every call is answered at once [nano-USD].
+
+        Raises:
+          UnknownPrice: nobody knows.
+        """
+        return self._at_most(self._models.of(tier)[0], record) // TRIES
+
+    async def for_new(self, tenant: str, record: EpisodeRecord) -> ForNew:
+        """Which tiers could reflect on a failure that is new."""
         masked: dict[Tier, str] = {}
         space = self._memory.space(tenant, record.episode.namespace)
         vector = await self._embedder.embed(episode_text(record.episode))
@@ -113,7 +172,7 @@ class Reflects:
                 masked[tier] = why
             else:
                 purse = self._budgets.room(tenant, _spender(model))
-        return AtHand(masked, nearest, purse)
+        return ForNew(masked, nearest, purse)
 
     async def _made(self, owed: Owed, record: EpisodeRecord, fence: int) -> Reflected:
         """By the tier that was chosen, or where it cannot be had any more by the next cheaper one.
@@ -136,7 +195,9 @@ class Reflects:
 
     async def _asked(self, owed: Owed, model: Model, record: EpisodeRecord) -> Reflected:
         reflect = self._reflector.premium if model.tier == "premium" else self._reflector.cheap
+        begun = self._clock.monotonic()
         made = await reflect(owed.tenant, model, record.episode)
+        self.times.note(model.tier, (self._clock.monotonic() - begun) * 1000.0)
         return self._event(owed, tier=model.tier, **made._asdict())
 
     async def _similar(self, tenant: str, record: EpisodeRecord) -> Reflected | None:
@@ -151,9 +212,7 @@ class Reflects:
                 return near.reflection
         return None
 
-    def _model(
-        self, tenant: str, tier: Literal["cheap", "premium"], record: EpisodeRecord, fence: int
-    ) -> tuple[Model | None, str]:
+    def _model(self, tenant: str, tier: AskedTier, record: EpisodeRecord, fence: int) -> tuple[Model | None, str]:
         """Who is asked, another one with each try; or None and why nobody is."""
         if not (models := self._models.of(tier)):
             return None, f"no {tier} model is configured"
@@ -163,12 +222,16 @@ class Reflects:
 
     def _no_room(self, tenant: str, model: Model, record: EpisodeRecord) -> str:
         """Why the purse has no room, or ""."""
-        calls = len(PERSPECTIVES) + 1 if model.tier == "premium" else 1
         try:
-            cost = calls * self._reflector.at_most(model, record.episode)
+            cost = self._at_most(model, record)
         except UnknownPrice as error:
             return str(error)
         return self._budgets.masked(tenant, {model.tier: (_spender(model), cost)}).get(model.tier, "")
+
+    def _at_most(self, model: Model, record: EpisodeRecord) -> int:
+        """Raises UnknownPrice."""
+        calls = len(PERSPECTIVES) + 1 if model.tier == "premium" else 1
+        return calls * self._reflector.at_most(model, record.episode)
 
     def _event(self, owed: Owed, **what: Any) -> Reflected:
         return Reflected(

@@ -55,6 +55,7 @@ from .settings import Settings
 from .signals import Signals
 from .telemetry import Metrics
 from .tenants import Limiter, Registry, load_pepper
+from .thinking import DecisionThinking
 from .tiering import Tiering
 from .upstream import Upstream
 
@@ -91,8 +92,10 @@ class Service:
         upstream = Upstream(self.http, deadline_s=settings.upstream_deadline_s)
         self.signals = Signals(settings.psi_url, upstream, clock, self.metrics, ttl_s=settings.cache_ttl_s)
         self.router = Router(settings.router_url, upstream, self.metrics)
+        self._reach_outside(transport)
+        self.thinking = DecisionThinking(self.reflects, self.intake)
         asked = (
-            GatePoint(self.memory, self.embedder, settings),
+            GatePoint(self.memory, self.embedder, self.thinking, settings),
             RoutePoint(self.signals, self.router, self.embedder),
         )
         capture = CapturePoint()
@@ -102,7 +105,6 @@ class Service:
         self.plane = Plane(asked, (capture,), self.learner, journal, clock, settings, self.metrics)
         self.learning = Learning(self.learner, journal, self.memory, clock, self.metrics)
         self.administration = Administration(registry, journal, self.learner, clock)
-        self._reach_outside(transport)
         tiering = Tiering(self.plane, capture, self.reflects, clock)
         self.remembering = Remembering(self.learner, journal, self.memory, self.embedder, tiering, clock)
         self.appeals = Appeals(self.learner, journal, clock)
@@ -268,6 +270,7 @@ class Service:
     async def close(self) -> None:
         """Stop the loops, write a recovery file, let go of everything."""
         await self.replays.close()
+        await self.thinking.close()
         for task in self._tasks[1:]:
             task.cancel()
         await asyncio.gather(*self._tasks[1:], return_exceptions=True)

@@ -27,8 +27,8 @@ class Tiering:
         """
         if not self._reflects.able:
             return None
-        at_hand = await self._reflects.at_hand(caller.tenant, EpisodeRecord(0, self._clock.now(), episode))
-        evidence = self._point.known(episode, caller.key_id, *at_hand)
+        known = await self._reflects.for_new(caller.tenant, EpisodeRecord(0, self._clock.now(), episode))
+        evidence = self._point.known(episode, caller.key_id, *known)
         asked = DecisionRequest(
             point=self._point.name,
             namespace=episode.namespace,

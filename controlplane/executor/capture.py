@@ -18,8 +18,8 @@ from ..ids import new_id
 from ..memory.actions import family_of, tool_of
 from .guarding import allowed_tiers
 from .point import Acting, Evidence, Executed, Features, Point
+from .tiers import TIERS
 
-TIERS: tuple[Tier, ...] = ("cached", "cheap", "premium")  # in the order of what they cost
 SEVERE = 0.8  # severity from which on several readings are worth their price
 
 

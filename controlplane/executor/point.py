@@ -45,6 +45,7 @@ class Evidence(msgspec.Struct, kw_only=True):
     conditions: tuple[str, ...] = ()
     plan: Plan | None = None
     degraded: tuple[str, ...] = ()
+    trace_id: str = ""  # of the decision, from when it is carried out
 
 
 class Acting(msgspec.Struct, frozen=True):

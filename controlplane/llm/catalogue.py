@@ -55,15 +55,27 @@ def _refuse_absurd(field: str, usd: Decimal | None) -> None:
         raise ValueError(f"{field} is {usd}; it takes USD from 0 to {MOST_USD}")
 
 
+class AnswerMs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Milliseconds that a reflection of a tier is thought to take before one was measured."""
+
+    cheap: Annotated[int, Meta(ge=1, le=600_000)]
+    premium: Annotated[int, Meta(ge=1, le=600_000)]
+
+
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     models: list[Model]
+    answer_ms: AnswerMs | None = None
+
+    @property
+    def named(self) -> dict[str, Model]:
+        return {model.name: model for model in self.models}
 
 
 class Catalogue:
     """All models by name; an operator's come first."""
 
-    def __init__(self, models: dict[str, Model]) -> None:
-        self.models = models
+    def __init__(self, models: dict[str, Model], answer_ms: AnswerMs) -> None:
+        self.models, self.answer_ms = models, answer_ms
 
     @classmethod
     def load(cls, path: str | None = None) -> Self:
@@ -73,8 +85,12 @@ class Catalogue:
           BadSetting: the file cannot be read, or a field of it cannot be meant; the message names it.
         """
         shipped = _read((resources.files(__package__) / SHIPPED).read_text("utf-8"), SHIPPED)
-        own = {} if path is None else _read(_text(Path(path)), Path(path).name)
-        return cls(own | {name: model for name, model in shipped.items() if name not in own})
+        assert shipped.answer_ms is not None, "what ships says how long answers take"
+        if path is None:
+            return cls(shipped.named, shipped.answer_ms)
+        own = _read(_text(Path(path)), Path(path).name)
+        beside = {name: model for name, model in shipped.named.items() if name not in own.named}
+        return cls(own.named | beside, own.answer_ms or shipped.answer_ms)
 
     def baseline(self, tier: Literal["cheap", "premium"]) -> Model | None:
         """The model that stands for its tier: the first."""
@@ -90,20 +106,20 @@ def _text(file: Path) -> str:
         raise BadSetting(f"{SETTING}: {file} is not UTF-8") from error
 
 
-def _read(text: str, file: str) -> dict[str, Model]:
+def _read(text: str, file: str) -> _File:
     try:
         document = tomllib.loads(text, parse_float=Decimal)
-        models = msgspec.convert(document, _File).models
+        read = msgspec.convert(document, _File)
     except tomllib.TOMLDecodeError as error:
         raise BadSetting(f"{SETTING}: {file} is no TOML: {error}") from error
     except msgspec.ValidationError as error:
         raise BadSetting(f"{SETTING}: {file}: {_placed(str(error), document)}") from error
-    found: dict[str, Model] = {}
-    for model in models:
-        if model.name in found:
+    seen = set[str]()
+    for model in read.models:
+        if model.name in seen:
             raise BadSetting(f"{SETTING}: {file}: the name {model.name!r} is there twice")
-        found[model.name] = model
-    return found
+        seen.add(model.name)
+    return read
 
 
 def _placed(error: str, document: Any) -> str:

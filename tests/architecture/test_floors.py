@@ -50,7 +50,7 @@ ORDER: tuple[set[str], ...] = (
         "rulebook",
         "appeals",
     },  # the two loops, what keeps them, and what operators did
-    {"lifecycle", "explanation", "replay", "tiering"},
+    {"lifecycle", "explanation", "replay", "tiering", "thinking"},
     {"remembering"},  # a capture decides
     {"service"},  # makes every part and hands it what it needs
     {"purse"},  # what operators see of money

@@ -78,7 +78,7 @@ def trace_of(
 ) -> Trace:
     """A decision in a state of its own (one key, named like the trace), as the control plane would write it.
 
-    With made-up `tiers` it has a second head, which took the first of them.
+    With `tiers` it has a second head, which took the first of them.
     """
     actions = eligible or (VERDICTS if point == "gate" else (action,))
     heads = [head_of("verdict", key or trace_id, action, actions, exploration=exploration)]

@@ -111,3 +111,30 @@ def test_the_choices_of_tiers_are_a_log_that_other_policies_can_be_replayed_on(s
     [decision] = log.decisions
     assert (decision.action, decision.reward) == ("cheap", pytest.approx(0.73, rel=1e-12))
     assert decision.terms.keys() == {"uses", "cost"}
+
+
+@pytest.mark.parametrize(("tier", "earned"), [("cheap", 0.98 - 0.25), ("premium", 0.98 - 0.25), ("cached", 0.98)])
+def test_what_an_answer_spent_on_its_own_reflection_is_a_cost_of_it(story: Story, tier: str, earned: float) -> None:
+    """A stored one was paid for before."""
+    story.decide("t1", "HINT", tiers=(tier,), lesson=MADE)
+    assert story.report("t1", success=True, applied_suggestion=True).report.total == pytest.approx(earned, rel=1e-12)
+    assert story.value("verdict=HINT>t1", tier) == pytest.approx(earned, rel=1e-12)
+
+
+def test_the_tier_bootstraps_on_the_next_verdict_and_the_verdict_on_the_best_tier_never_across(story: Story) -> None:
+    """Tier: 0.98 - 0.25 + 0.9 * 0.5 = 1.18. Verdict: 0 + 1 * max(1.18, 0.6) = 1.18; 7.0 is a tier of the next one."""
+    story.policy().table.put("t2", "HINT", 0.5, visits=1)
+    story.policy().table.put("verdict=HINT>t2", "premium", 7.0, visits=1)
+    story.policy().table.put("verdict=HINT>t1", "premium", 0.6, visits=1)
+    story.decide("t1", "HINT", task="job", tiers=("cheap", "premium"), lesson=MADE)
+    story.report("t1", success=True, applied_suggestion=True)
+    assert story.decide("t2", "HINT", task="job", tiers=("premium",)) == ("t1",)
+    assert story.value("verdict=HINT>t1", "cheap") == pytest.approx(1.18, rel=1e-12)
+    assert story.value("t1", "HINT") == pytest.approx(1.18, rel=1e-12)
+
+
+def test_a_verdict_without_a_tier_takes_the_reward_itself(story: Story) -> None:
+    story.policy().table.put("verdict=HINT>t1", "premium", 7.0, visits=1)
+    story.decide("t1", "HINT", lesson=MADE)
+    story.report("t1", success=True, applied_suggestion=True)
+    assert story.value("t1", "HINT") == pytest.approx(0.98, rel=1e-12)

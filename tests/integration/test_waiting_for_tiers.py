@@ -1,0 +1,229 @@
+"""The gate's second head: which tier reflects on the best match, within the time that the caller waits."""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from .asked_model import INSIGHT, Json, Provider, chosen_for, said, started
+from .conftest import Running, chosen
+
+EXPECTED = "[answer_ms]\ncheap = 400\npremium = 800\n"
+SHORT, LONG = 400, 10_000  # ms that a cheap reflection is waited for, and that any is
+LIMIT = {"scope": "tenant", "tenant": "default", "period": "month", "why": "to try"}
+
+
+@pytest.fixture(scope="module")
+def process() -> Iterator[str]:
+    with started() as url:
+        yield url
+
+
+@pytest.fixture
+def provider(process: str) -> Iterator[Provider]:
+    with httpx.Client(base_url=process) as client:
+        made = Provider(client)
+        made.script()
+        yield made
+
+
+@pytest.fixture
+def server(process: str, provider: Provider, tmp_path: Path) -> Iterator[Running]:
+    """What captures owe is left undone, so that only decisions ask."""
+    settings = chosen_for(process, tmp_path)
+    catalogue = Path(settings["catalogue"])
+    catalogue.write_text(EXPECTED + catalogue.read_text("utf-8"), "utf-8")
+    with Running(chosen(tmp_path / "data", **settings)) as running:
+        running.run(let_jobs_wait())
+        yield running
+
+
+async def let_jobs_wait() -> None:
+    [loop] = [task for task in asyncio.all_tasks() if task.get_name() == "reflections"]
+    loop.cancel()
+
+
+def failed(server: Running, n: str = "one", **fields: Any) -> Json:
+    """A plan that failed once."""
+    plan = {"goal": f"deploy {n}", "planned_action": f"kubectl apply -f {n}.yaml"}
+    server.capture(**plan, error_trace="Error: ImagePullBackOff", **fields)
+    return plan
+
+
+def asked(server: Running, plan: Json, wait_ms: int = 0, **fields: Any) -> Json:
+    """The plan again."""
+    answer = server.gate(**plan, wait_ms=wait_ms, **fields)
+    assert answer["action"] != "PROCEED"
+    return answer
+
+
+def shown(server: Running, answer: Json) -> Json:
+    found: Json = server.get(f"/v1/decisions/{answer['trace_id']}")
+    return found
+
+
+def masked(server: Running, answer: Json) -> Json:
+    """Of the second head."""
+    found: Json = shown(server, answer)["heads"][1]["masked"]
+    return found
+
+
+def limited(server: Running, usd: float) -> None:
+    assert server.client.put("/v1/admin/budget", json={**LIMIT, "limit_usd": usd}).status_code == 200
+
+
+def test_who_waits_for_nothing_asks_nobody(server: Running, provider: Provider) -> None:
+    answer = asked(server, failed(server))
+    assert (answer["tier"], answer["reflection"]["status"], answer["reflection"]["tier"]) == (None, "ready", None)
+    assert answer["propensities"].keys() == {"verdict"}
+    assert provider.calls == []
+
+
+def test_a_model_that_answers_in_time_is_in_the_answer(server: Running, provider: Provider) -> None:
+    answer = asked(server, failed(server), SHORT)
+    told = answer["reflection"]
+    assert (answer["tier"], told["status"], told["tier"]) == ("cheap", "ready", "cheap")
+    assert told["root_cause"] == INSIGHT["root_cause"]
+    assert told["cost_usd"] == pytest.approx(provider.billed_usd)
+    assert answer["propensities"].keys() == {"verdict", "tier"}
+    assert masked(server, answer) == {
+        "cached": "no similar failure of this class has a reflection",
+        "premium": "it takes 800 ms, and 400 may be waited",
+    }
+    trace = shown(server, answer)
+    assert trace["reflection"]["trace_id"] == answer["trace_id"]
+    assert trace["lesson"]["reflection_id"] == told["id"]
+    assert trace["lesson"]["nano_usd"] / 1e9 == pytest.approx(provider.billed_usd)
+
+
+def test_the_second_time_it_is_stored_and_takes_no_time(server: Running, provider: Provider) -> None:
+    plan = failed(server)
+    first = asked(server, plan, SHORT)
+    again = asked(server, plan)
+    assert (again["tier"], again["reflection"]["id"]) == ("cached", first["reflection"]["id"])
+    like = asked(server, {**plan, "goal": "deploy one!"}, LONG)
+    assert masked(server, like) == dict.fromkeys(("cheap", "premium"), "it has a reflection of its own")
+    assert len(provider.calls) == 1
+
+
+def test_the_stored_reflection_of_a_similar_failure_is_shown(server: Running, provider: Provider) -> None:
+    first = asked(server, failed(server, error_class="pull"), SHORT)
+    plan = failed(server, error_class="pull", environment={"stage": "prod"})
+    answer = asked(server, plan, environment={"stage": "prod"})
+    assert answer["supporting_episodes"][0]["episode_id"] != shown(server, first)["cited"][0]
+    assert (answer["tier"], answer["reflection"]["id"]) == ("cached", first["reflection"]["id"])
+    assert len(provider.calls) == 1
+
+
+def test_a_model_that_is_late_answers_all_the_same_and_the_trace_shows_it(server: Running, provider: Provider) -> None:
+    provider.script(otherwise={"text": said(), "latency_s": 1.0})
+    plan = failed(server)
+    answer = asked(server, plan, SHORT)
+    told = answer["reflection"]
+    assert (answer["tier"], told["status"], told["tier"]) == ("cheap", "pending", "cheap")
+    assert told["root_cause"] == "Error: ImagePullBackOff"
+    assert shown(server, answer)["reflection"] is None
+    assert shown(server, answer)["lesson"]["nano_usd"] > 0, "what it may cost"
+    server.until(lambda: shown(server, answer)["reflection"])
+    assert shown(server, answer)["reflection"]["reflection_id"] == told["id"]
+    why = server.get(f"/v1/decisions/{answer['trace_id']}/why")["sentences"]
+    assert f"Reflection {told['id']} is there (cheap)." in why
+    later = asked(server, plan, SHORT)
+    assert (later["tier"], later["reflection"]["id"]) == ("cached", told["id"])
+    slow = asked(server, failed(server, "another thing"), SHORT)
+    assert slow["tier"] is None, "it lately took longer than may be waited"
+
+
+def test_a_failure_that_is_being_reflected_on_is_not_asked_about_twice(server: Running, provider: Provider) -> None:
+    provider.script(otherwise={"text": said(), "latency_s": 1.0})
+    plan = failed(server)
+    first, second = asked(server, plan, SHORT), asked(server, plan, SHORT)
+    assert (first["tier"], second["tier"]) == ("cheap", None)
+    server.until(lambda: shown(server, first)["reflection"])
+    assert len(provider.calls) == 1
+
+
+@pytest.mark.parametrize("then", [{"status": 503}, {"text": "All is well."}, {"text": said(), "fault": "cut"}])
+def test_a_model_that_fails_does_not_fail_the_decision(server: Running, provider: Provider, then: Json) -> None:
+    provider.script(otherwise=then)
+    answer = asked(server, failed(server), LONG)
+    told = answer["reflection"]
+    assert answer["tier"] == "cheap"
+    assert (told["status"], told["tier"], told["root_cause"]) == ("ready", None, "Error: ImagePullBackOff")
+    assert shown(server, answer)["lesson"] is None
+    assert not server.service.learner.state.ledger.held
+
+
+def test_an_empty_purse_asks_nobody(server: Running, provider: Provider) -> None:
+    plan = failed(server)
+    limited(server, 0.0)
+    answer = asked(server, plan, LONG)
+    assert (answer["tier"], answer["reflection"]["status"]) == (None, "ready")
+    assert provider.calls == []
+
+
+def test_a_caller_that_goes_away_leaves_the_reflection_to_be_made(server: Running, provider: Provider) -> None:
+    provider.script(otherwise={"text": said(), "latency_s": 0.5})
+    plan = failed(server)
+
+    async def leave() -> None:
+        async with httpx.AsyncClient(base_url=server.url) as client:
+            with pytest.raises(httpx.ReadTimeout):
+                await client.post("/v1/decisions", json={**plan, "wait_ms": LONG}, timeout=0.2)
+
+    asyncio.run(leave())
+    memory = server.service.memory
+    server.until(lambda: memory.reflections)
+    assert server.service.intake.under_way == 0
+    assert len(provider.calls) == 1
+
+
+def test_a_stop_waits_for_what_is_being_made(server: Running, provider: Provider, tmp_path: Path) -> None:
+    provider.script(otherwise={"text": said(), "latency_s": 1.0})
+    answer = asked(server, failed(server), SHORT)
+    server.stop()
+    with Running(chosen(tmp_path / "data", **server_settings(server))) as again:
+        assert shown(again, answer)["reflection"]["reflection_id"] == answer["reflection"]["id"]
+
+
+def server_settings(server: Running) -> Json:
+    return {name: getattr(server.settings, name) for name in ("openai_base_url", "catalogue")}
+
+
+def test_both_heads_are_learnt_from_one_report_and_what_the_answer_cost_is_counted(server: Running) -> None:
+    """The tier took the reward, 0.98 less the cost, of which what one try may cost was known beforehand and is added
+    to what was learnt; the verdict took what the best eligible tier is worth by then."""
+    answer = asked(server, failed(server), SHORT)
+    outcome = {"success": True, "applied_suggestion": True, "terminal": True}
+    learnt = server.post("/v1/feedback", {"trace_id": answer["trace_id"], "outcome": outcome})
+    cost = answer["reflection"]["cost_usd"]
+    assert learnt["updated"]
+    assert learnt["reward"] == pytest.approx(0.98 - cost, abs=1e-6)
+    verdict, tier = shown(server, answer)["heads"]
+    policy = server.service.learner.state.of("default").policies["gate"]
+    cells = {(key, action): value for key, action, value, _ in policy.table.cells()}
+    finest = tier["state"]["chains"][0][-1]
+    assert finest.startswith(f"verdict={verdict['action']}>")
+    assert tier["known"][0] < -cost
+    assert cells[finest, "cheap"] + tier["known"][0] == pytest.approx(0.98 - cost, abs=1e-6)
+    assert cells[verdict["state"]["chains"][0][-1], verdict["action"]] == pytest.approx(0.98 - cost, abs=1e-6)
+
+
+def test_of_tiers_of_which_nothing_is_known_the_cheapest_is_asked(server: Running, provider: Provider) -> None:
+    """What a try costs is computed with, not learnt."""
+    for n in range(4):
+        assert asked(server, failed(server, f"{n} {n} {n}"), LONG)["tier"] in ("cheap", "cached")
+    assert {call["body"]["model"] for call in provider.calls} == {"m-cheap"}
+
+
+def test_several_readings_come_in_time_where_they_are_worth_more(server: Running, provider: Provider) -> None:
+    policy = server.service.learner.state.of("default").policies["gate"]
+    first = asked(server, failed(server), LONG)
+    for chain in shown(server, first)["heads"][1]["state"]["chains"]:
+        policy.table.put(chain[0], "premium", 0.9, visits=50)
+    answer = asked(server, failed(server, "something else"), LONG)
+    assert (answer["tier"], answer["reflection"]["status"]) == ("premium", "ready")
+    assert len(provider.calls) == 5
