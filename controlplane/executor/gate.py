@@ -124,7 +124,17 @@ class GatePoint(AskedPoint[GateEvidence]):
         record = evidence.matches[0].record
         thought = await self._thinking.ask(evidence.fold.tenant, evidence.trace_id, record, asked, request.wait_ms)
         evidence.shown = thought.made
+        self._forget_purged(evidence, request)
         return thought
+
+    def _forget_purged(self, evidence: GateEvidence, request: DecisionRequest) -> None:
+        """What was purged while a model was waited for is quoted no more."""
+        there = self._memory.space(evidence.fold.tenant, request.namespace).episodes
+        evidence.matches = [match for match in evidence.matches if match.record.episode_id in there]
+        evidence.skills = [match for match in evidence.skills if match.record.episode_id in there]
+        evidence.fixes = [fix for fix in evidence.fixes if fix.match.record.episode_id in there]
+        if evidence.suggestion not in evidence.fixes:
+            evidence.suggestion = None
 
     def _first_sighting(self, evidence: GateEvidence, request: DecisionRequest) -> tuple[SignatureSeen, ...]:
         if not evidence.new_signature or evidence.vector is None:

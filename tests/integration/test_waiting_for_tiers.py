@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,8 @@ import pytest
 from .asked_model import INSIGHT, Json, Provider, chosen_for, said, started
 from .conftest import Running, chosen
 
-EXPECTED = "[answer_ms]\ncheap = 400\npremium = 800\n"
-SHORT, LONG = 400, 10_000  # ms that a cheap reflection is waited for, and that any is
+EXPECTED = "[answer_ms]\ncheap = 400\npremium = 20000\n"
+SHORT, LONG, LONGEST = 400, 10_000, 30_000  # ms: too short for a model that is slow, for a premium one, for none
 LIMIT = {"scope": "tenant", "tenant": "default", "period": "month", "why": "to try"}
 
 
@@ -83,7 +84,7 @@ def test_who_waits_for_nothing_asks_nobody(server: Running, provider: Provider) 
 
 
 def test_a_model_that_answers_in_time_is_in_the_answer(server: Running, provider: Provider) -> None:
-    answer = asked(server, failed(server), SHORT)
+    answer = asked(server, failed(server), LONG)
     told = answer["reflection"]
     assert (answer["tier"], told["status"], told["tier"]) == ("cheap", "ready", "cheap")
     assert told["root_cause"] == INSIGHT["root_cause"]
@@ -91,7 +92,7 @@ def test_a_model_that_answers_in_time_is_in_the_answer(server: Running, provider
     assert answer["propensities"].keys() == {"verdict", "tier"}
     assert masked(server, answer) == {
         "cached": "no similar failure of this class has a reflection",
-        "premium": "it takes 800 ms, and 400 may be waited",
+        "premium": "it takes 20000 ms, and 10000 may be waited",
     }
     trace = shown(server, answer)
     assert trace["reflection"]["trace_id"] == answer["trace_id"]
@@ -101,16 +102,16 @@ def test_a_model_that_answers_in_time_is_in_the_answer(server: Running, provider
 
 def test_the_second_time_it_is_stored_and_takes_no_time(server: Running, provider: Provider) -> None:
     plan = failed(server)
-    first = asked(server, plan, SHORT)
+    first = asked(server, plan, LONG)
     again = asked(server, plan)
     assert (again["tier"], again["reflection"]["id"]) == ("cached", first["reflection"]["id"])
-    like = asked(server, {**plan, "goal": "deploy one!"}, LONG)
+    like = asked(server, {**plan, "goal": "deploy one!"}, LONGEST)
     assert masked(server, like) == dict.fromkeys(("cheap", "premium"), "it has a reflection of its own")
     assert len(provider.calls) == 1
 
 
 def test_the_stored_reflection_of_a_similar_failure_is_shown(server: Running, provider: Provider) -> None:
-    first = asked(server, failed(server, error_class="pull"), SHORT)
+    first = asked(server, failed(server, error_class="pull"), LONG)
     plan = failed(server, error_class="pull", environment={"stage": "prod"})
     answer = asked(server, plan, environment={"stage": "prod"})
     assert answer["supporting_episodes"][0]["episode_id"] != shown(server, first)["cited"][0]
@@ -177,8 +178,26 @@ def test_a_caller_that_goes_away_leaves_the_reflection_to_be_made(server: Runnin
     asyncio.run(leave())
     memory = server.service.memory
     server.until(lambda: memory.reflections)
-    assert server.service.intake.under_way == 0
+    server.until(lambda: server.service.intake.under_way == 0)
     assert len(provider.calls) == 1
+
+
+def test_what_is_purged_while_a_model_is_waited_for_is_quoted_nowhere(
+    server: Running, provider: Provider, tmp_path: Path
+) -> None:
+    provider.script(otherwise={"text": said(root_cause="canary-4711"), "latency_s": 1.0})
+    plan = failed(server, resolution="echo canary-4711")
+    [episode_id] = server.service.memory.space("default", "").episodes
+
+    with ThreadPoolExecutor(1) as other:
+        deciding = other.submit(asked, server, plan, LONG)
+        server.until(lambda: provider.calls)
+        assert server.client.delete(f"/v1/episodes/{episode_id}").status_code == 204
+        answer = deciding.result()
+    assert (answer["tier"], answer["supporting_episodes"], answer["reflection"]["status"]) == ("cheap", [], "none")
+    server.stop()
+    written = b"".join(file.read_bytes() for file in (tmp_path / "data").rglob("*") if file.is_file())
+    assert b"canary-4711" not in written
 
 
 def test_a_stop_waits_for_what_is_being_made(server: Running, provider: Provider, tmp_path: Path) -> None:
@@ -196,7 +215,7 @@ def server_settings(server: Running) -> Json:
 def test_both_heads_are_learnt_from_one_report_and_what_the_answer_cost_is_counted(server: Running) -> None:
     """The tier took the reward, 0.98 less the cost, of which what one try may cost was known beforehand and is added
     to what was learnt; the verdict took what the best eligible tier is worth by then."""
-    answer = asked(server, failed(server), SHORT)
+    answer = asked(server, failed(server), LONG)
     outcome = {"success": True, "applied_suggestion": True, "terminal": True}
     learnt = server.post("/v1/feedback", {"trace_id": answer["trace_id"], "outcome": outcome})
     cost = answer["reflection"]["cost_usd"]
@@ -215,15 +234,15 @@ def test_both_heads_are_learnt_from_one_report_and_what_the_answer_cost_is_count
 def test_of_tiers_of_which_nothing_is_known_the_cheapest_is_asked(server: Running, provider: Provider) -> None:
     """What a try costs is computed with, not learnt."""
     for n in range(4):
-        assert asked(server, failed(server, f"{n} {n} {n}"), LONG)["tier"] in ("cheap", "cached")
+        assert asked(server, failed(server, f"{n} {n} {n}"), LONGEST)["tier"] in ("cheap", "cached")
     assert {call["body"]["model"] for call in provider.calls} == {"m-cheap"}
 
 
 def test_several_readings_come_in_time_where_they_are_worth_more(server: Running, provider: Provider) -> None:
     policy = server.service.learner.state.of("default").policies["gate"]
-    first = asked(server, failed(server), LONG)
+    first = asked(server, failed(server), LONGEST)
     for chain in shown(server, first)["heads"][1]["state"]["chains"]:
         policy.table.put(chain[0], "premium", 0.9, visits=50)
-    answer = asked(server, failed(server, "something else"), LONG)
+    answer = asked(server, failed(server, "something else"), LONGEST)
     assert (answer["tier"], answer["reflection"]["status"]) == ("premium", "ready")
     assert len(provider.calls) == 5
