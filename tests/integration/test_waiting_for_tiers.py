@@ -1,6 +1,7 @@
 """The gate's second head: which tier reflects on the best match, within the time that the caller waits."""
 
 import asyncio
+import random
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
+from ..deciding import decisions_taken_again
 from .asked_model import INSIGHT, Json, Provider, chosen_for, said, started
 from .conftest import Running, chosen
 
@@ -246,3 +248,18 @@ def test_several_readings_come_in_time_where_they_are_worth_more(server: Running
     answer = asked(server, failed(server, "something else"), LONGEST)
     assert (answer["tier"], answer["reflection"]["status"]) == ("premium", "ready")
     assert len(provider.calls) == 5
+
+
+def test_decisions_of_both_heads_and_of_captures_are_taken_again_as_they_were(
+    server: Running, tmp_path: Path, seed: int
+) -> None:
+    rng = random.Random(seed)
+    for n in range(12):
+        plan = failed(server, f"{n % 5} {n % 5}", severity=rng.random(), environment={"n": n})
+        answer = server.gate(**plan, wait_ms=rng.choice((0, LONG)), task_id=f"task-{n % 3}")
+        outcome = {"success": rng.random() < 0.5, "applied_suggestion": rng.random() < 0.7}
+        server.post("/v1/feedback", {"trace_id": answer["trace_id"], "outcome": outcome})
+    counts = {point: of["decisions"] for point, of in server.get("/status")["points"].items()}
+    server.stop()
+    assert min(counts["capture"], counts["gate"]) >= 12
+    assert asyncio.run(decisions_taken_again(tmp_path / "data" / "journal.db")) == counts["capture"] + counts["gate"]
