@@ -16,10 +16,11 @@ from .cases import as_advised
 from .comparison import Weighed
 from .feedback import Outcome
 from .rewards import Report
-from .trace import BLOCK, PROCEED, LearnOn, Trace
+from .trace import BLOCK, PROCEED, LearnOn, Lesson, Trace
 from .wording import Plan
 
 TaskKey = tuple[str, str, str]  # (point, namespace, task_id)
+FIRST_USES = 3  # of a reflection, by which the decision to make it is judged
 SLACK_S = 60.0  # by which a clock set back costs nothing but that a window closes so much later
 
 
@@ -51,6 +52,9 @@ class OpenDecision(msgspec.Struct, kw_only=True, gc=False):
     appeal: Literal["open", "upheld", "rejected"] | None = None
     followed_by: str | None = None  # its successor's trace id, where the rule folds trajectories
     follows: tuple[str, ...] = ()  # those whose `followed_by` it is
+    lesson: Lesson | None = None
+    uses: tuple[float, ...] = ()  # what the first decisions earned that showed its reflection
+    spent_usd: float = 0.0  # on its own reflection
 
     @classmethod
     def of(cls, trace: Trace, at: float) -> "OpenDecision":
@@ -70,6 +74,8 @@ class OpenDecision(msgspec.Struct, kw_only=True, gc=False):
             advised=trace.advised,
             weighed=trace.weighed,
             audit_weight=trace.audit_weight,
+            lesson=trace.lesson,
+            spent_usd=trace.spent_usd,
         )
 
     @property
@@ -188,6 +194,7 @@ class Credit:
     def __init__(self) -> None:
         self.open: dict[str, OpenDecision] = {}
         self.trajectories: dict[TaskKey, Trajectory] = {}
+        self._owed: dict[str, str] = {}  # by reflection, the open decision to make it
         self.in_order = True  # by time; not once the clock was set back while something was open
         self._newest_at = 0.0
 
@@ -201,10 +208,22 @@ class Credit:
         followed = self._before(decision, trace.previous_trace_id)
         for earlier in followed:
             earlier.successor = trace.situation
-        self.open[decision.trace_id] = decision
+        self._open(decision)
         if (task := decision.task) is not None and not decision.terminal:
             self._join(self._touch(task, at), decision)
         return followed
+
+    def _open(self, decision: OpenDecision) -> None:
+        self.open[decision.trace_id] = decision
+        if decision.learn_on == "uses" and decision.lesson is not None:
+            self._owed[decision.lesson.reflection_id] = decision.trace_id
+
+    def note_use(self, lesson: Lesson, reward: float) -> None:
+        """A decision that showed a reflection earned this; the decision to make it is judged by its first uses."""
+        owing = self.open.get(self._owed.get(lesson.reflection_id, ""))
+        if owing is not None and len(owing.uses) < FIRST_USES:
+            owing.uses += (reward,)
+            owing.spent_usd = lesson.usd
 
     def _before(self, decision: OpenDecision, named: str | None) -> list[OpenDecision]:
         """Those of its task that wait for a successor, and the one it names, of whichever task."""
@@ -279,6 +298,8 @@ class Credit:
     def close(self, decision: OpenDecision) -> None:
         """The decision is learnt or cancelled; a finished task with nothing open is forgotten."""
         del self.open[decision.trace_id]
+        if decision.learn_on == "uses" and decision.lesson is not None:
+            self._owed.pop(decision.lesson.reflection_id, None)
         if (task := decision.task) is not None and (trajectory := self.trajectories.get(task)) is not None:
             trajectory.open.pop(decision.trace_id, None)
             trajectory.waiting.pop(decision.trace_id, None)
@@ -288,6 +309,7 @@ class Credit:
     def drop(self, point: str) -> None:
         """Forget what is open at a point whose feature spec changed: its keys lead nowhere."""
         self.open = {trace_id: d for trace_id, d in self.open.items() if d.point != point}
+        self._owed = {made: trace_id for made, trace_id in self._owed.items() if trace_id in self.open}
         self.trajectories = {task: t for task, t in self.trajectories.items() if task[0] != point}
 
     def newest_citing(self, episode_id: int) -> OpenDecision | None:
@@ -302,6 +324,6 @@ class Credit:
         credit = cls()
         for decision in decisions:
             credit._note(decision.at)
-            credit.open[decision.trace_id] = decision
+            credit._open(decision)
         credit.trajectories = {dump.task: dump.trajectory() for dump in trajectories}
         return credit

@@ -32,7 +32,7 @@ from .feedback import Outcome
 from .ledger import Use
 from .policy_events import Appealed, AppealRuled
 from .proof import Proof
-from .rewards import Report, Scene, default_report, join, score
+from .rewards import Report, Scene, clip, default_report, join, score
 from .rival import Rival
 from .rules import PointRules, Rules
 from .skills import Skills
@@ -40,6 +40,7 @@ from .trace import BLOCK
 
 LATE = "the decision is closed; this report is logged, not learnt"
 FROZEN = "the policy is frozen; nothing is learnt"
+BY_USES = "a reflection is judged by the decisions that show it; this report is logged, not learnt"
 OVER_SHARE = "this key has moved its share of what is learnt for now; what it says is logged, not learnt"
 
 
@@ -138,6 +139,8 @@ class TenantFold:
         decision = self.credit.open.get(event.trace_id)
         if decision is None:
             return Applied(FeedbackResult(closed=True, reason=LATE))
+        if decision.learn_on == "uses":
+            return Applied(self._standing(decision, reason=BY_USES))
         outcome = event.outcome
         if outcome in decision.outcomes or outcome in decision.logged:
             return Applied(self._standing(decision, duplicate=True))
@@ -213,6 +216,8 @@ class TenantFold:
     def _validated(self, seq: int, event: Validated) -> Applied:
         named, credit = event.trace_id, self.credit
         decision = credit.newest_citing(event.episode_id) if named is None else credit.open.get(named)
+        if decision is not None and decision.learn_on == "uses":
+            decision = None  # it is no answer that anybody could have followed
         trace_id = decision.trace_id if decision else event.trace_id
         repeat = event.trace_id is not None and self.skills.counted(event.episode_id, event.trace_id)
         counted = event.applied_suggestion and not repeat and event.counts
@@ -284,13 +289,14 @@ class TenantFold:
     def _score(self, decision: OpenDecision, rules: PointRules | None = None) -> Report:
         """The decision's reward from all that was reported; the default reward when nothing was."""
         rules = rules or self._rules(decision)
-        if not decision.outcomes and decision.validation is None and not decision.obeyed_block:
+        told = decision.outcomes or decision.validation is not None or decision.uses
+        if not told and not decision.obeyed_block:
             return default_report(decision.point)
-        upheld = decision.appeal == "upheld"
+        upheld, uses, spent_usd = decision.appeal == "upheld", decision.uses, decision.spent_usd
         outcomes = decision.outcomes or (Outcome(),)
         if rules.join == "together":
             outcomes = (reduce(Outcome.with_more, outcomes),)
-        scenes = [Scene(decision.action, o, decision.validation, upheld) for o in outcomes]
+        scenes = [Scene(decision.action, o, decision.validation, upheld, uses, spent_usd) for o in outcomes]
         return join([score(decision.point, scene, rules.weights) for scene in scenes], rules.join)
 
     def _advance(self, seq: int, decision: OpenDecision) -> tuple[Learned, ...]:
@@ -306,6 +312,7 @@ class TenantFold:
         rules, rival = self._rules(decision), self.rivals.get(decision.point)
         for one in scored:
             self.proof.see(one, rules.weights, rival)
+            self._credit_lesson(one)
         links = _linked(scored, rules.policy.gamma)
         if rival is not None:
             rival.learn(seq, links, [self._score(one, rival.rules).total for one in scored])
@@ -314,6 +321,12 @@ class TenantFold:
             moved = self.policies[decision.point].fold_back(links, seq)
             updates = dict(zip([one.trace_id for one in scored], moved, strict=True))
         return tuple([_ended(seq, one, updates.get(one.trace_id)) for one in ended])
+
+    def _credit_lesson(self, decision: OpenDecision) -> None:
+        """What a decision that showed a reflection earned; where nobody reported on it, that is not known."""
+        report = decision.report
+        if decision.learn_on != "uses" and decision.lesson is not None and report is not None and report.terms:
+            self.credit.note_use(decision.lesson, clip(report.total))
 
     def _rules(self, decision: OpenDecision) -> PointRules:
         return self.rules.points[decision.point]

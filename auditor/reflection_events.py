@@ -27,7 +27,8 @@ class Insight(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 class Reflected(Event, frozen=True, kw_only=True, tag="reflection"):
     """An episode has a reflection: an insight of its own, or (tier `cached`) that of another reflection, `of`.
 
-    `models` and `prompts` are those that were asked, `nano_usd` what that cost, `by` the key that captured the episode.
+    `models` and `prompts` are those that were asked, `nano_usd` what that cost, `by` the key that captured the episode,
+    `trace_id` the decision that had it made.
     """
 
     reflection_id: str
@@ -39,6 +40,7 @@ class Reflected(Event, frozen=True, kw_only=True, tag="reflection"):
     prompts: tuple[str, ...] = ()
     nano_usd: int = 0
     by: str = ""
+    trace_id: str | None = None
 
     @property
     def ref(self) -> str:

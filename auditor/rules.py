@@ -50,5 +50,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def learn_on(point: str, action: str) -> LearnOn:
-    """Whether the first outcome teaches, or the reward must be complete first (advice at gate, and chat)."""
+    """Whether the first outcome teaches, the reward must be complete first (advice at gate, chat), or uses of it do."""
+    if point == "capture":
+        return "uses"
     return "complete" if point == "chat" or (point == "gate" and action != "PROCEED") else "feedback"

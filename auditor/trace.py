@@ -10,8 +10,20 @@ from strategist.features.bins import Fact
 from .comparison import Beside, Weighed, weigh
 from .wording import Plan
 
-LearnOn = Literal["feedback", "complete"]
+LearnOn = Literal["feedback", "complete", "uses"]
+ASKED_TIERS = ("cheap", "premium")  # at the gate's second head
 BLOCK, PROCEED = "BLOCK", "PROCEED"
+
+
+class Lesson(msgspec.Struct, frozen=True, gc=False):
+    """A reflection by its id, with what it cost."""
+
+    reflection_id: str
+    nano_usd: int = 0
+
+    @property
+    def usd(self) -> float:
+        return self.nano_usd / 1e9
 
 
 class Trace(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -48,6 +60,7 @@ class Trace(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     spec_hash: str
     beside: Beside | None = None  # who did not act, and what it would have done
     acted: int = 0  # the challenger that acted, by the event since which it stands there; 0: the champion
+    lesson: Lesson | None = None  # the reflection that the answer shows, or that a capture is owed
     steered: int = 0  # the event that set the point's policy last; 0: it is as the settings say
 
     @property
@@ -57,6 +70,11 @@ class Trace(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     @property
     def tier(self) -> str | None:
         return self.heads[1].action if len(self.heads) > 1 else None
+
+    @property
+    def spent_usd(self) -> float:
+        """On the answer's own reflection, where it had one made."""
+        return self.lesson.usd if self.lesson is not None and self.tier in ASKED_TIERS else 0.0
 
     @property
     def propensity(self) -> float:

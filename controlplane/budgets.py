@@ -121,6 +121,11 @@ class Budgets:
         """
         return {tier: why for tier, offer in offers.items() if (why := self._why_not(tenant, tier, offer)) is not None}
 
+    def room(self, tenant: str, spender: Spender) -> float | None:
+        """The share that is left of the limit of which least is left; None where no limit binds."""
+        binding = self._binding(tenant, spender, self._clock.now())
+        return min((max(0, use.left) / max(1, use.limit.nano_usd) for use in binding), default=None)
+
     async def set(self, by: str, request: BudgetRequest) -> None:
         """Set a limit, or take it away.
 

@@ -9,6 +9,7 @@ from auditor.answers import AWAITED
 from auditor.comparison import Beside
 from auditor.events import AnyEvent
 from auditor.policy_events import AppealRuled
+from auditor.trace import ASKED_TIERS
 from auditor.wording import OF_THE_TASK
 from strategist import HeadChoice
 
@@ -29,7 +30,8 @@ class Why(msgspec.Struct, frozen=True, kw_only=True):
 def explain_trace(whole: WholeTrace) -> Why:
     """What was asked, known, masked, worth, drawn, done, reported and learnt."""
     trace = whole.trace
-    asked = trace.request.get("planned_action") or trace.request.get("goal") or "a candidate"
+    what = "a failure that is new" if trace.point == "capture" else "a candidate"
+    asked = trace.request.get("planned_action") or trace.request.get("goal") or what
     sentences = [f"Asked at {trace.point}: {str(asked)[:200]!r}."]
     sentences += _known(whole) if trace.point == "gate" else []
     for head in trace.heads:
@@ -124,19 +126,36 @@ def _another(beside: Beside) -> str:
 
 def _rule(trace: Trace) -> str:
     """What the fixed rule would have done, and by which figures."""
-    similarity, fit = trace.facts.get("similarity"), trace.facts.get("precondition")
-    seen = (
-        "no similar failure"
-        if similarity is None
-        else f"nearest failure {similarity:.2f}, its conditions fit {fit:.2f}"
-    )
     same = "agrees" if trace.rule == trace.action else f"would have said {trace.rule}"
-    return f"The fixed rule {same} ({seen})."
+    return f"The fixed rule {same} ({_seen(trace)})."
+
+
+def _seen(trace: Trace) -> str:
+    facts = trace.facts
+    if trace.point == "capture":
+        return f"severity {facts.get('severity')}"
+    if (similarity := facts.get("similarity")) is None:
+        return "no similar failure"
+    return f"nearest failure {similarity:.2f}, its conditions fit {facts.get('precondition'):.2f}"
+
+
+def _reflection(whole: WholeTrace) -> list[str]:
+    """What came of a reflection that the decision had made."""
+    if whole.trace.point != "capture" and whole.trace.tier not in ASKED_TIERS:
+        return []
+    made = whole.reflection
+    return ["There is no reflection." if made is None else f"Reflection {made.reflection_id} is there ({made.tier})."]
+
+
+def _reports(whole: WholeTrace) -> list[str]:
+    if whole.trace.point == "capture":
+        return []
+    none = "An obeyed BLOCK needs no report." if whole.trace.action == BLOCK else "No report has come in yet."
+    return [f"{len(whole.feedback)} report(s) came in." if whole.feedback else none]
 
 
 def _afterwards(whole: WholeTrace) -> list[str]:
-    none = "An obeyed BLOCK needs no report." if whole.trace.action == BLOCK else "No report has come in yet."
-    lines = [f"{len(whole.feedback)} report(s) came in." if whole.feedback else none]
+    lines = _reflection(whole) + _reports(whole)
     lines += [_appeal(event) for event in whole.appeal]
     if whole.pending:
         lines.append(f"Not learnt yet: it waits for {AWAITED[whole.pending]}.")

@@ -13,6 +13,7 @@ from auditor.events import (
 )
 from auditor.fold import LATE
 from auditor.policy_events import PolicySet, Promoted, RolledBack
+from auditor.reflection_events import Reflected
 from auditor.rewards import Report
 
 from .clock import Clock
@@ -171,6 +172,8 @@ class Learning:
         if whole.trace.steered:
             [recorded] = await self._journal.read(whole.trace.steered - 1, 1)
             whole.set_by = recorded.event if isinstance(recorded.event, PolicySet | Promoted | RolledBack) else None
+        if (lesson := whole.trace.lesson) is not None:
+            whole.reflection = self._memory.reflections.get((tenant, lesson.reflection_id))
         for neighbour in whole.trace.execution.get("neighbours") or ():
             episode_id = neighbour["episode_id"]
             whole.remembered[episode_id] = self._memory.episode(tenant, episode_id)
@@ -202,6 +205,7 @@ class WholeTrace:
         self.set_by: PolicySet | Promoted | RolledBack | None = (
             None  # what the policy was set by that decided, where an operator had set it
         )
+        self.reflection: Reflected | None = None  # the one it shows or had made, unless it is not there, or no more
         self.remembered: dict[int, EpisodeRecord | None] = {}  # what it rested on; None: deleted since
 
 

@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -16,7 +16,7 @@ from .clock import Clock
 from .contract import DecisionAnswer, DecisionRequest
 from .errors import StorageFull, Unavailable, Unprocessable
 from .executor.choice import by_another, choose
-from .executor.point import Acting, Decided, Evidence, Executed, Other, Point
+from .executor.point import Acting, AskedPoint, Decided, Evidence, Executed, Other, Point
 from .idempotency import Receipt
 from .ids import new_id
 from .journal import Journal
@@ -25,6 +25,16 @@ from .telemetry import OTHER, Counted, Metrics
 from .tenants import Caller
 
 AnyPoint = Point[Any]
+AnyAskedPoint = AskedPoint[Any]
+
+
+class Made(NamedTuple):
+    """A decision that is carried out, and not written down yet."""
+
+    trace: Trace
+    executed: Executed
+    acting: Acting
+    state: State
 
 
 class Plane:
@@ -32,14 +42,16 @@ class Plane:
 
     def __init__(
         self,
-        points: Sequence[AnyPoint],
+        asked: Sequence[AnyAskedPoint],
+        unasked: Sequence[AnyPoint],
         learner: Learner,
         journal: Journal,
         clock: Clock,
         settings: Settings,
         metrics: Metrics,
     ) -> None:
-        self.points = {point.name: point for point in points}
+        self.points: dict[str, AnyPoint] = {point.name: point for point in (*asked, *unasked)}
+        self._asked = {point.name: point for point in asked}
         self._learner, self._journal, self._clock, self._metrics = learner, journal, clock, metrics
         self._settings_hash = settings.hash
         self._rng = random.Random(settings.seed)
@@ -57,25 +69,13 @@ class Plane:
         fold = self._learner.state.of(tenant)
         evidence = await point.recall(fold, request, self._clock.now())
         watch.lap("recall")
-        state = point.features.state(evidence)
-        watch.lap("featurize")
-        # What was learnt may have been restored during the recall, and may move on before the trace is made.
-        trace_id = new_id("tr")
-        task = f"{request.namespace}/{request.task_id}" if request.task_id is not None else trace_id
-        acting, version = self._acting(tenant, point, task), self._learner.version
-        steered = self._learner.state.steering.at(tenant, point.name).version
-        heads = choose(point, evidence, acting, state, self._rng)
-        other = by_another(point, evidence, acting, state, heads)
-        watch.lap("choose")
-        executed = await point.execute(evidence, request, heads)
-        watch.lap("execute")
-        trace = self._trace(trace_id, point, request, evidence, acting, (version, steered), heads, other, executed)
+        trace, executed, acting, state = await self.make(tenant, point, request, evidence, watch)
         at = self._clock.now()
         beside = [msgspec.structs.replace(event, at=at) for event in executed.events]
         decided = Decided(
             request=request,
             trace_id=trace.trace_id,
-            heads=heads,
+            heads=trace.heads,
             propensity=trace.propensity,
             policy_version=trace.policy_version,
             phases_ms=watch.phases_ms,
@@ -90,12 +90,37 @@ class Plane:
                 raise
             return await self._unjournalled(point, request, evidence, (acting, state), caller.fail_mode)
         watch.lap("journal")
-        self._count(trace, evidence, watch)
+        self.count(trace)
+        self._metrics.decision_latency.observe(watch.phases_ms)
         return answer
+
+    async def make(
+        self, tenant: str, point: AnyPoint, request: DecisionRequest, evidence: Evidence, watch: "Watch"
+    ) -> Made:
+        """Decide by what is known, and carry it out.
+
+        Raises:
+          NoEligibleAction: every action of the first head is masked.
+        """
+        state = point.features.state(evidence)
+        watch.lap("featurize")
+        # What was learnt may have been restored during the recall, and may move on before the trace is made.
+        trace_id = new_id("tr")
+        task = f"{request.namespace}/{request.task_id}" if request.task_id is not None else trace_id
+        acting, version = self._acting(tenant, point, task), self._learner.version
+        steered = self._learner.state.steering.at(tenant, point.name).version
+        heads = choose(point, evidence, acting, state, self._rng)
+        other = by_another(point, evidence, acting, state, heads)
+        watch.lap("choose")
+        evidence.trace_id = trace_id
+        executed = await point.execute(evidence, request, heads)
+        watch.lap("execute")
+        trace = self._trace(trace_id, point, request, evidence, acting, (version, steered), heads, other, executed)
+        return Made(trace, executed, acting, state)
 
     async def _unjournalled(
         self,
-        point: AnyPoint,
+        point: AnyAskedPoint,
         request: DecisionRequest,
         evidence: Evidence,
         situation: tuple[Acting, State],
@@ -108,7 +133,8 @@ class Plane:
             heads: tuple[HeadChoice, ...] = (acting.policy.choose(point.heads[0], state, only, self._rng),)
         else:
             unaudited = msgspec.structs.replace(acting.rules, audit_share=0.0)
-            heads = choose(point, evidence, Acting(acting.policy.unexploring(), unaudited), state, self._rng)
+            unexploring = Acting(acting.policy.unexploring(), unaudited)
+            heads = choose(point, evidence, unexploring, state, self._rng)[:1]  # no model is asked again
         executed = await point.execute(evidence, request, heads)
         evidence.degraded = (*evidence.degraded, "journal")
         self._metrics.degraded.labels("journal").inc()
@@ -136,18 +162,18 @@ class Plane:
             Other("challenger", rival.number, Acting(rival.policy, rival.rules)),
         )
 
-    def _point(self, request: DecisionRequest) -> AnyPoint:
+    def _point(self, request: DecisionRequest) -> AnyAskedPoint:
         gate, route = request.planned_action is not None, request.candidates is not None
         name = request.point or ("gate" if gate else "route" if route else None)
         if name is None:
             raise Unprocessable("give planned_action (to pass the gate) or candidates (to be routed)")
-        if name not in self.points:
-            raise Unprocessable(f"there is no point {name!r}; there are {', '.join(sorted(self.points))}")
+        if name not in self._asked:
+            raise Unprocessable(f"no point {name!r} can be asked; there are {', '.join(sorted(self._asked))}")
         if request.point is None and gate and route:
             raise Unprocessable('planned_action and candidates are both given; say "point": "gate" or "route"')
         if name == "gate" and not gate:
             raise Unprocessable("the gate needs planned_action: what the agent is about to do")
-        return self.points[name]
+        return self._asked[name]
 
     def _trace(
         self,
@@ -189,19 +215,21 @@ class Plane:
             settings_hash=self._settings_hash,
             spec_hash=point.features.spec_hash,
             beside=other,
+            lesson=executed.lesson,
             acted=acting.other.since if acting.other is not None and acting.other.who == "champion" else 0,
             steered=steered,
         )
 
-    def _count(self, trace: Trace, evidence: Evidence, watch: "Watch") -> None:
+    def count(self, trace: Trace) -> None:
+        """Count a decision."""
         key = (trace.point, OTHER if trace.point == "route" else trace.action, trace.heads[0].exploration)
         if (counter := self._counters.get(key)) is None:
             point, action, exploration = key
-            provider = {"gate": "none", "route": OTHER}.get(point) or trace.execution["chosen"].provider
+            providers = {"gate": "none", "capture": "none", "route": OTHER}
+            provider = providers.get(point) or trace.execution["chosen"].provider
             counter = self._counters[key] = self._metrics.decisions.labels(point, provider, action, exploration)
         counter.inc()
-        self._metrics.decision_latency.observe(watch.phases_ms)
-        for part in evidence.degraded:
+        for part in trace.degraded:
             self._metrics.degraded.labels(part).inc()
 
 

@@ -5,9 +5,11 @@ from typing import Any
 
 import msgspec
 
-from auditor import Learner
+from auditor import Learner, Trace
 from auditor.events import (
+    AnyEvent,
     Captured,
+    Decided,
     Episode,
     EpisodeDeleted,
     SkillRetired,
@@ -49,6 +51,7 @@ from .memory.purging import overwrite, overwrite_reflection
 from .memory.ranking import Match
 from .memory.store import EpisodeRecord, MemoryStore, episode_text, plan_text
 from .tenants import Caller
+from .tiering import Tiering
 
 OVERSAMPLING = 4  # candidates looked at per result, so that filters and ranking have something to choose from
 FILTERABLE = ("error_class", "license", "origin", "episode_type", "tags")
@@ -63,19 +66,18 @@ class Remembering:
         journal: Journal,
         memory: MemoryStore,
         embedder: BatchingEmbedder,
+        tiering: Tiering,
         clock: Clock,
-        *,
-        reflected: bool,
     ) -> None:
         self._learner, self._journal, self._memory = learner, journal, memory
-        self._embedder, self._clock, self._errands = embedder, clock, Errands()
-        self._reflected = reflected  # whether models reflect on what is captured
+        self._embedder, self._tiering = embedder, tiering
+        self._clock, self._errands = clock, Errands()
 
     def _fold(self, tenant: str) -> TenantFold:
         return self._learner.state.of(tenant)
 
     async def capture(self, caller: Caller, request: CaptureRequest, receipt: Receipt | None = None) -> CaptureAnswer:
-        """Remember a failure; an exact repeat is counted, not stored twice.
+        """Remember a failure, and decide who reflects on it; an exact repeat is counted, not stored twice.
 
         Raises:
           UnknownTrace: it names a decision this tenant does not have.
@@ -89,24 +91,40 @@ class Remembering:
         if duplicate_of is None:
             episode = await self._with_vector(episode)
         at, by = self._clock.now(), caller.key_id
-        event = Captured(tenant=tenant, at=at, episode=episode, duplicate_of=duplicate_of, by=by)
+        events: list[AnyEvent] = [
+            Captured(tenant=tenant, at=at, episode=episode, duplicate_of=duplicate_of, by=by),
+        ]
+        repeated = receipt is not None and receipt.received is not None
+        decided = None if repeated or duplicate_of is not None else await self._decided(caller, episode)
+        if decided is not None:
+            events.append(Decided(tenant=tenant, at=at, trace=decided))
         if receipt is not None:
             receipt.derived = True
-        seq = await (receipt or self._journal).append(event)
+        seq = await (receipt or self._journal).append(*events)
         failpoint("capture.appended")
-        await self._learner.reached(seq)
+        if repeated:
+            decided = await self._decided_with(seq)
+        await self._learner.reached(seq if decided is None else seq + 1)
         first = space.by_digest.get(episode.digest, seq)
         return CaptureAnswer(
             episode_id=first,
             duplicate_of=first if first != seq else None,
-            reflection=CapturedReflection(
-                status="pending" if self._reflected and first == seq else "ready",
-                tier=None,
-                trace_id=request.trace_id,
-                error_class=episode.error_class,
-                root_cause=unlinked(root_cause(episode.error_trace)),
-            ),
+            reflection=_reflection(episode, decided if first == seq else None),
         )
+
+    async def _decided(self, caller: Caller, episode: Episode) -> Trace | None:
+        try:
+            return await self._tiering.decide(caller, episode)
+        except EmbeddingUnavailable as error:
+            raise EmbedderLoading(str(error)) from error
+
+    async def _decided_with(self, seq: int) -> Trace | None:
+        """What was decided about a capture: it stands behind it in the journal."""
+        for recorded in await self._journal.read(seq, 1):
+            event = recorded.event
+            if recorded.seq == seq + 1 and isinstance(event, Decided) and event.trace.point == "capture":
+                return event.trace
+        return None
 
     async def _known_trace(self, tenant: str, trace_id: str | None) -> None:
         if trace_id is None or trace_id in self._fold(tenant).credit.open:
@@ -232,6 +250,17 @@ def _episode(request: CaptureRequest) -> Episode:
     where = [fields["environment"], fields["preconditions"]]
     digest = blake2b(msgspec.json.encode([what, where], order="sorted"), digest_size=16).hexdigest()
     return Episode(**fields, digest=digest)
+
+
+def _reflection(episode: Episode, decided: Trace | None) -> CapturedReflection:
+    """What the local reflector says at once, and what a model is going to be asked."""
+    return CapturedReflection(
+        status="none" if decided is None else "pending",
+        tier=None if decided is None else decided.action,
+        trace_id=None if decided is None else decided.trace_id,
+        error_class=episode.error_class,
+        root_cause=unlinked(root_cause(episode.error_trace)),
+    )
 
 
 def _filtered_by(match: Match, request: SearchRequest) -> str | None:

@@ -11,6 +11,7 @@ from .settings import Settings
 EPSILON = 0.1  # where greed leaves everything that is unsure to chance
 SUPPORT = 0.005  # beside a rule that tries by itself what is unsure: every action keeps some probability in the log
 RELATIVES_VISITS = 5
+CAPTURE_WINDOW_S = 7 * 86_400.0  # in which a reflection may be used before the choice of its tier is judged
 
 
 def rules_of(settings: Settings, spec_hashes: dict[str, str]) -> Rules:
@@ -19,6 +20,7 @@ def rules_of(settings: Settings, spec_hashes: dict[str, str]) -> Rules:
         "gate": (gate_policy(settings), settings.gate_window_s),
         "route": (route_policy(settings, settings.route_mode), settings.route_window_s),
         "chat": (route_policy(settings, settings.chat_mode), settings.chat_window_s),
+        "capture": (capture_policy(settings), CAPTURE_WINDOW_S),
     }
     points = {
         name: PointRules(
@@ -42,6 +44,11 @@ def gate_policy(settings: Settings) -> PolicySettings:
     return _policy(
         settings, settings.gate_mode, settings.exploration or "epsilon_greedy", settings.estimates or "table"
     )
+
+
+def capture_policy(settings: Settings) -> PolicySettings:
+    """As at the gate; there is no mode of its own before an operator sets one."""
+    return _policy(settings, "learning", settings.exploration or "epsilon_greedy", settings.estimates or "table")
 
 
 def route_policy(settings: Settings, mode: Mode) -> PolicySettings:

@@ -27,6 +27,7 @@ from .clock import Clock, SystemClock
 from .data_folder import RECOVERY_FOLDER, lock_folder, open_journal
 from .embedding import BatchingEmbedder, embedder_named
 from .errors import JournalDamaged, PointsmanError
+from .executor.capture import CapturePoint
 from .executor.chat import ChatPoint, Conversations
 from .executor.gate import GatePoint
 from .executor.route import RoutePoint
@@ -55,6 +56,8 @@ from .settings import Settings
 from .signals import Signals
 from .telemetry import Metrics
 from .tenants import Limiter, Registry
+from .thinking import DecisionThinking
+from .tiering import Tiering
 from .upstream import Upstream
 
 log = structlog.get_logger()
@@ -91,24 +94,26 @@ class Service:
         self.router = Router(settings.router_url, upstream, self.metrics)
         self.models, conversations = Models(settings, clock, self.metrics, providers), Conversations()
         self.catalogue, self.budgets = self.models.catalogue, Budgets(self.learner, journal, registry, clock)
-        points = (
-            GatePoint(self.memory, self.embedder, settings),
+        self.reflects = Reflects(self.learner, journal, self.memory, self.embedder, self.models, self.budgets, clock)
+        self.thinking = DecisionThinking(self.reflects, self.intake)
+        asked = (
+            GatePoint(self.memory, self.embedder, self.thinking, settings),
             RoutePoint(self.signals, self.router, self.embedder),
             ChatPoint(self.models, self.budgets, conversations, self.embedder),
         )
-        self.rules = rules_of(settings, {point.name: point.features.spec_hash for point in points})
+        capture = CapturePoint()
+        specs = {point.name: point.features.spec for point in (*asked, capture)}
+        self.rules = rules_of(settings, {point: spec.hash for point, spec in specs.items()})
         self.idempotency = Idempotency(self.learner, journal, clock)
-        self.plane = Plane(points, self.learner, journal, clock, settings, self.metrics)
+        self.plane = Plane(asked, (capture,), self.learner, journal, clock, settings, self.metrics)
         self.learning = Learning(self.learner, journal, self.memory, clock, self.metrics)
         self.administration = Administration(registry, journal, self.learner, clock)
         self.chat = self._chat(conversations)
-        self.reflects = Reflects(self.learner, journal, self.memory, self.embedder, self.models, self.budgets, clock)
-        able = self.reflects.able
-        self.remembering = Remembering(self.learner, journal, self.memory, self.embedder, clock, reflected=able)
+        tiering = Tiering(self.plane, capture, self.reflects, clock)
+        self.remembering = Remembering(self.learner, journal, self.memory, self.embedder, tiering, clock)
         self.appeals = Appeals(self.learner, journal, clock)
         self.policies = Policies(self.learner, journal, clock)
         self.challengers = Challengers(self.learner, journal, self.prefixes, self.policies, clock)
-        specs = {point.name: point.features.spec for point in points}
         self.federation = Federation(self.learner, journal, registry, specs, clock)
         self.lifecycle = Lifecycle(self.learner, journal, checkpoints, self.prefixes, clock)
         self.replays = Replays(settings.data_dir, self.learner)
@@ -278,6 +283,7 @@ class Service:
         """Stop the loops, write a recovery file, let go of everything."""
         await self.replays.close()
         await self.chat.close()
+        await self.thinking.close()
         for task in self._tasks[1:]:
             task.cancel()
         await asyncio.gather(*self._tasks[1:], return_exceptions=True)

@@ -67,7 +67,7 @@ def describe_policy(service: Service, tenant: str, point: str) -> PolicyAnswer:
         raise UnknownPoint
     fold, steered = service.learner.state.of(tenant), service.learner.state.steering.at(tenant, point)
     policy, counts, rules = fold.policies[point], fold.counts[point], fold.rules.points[point]
-    ruled = point == "gate" and counts.decisions
+    ruled = point != "route" and counts.decisions
     return PolicyAnswer(
         point=point,
         mode=policy.settings.mode,
@@ -275,6 +275,7 @@ def describe_trace(whole: WholeTrace) -> dict[str, Any]:
         "action": whole.trace.action,
         "tier": whole.trace.tier,
         "propensity": whole.trace.propensity,
+        "reflection": whole.reflection,
         "feedback": [{"at": event.at, "outcome": event.outcome} for event in whole.feedback],
         "appeal": [_act(event) for event in whole.appeal],
         "pending": whole.pending,

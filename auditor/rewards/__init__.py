@@ -2,7 +2,7 @@
 
 from .bounds import bounds
 from .reward import JoinRule, Report, default_report, join, score
-from .terms import DEFAULT_WEIGHTS, Scene, Term, cost_value, spent_value
+from .terms import DEFAULT_WEIGHTS, Scene, Term, clip, cost_value, spent_value
 
 __all__ = [
     "DEFAULT_WEIGHTS",
@@ -11,6 +11,7 @@ __all__ = [
     "Scene",
     "Term",
     "bounds",
+    "clip",
     "cost_value",
     "default_report",
     "join",

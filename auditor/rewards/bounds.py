@@ -21,6 +21,7 @@ BOUNDS: dict[str, dict[str, tuple[float, float]]] = {
         "false_block": (-0.5, 0.0),
         "cost": (-1.0, 0.0),
     },
+    "capture": {"uses": (-1.0, 1.0), "cost": (-1.0, 0.0)},
 }
 CUSTOM = (-1.0, 1.0)
 

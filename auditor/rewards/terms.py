@@ -12,12 +12,14 @@ from ..trace import BLOCK
 
 
 class Scene(msgspec.Struct, frozen=True):
-    """What a term may look at: the action taken, the report, and a validation if there was one."""
+    """What a term may look at: the action taken, the report, a validation if there was one, and what is known here."""
 
     action: str
     outcome: Outcome
     validation: bool | None = None
     appeal_upheld: bool = False
+    uses: tuple[float, ...] = ()  # what the decisions earned that rested on it
+    spent_usd: float = 0.0  # on models, for the answer itself
 
 
 class Term(msgspec.Struct, frozen=True):
@@ -104,8 +106,18 @@ def false_block(scene: Scene) -> Judged:
 
 
 def spend(scene: Scene) -> Judged:
-    usd = scene.outcome.cost
-    return None if usd is None else (clip(-usd), f"${usd:g} spent")
+    if scene.outcome.cost is None and not scene.uses and not scene.spent_usd:
+        return None
+    usd = (scene.outcome.cost or 0.0) + scene.spent_usd
+    return clip(-usd), f"${usd:g} spent"
+
+
+def first_uses(scene: Scene) -> Judged:
+    """What came of a reflection where it was shown."""
+    if not scene.uses:
+        return None
+    mean = sum(scene.uses) / len(scene.uses)
+    return clip(mean), f"its first {len(scene.uses)} use(s) earned {mean:.3g} on average"
 
 
 def unanswered(scene: Scene) -> Judged:
@@ -141,9 +153,11 @@ TERMS: dict[str, dict[str, Judge]] = {
         "false_block": false_block,
         "cost": spend,
     },
+    "capture": {"uses": first_uses, "cost": spend},
 }
 DEFAULT_WEIGHTS: dict[str, dict[str, float]] = {
     "chat": {"success": 1.0, "unanswered": 1.0, "spent": 0.3, "waited": 0.1},
     "route": {"latency": 0.4, "cost": 0.3, "slo": 0.2, "failures": 0.1, "success": 0.0},
     "gate": {"outcome": 1.0, "failure": 0.0, "friction": 1.0, "false_block": 1.0, "cost": 1.0},
+    "capture": {"uses": 1.0, "cost": 1.0},
 }

@@ -10,15 +10,20 @@ import msgspec
 
 from auditor import Learner, Outcome, Rules, State
 from auditor.events import Reported
+from controlplane.budgets import Budgets
 from controlplane.checkpoints import CheckpointFiles
 from controlplane.clock import FixedClock
 from controlplane.contract import CaptureRequest, DecisionAnswer, DecisionRequest
 from controlplane.embedding import BatchingEmbedder
+from controlplane.executor.capture import CapturePoint
 from controlplane.executor.gate import GatePoint
 from controlplane.executor.route import RoutePoint
+from controlplane.intake import Intake
 from controlplane.journal.memory import MemoryJournal
+from controlplane.llm.models import Models
 from controlplane.memory.store import MemoryStore
 from controlplane.plane import Plane
+from controlplane.reflections import Reflects
 from controlplane.refold import Prefixes
 from controlplane.remembering import Remembering
 from controlplane.router import Router
@@ -26,7 +31,9 @@ from controlplane.rulebook import rules_of
 from controlplane.settings import Settings
 from controlplane.signals import Signals
 from controlplane.telemetry import Metrics
-from controlplane.tenants import LOCAL
+from controlplane.tenants import LOCAL, Registry
+from controlplane.thinking import DecisionThinking
+from controlplane.tiering import Tiering
 from controlplane.upstream import Upstream
 
 
@@ -44,15 +51,21 @@ class Shipped:
         self.memory = MemoryStore()
         self.memory.embedder = embedder.name
         self.memory.go_live()
-        points = (GatePoint(self.memory, embedder, settings), self.route)
-        specs = {of.name: of.features.spec_hash for of in points}
-        self.rules = _weighed(rules_of(settings, specs), point, weights)
         self.journal, self.settings, self._clock = MemoryJournal(), settings, clock
         prefixes = Prefixes(self.journal, CheckpointFiles(Path(settings.data_dir)))
-        self.learner = Learner(State(self.rules, settings.hash), self.journal, self.journal, prefixes)
+        self.learner = Learner(State(Rules(points={})), self.journal, self.journal, prefixes)
+        budgets = Budgets(self.learner, self.journal, Registry(pepper=b""), clock)
+        models = Models(settings, clock, metrics, {})
+        reflects = Reflects(self.learner, self.journal, self.memory, embedder, models, budgets, clock)
+        gate = GatePoint(self.memory, embedder, DecisionThinking(reflects, Intake(clock)), settings)
+        asked, capture = (gate, self.route), CapturePoint()
+        specs = {of.name: of.features.spec_hash for of in (*asked, capture)}
+        self.rules = _weighed(rules_of(settings, specs), point, weights)
+        self.learner.state = State(self.rules, settings.hash)
         self.learner.observe(lambda recorded, _: self.memory.observe(recorded))
-        self._remembering = Remembering(self.learner, self.journal, self.memory, embedder, clock, reflected=False)
-        self._plane = Plane(points, self.learner, self.journal, clock, settings, metrics)
+        self._plane = Plane(asked, (capture,), self.learner, self.journal, clock, settings, metrics)
+        tiering = Tiering(self._plane, capture, reflects, clock)
+        self._remembering = Remembering(self.learner, self.journal, self.memory, embedder, tiering, clock)
 
     async def decide(self, asked: DecisionRequest) -> DecisionAnswer:
         return await self._plane.decide(LOCAL, asked)

@@ -142,12 +142,13 @@ def _reported(point: "Point", objective: str) -> str:
 
 
 def _target(policy: Path | None, chosen: Settings, point: str | None) -> "Target":
+    from auditor.rewards import DEFAULT_WEIGHTS
     from strategist.evaluation import Target
 
     from ..replay.policy_file import read_policy
     from ..rulebook import rules_of
 
-    rules = rules_of(chosen, {"gate": "", "route": "", "chat": ""}).points
+    rules = rules_of(chosen, dict.fromkeys(DEFAULT_WEIGHTS, "")).points
     in_force = rules[point if point in rules else "route"].policy
     return Target(settings=in_force) if policy is None else read_policy(policy, in_force)
 
@@ -159,7 +160,7 @@ async def _journal(chosen: Settings, point: str | None, window: dict[str, Any], 
 
     folder = Path(chosen.data_dir)
     if point is None:
-        raise Failed("say which decisions: --point gate or --point route, or a file with --log")
+        raise Failed("say which decisions: --point gate, route or capture, or a file with --log")
     if not (folder / JOURNAL_FILE).exists():
         raise Failed(f"there is no journal in {folder}; set POINTSMAN_DATA_DIR, or name a file with --log")
     journal = await open_journal(folder)

@@ -57,9 +57,9 @@ class RetireRequest(Request, frozen=True, kw_only=True):
 
 
 class CapturedReflection(Answer, frozen=True, kw_only=True):
-    """What was understood of a capture so far."""
+    """What was understood of a capture so far, and the decision that has a model reflect on it."""
 
-    status: Literal["ready", "pending", "none"]
+    status: Literal["pending", "none"]
     tier: str | None
     trace_id: str | None
     error_class: str

@@ -2,6 +2,7 @@
 
 from auditor.fold import TenantFold
 from auditor.reflection_events import Insight
+from auditor.trace import Lesson
 
 from ..contract import Reflection, SkillAnswer, SupportingEpisode
 from ..ids import new_id
@@ -10,6 +11,7 @@ from ..memory.store import EpisodeRecord
 from .evidence import Assessment, GateEvidence
 from .recalled import signature_of
 from .rule import PROCEED, REWRITE
+from .tiers import Thought
 
 CITED = 3
 
@@ -21,7 +23,7 @@ def reflect(evidence: GateEvidence) -> Reflection:
     """
     if not evidence.matches:
         return Reflection()
-    resolved, made, insight = evidence.quoted, evidence.matches[0].record.reflection, _insight(evidence)
+    resolved, made, insight = evidence.quoted, evidence.shown, _insight(evidence)
     cause = next((m.record.cause for m in evidence.matches if m.record.cause), "")
     return Reflection(
         id=made.reflection_id if made else new_id("rf"),
@@ -35,8 +37,15 @@ def reflect(evidence: GateEvidence) -> Reflection:
 
 def _insight(evidence: GateEvidence) -> Insight | None:
     """What a model made of the best match."""
-    made = evidence.matches[0].record.reflection if evidence.matches else None
-    return made.insight if made else None
+    return evidence.shown.insight if evidence.shown else None
+
+
+def lesson(evidence: GateEvidence, thought: Thought | None) -> Lesson | None:
+    """The reflection of a model that is shown, or that is being made for this very answer."""
+    if thought is not None and thought.pending:
+        return Lesson(thought.reflection_id, thought.nano_usd)
+    made = evidence.shown
+    return Lesson(made.reflection_id, made.nano_usd) if made else None
 
 
 def cited(evidence: GateEvidence) -> list[Match]:

@@ -25,7 +25,7 @@ from ..llm.models import Models
 from ..llm.prices import Usage, at_most, cost_of
 from . import texts
 from .guarding import allowed_candidates
-from .point import Acting, Decided, Evidence, Executed, Features, Point, own_scalars, scalar
+from .point import Acting, AskedPoint, Decided, Evidence, Executed, Features, own_scalars, scalar
 
 SWITCH = 0.1  # of reward by which another model has to be better than the one that the conversation is with
 ANSWER_TOKENS = 500  # of an answer that nobody has seen yet, where its price is reckoned
@@ -57,7 +57,7 @@ class ChatEvidence(Evidence, kw_only=True):
     costs: dict[str, float]
 
 
-class ChatPoint(Point[ChatEvidence]):
+class ChatPoint(AskedPoint[ChatEvidence]):
     """See the module."""
 
     name = "chat"

@@ -23,7 +23,8 @@ def choose(point: AnyPoint, evidence: Evidence, acting: Acting, state: State, rn
         prior = evidence.prior if not taken else None
         if taken:
             state = state.after(taken[-1].head, taken[-1].action)
-        taken.append(acting.policy.choose(head, state, eligible, rng, prior, evidence.known))
+        known = {action: evidence.known[action] for action in eligible.actions if action in evidence.known}
+        taken.append(acting.policy.choose(head, state, eligible, rng, prior, known))
     return tuple(taken)
 
 

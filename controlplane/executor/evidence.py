@@ -6,6 +6,7 @@ import msgspec
 
 from auditor.cases import FRESH, RETRY, CaseRecord, as_advised, probability
 from auditor.fold import TenantFold
+from auditor.reflection_events import Reflected
 from strategist.features.bins import Fact
 from strategist.features.words import spelled
 from strategist.linear import hashed_word
@@ -29,6 +30,7 @@ from .recalled import (
     unreported,
 )
 from .rule import BLOCK, Thresholds, verdict
+from .tiers import AtHand
 from .worded import Worded, judge
 
 EVEN = 0.5
@@ -74,6 +76,8 @@ class GateEvidence(Evidence, kw_only=True):
     suggestion: Fix | None  # the likeliest proven one, if it is likelier to work than not
     said: Assessment
     worded: Worded
+    at_hand: AtHand | None = None  # of reflections on the best match
+    shown: Reflected | None = None  # what models made of the best match, or of one that is much like it
     ruled: str | None = None  # the guard rule that left the verdict, where the evidence did not
 
     @property

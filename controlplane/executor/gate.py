@@ -1,10 +1,10 @@
 """The gate: before an agent acts, let it PROCEED, HINT, REWRITE or BLOCK.
 
-Two heads: the verdict, then the tier of the reflection behind it. No tier can answer until the
-reflector has providers, so the tier head has nothing eligible and is skipped.
+Two heads: the verdict, then the tier of the reflection behind it. Where no tier can answer within the time that the
+caller waits, the second head is skipped and the local reflector speaks.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -23,21 +23,20 @@ from . import advice
 from .evidence import GateEvidence, gather
 from .guarding import allowed_verdicts
 from .masks import defensible, with_evidence
-from .point import Acting, Decided, Executed, Features, Point
+from .point import Acting, AskedPoint, Decided, Executed, Features
 from .rule import BLOCK, HINT, PROCEED, VERDICTS, Thresholds
+from .tiers import TIERS, AskedTier, Thinking, Thought
 
-TIERS = ("cached", "cheap", "premium")
 
-
-class GatePoint(Point[GateEvidence]):
+class GatePoint(AskedPoint[GateEvidence]):
     """See the module."""
 
     name = "gate"
     heads = ("verdict", "tier")
 
-    def __init__(self, memory: MemoryStore, embedder: BatchingEmbedder, settings: Settings) -> None:
+    def __init__(self, memory: MemoryStore, embedder: BatchingEmbedder, thinking: Thinking, settings: Settings) -> None:
         self.features = Features("gate.toml")
-        self._memory, self._embedder = memory, embedder
+        self._memory, self._embedder, self._thinking = memory, embedder, thinking
         self._rule = Thresholds.of(settings)
 
     async def recall(self, fold: TenantFold, request: DecisionRequest, now: float) -> GateEvidence:
@@ -47,6 +46,10 @@ class GatePoint(Point[GateEvidence]):
         found = gather(space, fold, request, vector, text, now, self._rule)
         if vector is not None:
             found.text_codes = self.features.codes(vector, self._embedder.name)
+        if found.matches:
+            found.at_hand = await self._thinking.at_hand(fold.tenant, found.matches[0].record, request.wait_ms)
+            weight = fold.rules.points[self.name].weights.get("cost", 0.0)
+            found.known = {tier: -weight * usd for tier, usd in found.at_hand.usd.items() if usd}
         found.degraded = degraded
         return found
 
@@ -62,7 +65,7 @@ class GatePoint(Point[GateEvidence]):
         self, head: str, evidence: GateEvidence, acting: Acting, state: State, taken: Sequence[HeadChoice]
     ) -> Eligible:
         if head == "tier":
-            return _no_tier(taken[0].action)
+            return _tiers(taken[0].action, evidence)
         rule_acts = acting.policy.settings.mode == "apprentice"
         allowed = with_evidence(evidence) if rule_acts else defensible(evidence)
         allowed, evidence.ruled = allowed_verdicts(allowed, acting.rules.guards, _facing(evidence))
@@ -78,7 +81,12 @@ class GatePoint(Point[GateEvidence]):
         nothing_known = evidence.vector is None or (said.evidence == 0 and not evidence.by_words)
         abstained = evidence.ruled is None and nothing_known
         intervenes, word = verdict != PROCEED, evidence.worded.worst_word(evidence.planned)
+        thought = await self._think(evidence, request, taken) if intervenes else None
         reflection = advice.reflect(evidence) if intervenes else Reflection()
+        if thought is not None and thought.pending:
+            reflection = msgspec.structs.replace(
+                reflection, id=thought.reflection_id, status="pending", tier=taken[1].action
+            )
         cited = advice.cited(evidence) if intervenes else []
         record: dict[str, Any] = {
             "reason": advice.reason(evidence, verdict, said, word, abstained=abstained),
@@ -101,7 +109,32 @@ class GatePoint(Point[GateEvidence]):
             advised=advice.advised(reflection),
             events=self._first_sighting(evidence, request),
             abstained=abstained,
+            lesson=advice.lesson(evidence, thought) if intervenes else None,
         )
+
+    async def _think(
+        self, evidence: GateEvidence, request: DecisionRequest, taken: Sequence[HeadChoice]
+    ) -> Thought | None:
+        """Have the chosen tier say what is shown; what was asked of a model for it, if anything was."""
+        tier = taken[1].action if len(taken) > 1 else None
+        if evidence.at_hand is None or tier not in ("cheap", "premium"):
+            evidence.shown = evidence.at_hand.known if evidence.at_hand is not None else None
+            return None
+        asked: AskedTier = "premium" if tier == "premium" else "cheap"
+        record = evidence.matches[0].record
+        thought = await self._thinking.ask(evidence.fold.tenant, evidence.trace_id, record, asked, request.wait_ms)
+        evidence.shown = thought.made
+        self._forget_purged(evidence, request)
+        return thought
+
+    def _forget_purged(self, evidence: GateEvidence, request: DecisionRequest) -> None:
+        """What was purged while a model was waited for is quoted no more."""
+        there = self._memory.space(evidence.fold.tenant, request.namespace).episodes
+        evidence.matches = [match for match in evidence.matches if match.record.episode_id in there]
+        evidence.skills = [match for match in evidence.skills if match.record.episode_id in there]
+        evidence.fixes = [fix for fix in evidence.fixes if fix.match.record.episode_id in there]
+        if evidence.suggestion not in evidence.fixes:
+            evidence.suggestion = None
 
     def _first_sighting(self, evidence: GateEvidence, request: DecisionRequest) -> tuple[SignatureSeen, ...]:
         if not evidence.new_signature or evidence.vector is None:
@@ -186,7 +219,11 @@ def _as_far_as_allowed(rule: str | None, allowed: Eligible) -> str:
     return next((verdict for verdict in reversed(strict_enough) if verdict in allowed.actions), allowed.actions[0])
 
 
-def _no_tier(verdict: str) -> Eligible:
+def _tiers(verdict: str, evidence: GateEvidence) -> Eligible:
+    """Those that can be shown in time."""
+    masked: Mapping[str, str] = dict.fromkeys(TIERS, "no similar failure is remembered")
     if verdict == PROCEED:
-        return Eligible(actions=(), masked=dict.fromkeys(TIERS, "PROCEED needs no reflection"))
-    return Eligible(actions=(), masked=dict.fromkeys(TIERS, "no language model is configured"))
+        masked = dict.fromkeys(TIERS, "PROCEED needs no reflection")
+    elif evidence.at_hand is not None:
+        masked = dict(evidence.at_hand.masked)
+    return Eligible(actions=tuple([tier for tier in TIERS if tier not in masked]), masked=dict(masked))

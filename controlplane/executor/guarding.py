@@ -35,13 +35,18 @@ def allowed_candidates(allowed: Eligible, guards: Sequence[Guard], facing: Facin
     Raises:
       Unprocessable: all of them are forbidden.
     """
-    if (guard := forcing(guards, facing)) is not None:
-        forced = tuple([action for action in allowed.actions if guard.names(action)])
-        if forced:
-            masked = {action: guard.reason for action in allowed.actions if action not in forced}
-            return Eligible(actions=forced, masked=allowed.masked | masked)
-    masked = forbidden(guards, facing, allowed.actions)
+    left = allowed_tiers(allowed, guards, facing)
+    if not left.actions:
+        raise Unprocessable(f"every candidate is forbidden: {'; '.join(sorted(set(left.masked.values())))}")
+    return left
+
+
+def allowed_tiers(allowed: Eligible, guards: Sequence[Guard], facing: Facing) -> Eligible:
+    """What is forced where it can be had; else what is not forbidden, which may be nothing."""
+    masked: dict[str, str] = {}
+    if (guard := forcing(guards, facing)) is not None and any(map(guard.names, allowed.actions)):
+        masked = {action: guard.reason for action in allowed.actions if not guard.names(action)}
+    else:
+        masked = forbidden(guards, facing, allowed.actions)
     left = tuple([action for action in allowed.actions if action not in masked])
-    if not left:
-        raise Unprocessable(f"every candidate is forbidden: {'; '.join(sorted(set(masked.values())))}")
     return Eligible(actions=left, masked=allowed.masked | masked)

@@ -14,6 +14,7 @@ from auditor import PointRules
 from auditor.comparison import Who
 from auditor.events import AnyEvent
 from auditor.fold import TenantFold
+from auditor.trace import Lesson
 from auditor.wording import Plan
 from strategist import Eligible, HeadChoice, Policy, State
 from strategist.features.bins import Fact
@@ -26,6 +27,7 @@ from ..contract import DecisionAnswer, DecisionRequest
 from ..embedding import Vector
 
 E = TypeVar("E", bound="Evidence")
+Read = TypeVar("Read", bound="Evidence", contravariant=True)  # evidence that is handed in only
 
 
 class Evidence(msgspec.Struct, kw_only=True):
@@ -43,6 +45,7 @@ class Evidence(msgspec.Struct, kw_only=True):
     conditions: tuple[str, ...] = ()
     plan: Plan | None = None
     degraded: tuple[str, ...] = ()
+    trace_id: str = ""  # of the decision, from when it is carried out
 
 
 class Acting(msgspec.Struct, frozen=True):
@@ -69,6 +72,7 @@ class Executed(msgspec.Struct, kw_only=True):
     advised: str | None = None
     events: tuple[AnyEvent, ...] = ()
     abstained: bool = False
+    lesson: Lesson | None = None
 
 
 class Decided(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,27 +86,33 @@ class Decided(msgspec.Struct, frozen=True, kw_only=True):
     phases_ms: dict[str, float]
 
 
-class Point(Protocol, Generic[E]):
+class Point(Protocol, Generic[Read]):
     """One decision point."""
 
     name: str
     heads: tuple[str, ...]
     features: "Features"
 
+    def eligible(
+        self, head: str, evidence: Read, acting: Acting, state: State, taken: Sequence[HeadChoice]
+    ) -> Eligible:
+        """What this head may choose after what the heads before it took, with a reason for each mask."""
+        ...
+
+    async def execute(self, evidence: Read, request: DecisionRequest, taken: Sequence[HeadChoice]) -> Executed:
+        """Carry the choice out."""
+        ...
+
+
+class AskedPoint(Point[E], Protocol):
+    """One that callers ask."""
+
     async def recall(self, fold: TenantFold, request: DecisionRequest, now: float) -> E:
         """Gather what is known; a source that fails is named in `degraded`, it does not fail the decision."""
         ...
 
-    def eligible(self, head: str, evidence: E, acting: Acting, state: State, taken: Sequence[HeadChoice]) -> Eligible:
-        """What this head may choose after what the heads before it took, with a reason for each mask."""
-        ...
-
     def passing(self, request: DecisionRequest, evidence: E, rules: PointRules) -> Eligible:
         """The action the caller would take unasked, or what guard rules leave of it."""
-        ...
-
-    async def execute(self, evidence: E, request: DecisionRequest, taken: Sequence[HeadChoice]) -> Executed:
-        """Carry the choice out."""
         ...
 
     def answer(self, evidence: E, executed: Executed, decided: Decided) -> DecisionAnswer:

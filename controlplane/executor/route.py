@@ -17,7 +17,7 @@ from ..router import Router
 from ..signals import Reading, Signals
 from . import texts
 from .guarding import allowed_candidates
-from .point import Acting, Decided, Evidence, Executed, Features, Point, own_scalars, scalar
+from .point import Acting, AskedPoint, Decided, Evidence, Executed, Features, own_scalars, scalar
 
 KNOWN = ("region", "cpu", "memory_gb", "latency_ms")
 
@@ -31,7 +31,7 @@ class RouteEvidence(Evidence, kw_only=True):
     router_score: float | None = None
 
 
-class RoutePoint(Point[RouteEvidence]):
+class RoutePoint(AskedPoint[RouteEvidence]):
     """See the module."""
 
     name = "route"

@@ -65,15 +65,27 @@ def _refuse_absurd(field: str, usd: Decimal | None) -> None:
         raise ValueError(f"{field} is {usd}; it takes USD from 0 to {MOST_USD}")
 
 
+class AnswerMs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Milliseconds that a reflection of a tier is thought to take before one was measured."""
+
+    cheap: Annotated[int, Meta(ge=1, le=600_000)]
+    premium: Annotated[int, Meta(ge=1, le=600_000)]
+
+
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     models: list[Model]
+    answer_ms: AnswerMs | None = None
+
+    @property
+    def named(self) -> dict[str, Model]:
+        return {model.name: model for model in self.models}
 
 
 class Catalogue:
     """All models by name; an operator's come first."""
 
-    def __init__(self, models: dict[str, Model]) -> None:
-        self.models = models
+    def __init__(self, models: dict[str, Model], answer_ms: AnswerMs) -> None:
+        self.models, self.answer_ms = models, answer_ms
         self._at = {model.route: model for model in models.values()}
 
     def at(self, route: Route) -> Model:
@@ -90,10 +102,12 @@ class Catalogue:
           BadSetting: the file cannot be read, or a field of it cannot be meant; the message names it.
         """
         shipped = _read((resources.files(__package__) / SHIPPED).read_text("utf-8"), SHIPPED)
-        own = {} if path is None else _read(_text(Path(path)), Path(path).name)
-        taken = {model.route for model in own.values()}
-        left = [model for model in shipped.values() if model.name not in own and model.route not in taken]
-        return cls(own | {model.name: model for model in left if model.provider not in elsewhere})
+        assert shipped.answer_ms is not None, "what ships says how long answers take"
+        own = _File(models=[]) if path is None else _read(_text(Path(path)), Path(path).name)
+        taken = {model.route for model in own.models}
+        left = [model for model in shipped.models if model.name not in own.named and model.route not in taken]
+        beside = {model.name: model for model in left if model.provider not in elsewhere}
+        return cls(own.named | beside, own.answer_ms or shipped.answer_ms)
 
     def baseline(self, tier: Literal["cheap", "premium"]) -> Model | None:
         """The model that stands for its tier: the first."""
@@ -109,22 +123,23 @@ def _text(file: Path) -> str:
         raise BadSetting(f"{SETTING}: {file} is not UTF-8") from error
 
 
-def _read(text: str, file: str) -> dict[str, Model]:
+def _read(text: str, file: str) -> _File:
     try:
         document = tomllib.loads(text, parse_float=Decimal)
-        models = msgspec.convert(document, _File).models
+        read = msgspec.convert(document, _File)
     except tomllib.TOMLDecodeError as error:
         raise BadSetting(f"{SETTING}: {file} is no TOML: {error}") from error
     except msgspec.ValidationError as error:
         raise BadSetting(f"{SETTING}: {file}: {_placed(str(error), document)}") from error
-    found: dict[str, Model] = {}
-    for model in models:
-        if model.name in found:
+    seen, routes = set[str](), set[Route]()
+    for model in read.models:
+        if model.name in seen:
             raise BadSetting(f"{SETTING}: {file}: the name {model.name!r} is there twice")
-        if model.route in [other.route for other in found.values()]:
+        if model.route in routes:
             raise BadSetting(f"{SETTING}: {file}: {model.name!r} is a model that is there under another name")
-        found[model.name] = model
-    return found
+        seen.add(model.name)
+        routes.add(model.route)
+    return read
 
 
 def _placed(error: str, document: Any) -> str:

@@ -171,7 +171,7 @@ def test_the_journal_is_replayed_beside_its_server(start: Any, cli: Run) -> None
 
 def test_what_is_missing_is_asked_for(cli: Run, start: Any) -> None:
     assert "there is no journal" in cli("replay", "--point", "route").stderr
-    assert "--point gate or --point route" in cli("replay").stderr
+    assert "--point gate, route or capture" in cli("replay").stderr
     assert "cannot be read" in cli("replay", "--log", "none.csv").stderr
     start()
     unknown = cli("replay", "--point", "nowhere")

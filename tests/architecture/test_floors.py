@@ -41,7 +41,6 @@ ORDER: tuple[set[str], ...] = (
     {
         "plane",
         "learning",
-        "remembering",
         "reflections",
         "administration",
         "challengers",
@@ -51,7 +50,8 @@ ORDER: tuple[set[str], ...] = (
         "rulebook",
         "appeals",
     },  # the two loops, what keeps them, and what operators did
-    {"lifecycle", "explanation", "replay", "chat"},
+    {"lifecycle", "explanation", "replay", "chat", "tiering", "thinking"},
+    {"remembering"},  # a capture decides
     {"service"},  # makes every part and hands it what it needs
     {"purse"},  # what operators see of money
     {"status", "backups", "doctor"},  # look at a whole service

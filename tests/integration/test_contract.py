@@ -40,7 +40,7 @@ CAPTURE_REQUEST = """
  "severity": 0.4, "license": null, "origin": "agents", "tags": []}
 """
 CAPTURE_ANSWER = """
-{"episode_id": 12345, "duplicate_of": null, "reflection": {"status": "ready", "tier": null, "trace_id": "tr_..."}}
+{"episode_id": 12345, "duplicate_of": null, "reflection": {"status": "none", "tier": null, "trace_id": null}}
 """
 SEARCH_ANSWER = """
 {"results": [{"episode_id": 5, "score": 0.83, "scores": {"similarity": 0.9, "precondition": 0.5, "recency": 1.0,

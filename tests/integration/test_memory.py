@@ -265,7 +265,8 @@ def test_what_was_deleted_can_be_captured_anew(server: Server) -> None:
 
 def test_a_capture_may_name_the_decision_it_came_from_and_no_other(server: Server) -> None:
     trace_id = server.gate(namespace="named")["trace_id"]
-    assert server.capture(namespace="named", trace_id=trace_id)["reflection"]["trace_id"] == trace_id
+    captured = server.capture(namespace="named", trace_id=trace_id)
+    assert server.get(f"/v1/episodes/{captured['episode_id']}")["episode"]["trace_id"] == trace_id
     body = {"goal": "x", "trace_id": "tr_unknown"}
     assert server.post("/v1/capture", body, 404)["code"] == "unknown_trace"
 

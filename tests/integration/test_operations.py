@@ -147,7 +147,7 @@ def test_labels_stay_bounded_whatever_callers_name(serve: Serve) -> None:
 
 def test_points_describe_how_each_acts_and_learns(server: Server) -> None:
     points = server.get("/v1/points")
-    assert [p["point"] for p in points] == ["chat", "gate", "route"]
+    assert [p["point"] for p in points] == ["capture", "chat", "gate", "route"]
     for point in points:
         assert point == server.get(f"/v1/points/{point['point']}/policy")
         assert point["mode"] == "learning"

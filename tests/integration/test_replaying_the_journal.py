@@ -22,6 +22,7 @@ from strategist.types import MOST_HELD
 
 Serve = Callable[..., Any]
 GATE = Features("gate.toml").spec
+CAPTURE = Features("capture.toml").spec
 
 
 def live(server: Any, times: int) -> None:
@@ -126,7 +127,7 @@ def test_decisions_of_an_earlier_feature_spec_are_left_out_and_counted(
     live(server, 12)
     server.stop()
     newer = msgspec.structs.replace(Features("route.toml").spec, version=99)
-    specs = {"route.toml": newer, "gate.toml": GATE, "chat.toml": Features("chat.toml").spec}
+    specs = {"route.toml": newer, "gate.toml": GATE, "chat.toml": Features("chat.toml").spec, "capture.toml": CAPTURE}
     monkeypatch.setattr("controlplane.executor.point._shipped", specs.__getitem__)
     server = serve(epsilon=0.4)
     live(server, 15)
@@ -189,7 +190,7 @@ def test_only_the_tenant_of_the_window_is_read(serve: Serve) -> None:
 
 
 def test_an_unknown_point_is_refused_with_those_there_are(serve: Serve) -> None:
-    with pytest.raises(UnusableLog, match="there is no point 'nowhere'; there are chat, gate, route"):
+    with pytest.raises(UnusableLog, match="there is no point 'nowhere'; there are capture, chat, gate, route"):
         read(serve(), point="nowhere")
 
 

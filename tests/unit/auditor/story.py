@@ -1,5 +1,6 @@
 """A tenant's journal as a story: every line is one event, folded at once by the real fold."""
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -24,12 +25,13 @@ from auditor.rewards import DEFAULT_WEIGHTS
 from strategist import HeadChoice, Policy, PolicySettings, State
 
 GAMMA = 0.9
+WEEK_S = 604_800.0
 VERDICTS = ("PROCEED", "HINT", "REWRITE", "BLOCK")
-SPECS = {"gate": "gate-1", "route": "route-1", "chat": "chat-1"}
+SPECS = {"gate": "gate-1", "route": "route-1", "chat": "chat-1", "capture": "capture-1"}
 
 
 def rules_of(**changes: Any) -> Rules:
-    """gamma 0.9, the product's weights and windows; `changes` are of both points' PointRules."""
+    """gamma 0.9, the product's weights and windows; `changes` are of every point's PointRules."""
     return Rules(
         points={
             point: msgspec.structs.replace(
@@ -41,7 +43,7 @@ def rules_of(**changes: Any) -> Rules:
                 ),
                 **changes,
             )
-            for point, window_s in (("gate", 1800.0), ("route", 600.0))
+            for point, window_s in (("gate", 1800.0), ("route", 600.0), ("capture", WEEK_S))
         }
     )
 
@@ -76,7 +78,7 @@ def trace_of(
 ) -> Trace:
     """A decision in a state of its own (one key, named like the trace), as the control plane would write it.
 
-    With made-up `tiers` it has a second head, which took the first of them.
+    With `tiers` it has a second head, which took the first of them.
     """
     actions = eligible or (VERDICTS if point == "gate" else (action,))
     heads = [head_of("verdict", key or trace_id, action, actions, exploration=exploration)]
@@ -111,6 +113,7 @@ class Story:
         self.state = LearntState(rules)
         self.tenant, self.now = tenant, 1000.0
         self.learned: list[Learned] = []
+        self.told: Callable[[int, AnyEvent], None] | None = None  # hears of every event, too
 
     @property
     def fold(self) -> TenantFold:
@@ -120,6 +123,8 @@ class Story:
         self.now += 1.0
         applied = self.state.apply(Recorded(self.state.seq + 1, event), prefix)
         self.learned.extend(applied.learned)
+        if self.told is not None:
+            self.told(self.state.seq, event)
         return applied
 
     def decide(self, trace_id: str, action: str = "PROCEED", **fields: Any) -> tuple[str, ...]:

@@ -264,7 +264,7 @@ def test_task_in_progress_remembers_its_attempts_last_verdict_and_last_outcome(s
 
 
 def test_two_heads_are_learnt_from_one_report_tier_first(story: Story) -> None:
-    """With a made-up tier: cheap takes 0.98; the verdict takes the best eligible tier, premium's 2.0."""
+    """Tier cheap takes 0.98; the verdict takes the best eligible tier, premium's 2.0."""
     story.policy().table.put("verdict=HINT>t1", "premium", 2.0, visits=1)
     story.decide("t1", "HINT", tiers=("cheap", "premium"))
     assert story.report("t1", success=True, applied_suggestion=True).updated

@@ -32,6 +32,7 @@ from auditor.expiry import expired
 from auditor.federation_events import Federated, OriginForgotten
 from auditor.packing import ROWS, packed
 from auditor.state import StateDump
+from auditor.trace import Lesson
 from controlplane.journal import decode_event, encode_event
 from strategist import PolicySettings, SpecMismatch, StepSize
 from strategist.federation import Entry
@@ -39,6 +40,11 @@ from strategist.federation import Entry
 from .story import Story, rules_of, trace_of
 
 TENANTS = ("acme", "default")
+ACTIONS = {
+    "gate": ("PROCEED", "HINT", "REWRITE", "BLOCK"),
+    "route": ("akash/A8", "vast/V4"),
+    "capture": ("cached", "cheap", "premium"),
+}
 OUTCOMES = (
     Outcome(success=True),
     Outcome(success=False),
@@ -111,15 +117,18 @@ class Writer:
     def _decided(self, tenant: str) -> Decided:
         rng = self._rng
         trace_id = f"tr_{rng.randrange(10**9)}"
-        point = rng.choice(("gate", "gate", "route"))
-        action = rng.choice(("PROCEED", "HINT", "REWRITE", "BLOCK") if point == "gate" else ("akash/A8", "vast/V4"))
+        point = rng.choice(("gate", "gate", "route", "capture"))
+        actions = ACTIONS[point]
+        action = rng.choice(actions)
+        made = f"rf_{rng.randrange(4)}"
         trace = trace_of(
             trace_id,
             action,
             point=point,
             task=rng.choice((None, "x", "x", "x", "y", "z")),
             key=f"k{rng.randrange(5)}",
-            eligible=("PROCEED", "HINT", "REWRITE", "BLOCK") if point == "gate" else ("akash/A8", "vast/V4"),
+            eligible=actions,
+            lesson=None if point == "route" else Lesson(made, rng.randrange(10**8)),
             tiers=("cheap", "premium") if action == "REWRITE" else (),
             cited=(rng.randrange(3),),
             signature=rng.choice((None, "pytest", "git push")),

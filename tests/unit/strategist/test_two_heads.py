@@ -1,6 +1,6 @@
 """A gate decision is two steps of one trajectory: the verdict, then the tier of the reflection behind it.
 
-No tier can answer yet, so these are made up; the numbers are worked by hand.
+The numbers are worked by hand.
 """
 
 import random

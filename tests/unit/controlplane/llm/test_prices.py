@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from controlplane.errors import UnknownPrice
-from controlplane.llm.catalogue import Catalogue, Model, Price
+from controlplane.llm.catalogue import AnswerMs, Catalogue, Model, Price
 from controlplane.llm.prices import (
     Usage,
     at_most,
@@ -197,7 +197,7 @@ def test_no_call_within_its_bounds_costs_more_than_was_held(
 def test_other_tiers_are_priced_by_the_models_that_stand_for_them() -> None:
     """The shipped ones: 0.56 and 2.8 thousandths of a dollar."""
     assert instead(Catalogue.load(), used(), NOW) == (560_000, 2_800_000)
-    assert instead(Catalogue({}), used(), NOW) == (None, None)
+    assert instead(Catalogue({}, AnswerMs(cheap=1, premium=1)), used(), NOW) == (None, None)
     assert instead(Catalogue.load(), Usage(), NOW) == (None, None)
 
 
