@@ -11,11 +11,11 @@ import structlog
 from auditor import Learner
 from auditor.events import Captured, Recorded
 from auditor.money_events import Spender
-from auditor.reflection_events import Reflected, ReflectionEvicted
+from auditor.reflection_events import Reflected, ReflectionEvicted, ReuseChecked
 
 from .budgets import Budgets
 from .clock import Clock
-from .embedding import BatchingEmbedder, EmbeddingUnavailable
+from .embedding import EmbeddingUnavailable
 from .errands import Errands
 from .errors import JournalUnavailable, PointsmanError, StorageFull, UnknownPrice, UnknownReflection
 from .failpoints import failpoint
@@ -26,15 +26,14 @@ from .llm.catalogue import Model
 from .llm.models import Models
 from .llm.reflecting import NoReflection
 from .memory.purging import overwrite_reflection
-from .memory.store import EpisodeRecord, MemoryStore, episode_text
+from .memory.store import EpisodeRecord, MemoryStore
 from .outbox import LONGEST_S, Outbox, TryFailed
 from .reflector import PERSPECTIVES, PURPOSE, Reflector
+from .reuse import Near, Reuses
 from .tenants import Caller
 
 log = structlog.get_logger()
-WORK = "reflection"
-SIMILAR = 0.92  # an episode this similar, of the same error class, has the same reflection
-NEAREST = 10  # episodes that are looked at
+WORK, CHECK = "reflection", "reuse_check"
 SEVERE = 0.8  # severity from which on several readings are worth their price
 
 
@@ -46,6 +45,13 @@ class Owed(msgspec.Struct, frozen=True):
     by: str
 
 
+class OwedCheck(msgspec.Struct, frozen=True):
+    """A check of a reuse as its job holds it."""
+
+    tenant: str
+    reflection_id: str
+
+
 class Reflects:
     """Makes what a job owes."""
 
@@ -54,14 +60,14 @@ class Reflects:
         learner: Learner,
         journal: Journal,
         memory: MemoryStore,
-        embedder: BatchingEmbedder,
+        reuses: Reuses,
         models: Models,
         budgets: Budgets,
         clock: Clock,
     ) -> None:
-        self._learner, self._journal, self._memory, self._embedder = learner, journal, memory, embedder
+        self._learner, self._journal, self._memory, self._reuses = learner, journal, memory, reuses
         self._models, self._budgets, self._clock = models, budgets, clock
-        self._reflector = Reflector(models, budgets, clock)
+        self.reflector = Reflector(models, budgets, clock)
 
     @property
     def able(self) -> bool:
@@ -77,29 +83,35 @@ class Reflects:
         if record is None or record.reflection is not None or record.evicted:
             return
         try:
-            await self.keep(await self._made(owed, record, job.fence))
+            await self.keep(*await self._made(owed, record, job.fence))
         except (NoReflection, EmbeddingUnavailable, PointsmanError) as error:
             raise TryFailed(str(error)) from error
 
-    async def _made(self, owed: Owed, record: EpisodeRecord, fence: int) -> Reflected:
-        if (known := await self._similar(owed.tenant, record)) is not None:
-            return self._event(owed, tier="cached", insight=None, of=known.root)
+    async def _made(self, owed: Owed, record: EpisodeRecord, fence: int) -> tuple[Reflected, *tuple[ReuseChecked, ...]]:
+        near = await self._reuses.nearest(owed.tenant, record)
+        if near is not None and self._reuses.allows(owed.tenant, near):
+            drawn = bool(self._models.of("cheap")) and self._reuses.drawn(owed.tenant, near.error_class)
+            of, similarity = near.reflection.root, near.similarity
+            return (self._event(owed, tier="cached", insight=None, of=of, similarity=similarity, drawn=drawn),)
         model = self._chosen(owed.tenant, record, fence)
-        reflect = self._reflector.premium if model.tier == "premium" else self._reflector.cheap
+        reflect = self.reflector.premium if model.tier == "premium" else self.reflector.cheap
         made = await reflect(owed.tenant, model, record.episode)
-        return self._event(owed, tier=model.tier, **made._asdict())
+        own = self._event(owed, tier=model.tier, **made._asdict())
+        return (own,) if near is None else (own, await self._beside(own, near))
 
-    async def _similar(self, tenant: str, record: EpisodeRecord) -> Reflected | None:
-        """The reflection of the nearest episode that is similar enough, in the same namespace."""
-        space = self._memory.space(tenant, record.episode.namespace)
-        vector = await self._embedder.embed(episode_text(record.episode))
-        found = space.episode_index.search(vector, NEAREST) if space.episode_index else []
-        for episode_id, similarity in found:
-            near = space.episodes[episode_id]
-            alike = similarity >= SIMILAR and near.episode.error_class == record.episode.error_class
-            if alike and near.reflection is not None:
-                return near.reflection
-        return None
+    async def _beside(self, own: Reflected, near: Near) -> ReuseChecked:
+        """What would have been reused, beside what a model was asked for instead."""
+        assert own.insight is not None
+        return ReuseChecked(
+            tenant=own.tenant,
+            at=own.at,
+            reflection_id=own.reflection_id,
+            of=near.reflection.root,
+            error_class=near.error_class,
+            similarity=near.similarity,
+            agreed=await self._reuses.agree(own.insight, near.reflection),
+            reused=False,
+        )
 
     def _chosen(self, tenant: str, record: EpisodeRecord, fence: int) -> Model:
         """Several readings where much is at stake and the purse has room; another model with each try.
@@ -112,16 +124,16 @@ class Reflects:
         for tier in ("premium", "cheap") if severe else ("cheap",):
             if models := self._models.of(tier):
                 model = models[(fence - 1) % len(models)]
-                why = self._no_room(tenant, model, record)
+                why = self.no_room(tenant, model, record)
                 if not why:
                     return model
         raise NoReflection(why)
 
-    def _no_room(self, tenant: str, model: Model, record: EpisodeRecord) -> str:
+    def no_room(self, tenant: str, model: Model, record: EpisodeRecord) -> str:
         """Why the purse has no room, or ""."""
         calls = len(PERSPECTIVES) + 1 if model.tier == "premium" else 1
         try:
-            cost = calls * self._reflector.at_most(model, record.episode)
+            cost = calls * self.reflector.at_most(model, record.episode)
         except UnknownPrice as error:
             return str(error)
         spender = Spender(model=model.name, tier=model.tier, purpose=PURPOSE)
@@ -131,11 +143,11 @@ class Reflects:
         at, name = self._clock.now(), new_id("rf")
         return Reflected(tenant=owed.tenant, at=at, reflection_id=name, episode_id=owed.episode_id, by=owed.by, **what)
 
-    async def keep(self, made: Reflected) -> None:
+    async def keep(self, made: Reflected, *checks: ReuseChecked) -> None:
         """Journal it; of one that is not used, for its episode was purged meanwhile or has another, nothing stays."""
-        seq = await self._journal.append(made)
+        seq = await self._journal.append(made, *checks)
         failpoint("reflection.appended")
-        await self._learner.reached(seq)
+        await self._learner.reached(seq + len(checks))
         if (made.tenant, made.reflection_id) not in self._memory.reflections:
             await overwrite_reflection(self._journal, made.tenant, made.reflection_id)
 
@@ -148,13 +160,20 @@ class Reflections:
         self._outbox, self._clock, self._errands = outbox, clock, Errands()
 
     def observe(self, recorded: Recorded) -> None:
-        """Owe one for a failure that is new, unless that was done when the event was folded for the first time."""
+        """Owe one for a failure that is new, and a check of a reuse that was drawn for it.
+
+        Not again when an event is folded another time.
+        """
         event, seq = recorded.event, recorded.seq
-        if not isinstance(event, Captured) or event.duplicate_of is not None:
+        if seq <= self._outbox.jobs.last_cause or self._clock.now() - event.at > LONGEST_S:
             return
-        if seq > self._outbox.jobs.last_cause and self._clock.now() - event.at <= LONGEST_S:
-            owed = Owed(event.tenant, seq, event.by)
-            self._outbox.add(WORK, f"{event.tenant}/{seq}", msgspec.structs.asdict(owed), seq)
+        match event:
+            case Captured(duplicate_of=None):
+                owed = Owed(event.tenant, seq, event.by)
+                self._outbox.add(WORK, f"{event.tenant}/{seq}", msgspec.structs.asdict(owed), seq)
+            case Reflected(drawn=True, reflection_id=name):
+                check = OwedCheck(event.tenant, name)
+                self._outbox.add(CHECK, f"{event.tenant}/{name}", msgspec.structs.asdict(check), seq)
 
     async def evict(self, caller: Caller, reflection_id: str) -> None:
         """Take a reflection away, with whatever was taken from it; the log says whose it was.

@@ -145,6 +145,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     prompts: Annotated[
         str | None, _help("A folder of prompts (*.j2), written like the shipped ones; replaces and adds.")
     ] = None
+    wrong_reuse_target: Annotated[
+        Annotated[float, Meta(gt=0, lt=1)],
+        _help("Share of reused reflections that may be wrong; by it each error class finds its threshold."),
+    ] = 0.05
     failpoints: Annotated[
         str | None, _help("For tests of crashes: where the server dies or fails, as name:kill@3,name:error@1.")
     ] = None

@@ -164,8 +164,7 @@ class MemoryStore:
                 self._reflected(event)
             case ReflectionEvicted() as event:
                 self._evicted(event.tenant, event.reflection_id)
-                if (record := self.episode(event.tenant, event.episode_id)) is not None:
-                    record.evicted = True
+                self._let_go(event.tenant, event.episode_id)
 
     def _captured(self, seq: int, event: Captured) -> None:
         space = self.space(event.tenant, event.episode.namespace)
@@ -195,11 +194,15 @@ class MemoryStore:
             self.stale.append(Stale(space, seq, event.text, is_episode=False))
 
     def _reflected(self, event: Reflected) -> None:
-        """An episode keeps its first one; of what is gone nothing is remembered."""
+        """An episode keeps its first one, unless that was wrongly reused; of what is gone nothing is remembered."""
         record = self.episode(event.tenant, event.episode_id)
         root = event if event.of is None else self.reflections.get((event.tenant, event.of))
-        if record is None or record.reflection is not None or record.evicted or root is None:
+        if record is None or record.evicted or root is None:
             return
+        if (before := record.reflection) is not None:
+            if event.replaces is None or before.of is None:
+                return
+            del self.reflections[event.tenant, before.reflection_id]
         record.reflection = msgspec.structs.replace(event, insight=root.insight)
         self.reflections[event.tenant, event.reflection_id] = record.reflection
 
@@ -207,6 +210,14 @@ class MemoryStore:
         for name in [name for (of, name), made in self.reflections.items() if of == tenant and made.root == root]:
             gone = self.reflections.pop((tenant, name))
             if (record := self.episode(tenant, gone.episode_id)) is not None:
+                record.reflection = None
+
+    def _let_go(self, tenant: str, episode_id: int) -> None:
+        """An episode whose reflection was bad gets no other, nor back what that one replaced."""
+        if (record := self.episode(tenant, episode_id)) is not None:
+            record.evicted = True
+            if record.reflection is not None:
+                del self.reflections[tenant, record.reflection.reflection_id]
                 record.reflection = None
 
     def uses(self, tenant: str, root: str) -> list[int]:

@@ -36,7 +36,8 @@ ORDER: tuple[set[str], ...] = (
         "budgets",
         "origin",
     },  # memory searches by the vectors the embedders' port defines
-    {"executor", "alarms", "data_folder", "reflector"},  # points; what is heard of unasked; where it lies; who asks
+    {"executor", "alarms", "data_folder", "reflector", "reuse"},
+    # points; what is heard of unasked; where it lies; who asks models, and what spares them
     {"policies", "refold"},  # what operators set, and what follows from evidence; folding again
     {
         "plane",
@@ -51,7 +52,7 @@ ORDER: tuple[set[str], ...] = (
         "rulebook",
         "appeals",
     },  # the two loops, what keeps them, and what operators did
-    {"lifecycle", "explanation", "replay"},
+    {"lifecycle", "explanation", "replay", "rechecks"},
     {"service"},  # makes every part and hands it what it needs
     {"purse"},  # what operators see of money
     {"status", "backups", "doctor"},  # look at a whole service

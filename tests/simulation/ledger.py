@@ -36,7 +36,7 @@ from auditor.federation_events import Federated, OriginForgotten
 from auditor.fold import LATE
 from auditor.money_events import BudgetSet, Reconciled, Released, Reserved, Settled
 from auditor.policy_events import Appealed, AppealRuled, ChallengerEnded, ChallengerSet, PolicySet, Promoted, RolledBack
-from auditor.reflection_events import Reflected, ReflectionEvicted
+from auditor.reflection_events import Reflected, ReflectionEvicted, ReuseChecked
 from controlplane.learning import UNLEARNT
 
 MOMENTARY = ("policy_version", "q_updates", "active_keys")
@@ -85,6 +85,7 @@ UNASKED: dict[type[Any], str] = {
     Answered: "after the effect of a keyed request",
     **dict.fromkeys((Reserved, Settled, Released), "whoever spends money, which an oracle of its own looks at"),
     Reflected: "whoever reflects, which an oracle of its own looks at",
+    ReuseChecked: "beside a reflection, or when a reuse was drawn to be checked",
     Purged: "in the place of what was purged",
     **dict.fromkeys((JobAdded, JobLeased, JobFailed, JobEnded), "the outbox, which an oracle of its own looks at"),
 }
