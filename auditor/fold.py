@@ -216,6 +216,8 @@ class TenantFold:
         counted = event.applied_suggestion and not repeat and event.counts
         if counted:
             self.skills.count(event.episode_id, trace_id, event.success)
+            if event.success:
+                self.skills.confirm(event.episode_id, event.by)
         skill = promotion.review(self.skills, event.episode_id, seq, self.rules.promotion)
         learned: tuple[Learned, ...] = ()
         updated, reason, report = False, None, None

@@ -56,6 +56,7 @@ class Plane:
         watch = Watch(self._clock)
         fold = self._learner.state.of(tenant)
         evidence = await point.recall(fold, request, self._clock.now())
+        evidence.asker = caller.key_id
         watch.lap("recall")
         state = point.features.state(evidence)
         watch.lap("featurize")

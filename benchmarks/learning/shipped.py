@@ -51,7 +51,7 @@ class Shipped:
         prefixes = Prefixes(self.journal, CheckpointFiles(Path(settings.data_dir)))
         self.learner = Learner(State(self.rules, settings.hash), self.journal, self.journal, prefixes)
         self.learner.observe(lambda recorded, _: self.memory.observe(recorded))
-        self._remembering = Remembering(self.learner, self.journal, self.memory, embedder, clock)
+        self._remembering = Remembering(self.learner, self.journal, self.memory, embedder, clock, reflected=False)
         self._plane = Plane(points, self.learner, self.journal, clock, settings, metrics)
 
     async def decide(self, asked: DecisionRequest) -> DecisionAnswer:

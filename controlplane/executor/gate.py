@@ -141,7 +141,7 @@ class GatePoint(Point[GateEvidence]):
             suggested_action=record["suggested_action"],
             reflection=record["reflection"],
             supporting_episodes=advice.supporting(evidence) if intervenes else [],
-            skills=[advice.skill_answer(m.record, evidence.fold) for m in evidence.skills] if intervenes else [],
+            skills=advice.skills(evidence) if intervenes else [],
             explanations=Explanations(
                 q_value=verdict.q_value,
                 visits=verdict.visits,

@@ -43,6 +43,7 @@ class Evidence(msgspec.Struct, kw_only=True):
     conditions: tuple[str, ...] = ()
     plan: Plan | None = None
     degraded: tuple[str, ...] = ()
+    asker: str = ""  # the key that asks; "" where no keys are read
 
 
 class Acting(msgspec.Struct, frozen=True):
