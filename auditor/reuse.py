@@ -5,6 +5,7 @@ Where nothing was reused though something similar was there, a model was asked a
 them a threshold gets to know what lies below it.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from math import prod
 from typing import NamedTuple
@@ -14,6 +15,7 @@ import msgspec
 from .reflection_events import Insight, ReuseChecked
 
 FLOOR, USUAL, MOST = 85, 92, 99  # thresholds of similarity, in hundredths
+END = 101  # above any similarity
 FIRST = 3  # reuses of a class that are checked whatever is drawn
 SHADOW = 0.1  # the share of later ones
 ALPHA = 0.05  # how likely a threshold is taken for good that only just misses the target
@@ -113,16 +115,16 @@ def threshold(checks: Sequence[Check], target: float) -> int:
     The lowest at which they do by what was checked from there on; below the usual one, by what was checked below the
     usual one alone as well. Where no threshold is proven, the usual one, or just above the most similar wrong one.
     """
+    all_of = Counter(check.similarity for check in checks)
+    wrong_of = Counter(check.similarity for check in checks if not check.agreed)
+
+    def between(low: int, high: int) -> Measured:
+        return Measured(*(sum(of[at] for at in range(low, high)) for of in (all_of, wrong_of)))
+
     for at in range(FLOOR, MOST + 1):
-        if _measured(checks, at).below(target) and (at >= USUAL or _measured(checks, at, USUAL).below(target)):
+        if between(at, END).below(target) and (at >= USUAL or between(at, USUAL).below(target)):
             return at
-    wrong = max((check.similarity for check in checks if not check.agreed), default=FLOOR)
-    return min(max(USUAL, wrong + 1), MOST)
-
-
-def _measured(checks: Sequence[Check], at: int, below: int = 101) -> Measured:
-    found = [check.agreed for check in checks if at <= check.similarity < below]
-    return Measured(len(found), found.count(False))
+    return min(max(USUAL, max(wrong_of, default=FLOOR) + 1), MOST)
 
 
 def measured(checks: Sequence[Check]) -> Measured:

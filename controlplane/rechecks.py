@@ -43,7 +43,7 @@ class Rechecks:
         self._reuses, self._models, self._reflects = reuses, models, reflects
 
     async def __call__(self, job: Job) -> None:
-        """Raises TryFailed unless the reuse was checked, or is none any more."""
+        """Raises TryFailed unless the reuse was checked, is none any more, or the purse has no room to look at it."""
         owed = msgspec.convert(job.body, OwedCheck)
         if not self._memory.live:
             raise TryFailed("memory is not loaded yet")
@@ -60,8 +60,8 @@ class Rechecks:
     async def _check(self, reuse: Reflected, record: EpisodeRecord, fence: int) -> None:
         models = self._models.of("cheap")
         model = models[(fence - 1) % len(models)]
-        if why := self._reflects.no_room(reuse.tenant, model, record):
-            raise NoReflection(why)
+        if self._reflects.no_room(reuse.tenant, model, record):
+            return
         made = await self._reflects.reflector.cheap(reuse.tenant, model, record.episode)
         agreed = await self._reuses.agree(made.insight, reuse)
         checked = ReuseChecked(

@@ -205,6 +205,7 @@ def test_a_similar_failure_of_the_same_class_has_the_stored_reflection(server: R
     unlike = reflected(server, **failed("wholly other things"), namespace="cached", error_class="pull")
     apart = reflected(server, **failed(), namespace="team", error_class="pull")
     assert [made.tier for made in (other, unlike, apart)] == ["cheap"] * 3
+    settled(server)
 
 
 def test_a_bad_reflection_is_evicted_by_one_call_with_all_that_was_taken_from_it(
@@ -271,6 +272,13 @@ def test_without_a_provider_nothing_is_owed(serve: Serve) -> None:
     server = serve()
     assert server.capture(error_trace="Error: x")["reflection"]["status"] == "ready"
     assert server.service.outbox.jobs.open == {}
+
+
+def settled(server: Running) -> None:
+    """Have no check open."""
+    jobs = server.service.outbox.jobs
+    server.run(server.service.outbox.tick("reuse_check"))
+    server.until(lambda: not [job for job in list(jobs.open.values()) if job.work == "reuse_check"])
 
 
 def checked(server: Running) -> list[Json]:
@@ -349,14 +357,14 @@ def test_what_was_nearly_reused_is_checked_by_the_call_that_was_made_instead(
 def test_an_empty_purse_checks_nothing(server: Running, provider: Provider) -> None:
     plan = {**failed(), "namespace": "unchecked", "error_class": "unchecked"}
     reflected(server, **plan)
-    again = reflected(server, **plan, environment={"stage": "prod"})
     limit = {"scope": "tenant", "tenant": "default", "period": "month", "why": "none"}
     assert server.client.put("/v1/admin/budget", json={**limit, "limit_usd": 0.0}).status_code == 200
-    server.run(server.service.outbox.tick("reuse_check"))
-    about = f"default/{again.reflection_id}"
-    why = server.until(lambda: next(j.why for j in server.service.outbox.jobs.open.values() if j.about == about))
+    again = reflected(server, **plan, environment={"stage": "prod"})
+    settled(server)
     assert server.client.put("/v1/admin/budget", json={**limit, "limit_usd": None}).status_code == 200
-    assert "has 0 USD left" in why
+    assert again.tier == "cached"
+    assert record(server, again.episode_id).reflection == again
+    assert "unchecked" not in [row["error_class"] for row in checked(server)]
     assert len(provider.calls) == 1
 
 
