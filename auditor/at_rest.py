@@ -34,6 +34,7 @@ class TenantDump(msgspec.Struct, frozen=True, kw_only=True):
     proof: Proof = msgspec.field(default_factory=Proof)
     rivals: dict[str, RivalDump] = {}
     imported: list[Federated] = []  # by point and origin
+    confirmed: list[tuple[int, list[str]]] = []
 
 
 def pieces(fold: TenantFold) -> Iterator[bytes]:
@@ -56,6 +57,7 @@ def _fields(fold: TenantFold) -> Iterator[tuple[str, object]]:
     yield "proof", fold.proof
     yield "rivals", {point: rival.dump() for point, rival in fold.rivals.items()}
     yield "imported", [event for _, origins in sorted(fold.imported.items()) for _, event in sorted(origins.items())]
+    yield "confirmed", sorted(fold.skills.confirmed.items())
 
 
 def policies(fold: TenantFold) -> dict[str, PolicySnapshot]:
@@ -78,6 +80,7 @@ def load(dump: TenantDump, rules: Rules) -> TenantFold:
     fold.credit = Credit.load(dump.open, dump.trajectories)
     fold.cases = Cases.load(dump.cases)
     fold.skills = Skills.load(dump.validations, dump.skills)
+    fold.skills.confirmed = dict(dump.confirmed)
     fold.proof = dump.proof
     fold.rivals = {point: Rival.load(rival, rules.points[point]) for point, rival in dump.rivals.items()}
     for event in dump.imported:

@@ -20,7 +20,7 @@ from .policy_events import (
     Promoted,
     RolledBack,
 )
-from .reflection_events import Reflected, ReflectionEvicted
+from .reflection_events import Reflected, ReflectionEvicted, ReuseChecked
 from .rules import Rules
 from .trace import Trace
 
@@ -315,6 +315,7 @@ AnyEvent = (
     | BudgetSet
     | Reflected
     | ReflectionEvicted
+    | ReuseChecked
 )
 
 

@@ -223,6 +223,8 @@ class TenantFold:
         counted = event.applied_suggestion and not repeat and event.counts
         if counted:
             self.skills.count(event.episode_id, trace_id, event.success)
+            if event.success:
+                self.skills.confirm(event.episode_id, event.by)
         skill = promotion.review(self.skills, event.episode_id, seq, self.rules.promotion)
         learned: tuple[Learned, ...] = ()
         updated, reason, report = False, None, None
@@ -289,14 +291,13 @@ class TenantFold:
     def _score(self, decision: OpenDecision, rules: PointRules | None = None) -> Report:
         """The decision's reward from all that was reported; the default reward when nothing was."""
         rules = rules or self._rules(decision)
-        told = decision.outcomes or decision.validation is not None or decision.uses
-        if not told and not decision.obeyed_block:
+        validation, uses = decision.validation, decision.uses
+        if not (decision.outcomes or validation is not None or uses or decision.obeyed_block):
             return default_report(decision.point)
-        upheld, uses, spent_usd = decision.appeal == "upheld", decision.uses, decision.spent_usd
-        outcomes = decision.outcomes or (Outcome(),)
+        outcomes, upheld = decision.outcomes or (Outcome(),), decision.appeal == "upheld"
         if rules.join == "together":
             outcomes = (reduce(Outcome.with_more, outcomes),)
-        scenes = [Scene(decision.action, o, decision.validation, upheld, uses, spent_usd) for o in outcomes]
+        scenes = [Scene(decision.action, o, validation, upheld, uses, decision.spent_usd) for o in outcomes]
         return join([score(decision.point, scene, rules.weights) for scene in scenes], rules.join)
 
     def _advance(self, seq: int, decision: OpenDecision) -> tuple[Learned, ...]:

@@ -28,7 +28,8 @@ class Reflected(Event, frozen=True, kw_only=True, tag="reflection"):
     """An episode has a reflection: an insight of its own, or (tier `cached`) that of another reflection, `of`.
 
     `models` and `prompts` are those that were asked, `nano_usd` what that cost, `by` the key that captured the episode,
-    `trace_id` the decision that had it made.
+    `trace_id` the decision that had it made. A reuse says how similar the two episodes are, and whether it was drawn to
+    be checked; what was made because a reuse was wrong `replaces` it.
     """
 
     reflection_id: str
@@ -41,6 +42,9 @@ class Reflected(Event, frozen=True, kw_only=True, tag="reflection"):
     nano_usd: int = 0
     by: str = ""
     trace_id: str | None = None
+    similarity: float = 0.0
+    drawn: bool = False
+    replaces: str | None = None
 
     @property
     def ref(self) -> str:
@@ -61,6 +65,26 @@ class ReflectionEvicted(Event, frozen=True, kw_only=True, tag="reflection_evicte
     reflection_id: str
     episode_id: int
     by: str = ""
+
+    @property
+    def ref(self) -> str:
+        return self.reflection_id
+
+
+class ReuseChecked(Event, frozen=True, kw_only=True, tag="reuse_checked"):
+    """Whether reusing the reflection `of` was right, or would have been, by what a model made of the same failure.
+
+    `reflection_id` is the reuse; where none was made (`reused` is false), the reflection that was made in its place.
+    `nano_usd` is what it cost to know. No text of either is in it.
+    """
+
+    reflection_id: str
+    of: str
+    error_class: str
+    similarity: float
+    agreed: bool
+    reused: bool
+    nano_usd: int = 0
 
     @property
     def ref(self) -> str:

@@ -5,6 +5,7 @@ from typing import Literal
 import msgspec
 
 SkillStatus = Literal["trial", "retired"]
+ENOUGH = 2  # keys
 
 
 class Skill(msgspec.Struct):
@@ -41,6 +42,7 @@ class Skills:
     def __init__(self) -> None:
         self.validations: dict[int, Validations] = {}
         self.by_episode: dict[int, Skill] = {}
+        self.confirmed: dict[int, list[str]] = {}  # by episode, the first two keys that ran its fix and saw it work
 
     def of(self, episode_id: int) -> Validations:
         return self.validations.get(episode_id, NONE)
@@ -62,7 +64,14 @@ class Skills:
         else:
             record.failures += 1
 
+    def confirm(self, episode_id: int, by: str) -> None:
+        """Remember who said that the fix worked: two keys are enough, one of them is not its author's."""
+        keys = self.confirmed.setdefault(episode_id, [])
+        if by and by not in keys and len(keys) < ENOUGH:
+            keys.append(by)
+
     def forget(self, episode_id: int) -> None:
+        self.confirmed.pop(episode_id, None)
         self.validations.pop(episode_id, None)
         self.by_episode.pop(episode_id, None)
 

@@ -40,7 +40,8 @@ from .policy_events import (
     RolledBack,
 )
 from .receipts import Owed, Receipts
-from .reflection_events import Reflected, ReflectionEvicted
+from .reflection_events import Reflected, ReflectionEvicted, ReuseChecked
+from .reuse import ClassDump, Reuse
 from .rules import Rules
 from .shares import Shares, TallyDump
 from .steering import Steered, Steering
@@ -61,6 +62,7 @@ class StateDump(msgspec.Struct, frozen=True, kw_only=True):
     steering: list[Steered] = []
     appeals: list[Waiting] = []
     ledger: LedgerDump = LedgerDump()
+    reuse: list[ClassDump] = []
     tenants: list[TenantDump]  # the last, because it is written piece by piece
 
 
@@ -78,6 +80,7 @@ class State:
         self.steering = Steering()
         self.appeals = Appeals()
         self.ledger = Ledger()
+        self.reuse = Reuse()
 
     def of(self, tenant: str) -> TenantFold:
         """The tenant's fold; an unknown tenant has an empty one, which is not kept in a dump."""
@@ -136,6 +139,9 @@ class State:
                 return Applied()  # who may call is no part of what is learnt
             case Reflected() | ReflectionEvicted():
                 return Applied()  # nor is what models make of it
+            case ReuseChecked():
+                self.reuse.fold(event)
+                return Applied()
             case JobAdded() | JobLeased() | JobFailed() | JobEnded():
                 return Applied()  # nor is what is owed to the world outside
             case Reserved() | Settled() | Released() | Reconciled() | BudgetSet():
@@ -178,6 +184,7 @@ class State:
         yield "steering", self.steering.dump()
         yield "appeals", self.appeals.dump()
         yield "ledger", self.ledger.dump()
+        yield "reuse", self.reuse.dump()
 
     def dump_tenant(self, tenant: str) -> bytes:
         return b"".join(at_rest.pieces(self.of(tenant)))
@@ -200,6 +207,7 @@ class State:
         state.steering = Steering(dump.steering)
         state.appeals = Appeals(dump.appeals)
         state.ledger = Ledger(dump.ledger)
+        state.reuse = Reuse(dump.reuse)
         state.tenants = {of.tenant: at_rest.load(of, state.rules_of(of.tenant)) for of in dump.tenants}
         for tenant in state.tenants:
             state._configure(tenant)

@@ -68,6 +68,7 @@ class Plane:
         watch = Watch(self._clock)
         fold = self._learner.state.of(tenant)
         evidence = await point.recall(fold, request, self._clock.now())
+        evidence.asker = caller.key_id
         watch.lap("recall")
         trace, executed, acting, state = await self.make(tenant, point, request, evidence, watch)
         at = self._clock.now()

@@ -1,4 +1,4 @@
-"""Reflections in the background: owed by each capture, made by a job of the outbox, kept in the journal, evicted.
+"""Reflections in the background: owed by each capture, made by a job of the outbox, kept in the journal.
 
 Which tier makes one is a decision. A stored reflection of a similar episode asks nobody.
 """
@@ -13,13 +13,12 @@ import structlog
 from auditor import Learner
 from auditor.events import Decided, Recorded
 from auditor.money_events import Spender, Tier
-from auditor.reflection_events import Reflected, ReflectionEvicted
+from auditor.reflection_events import Reflected, ReuseChecked
 
 from .budgets import Budgets
 from .clock import Clock
-from .embedding import BatchingEmbedder, EmbeddingUnavailable
-from .errands import Errands
-from .errors import JournalUnavailable, PointsmanError, StorageFull, UnknownPrice, UnknownReflection
+from .embedding import EmbeddingUnavailable
+from .errors import PointsmanError, UnknownPrice
 from .executor.tiers import AskedTier
 from .failpoints import failpoint
 from .ids import new_id
@@ -30,15 +29,13 @@ from .llm.catalogue import Model
 from .llm.models import Models
 from .llm.reflecting import NoReflection
 from .memory.purging import overwrite_reflection
-from .memory.store import EpisodeRecord, MemoryStore, episode_text
+from .memory.store import EpisodeRecord, MemoryStore
 from .outbox import LONGEST_S, Outbox, TryFailed
 from .reflector import PERSPECTIVES, PURPOSE, Reflector
-from .tenants import Caller
+from .reuse import Near, Reuses
 
 log = structlog.get_logger()
-WORK = "reflection"
-SIMILAR = 0.92  # an episode this similar, of the same error class, has the same reflection
-NEAREST = 10  # episodes that are looked at
+WORK, CHECK = "reflection", "reuse_check"
 UNDER_WAY = "it is being reflected on"
 NOTHING_SIMILAR = "no similar failure of this class has a reflection"
 ASKED: tuple[AskedTier, ...] = ("premium", "cheap")  # from the dearer to the cheaper
@@ -67,6 +64,13 @@ class ForNew(NamedTuple):
     purse: float | None  # share left of the limit of which least is left
 
 
+class OwedCheck(msgspec.Struct, frozen=True):
+    """A check of a reuse as its job holds it."""
+
+    tenant: str
+    reflection_id: str
+
+
 class Reflects:
     """Makes what a job owes."""
 
@@ -75,14 +79,14 @@ class Reflects:
         learner: Learner,
         journal: Journal,
         memory: MemoryStore,
-        embedder: BatchingEmbedder,
+        reuses: Reuses,
         models: Models,
         budgets: Budgets,
         clock: Clock,
     ) -> None:
-        self._learner, self._journal, self._memory, self._embedder = learner, journal, memory, embedder
+        self._learner, self._journal, self._memory, self._reuses = learner, journal, memory, reuses
         self._models, self._budgets, self._clock = models, budgets, clock
-        self._reflector = Reflector(models, budgets, clock)
+        self.reflector = Reflector(models, budgets, clock)
         self.times = AnswerTimes(msgspec.structs.asdict(models.catalogue.answer_ms))
         self._under_way = set[tuple[str, int]]()  # episodes that are being reflected on
 
@@ -103,7 +107,7 @@ class Reflects:
             raise TryFailed(UNDER_WAY)
         try:
             with self._alone(owed):
-                await self.keep(await self._made(owed, record, job.fence))
+                await self.keep(*await self._made(owed, record, job.fence))
         except (NoReflection, EmbeddingUnavailable, PointsmanError) as error:
             raise TryFailed(str(error)) from error
 
@@ -133,9 +137,10 @@ class Reflects:
         if record.reflection is not None or record.evicted or not self._memory.reflections:
             return record.reflection
         try:
-            return await self._similar(tenant, record)
+            near = await self._reuses.nearest(tenant, record)
         except EmbeddingUnavailable:
             return None
+        return near.reflection if near is not None and self._reuses.allows(tenant, near) else None
 
     def cannot(self, tenant: str, tier: AskedTier, record: EpisodeRecord) -> str:
         """Why a tier cannot be asked about an episode now, or ""."""
@@ -158,11 +163,8 @@ class Reflects:
     async def for_new(self, tenant: str, record: EpisodeRecord) -> ForNew:
         """Which tiers could reflect on a failure that is new."""
         masked: dict[Tier, str] = {}
-        space = self._memory.space(tenant, record.episode.namespace)
-        vector = await self._embedder.embed(episode_text(record.episode))
-        found = space.episode_index.search(vector, NEAREST) if space.episode_index else []
-        nearest = next((similarity for near, similarity in found if space.episodes[near].reflection), None)
-        if nearest is None or await self._similar(tenant, record) is None:
+        near = await self._reuses.nearest(tenant, record)
+        if near is None or not self._reuses.allows(tenant, near):
             masked["cached"] = NOTHING_SIMILAR
         purse = None
         for tier in ASKED:
@@ -171,9 +173,9 @@ class Reflects:
                 masked[tier] = why
             else:
                 purse = self._budgets.room(tenant, _spender(model))
-        return ForNew(masked, nearest, purse)
+        return ForNew(masked, None if near is None else near.similarity, purse)
 
-    async def _made(self, owed: Owed, record: EpisodeRecord, fence: int) -> Reflected:
+    async def _made(self, owed: Owed, record: EpisodeRecord, fence: int) -> tuple[Reflected, *tuple[ReuseChecked, ...]]:
         """By the tier that was chosen, or where it cannot be had any more by the next cheaper one.
 
         Where no stored reflection could be chosen then, one that has come since is as good as asking.
@@ -181,45 +183,54 @@ class Reflects:
         Raises:
           NoReflection: none can be had.
         """
-        known = await self._similar(owed.tenant, record)
+        near = await self._reuses.nearest(owed.tenant, record)
+        known = near if near is not None and self._reuses.allows(owed.tenant, near) else None
         why = NOTHING_SIMILAR
         if known is None or owed.passed_over:
             for tier in ASKED[ASKED.index(owed.tier) :] if owed.tier != "cached" else ():
                 model, why = self._model(owed.tenant, tier, record, fence)
                 if model is not None:
-                    return await self._asked(owed, model, record)
+                    own = await self._asked(owed, model, record)
+                    return (own,) if near is None else (own, await self._beside(own, near))
         if known is None:
             raise NoReflection(why)
-        return self._event(owed, tier="cached", insight=None, of=known.root)
+        return (self._reused(owed, known),)
+
+    def _reused(self, owed: Owed, known: Near) -> Reflected:
+        drawn = bool(self._models.of("cheap")) and self._reuses.drawn(owed.tenant, known.error_class)
+        same = {"insight": None, "of": known.reflection.root, "similarity": known.similarity}
+        return self._event(owed, tier="cached", drawn=drawn, **same)
 
     async def _asked(self, owed: Owed, model: Model, record: EpisodeRecord) -> Reflected:
-        reflect = self._reflector.premium if model.tier == "premium" else self._reflector.cheap
+        reflect = self.reflector.premium if model.tier == "premium" else self.reflector.cheap
         begun = self._clock.monotonic()
         made = await reflect(owed.tenant, model, record.episode)
         self.times.note(model.tier, (self._clock.monotonic() - begun) * 1000.0)
         return self._event(owed, tier=model.tier, **made._asdict())
 
-    async def _similar(self, tenant: str, record: EpisodeRecord) -> Reflected | None:
-        """The reflection of the nearest episode that is similar enough, in the same namespace."""
-        space = self._memory.space(tenant, record.episode.namespace)
-        vector = await self._embedder.embed(episode_text(record.episode))
-        found = space.episode_index.search(vector, NEAREST) if space.episode_index else []
-        for episode_id, similarity in found:
-            near = space.episodes[episode_id]
-            alike = similarity >= SIMILAR and near.episode.error_class == record.episode.error_class
-            if alike and near.reflection is not None:
-                return near.reflection
-        return None
+    async def _beside(self, own: Reflected, near: Near) -> ReuseChecked:
+        """What would have been reused, beside what a model was asked for instead."""
+        assert own.insight is not None
+        return ReuseChecked(
+            tenant=own.tenant,
+            at=own.at,
+            reflection_id=own.reflection_id,
+            of=near.reflection.root,
+            error_class=near.error_class,
+            similarity=near.similarity,
+            agreed=await self._reuses.agree(own.insight, near.reflection),
+            reused=False,
+        )
 
     def _model(self, tenant: str, tier: AskedTier, record: EpisodeRecord, fence: int) -> tuple[Model | None, str]:
         """Who is asked, another one with each try; or None and why nobody is."""
         if not (models := self._models.of(tier)):
             return None, f"no {tier} model is configured"
         model = models[(fence - 1) % len(models)]
-        why = self._no_room(tenant, model, record)
+        why = self.no_room(tenant, model, record)
         return (None, why) if why else (model, "")
 
-    def _no_room(self, tenant: str, model: Model, record: EpisodeRecord) -> str:
+    def no_room(self, tenant: str, model: Model, record: EpisodeRecord) -> str:
         """Why the purse has no room, or ""."""
         try:
             cost = self._at_most(model, record)
@@ -230,7 +241,7 @@ class Reflects:
     def _at_most(self, model: Model, record: EpisodeRecord) -> int:
         """Raises UnknownPrice."""
         calls = len(PERSPECTIVES) + 1 if model.tier == "premium" else 1
-        return calls * self._reflector.at_most(model, record.episode)
+        return calls * self.reflector.at_most(model, record.episode)
 
     def _event(self, owed: Owed, **what: Any) -> Reflected:
         return Reflected(
@@ -243,11 +254,11 @@ class Reflects:
             **what,
         )
 
-    async def keep(self, made: Reflected) -> None:
+    async def keep(self, made: Reflected, *checks: ReuseChecked) -> None:
         """Journal it; of one that is not used, for its episode was purged meanwhile or has another, nothing stays."""
-        seq = await self._journal.append(made)
+        seq = await self._journal.append(made, *checks)
         failpoint("reflection.appended")
-        await self._learner.reached(seq)
+        await self._learner.reached(seq + len(checks))
         if (made.tenant, made.reflection_id) not in self._memory.reflections:
             await overwrite_reflection(self._journal, made.tenant, made.reflection_id)
 
@@ -257,63 +268,26 @@ def _spender(model: Model) -> Spender:
 
 
 class Reflections:
-    """Owes the reflections that captures decided on, and takes bad ones away."""
+    """Owes the reflections that captures decided on."""
 
-    def __init__(self, learner: Learner, journal: Journal, memory: MemoryStore, outbox: Outbox, clock: Clock) -> None:
-        self._learner, self._journal, self._memory = learner, journal, memory
-        self._outbox, self._clock, self._errands = outbox, clock, Errands()
+    def __init__(self, outbox: Outbox, clock: Clock) -> None:
+        self._outbox, self._clock = outbox, clock
 
     def observe(self, recorded: Recorded) -> None:
-        """Owe what a capture decided on, unless that was done when the event was folded for the first time."""
-        event, seq = recorded.event, recorded.seq
-        if not isinstance(event, Decided) or event.trace.point != "capture":
-            return
-        if seq > self._outbox.jobs.last_cause and self._clock.now() - event.at <= LONGEST_S:
-            owed = _owed(event, seq - 1)  # it stands behind its capture, in the same commit
-            self._outbox.add(WORK, f"{event.tenant}/{owed.episode_id}", msgspec.structs.asdict(owed), seq)
+        """Owe what a capture decided on, and a check of a reuse that was drawn for it.
 
-    async def evict(self, caller: Caller, reflection_id: str) -> None:
-        """Take a reflection away, with whatever was taken from it; the log says whose it was.
-
-        Raises:
-          UnknownReflection: this tenant has no such reflection.
+        Not again when an event is folded another time.
         """
-        await self._errands.finish(self._evicted(caller, reflection_id))
-
-    async def _evicted(self, caller: Caller, reflection_id: str) -> None:
-        bad = self._memory.reflections.get((caller.tenant, reflection_id))
-        if bad is None:
-            raise UnknownReflection
-        log.warning(
-            "reflection_evicted",
-            reflection=bad.root,
-            asked_for=reflection_id,
-            by=caller.key_id,
-            episodes=self._memory.uses(caller.tenant, bad.root),
-            **self._blame(caller.tenant, bad.root),
-        )
-        episode_id = self._memory.reflections[caller.tenant, bad.root].episode_id
-        evicted = ReflectionEvicted(
-            tenant=caller.tenant,
-            at=self._clock.now(),
-            reflection_id=bad.root,
-            episode_id=episode_id,
-            by=caller.key_id,
-        )
-        await self._learner.reached(await self._journal.append(evicted))
-        failpoint("eviction.appended")
-        try:
-            await overwrite_reflection(self._journal, caller.tenant, bad.root)
-        except (StorageFull, JournalUnavailable) as refusal:
-            raise type(refusal)(
-                "The reflection is evicted, but its text is still on disk: it is overwritten with the next write, or by"
-                " the next start."
-            ) from refusal
-
-    def _blame(self, tenant: str, root: str) -> dict[str, object]:
-        """Who made it, of what, and whose capture it was made of."""
-        made = self._memory.reflections[tenant, root]
-        return {"tier": made.tier, "models": made.models, "prompts": made.prompts, "captured_by": made.by}
+        event, seq = recorded.event, recorded.seq
+        if seq <= self._outbox.jobs.last_cause or self._clock.now() - event.at > LONGEST_S:
+            return
+        match event:
+            case Decided() if event.trace.point == "capture":
+                owed = _owed(event, seq - 1)  # it stands behind its capture, in the same commit
+                self._outbox.add(WORK, f"{event.tenant}/{owed.episode_id}", msgspec.structs.asdict(owed), seq)
+            case Reflected(drawn=True, reflection_id=name):
+                check = OwedCheck(event.tenant, name)
+                self._outbox.add(CHECK, f"{event.tenant}/{name}", msgspec.structs.asdict(check), seq)
 
 
 def _owed(decided: Decided, episode_id: int) -> Owed:

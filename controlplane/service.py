@@ -14,6 +14,7 @@ import structlog
 from auditor import Learner, State
 from auditor.events import Configured, Recorded, Reported, Validated
 from auditor.fold import Applied
+from auditor.reflection_events import ReuseChecked
 
 from .administration import Administration, FirstKeys, load_registry
 from .alarms import LABEL, Alarms, Sender
@@ -27,6 +28,7 @@ from .clock import Clock, SystemClock
 from .data_folder import RECOVERY_FOLDER, lock_folder, open_journal
 from .embedding import BatchingEmbedder, embedder_named
 from .errors import JournalDamaged, PointsmanError
+from .evictions import Evictions
 from .executor.capture import CapturePoint
 from .executor.chat import ChatPoint, Conversations
 from .executor.gate import GatePoint
@@ -45,11 +47,13 @@ from .origin import Origin, find
 from .outbox import DEADLINE_S, Deed, Outbox
 from .plane import Plane
 from .policies import Policies
+from .rechecks import Rechecks
 from .reflections import Reflections, Reflects
 from .refold import BEGINNING, Prefixes
 from .remembering import Remembering
 from .replay.at_rest import REPLAY_FOLDER
 from .replay.jobs import Replays
+from .reuse import Reuses
 from .router import Router
 from .rulebook import rules_of
 from .settings import Settings
@@ -94,7 +98,9 @@ class Service:
         self.router = Router(settings.router_url, upstream, self.metrics)
         self.models, conversations = Models(settings, clock, self.metrics, providers), Conversations()
         self.catalogue, self.budgets = self.models.catalogue, Budgets(self.learner, journal, registry, clock)
-        self.reflects = Reflects(self.learner, journal, self.memory, self.embedder, self.models, self.budgets, clock)
+        self.reuses = Reuses(self.learner, self.memory, self.embedder, settings.wrong_reuse_target, settings.seed)
+        self.reflects = Reflects(self.learner, journal, self.memory, self.reuses, self.models, self.budgets, clock)
+        self.rechecks = Rechecks(self.learner, journal, self.memory, self.reuses, self.models, self.reflects, clock)
         self.thinking = DecisionThinking(self.reflects, self.intake)
         asked = (
             GatePoint(self.memory, self.embedder, self.thinking, settings),
@@ -119,7 +125,8 @@ class Service:
         self.replays = Replays(settings.data_dir, self.learner)
         self.outbox = Outbox(journal, clock, self._deeds(settings.alarm_url), settings.seed)
         self.alarms = Alarms(self.outbox, clock)
-        self.reflections = Reflections(self.learner, journal, self.memory, self.outbox, clock)
+        self.reflections = Reflections(self.outbox, clock)
+        self.evictions = Evictions(self.learner, journal, self.memory, clock)
         self.background = self._background()
         self._tasks: list[asyncio.Task[None]] = []
         self._lock: int | None = None
@@ -201,7 +208,8 @@ class Service:
 
     def _deeds(self, alarm_url: str | None) -> dict[str, Deed]:
         """Who does which of the outbox's work."""
-        deeds: dict[str, Deed] = {"reflection": self.reflects} if self.reflects.able else {}
+        asking: dict[str, Deed] = {"reflection": self.reflects, "reuse_check": self.rechecks}
+        deeds = asking if self.reflects.able else {}
         if alarm_url is not None:
             upstream = Upstream(self.http, deadline_s=DEADLINE_S)
             deeds["alarm"] = Sender(alarm_url, self.registry.derived(LABEL), upstream, self.clock)
@@ -228,12 +236,13 @@ class Service:
             self.alarms.damaged(file)
         self._run(self.outbox.run("alarm", lambda: self.alarms.look(self._wrong())), "outbox")
         if self.reflects.able:
-            self._run(self._reflect(), "reflections")
+            self._run(self._ask("reflection"), "reflections")
+            self._run(self._ask("reuse_check"), "reuse checks")
 
-    async def _reflect(self) -> None:
+    async def _ask(self, work: str) -> None:
         """Before memory is there, a try could only fail, and the next one is minutes later."""
         await self.loaded()
-        await self.outbox.run("reflection", lambda: None)
+        await self.outbox.run(work, lambda: None)
 
     def _wrong(self) -> dict[str, str | None]:
         """What can be wrong, and why it is."""
@@ -257,6 +266,8 @@ class Service:
             self.metrics.withheld.inc()
         self.alarms.observe(recorded, applied)
         self.reflections.observe(recorded)
+        if isinstance(recorded.event, ReuseChecked) and recorded.event.reused:
+            self.metrics.reuses_checked.labels("right" if recorded.event.agreed else "wrong").inc()
         for alarm in applied.alarms:
             self.metrics.drift_alarms.labels(alarm.point).inc()
             log.warning("value_drifted", tenant=recorded.event.tenant, **msgspec.structs.asdict(alarm))

@@ -150,6 +150,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     chat_deadline_s: Annotated[Seconds, _help("Longest wait for a model's whole answer, further tries included.")] = (
         120.0
     )
+    wrong_reuse_target: Annotated[
+        Annotated[float, Meta(gt=0, lt=1)],
+        _help("Share of reused reflections that may be wrong; by it each error class finds its threshold."),
+    ] = 0.05
     failpoints: Annotated[
         str | None, _help("For tests of crashes: where the server dies or fails, as name:kill@3,name:error@1.")
     ] = None

@@ -11,6 +11,7 @@ from auditor.events import AnyEvent
 from auditor.fold import TenantFold
 from auditor.money_events import Tier
 from auditor.override import Override
+from auditor.reuse import measured
 from strategist import Policy
 
 from . import __version__, challengers, failpoints
@@ -24,6 +25,7 @@ from .service import Service
 from .telemetry import Metrics
 
 KEYLESS = "none are read (--insecure-local): every caller is the tenant `default`, and only loopback is listened on"
+MOST_CLASSES = 50  # of a tenant's error classes are told of
 
 
 class ImportedAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -131,6 +133,7 @@ def describe_status(service: Service, tenant: str) -> dict[str, Any]:
         },
         "outbox": _outbox(service),
         "budget": _budget(service, tenant),
+        "reuse": _reuse(service, tenant),
         "embedder": service.embedder.state,
         "memory": service.memory.counts(fold.tenant),
         "failpoints": failpoints.on(),
@@ -178,6 +181,24 @@ def _budget(service: Service, tenant: str) -> dict[str, Any]:
         "near": purse.near(tenant),
         "unreconciled": sum(held.tenant == tenant for held in unreconciled),
     }
+
+
+def _reuse(service: Service, tenant: str) -> list[dict[str, Any]]:
+    """The error classes whose reflections were reused or nearly so, the newest check first."""
+    reuse = service.learner.state.reuse
+    rows = []
+    for error_class in reuse.classes(tenant)[:MOST_CLASSES]:
+        found = measured(reuse.of(tenant, error_class))
+        row = {
+            "error_class": error_class,
+            "threshold": service.reuses.threshold(tenant, error_class) / 100,
+            "checked": found.checked,
+            "wrong": found.wrong,
+            "rate": None if found.rate is None else round(found.rate, 4),
+            "at_most": round(found.at_most, 4),
+        }
+        rows.append(row)
+    return rows
 
 
 def _model(service: Service, fold: TenantFold) -> dict[str, Any]:

@@ -101,6 +101,9 @@ class Metrics:
             "pointsman_budget_unreconciled", "Calls charged whole that nobody has reconciled.", registry=r
         )
         self.spent = Gauge("pointsman_spent_usd", "What calls of models cost, ever.", ["tier"], registry=r)
+        self.reuses_checked = Counter(
+            "pointsman_reuses_checked_total", "Reused reflections that were checked.", ["outcome"], registry=r
+        )
         self.errors = Counter("pointsman_errors_total", "Problem answers.", ["code"], registry=r)
 
     def _count_providers(self) -> None:

@@ -26,6 +26,7 @@ from controlplane.plane import Plane
 from controlplane.reflections import Reflects
 from controlplane.refold import Prefixes
 from controlplane.remembering import Remembering
+from controlplane.reuse import Reuses
 from controlplane.router import Router
 from controlplane.rulebook import rules_of
 from controlplane.settings import Settings
@@ -56,7 +57,8 @@ class Shipped:
         self.learner = Learner(State(Rules(points={})), self.journal, self.journal, prefixes)
         budgets = Budgets(self.learner, self.journal, Registry(pepper=b""), clock)
         models = Models(settings, clock, metrics, {})
-        reflects = Reflects(self.learner, self.journal, self.memory, embedder, models, budgets, clock)
+        reuses = Reuses(self.learner, self.memory, embedder, settings.wrong_reuse_target, settings.seed)
+        reflects = Reflects(self.learner, self.journal, self.memory, reuses, models, budgets, clock)
         gate = GatePoint(self.memory, embedder, DecisionThinking(reflects, Intake(clock)), settings)
         asked, capture = (gate, self.route), CapturePoint()
         specs = {of.name: of.features.spec_hash for of in (*asked, capture)}

@@ -1,19 +1,24 @@
 """What the gate says beyond its verdict: the reflection, hints, the suggested command, and what it rests on."""
 
+import msgspec
+
 from auditor.fold import TenantFold
 from auditor.reflection_events import Insight
 from auditor.trace import Lesson
 
 from ..contract import Reflection, SkillAnswer, SupportingEpisode
 from ..ids import new_id
+from ..llm.local import UNKNOWN
 from ..memory.ranking import Match
-from ..memory.store import EpisodeRecord
+from ..memory.store import MAX_FAULT, EpisodeRecord
 from .evidence import Assessment, GateEvidence
+from .hearsay import Hearsay
 from .recalled import signature_of
 from .rule import PROCEED, REWRITE
 from .tiers import Thought
 
 CITED = 3
+WITHHELD = "A fix was noted by another key; its words are shown once a second key stands behind them."
 
 
 def reflect(evidence: GateEvidence) -> Reflection:
@@ -23,13 +28,14 @@ def reflect(evidence: GateEvidence) -> Reflection:
     """
     if not evidence.matches:
         return Reflection()
-    resolved, made, insight = evidence.quoted, evidence.shown, _insight(evidence)
-    cause = next((m.record.cause for m in evidence.matches if m.record.cause), "")
+    hearsay, resolved, best = evidence.hearsay, evidence.quoted, evidence.matches[0].record
+    made, insight = evidence.shown, _insight(evidence)
+    cause = next((cause for m in evidence.matches if (cause := hearsay.cause(m.record))), "")
     return Reflection(
         id=made.reflection_id if made else new_id("rf"),
         status="ready",
         tier=made.tier if made else None,
-        root_cause=insight.root_cause if insight else cause or evidence.matches[0].record.episode.error_class,
+        root_cause=insight.root_cause if insight else cause or hearsay.error_class(best),
         resolution=resolved.record.episode.resolution if resolved else None,
         cost_usd=made.nano_usd / 1e9 if made else 0.0,
     )
@@ -68,15 +74,17 @@ def hints(evidence: GateEvidence, reflection: Reflection, word: str | None) -> l
     if (insight := _insight(evidence)) is not None:
         lines.append(f'What a language model would do (not validated): "{insight.resolution_strategy}"')
     if reflection.resolution:
-        proof = "What fixed it" if evidence.suggestion else "What was noted as the fix (not validated)"
+        proof = "What fixed it" if evidence.offered else "What was noted as the fix (not validated)"
         lines.append(f'{proof}: "{reflection.resolution}"')
+    if any(known.record.episode.resolution for known in evidence.matches) and not evidence.told:
+        lines.append(WITHHELD)
     return lines
 
 
 def suggested(evidence: GateEvidence, verdict: str) -> str | None:
-    if verdict != REWRITE or evidence.suggestion is None:
+    if verdict != REWRITE or (offered := evidence.offered) is None:
         return None
-    return evidence.suggestion.command
+    return offered.command
 
 
 def advised(reflection: Reflection) -> str | None:
@@ -103,28 +111,51 @@ def reason(evidence: GateEvidence, verdict: str, said: Assessment, word: str | N
         return f"{verdict} at {known}: {word}" if word else f"{verdict} at {known}."
     if not evidence.matches:
         return f"{verdict} at {known}: this action failed {evidence.own.failures} of {evidence.own.total} times."
-    best = evidence.matches[0].record
-    return f"{verdict} at {known}; nearest failure: {best.episode.goal[:120]!r} ({best.fault})."
+    return f"{verdict} at {known}; nearest failure: {_nearest(evidence)}."
+
+
+def _nearest(evidence: GateEvidence) -> str:
+    """What the best match was about, as far as it is told."""
+    best, hearsay = evidence.matches[0].record, evidence.hearsay
+    goal, cause, named = hearsay.goal(best), hearsay.cause(best), hearsay.error_class(best)
+    fault = repr(cause[:MAX_FAULT]) if named == UNKNOWN and cause else named
+    return f"{goal[:120]!r} ({fault})" if goal else fault
 
 
 def supporting(evidence: GateEvidence) -> list[SupportingEpisode]:
-    return [_supporting(match, evidence.fold) for match in cited(evidence)]
+    """What the answer rests on; of what is hearsay the figures, and no words."""
+    return [_supporting(match, evidence.fold, evidence.hearsay) for match in cited(evidence)]
 
 
-def _supporting(match: Match, fold: TenantFold) -> SupportingEpisode:
-    episode, validations = match.record.episode, fold.skills.of(match.record.episode_id)
+def _supporting(match: Match, fold: TenantFold, hearsay: Hearsay) -> SupportingEpisode:
+    record, validations = match.record, fold.skills.of(match.record.episode_id)
     return SupportingEpisode(
         episode_id=match.record.episode_id,
         similarity=round(match.similarity, 4),
         precondition=round(match.precondition, 4),
-        goal=episode.goal,
-        planned_action=episode.planned_action,
-        error_class=episode.error_class,
-        root_cause=match.record.cause,
-        resolution=episode.resolution,
+        goal=hearsay.goal(record),
+        planned_action=hearsay.plan(record),
+        error_class=hearsay.error_class(record),
+        root_cause=hearsay.cause(record),
+        resolution=hearsay.resolution(record),
         validations=validations.total,
         success_rate=round(validations.success_rate, 4),
     )
+
+
+def skills(evidence: GateEvidence) -> list[SkillAnswer]:
+    """The skills that were found, told in the same way."""
+    hearsay = evidence.hearsay
+    return [
+        msgspec.structs.replace(
+            skill_answer(match.record, evidence.fold),
+            goal=hearsay.goal(match.record),
+            resolution=hearsay.resolution(match.record),
+            error_class=hearsay.error_class(match.record),
+            preconditions=hearsay.conditions(match.record),
+        )
+        for match in evidence.skills
+    ]
 
 
 def skill_answer(record: EpisodeRecord, fold: TenantFold) -> SkillAnswer:

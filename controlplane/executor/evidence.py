@@ -17,6 +17,7 @@ from ..memory.actions import conditions_of, family_of, is_destructive, signature
 from ..memory.preconditions import match
 from ..memory.ranking import Match, recency, worth
 from ..memory.store import EpisodeRecord, Space
+from .hearsay import Hearsay
 from .point import Evidence
 from .recalled import (
     NEIGHBOURS,
@@ -62,6 +63,7 @@ class GateEvidence(Evidence, kw_only=True):
     """Everything the gate's masks, risk and advice rest on."""
 
     fold: TenantFold
+    space: Space
     planned: str
     tool: str
     environment: Mapping[str, object]
@@ -86,9 +88,24 @@ class GateEvidence(Evidence, kw_only=True):
         return self.vector is not None and self.worded.speaks
 
     @property
+    def hearsay(self) -> Hearsay:
+        """What of memory the key that asks is shown."""
+        return Hearsay(self.asker, self.space, self.fold)
+
+    @property
+    def told(self) -> list[Fix]:
+        """The fixes whose words it is shown, the best first."""
+        return [fix for fix in self.fixes if self.hearsay.resolution(fix.match.record)]
+
+    @property
+    def offered(self) -> Fix | None:
+        """The fix that is suggested where one is."""
+        return suggestion_of(self.told)
+
+    @property
     def quoted(self) -> Match | None:
         """The match whose resolution is quoted: the best one, if it is at least as likely to work as the plan."""
-        best = self.fixes[0] if self.fixes else None
+        best = next(iter(self.told), None)
         return best.match if best and best.chance >= 1.0 - self.said.risk else None
 
 
@@ -140,7 +157,7 @@ def gather(
     recalled = recall_outcomes(fold, conditions, own, near, told)
     worded = judge(space, fold, request, conditions, own, recalled)
     fixes = _fixes(fold, request.namespace, conditions, matches)
-    suggestion = fixes[0] if fixes and fixes[0].proven and fixes[0].chance >= EVEN else None
+    suggestion = suggestion_of(fixes)
     closest = max(matches, key=lambda m: (m.similarity, m.precondition), default=None)
     rule = _rule(closest, skills, at, suggestion=suggestion is not None)
     nearest = max([m.similarity for m in everything] + [c.similarity for c in near], default=0.0)
@@ -160,6 +177,7 @@ def gather(
         conditions=conditions,
         plan=worded.plan,
         fold=fold,
+        space=space,
         planned=planned,
         tool=tool,
         environment=request.environment,
@@ -233,6 +251,11 @@ def _fixes(fold: TenantFold, namespace: str, conditions: Sequence[str], matches:
             proven = validations.successes > validations.failures
             found.append(Fix(known, known.worth if chance is None else chance, proven))
     return sorted(found, key=lambda fix: (-fix.proven, -fix.chance * fix.match.similarity))
+
+
+def suggestion_of(fixes: Sequence[Fix]) -> Fix | None:
+    """The best one, if it was proven and is likelier to work than not."""
+    return fixes[0] if fixes and fixes[0].proven and fixes[0].chance >= EVEN else None
 
 
 def _chance(fold: TenantFold, namespace: str, conditions: Sequence[str], command: str) -> float | None:

@@ -25,7 +25,9 @@ from .guarding import allowed_verdicts
 from .masks import defensible, with_evidence
 from .point import Acting, AskedPoint, Decided, Executed, Features
 from .rule import BLOCK, HINT, PROCEED, VERDICTS, Thresholds
-from .tiers import TIERS, AskedTier, Thinking, Thought
+from .tiers import TIERS, AskedTier, AtHand, Thinking, Thought
+
+WITHHELD = "only one other key tells of that failure"
 
 
 class GatePoint(AskedPoint[GateEvidence]):
@@ -118,7 +120,7 @@ class GatePoint(AskedPoint[GateEvidence]):
         """Have the chosen tier say what is shown; what was asked of a model for it, if anything was."""
         tier = taken[1].action if len(taken) > 1 else None
         if evidence.at_hand is None or tier not in ("cheap", "premium"):
-            evidence.shown = evidence.at_hand.known if evidence.at_hand is not None else None
+            evidence.shown = evidence.hearsay.reflection(evidence.at_hand.known) if evidence.at_hand else None
             return None
         asked: AskedTier = "premium" if tier == "premium" else "cheap"
         record = evidence.matches[0].record
@@ -174,7 +176,7 @@ class GatePoint(AskedPoint[GateEvidence]):
             suggested_action=record["suggested_action"],
             reflection=record["reflection"],
             supporting_episodes=advice.supporting(evidence) if intervenes else [],
-            skills=[advice.skill_answer(m.record, evidence.fold) for m in evidence.skills] if intervenes else [],
+            skills=advice.skills(evidence) if intervenes else [],
             explanations=Explanations(
                 q_value=verdict.q_value,
                 visits=verdict.visits,
@@ -225,5 +227,13 @@ def _tiers(verdict: str, evidence: GateEvidence) -> Eligible:
     if verdict == PROCEED:
         masked = dict.fromkeys(TIERS, "PROCEED needs no reflection")
     elif evidence.at_hand is not None:
-        masked = dict(evidence.at_hand.masked)
+        masked = dict(evidence.at_hand.masked) | _hearsay(evidence.at_hand, evidence)
     return Eligible(actions=tuple([tier for tier in TIERS if tier not in masked]), masked=dict(masked))
+
+
+def _hearsay(at_hand: AtHand, evidence: GateEvidence) -> dict[str, str]:
+    """The tiers whose words would be those of one other key."""
+    hearsay = evidence.hearsay
+    masked = {} if hearsay.may_have_asked(evidence.matches[0].record) else dict.fromkeys(("cheap", "premium"), WITHHELD)
+    withheld = at_hand.known is not None and hearsay.reflection(at_hand.known) is None
+    return masked | ({"cached": WITHHELD} if withheld else {})

@@ -46,6 +46,7 @@ class Evidence(msgspec.Struct, kw_only=True):
     plan: Plan | None = None
     degraded: tuple[str, ...] = ()
     trace_id: str = ""  # of the decision, from when it is carried out
+    asker: str = ""  # the key that asks; "" where no keys are read
 
 
 class Acting(msgspec.Struct, frozen=True):

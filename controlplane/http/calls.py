@@ -123,7 +123,7 @@ async def delete_episode(request: AdmittedRequest, episode_id: Id) -> None:
 
 async def evict_reflection(request: AdmittedRequest, reflection_id: FromPath[str]) -> None:
     """Take a bad reflection away, and whatever was taken from it."""
-    await request.service.reflections.evict(request.caller, reflection_id)
+    await request.service.evictions.evict(request.caller, reflection_id)
 
 
 async def skills(request: AdmittedRequest) -> list[SkillAnswer]:

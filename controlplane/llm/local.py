@@ -20,6 +20,7 @@ _CONTROL = re.compile(  # marks that are not seen, and after ESC what a terminal
 )
 _TABLES = tomllib.loads((resources.files(__package__) / "error_classes.toml").read_text("utf-8"))
 CLASSES = {name: re.compile("|".join(patterns)) for name, patterns in _TABLES["texts"].items()}
+KNOWN = {*CLASSES, UNKNOWN, RAISED}
 _EXCEPTIONS = {exception: name for name, exceptions in _TABLES["exceptions"].items() for exception in exceptions}
 _WORD = re.compile(r"\w+")
 _MARGIN = " \t│╷╵"  # some tools draw a frame around what they say

@@ -20,6 +20,7 @@ from auditor.reflection_events import Reflected, ReflectionEvicted
 from ..embedding import Vector
 from ..llm.local import UNKNOWN, root_cause
 from ..llm.redaction import redacted, unlinked
+from .actions import signature, tool_of
 from .vectors import VectorIndex
 
 MAX_FAULT = 120  # characters
@@ -34,7 +35,9 @@ class EpisodeRecord(msgspec.Struct):
     episode: Episode
     repeats: int = 0
     reflection: Reflected | None = None  # with the insight, whosever it is
+    lender: str | None = None  # the key that captured what a reused reflection was made of
     evicted: bool = False  # it had one that was bad
+    keys: set[str] = msgspec.field(default_factory=set)  # that captured it
     _cause: str | None = None
     _conditions: dict[str, object] | None = None
 
@@ -50,6 +53,12 @@ class EpisodeRecord(msgspec.Struct):
         """What went wrong, in a few words: the error's class, or where it has none the line that says it."""
         known = self.episode.error_class != UNKNOWN or not self.cause
         return self.episode.error_class if known else repr(self.cause[:MAX_FAULT])
+
+    @property
+    def kind(self) -> tuple[str, str]:
+        """Which failures are of one kind: those of an error class and an action signature."""
+        planned = self.episode.planned_action
+        return self.episode.error_class, signature(tool_of(planned), planned)
 
     @property
     def conditions(self) -> dict[str, object]:
@@ -73,6 +82,7 @@ class Space:
     def __init__(self) -> None:
         self.episodes: dict[int, EpisodeRecord] = {}
         self.by_digest: dict[str, int] = {}
+        self.of_kind: dict[tuple[str, str], dict[int, EpisodeRecord]] = {}
         self._last: dict[str, int] = {}  # the episode that a task captured last, tasks in the order they did
         self.signatures: dict[str, SignatureRecord] = {}
         self.signature_of: dict[int, SignatureRecord] = {}
@@ -164,8 +174,7 @@ class MemoryStore:
                 self._reflected(event)
             case ReflectionEvicted() as event:
                 self._evicted(event.tenant, event.reflection_id)
-                if (record := self.episode(event.tenant, event.episode_id)) is not None:
-                    record.evicted = True
+                self._let_go(event.tenant, event.episode_id)
 
     def _captured(self, seq: int, event: Captured) -> None:
         space = self.space(event.tenant, event.episode.namespace)
@@ -174,8 +183,10 @@ class MemoryStore:
             space.captured_by(event.episode.task_id, first or seq)
         if first is not None:
             space.episodes[first].repeats += 1
+            space.episodes[first].keys.add(event.by)
             return
-        space.episodes[seq] = EpisodeRecord(seq, event.at, msgspec.structs.replace(event.episode, vector=b""))
+        record = EpisodeRecord(seq, event.at, msgspec.structs.replace(event.episode, vector=b""), keys={event.by})
+        space.episodes[seq] = space.of_kind.setdefault(record.kind, {})[seq] = record
         space.by_digest[event.episode.digest] = seq
         self._space_of_episode[event.tenant, seq] = space
         if event.episode.embedder == self.embedder:
@@ -195,18 +206,31 @@ class MemoryStore:
             self.stale.append(Stale(space, seq, event.text, is_episode=False))
 
     def _reflected(self, event: Reflected) -> None:
-        """An episode keeps its first one; of what is gone nothing is remembered."""
+        """An episode keeps its first one, unless that was wrongly reused; of what is gone nothing is remembered."""
         record = self.episode(event.tenant, event.episode_id)
         root = event if event.of is None else self.reflections.get((event.tenant, event.of))
-        if record is None or record.reflection is not None or record.evicted or root is None:
+        if record is None or record.evicted or root is None:
             return
+        if (before := record.reflection) is not None:
+            if event.replaces is None or before.of is None:
+                return
+            del self.reflections[event.tenant, before.reflection_id]
         record.reflection = msgspec.structs.replace(event, insight=root.insight)
+        record.lender = None if event.of is None else root.by
         self.reflections[event.tenant, event.reflection_id] = record.reflection
 
     def _evicted(self, tenant: str, root: str) -> None:
         for name in [name for (of, name), made in self.reflections.items() if of == tenant and made.root == root]:
             gone = self.reflections.pop((tenant, name))
             if (record := self.episode(tenant, gone.episode_id)) is not None:
+                record.reflection = None
+
+    def _let_go(self, tenant: str, episode_id: int) -> None:
+        """An episode whose reflection was bad gets no other, nor back what that one replaced."""
+        if (record := self.episode(tenant, episode_id)) is not None:
+            record.evicted = True
+            if record.reflection is not None:
+                del self.reflections[tenant, record.reflection.reflection_id]
                 record.reflection = None
 
     def uses(self, tenant: str, root: str) -> list[int]:
@@ -219,6 +243,9 @@ class MemoryStore:
         if space is None:
             return
         record = space.episodes.pop(event.episode_id)
+        del space.of_kind[record.kind][event.episode_id]
+        if not space.of_kind[record.kind]:
+            del space.of_kind[record.kind]
         if record.reflection is not None and record.reflection.of is None:
             self._evicted(event.tenant, record.reflection.reflection_id)  # it tells of what is purged
         elif record.reflection is not None:

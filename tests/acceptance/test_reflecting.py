@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from ..integration.asked_model import INSIGHT, Provider, chosen_for, started
+from ..integration.asked_model import INSIGHT, Provider, chosen_for, said, started
 from .conftest import Process, Start
 from .crowd import verified
 from .places import cases
@@ -50,6 +50,26 @@ def test_a_reflection_is_made_and_billed_once_though_its_server_dies_before_its_
     told = again.get("/v1/admin/budget")
     assert len(provider.calls) == told["calls"] == 1
     assert (told["spent_usd"], told["reserved_usd"]) == (pytest.approx(provider.billed_usd), 0.0)
+    assert again.end() == 0
+    verified(tmp_path / "data")
+
+
+@cases(["reflection.appended"])
+def test_a_reuse_is_checked_and_billed_once_though_its_server_dies_before_its_job_is_done(
+    start: Start, provider: Provider, until: Until, tmp_path: Path, name: str, repeat: int
+) -> None:
+    doomed = reflecting(start, provider, tmp_path, f"{name}:kill@3")
+    doomed.post("/v1/capture", FAILED, 201)
+    until(lambda: shown(doomed)["tier"] == "cheap")
+    provider.script(otherwise={"text": said(root_cause="The disk is full.", resolution_strategy="Prune old volumes.")})
+    doomed.post("/v1/capture", FAILED | {"environment": {"stage": "prod"}}, 201)
+    assert doomed.wait() == -signal.SIGKILL
+    again = reflecting(start, provider, tmp_path)
+    until(lambda: again.get("/status")["outbox"]["open"] == 0)
+    [row] = again.get("/status")["reuse"]
+    assert (row["checked"], row["wrong"]) == (1, 1)
+    told = again.get("/v1/admin/budget")
+    assert len(provider.calls) + 1 == told["calls"] == 2
     assert again.end() == 0
     verified(tmp_path / "data")
 

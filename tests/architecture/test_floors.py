@@ -36,12 +36,14 @@ ORDER: tuple[set[str], ...] = (
         "budgets",
         "origin",
     },  # memory searches by the vectors the embedders' port defines
-    {"executor", "alarms", "data_folder", "paying"},  # points; what is heard of unasked; where it lies; who pays
+    {"executor", "alarms", "data_folder", "paying", "reuse"},
+    # points; what is heard of unasked; where it lies; who pays, and what spares it
     {"policies", "refold", "reflector"},  # what operators set, and what follows from evidence; folding again; who asks
     {
         "plane",
         "learning",
         "reflections",
+        "evictions",
         "administration",
         "challengers",
         "federation",
@@ -50,7 +52,7 @@ ORDER: tuple[set[str], ...] = (
         "rulebook",
         "appeals",
     },  # the two loops, what keeps them, and what operators did
-    {"lifecycle", "explanation", "replay", "chat", "tiering", "thinking"},
+    {"lifecycle", "explanation", "replay", "chat", "tiering", "thinking", "rechecks"},
     {"remembering"},  # a capture decides
     {"service"},  # makes every part and hands it what it needs
     {"purse"},  # what operators see of money

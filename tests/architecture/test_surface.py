@@ -166,6 +166,7 @@ def test_kinds_of_events_are_those_the_journal_holds() -> None:
         "released",
         "reserved",
         "restored",
+        "reuse_checked",
         "rolled_back",
         "settled",
         "signature",

@@ -41,7 +41,7 @@ from auditor.guards import Guard
 from auditor.money_events import BudgetSet, Reconciled, Released, Reserved, Settled, Spender
 from auditor.override import Override, Tuning
 from auditor.policy_events import Appealed, AppealRuled, ChallengerEnded, ChallengerSet, PolicySet, Promoted, RolledBack
-from auditor.reflection_events import Insight, Reflected, ReflectionEvicted
+from auditor.reflection_events import Insight, Reflected, ReflectionEvicted, ReuseChecked
 from auditor.rewards import DEFAULT_WEIGHTS, Report, Term
 from auditor.rival import Spec
 from auditor.rules import PointRules, Rules
@@ -261,8 +261,21 @@ def one_of_each(trace: Trace, episode: Episode) -> tuple[AnyEvent, ...]:
             prompts=("reflection@1",),
             nano_usd=7,
             by="k1",
+            similarity=0.93,
+            drawn=True,
+            replaces="rf_2",
         ),
         ReflectionEvicted(**head, reflection_id="rf_1", episode_id=4, by="k1"),
+        ReuseChecked(
+            **head,
+            reflection_id="rf_1",
+            of="rf_0",
+            error_class="timeout",
+            similarity=0.93,
+            agreed=False,
+            reused=True,
+            nano_usd=7,
+        ),
         Checkpointed(**head, checkpoint_id="cp_1", name="before", seq=7, size_bytes=99),
         Restored(**head, checkpoint_id="cp_1", seq=7),
         CheckpointsPruned(**head, checkpoint_ids=("cp_1", "cp_2"), freed_bytes=99),

@@ -33,6 +33,7 @@ KINDS = {
     "policy_set", "appeal", "appeal_ruled",
     "challenger_set", "challenger_ended", "promoted", "rolled_back", "federated", "origin_forgotten",
     "reserved", "settled", "released", "reconciled", "budget_set", "reflection", "reflection_evicted",
+    "reuse_checked",
 }  # fmt: skip
 
 

@@ -21,6 +21,7 @@ TARGETS = (
     "test-nightly",
     "lint",
     "bench",
+    "bench-chat",
     "bench-demo",
     "bench-ope",
     "bench-learning",

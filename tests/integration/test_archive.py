@@ -32,7 +32,7 @@ from .test_rebuild import live
 Row = tuple[Any, ...]
 LEAVING = {
     "decision", "feedback", "validation", "purged", "window_closed", "trajectory_closed",
-    "configured", "receipt", "answered", "reserved", "settled", "released",
+    "configured", "receipt", "answered", "reserved", "settled", "released", "reuse_checked",
 }  # fmt: skip
 SECRET = "the-canary-7be1"
 

@@ -10,6 +10,10 @@ import httpx
 import msgspec
 import pytest
 
+from auditor.packing import encode
+from controlplane.jobs import Job
+from controlplane.refold import refold
+
 from .asked_model import INSIGHT, Json, Provider, chosen_for, said, started
 from .conftest import Running, Serve, chosen
 
@@ -45,6 +49,9 @@ def running(process: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 def server(running: Running, provider: Provider) -> Running:
     """One server for the whole file; its tests keep apart by namespace. The provider begins anew."""
     return running
+
+
+OTHERWISE = {"root_cause": "The disk of the node is full.", "resolution_strategy": "Prune old volumes."}
 
 
 def failed(n: str = "one", **fields: Any) -> Json:
@@ -195,18 +202,16 @@ def test_an_empty_purse_leaves_the_local_answer_and_asks_nobody(server: Running,
     assert asked(server, **failed(), namespace="purse")["reflection"]["tier"] is None
 
 
-def test_a_similar_failure_of_the_same_class_has_the_stored_reflection_and_asks_nobody(
-    server: Running, provider: Provider
-) -> None:
+def test_a_similar_failure_of_the_same_class_has_the_stored_reflection(server: Running) -> None:
     plan = {**failed(), "namespace": "cached"}
     first = reflected(server, **plan, error_class="pull")
     again = reflected(server, **plan, error_class="pull", environment={"stage": "prod"})
     assert (again.tier, again.of, again.insight, again.nano_usd) == ("cached", first.reflection_id, first.insight, 0)
-    assert len(provider.calls) == 1
     other = reflected(server, **plan, error_class="quota")
     unlike = reflected(server, **failed("wholly other things"), namespace="cached", error_class="pull")
     apart = reflected(server, **failed(), namespace="team", error_class="pull")
     assert [made.tier for made in (other, unlike, apart)] == ["cheap"] * 3
+    settled(server)
 
 
 def test_a_bad_reflection_is_evicted_by_one_call_with_all_that_was_taken_from_it(
@@ -241,9 +246,10 @@ def test_a_purged_episode_takes_what_models_made_of_it_along(reflecting: Callabl
 
 
 def on_disk(folder: Path) -> bytes:
-    """The reflections in the journal, as they are stored."""
+    """The reflections and the checks of them in the journal, as they are stored."""
+    stored = "SELECT payload FROM events WHERE kind IN ('reflection', 'reuse_checked')"
     with sqlite3.connect(folder / "data" / "journal.db") as database:
-        return b"".join(row[0] for row in database.execute("SELECT payload FROM events WHERE kind = 'reflection'"))
+        return b"".join(row[0] for row in database.execute(stored))
 
 
 def test_a_reflection_outlives_its_server(reflecting: Callable[[], Running]) -> None:
@@ -272,3 +278,142 @@ def test_without_a_provider_nothing_is_owed(serve: Serve) -> None:
     server = serve()
     assert nobody_reflects(server.capture(error_trace="Error: x"))
     assert server.service.outbox.jobs.open == {}
+
+
+def settled(server: Running) -> None:
+    """Have no check open."""
+    jobs = server.service.outbox.jobs
+    server.run(server.service.outbox.tick("reuse_check"))
+    server.until(lambda: not [job for job in list(jobs.open.values()) if job.work == "reuse_check"])
+
+
+def checked(server: Running) -> list[Json]:
+    """What /status tells of reuses that were checked."""
+    server.run(server.service.outbox.tick("reuse_check"))
+    found: list[Json] = server.get("/status")["reuse"]
+    return found
+
+
+def test_a_reuse_that_was_right_is_checked_by_one_cheap_call_and_stays(
+    reflecting: Callable[[], Running], provider: Provider
+) -> None:
+    server = reflecting()
+    reflected(server, **failed(), error_class="pull")
+    again = reflected(server, **failed(), error_class="pull", environment={"stage": "prod"})
+    assert again.tier == "cached"
+    [row] = server.until(lambda: checked(server))
+    assert (row["error_class"], row["threshold"], row["checked"], row["wrong"]) == ("pull", 0.92, 1, 0)
+    assert row["at_most"] == pytest.approx(0.95)
+    assert record(server, again.episode_id).reflection == again
+    assert len(provider.calls) == 2
+    assert spent_usd(server) == pytest.approx(provider.billed_usd)
+    assert server.metric("pointsman_reuses_checked_total", outcome="right") == 1
+
+
+def test_a_check_that_is_tried_again_counts_and_costs_once(
+    reflecting: Callable[[], Running], provider: Provider
+) -> None:
+    server = reflecting()
+    reflected(server, **failed(), error_class="pull")
+    again = reflected(server, **failed(), error_class="pull", environment={"stage": "prod"})
+    server.until(lambda: checked(server))
+    body = {"tenant": "default", "reflection_id": again.reflection_id}
+    job = Job(job_id="jb_1", work="reuse_check", about="again", body=body, at=0.0, due=0.0, fence=2)
+    server.run(server.service.rechecks(job))
+    assert [row["checked"] for row in checked(server)] == [1]
+    assert len(provider.calls) == 2
+
+
+def test_a_reuse_that_was_wrong_gives_way_raises_the_threshold_and_outlives_a_restart(
+    reflecting: Callable[[], Running], provider: Provider
+) -> None:
+    server = reflecting()
+    first = reflected(server, **failed(), error_class="pull")
+    provider.script(otherwise={"text": said(**OTHERWISE)})
+    again = reflected(server, **failed(), error_class="pull", environment={"stage": "prod"})
+    [row] = server.until(lambda: checked(server))
+    assert (row["threshold"], row["checked"], row["wrong"]) == (0.99, 1, 1)
+    instead = record(server, again.episode_id).reflection
+    assert (instead.tier, instead.replaces) == ("cheap", again.reflection_id)
+    assert instead.insight.root_cause == OTHERWISE["root_cause"]
+    assert record(server, first.episode_id).reflection == first
+    before = server.run(dumped(server))
+    server.stop()
+    later = reflecting()
+    assert record(later, again.episode_id).reflection == instead
+    assert later.get("/status")["reuse"] == [row]
+    assert later.run(refolded(later)) == before
+
+
+def test_what_was_nearly_reused_is_checked_by_the_call_that_was_made_instead(
+    server: Running, provider: Provider
+) -> None:
+    apart = {"planned_action": "kubectl apply", "namespace": "nearly", "error_class": "nearly"}
+    reflected(server, goal="deploy the blue shop", **apart)
+    other = reflected(server, goal="deploy the red shop", **apart)
+    assert other.tier == "cheap"
+    [row] = [row for row in checked(server) if row["error_class"] == "nearly"]
+    assert (row["checked"], row["wrong"], row["rate"]) == (0, 0, None)
+    [check] = server.service.learner.state.reuse.of("default", "nearly")
+    assert check.agreed
+    assert 85 <= check.similarity < 92
+    assert len(provider.calls) == 2
+
+
+def test_an_empty_purse_checks_nothing(server: Running, provider: Provider) -> None:
+    plan = {**failed(), "namespace": "unchecked", "error_class": "unchecked"}
+    reflected(server, **plan)
+    limit = {"scope": "tenant", "tenant": "default", "period": "month", "why": "none"}
+    assert server.client.put("/v1/admin/budget", json={**limit, "limit_usd": 0.0}).status_code == 200
+    again = reflected(server, **plan, environment={"stage": "prod"})
+    settled(server)
+    assert server.client.put("/v1/admin/budget", json={**limit, "limit_usd": None}).status_code == 200
+    assert again.tier == "cached"
+    assert record(server, again.episode_id).reflection == again
+    assert "unchecked" not in [row["error_class"] for row in checked(server)]
+    assert len(provider.calls) == 1
+
+
+def test_of_a_replaced_reuse_and_its_check_a_purge_leaves_no_text(
+    reflecting: Callable[[], Running], provider: Provider, tmp_path: Path
+) -> None:
+    server = reflecting()
+    first = reflected(server, **failed(), error_class="pull")
+    provider.script(otherwise={"text": said(**OTHERWISE)})
+    again = reflected(server, **failed(), error_class="pull", environment={"stage": "prod"})
+    server.until(lambda: checked(server))
+    for made in (first, again):
+        assert server.client.delete(f"/v1/episodes/{made.episode_id}").status_code == 204
+    server.stop()
+    left = on_disk(tmp_path)
+    assert b"reuse_checked" in left
+    for text in (*INSIGHT.values(), *OTHERWISE.values(), "ImagePullBackOff"):
+        assert str(text).encode() not in left
+    assert reflecting().service.memory.reflections == {}
+
+
+def test_an_evicted_replacement_does_not_bring_the_reuse_back(
+    reflecting: Callable[[], Running], provider: Provider
+) -> None:
+    server = reflecting()
+    reflected(server, **failed(), error_class="pull")
+    provider.script(otherwise={"text": said(**OTHERWISE)})
+    again = reflected(server, **failed(), error_class="pull", environment={"stage": "prod"})
+    server.until(lambda: checked(server))
+    instead = record(server, again.episode_id).reflection
+    assert server.client.delete(f"/v1/reflections/{instead.reflection_id}").status_code == 204
+    server.stop()
+    later = reflecting()
+    assert record(later, again.episode_id).reflection is None
+    assert list(later.service.memory.reflections) != []
+
+
+async def dumped(server: Running) -> bytes:
+    """What was learnt, without the settings a restart may write again."""
+    return encode(server.service.learner.state.reuse.dump())
+
+
+async def refolded(server: Running) -> bytes:
+    """The same, folded from the journal."""
+    journal = server.service.journal
+    return encode((await refold(journal, journal.last_seq)).state.reuse.dump())

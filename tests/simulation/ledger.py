@@ -36,7 +36,7 @@ from auditor.federation_events import Federated, OriginForgotten
 from auditor.fold import LATE
 from auditor.money_events import BudgetSet, Reconciled, Released, Reserved, Settled
 from auditor.policy_events import Appealed, AppealRuled, ChallengerEnded, ChallengerSet, PolicySet, Promoted, RolledBack
-from auditor.reflection_events import Reflected, ReflectionEvicted
+from auditor.reflection_events import Reflected, ReflectionEvicted, ReuseChecked
 from controlplane.learning import UNLEARNT
 
 MOMENTARY = ("policy_version", "q_updates", "active_keys")
@@ -85,6 +85,7 @@ UNASKED: dict[type[Any], str] = {
     Answered: "after the effect of a keyed request",
     **dict.fromkeys((Reserved, Settled, Released), "whoever spends money, which an oracle of its own looks at"),
     Reflected: "whoever reflects, which an oracle of its own looks at",
+    ReuseChecked: "beside a reflection, or when a reuse was drawn to be checked",
     Purged: "in the place of what was purged",
     **dict.fromkeys((JobAdded, JobLeased, JobFailed, JobEnded), "the outbox, which an oracle of its own looks at"),
 }
@@ -114,7 +115,7 @@ class Ledger:
     def wrong(self, events: Iterable[Recorded], by_server: Iterable[Effect]) -> list[str]:
         """Effects that are missing, doubled, or that nobody asked for (I1)."""
         everything = list(events)
-        asked_for = [r.event for r in everything if type(r.event) in EFFECTS and not _instead(r.event)]
+        asked_for = [r.event for r in everything if type(r.event) in EFFECTS and not _follows(r.event)]
         found = Counter(EFFECTS[type(event)](event) for event in asked_for)
         found.subtract(by_server)
         purged = _purged(everything)
@@ -128,12 +129,29 @@ class Ledger:
             f"I1: {effect} is there {found[effect]} times; told {least[effect]}, asked {most[effect]}"
             for effect in sorted(found.keys() | least.keys(), key=repr)
             if not least[effect] <= found[effect] <= most[effect]
-        ]
+        ] + _apart(everything)
 
 
-def _instead(event: Any) -> bool:
-    """A chat is decided again where a model failed."""
-    return isinstance(event, Decided) and event.trace.point == "chat" and event.trace.previous_trace_id is not None
+def _follows(event: Any) -> bool:
+    """A chat is decided again where a model failed, and a capture decides who reflects on it."""
+    if not isinstance(event, Decided):
+        return False
+    return _at_capture(event) or (event.trace.point == "chat" and event.trace.previous_trace_id is not None)
+
+
+def _at_capture(event: Decided) -> bool:
+    return event.trace.point == "capture"
+
+
+def _apart(events: list[Recorded]) -> list[str]:
+    """What a capture decides stands behind it: both are there, or neither."""
+    pairs = zip([None, *events], events, strict=False)
+    decided = [(first, then) for first, then in pairs if isinstance(then.event, Decided) and _at_capture(then.event)]
+    return [
+        f"I1: the decision {then.seq} of a capture is not behind it"
+        for first, then in decided
+        if first is None or not isinstance(first.event, Captured | Purged) or first.event.tenant != then.event.tenant
+    ]
 
 
 def _purged(events: list[Recorded]) -> set[tuple[str, int]]:

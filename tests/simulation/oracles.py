@@ -36,7 +36,14 @@ from .operations import TENANTS, Call, canary
 from .world import Answer, World
 
 SERIES = 2000  # what a server may have in all (I9)
-LOOPS = {"learner", "background", "journal-writer", "outbox", "reflections"}  # what runs while nothing is asked
+LOOPS = {
+    "learner",
+    "background",
+    "journal-writer",
+    "outbox",
+    "reflections",
+    "reuse checks",
+}  # what runs while nothing is asked
 TRYING = {"upstream", "outbox try"}  # and now and then
 BY_NAME: dict[str, Route] = {f"{route.method.__name__.upper()} {route.path}": route for route in ROUTES}
 REFUSALS = {name: route.refusals for name, route in BY_NAME.items()}
@@ -190,6 +197,8 @@ def _is_done(world: World, job: JobAdded, purged: set[str]) -> bool:
     """The receiver took it; or the episode has its reflection, or had one that went with what was purged."""
     if job.work == "alarm":
         return job.job_id in world.receiver.taken
+    if job.work == "reuse_check":
+        return True  # or there is no reuse any more, or no money for looking
     tenant, episode_id = job.body["tenant"], job.body["episode_id"]
     episode = world.service.memory.episode(tenant, episode_id)
     return tenant in purged or (episode is not None and (episode.reflection is not None or episode.evicted))

@@ -1,0 +1,1 @@
+-- Reuses of reflections are checked: a kind of event that earlier versions cannot read. No table and no index changes.
