@@ -176,7 +176,7 @@ class Reflects:
         return ForNew(masked, None if near is None else near.similarity, purse)
 
     async def _made(self, owed: Owed, record: EpisodeRecord, fence: int) -> tuple[Reflected, *tuple[ReuseChecked, ...]]:
-        """By the tier that was chosen, or where it cannot be had any more by the next cheaper one.
+        """By the tier that was chosen, or where it cannot be had any more by the next cheaper one that asks.
 
         Where no stored reflection could be chosen then, one that has come since is as good as asking.
 
@@ -187,7 +187,7 @@ class Reflects:
         known = near if near is not None and self._reuses.allows(owed.tenant, near) else None
         why = NOTHING_SIMILAR
         if known is None or owed.passed_over:
-            for tier in ASKED[ASKED.index(owed.tier) :] if owed.tier != "cached" else ():
+            for tier in ASKED[ASKED.index("cheap" if owed.tier == "cached" else owed.tier) :]:
                 model, why = self._model(owed.tenant, tier, record, fence)
                 if model is not None:
                     own = await self._asked(owed, model, record)
