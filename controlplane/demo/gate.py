@@ -1,15 +1,18 @@
 """What stands between an agent and its commands: nothing, or a Pointsman asked over HTTP."""
 
 import time
+from collections import Counter
+from threading import Event
 from typing import Any, Protocol, Self
 
 import httpx
 import msgspec
 
-from .servers import Server
+from .servers import POLL_S, Server
 
 TIMEOUT_S = 30.0
 PROCEED = "PROCEED"
+OWED_S = 60.0  # for which what is owed after the last task is waited for
 
 
 class Question(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,6 +75,7 @@ class HttpGate:
 
     def __init__(self, server: Server, url: str) -> None:
         self.latencies_ms: list[float] = []
+        self.tiers = Counter[str]()  # of language models that reflect on what was captured
         self._server = server
         self._client = httpx.Client(base_url=url, timeout=TIMEOUT_S, trust_env=False)
 
@@ -85,7 +89,9 @@ class HttpGate:
         self.call("POST", "/v1/feedback", {"trace_id": answer.trace_id, "outcome": outcome})
 
     def capture(self, answer: Answer, failure: dict[str, Any]) -> int | None:
-        return int(self.call("POST", "/v1/capture", {**failure, "trace_id": answer.trace_id})["episode_id"])
+        said = self.call("POST", "/v1/capture", {**failure, "trace_id": answer.trace_id})
+        self.tiers.update([tier] if (tier := said["reflection"]["tier"]) else [])
+        return int(said["episode_id"])
 
     def validate(self, episode_id: int, answer: Answer, *, worked: bool) -> None:
         outcome = "success" if worked else "failure"
@@ -95,6 +101,13 @@ class HttpGate:
     def explored(self) -> int:
         """Interventions that came from exploration, as the server counts them."""
         return int(self.call("GET", "/status")["points"]["gate"]["interventions_by_exploration"])
+
+    def money(self, over: Event) -> dict[str, Any]:
+        """What the server spent, once nothing that it owes is left to be asked."""
+        until = time.monotonic() + OWED_S
+        while self.call("GET", "/status")["outbox"]["open"] and time.monotonic() < until and not over.wait(POLL_S):
+            pass
+        return dict(self.call("GET", "/v1/admin/budget"))
 
     def embedder(self) -> dict[str, Any]:
         """Which embedder answers, and whether it stands in for another."""

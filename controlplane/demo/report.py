@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from .agent import Step
+from .purse import Purse
 
 NONE, FIXED, FIXED_TUNED, LEARNED = "none", "fixed", "fixed_tuned", "learned"
 SPOKEN = {NONE: "no gate", FIXED: "the fixed rule", FIXED_TUNED: "the fixed rule at its best thresholds"}
@@ -72,11 +73,12 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """The whole demo: one stream, played once per gate."""
+    """The whole demo: one stream, played once per gate; and what the learned gate's reflections cost."""
 
     seed: int
     tasks: int
     runs: list[Figures]
+    purse: Purse
 
     def run(self, gate: str) -> Figures:
         return next(figures for figures in self.runs if figures.gate == gate)
@@ -90,6 +92,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         return [
             f"Over {self.tasks} tasks the learned gate wasted {learned.wasted} steps: {_listed(wasted)}.",
             f"It solved {learned.solved} tasks: {_listed(solved)}.",
+            self.purse.sentence,
             "These are the figures of one stream; another seed gives others.",
         ]
 

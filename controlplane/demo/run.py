@@ -22,6 +22,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from .agent import Step, work
 from .gate import Gate, HttpGate, NoGate
+from .purse import Models, Purse
 from .report import FIXED, FIXED_TUNED, LEARNED, NONE, Figures, Report, show
 from .servers import Ended, Server
 from .stream import Task, stream
@@ -31,7 +32,7 @@ TUNED = Path(__file__).with_name("tuned.toml")
 MAX_TASKS = 10_000
 AT_ONCE = 2
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # the first too: in the background a shell has it ignored
-STEPS_FILE = "steps.jsonl"
+STEPS_FILE, MODELS = "steps.jsonl", "models"
 
 
 def play(*, seed: int, tasks: int, follow: float, keep: bool, as_json: bool) -> None:
@@ -85,6 +86,7 @@ class Demo:
         self._settings = gated()
         self._tools = {name: lay_out_tools(scratch / "tools" / name) for name in (NONE, *self._settings)}
         self._over = Event()
+        self._purse: Purse | None = None
 
     def play(self) -> Report:
         """The servers load their models while the stream is played without them.
@@ -97,16 +99,20 @@ class Demo:
                 runs = [players.submit(self._run, name, servers.get(name), bar) for name, bar in bars.items()]
                 done, _ = wait(runs, return_when=FIRST_EXCEPTION)
                 figures = [run.result() for run in runs if run in done]  # raises what went wrong
-        return Report(seed=self._seed, tasks=len(self._tasks), runs=figures)
+        assert self._purse is not None, "the learned gate was played"
+        return Report(seed=self._seed, tasks=len(self._tasks), runs=figures, purse=self._purse)
 
     @contextmanager
     def _servers(self) -> Iterator[dict[str, Server]]:
-        """By gate: all started at once, all ended at once."""
+        """By gate: all started at once, all ended at once. The learned gate has language models, which are played."""
         servers = dict[str, Server]()
         try:
-            for name, settings in self._settings.items():
-                servers[name] = Server(self._scratch / name, {**settings, "SEED": str(self._seed)})
-            yield servers
+            with Models(self._scratch / MODELS) as models:
+                with_models = {LEARNED: models.settings(models.wait(self._over))}
+                for name, settings in self._settings.items():
+                    chosen = {**settings, **with_models.get(name, {}), "SEED": str(self._seed)}
+                    servers[name] = Server(self._scratch / name, chosen)
+                yield servers
         finally:
             for server in servers.values():
                 server.end()
@@ -129,6 +135,8 @@ class Demo:
             with HttpGate(server, server.wait(self._over)) as gate:
                 self._warn(name, gate.embedder())
                 played, explored, latencies_ms = self._through(name, gate, bar), gate.explored(), gate.latencies_ms
+                if name == LEARNED:
+                    self._purse = Purse.of(gate.tiers, gate.money(self._over))
         return Figures.of(name, played, follow=self._follow, explored=explored, latencies_ms=latencies_ms)
 
     def _warn(self, name: str, embedder: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from threading import Event
 from typing import Self
@@ -28,25 +29,15 @@ class Ended(Exception):
     """The demo was ended while this was going on."""
 
 
-class Server:
-    """One `pointsman serve` as a child process, its output in a log file."""
+class Child:
+    """A command of ours as a child process that says where it listens, its output in a log file."""
 
-    def __init__(self, folder: Path, settings: dict[str, str]) -> None:
-        self.folder, self.data, self._log = folder, folder / "data", folder / "server.log"
+    def __init__(self, folder: Path, arguments: Sequence[str], settings: dict[str, str]) -> None:
+        self.folder, self._log = folder, folder / "server.log"
         folder.mkdir(parents=True)
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                [
-                    sys.executable,
-                    "-m",
-                    "controlplane",
-                    "serve",
-                    "--insecure-local",
-                    "--port",
-                    "0",
-                    "--data-dir",
-                    str(self.data),
-                ],
+                [sys.executable, "-m", "controlplane", *arguments],
                 cwd=folder,
                 env={**_environment(settings), "TMPDIR": str(folder)},
                 stdin=subprocess.DEVNULL,
@@ -65,13 +56,16 @@ class Server:
         until = time.monotonic() + START_S
         while time.monotonic() < until:
             url = self._url()
-            if url is not None and _ready(url):
+            if url is not None and self._is_ready(url):
                 return url
             if self._process.poll() is not None:
                 raise self.failure(f"a server ended with code {self._process.returncode} before it was ready")
             if over.wait(POLL_S):
                 raise Ended
         raise self.failure(f"a server was not ready after {START_S:g} s")
+
+    def _is_ready(self, url: str) -> bool:
+        return True
 
     def _url(self) -> str | None:
         found = _ANNOUNCED.search(self._log.read_text("utf-8", "replace"))
@@ -108,6 +102,20 @@ class Server:
         self.close()
 
 
+class Server(Child):
+    """One `pointsman serve`, with a data folder of its own."""
+
+    def __init__(self, folder: Path, settings: dict[str, str]) -> None:
+        self.data = folder / "data"
+        super().__init__(folder, ("serve", "--insecure-local", "--port", "0", "--data-dir", str(self.data)), settings)
+
+    def _is_ready(self, url: str) -> bool:
+        try:
+            return httpx.get(f"{url}/readyz", timeout=5.0).status_code == httpx.codes.OK
+        except httpx.HTTPError:
+            return False
+
+
 def _environment(settings: dict[str, str]) -> dict[str, str]:
     """The caller's environment without its Pointsman settings, and with ours.
 
@@ -122,10 +130,3 @@ def _environment(settings: dict[str, str]) -> dict[str, str]:
         "PYTHONPATH": path,
         **{PREFIX + name: value for name, value in settings.items()},
     }
-
-
-def _ready(url: str) -> bool:
-    try:
-        return httpx.get(f"{url}/readyz", timeout=5.0).status_code == httpx.codes.OK
-    except httpx.HTTPError:
-        return False

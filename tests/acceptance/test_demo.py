@@ -24,6 +24,7 @@ from controlplane import settings
 from controlplane.data_folder import lock_folder
 from controlplane.demo.agent import Errand, Step, work
 from controlplane.demo.gate import Advice, Answer, NoGate, Question
+from controlplane.demo.purse import Purse
 from controlplane.demo.report import Figures, Latency, Report, show
 from controlplane.demo.run import TUNED
 from controlplane.demo.stream import Task, stream
@@ -88,7 +89,7 @@ def tried(task: Task, folder: Path, tools: Path) -> bool:
 
 
 def test_demo_prints_the_contract_and_nothing_else(report: dict[str, Any]) -> None:
-    assert set(report) == {"seed", "tasks", "runs"}
+    assert set(report) == {"seed", "tasks", "runs", "purse"}
     assert (report["seed"], report["tasks"]) == (SEED, TASKS)
     assert [run["gate"] for run in report["runs"]] == ["none", *ASKED]
     for run in report["runs"]:
@@ -259,8 +260,36 @@ RUNS = [
 ]
 
 
+TOLD = {
+    "spent_usd": 0.004,
+    "calls": 33,
+    "savings": [
+        {"baseline": "always_cheap", "would_have_cost_usd": 0.004, "saved_usd": 0.0},
+        {"baseline": "always_premium", "would_have_cost_usd": 0.021, "saved_usd": 0.017},
+    ],
+}
+PURSE = Purse.of({"cheap": 33, "cached": 7}, TOLD)
+
+
+def test_report_says_what_reflections_cost_beside_the_premium_model() -> None:
+    assert PURSE.tiers == {"cached": 7, "cheap": 33, "premium": 0}
+    assert PURSE.sentence == (
+        "40 failures were reflected on (7 cached, 33 cheap, 0 premium) by played models for 0.0040 USD at published "
+        "prices; on the premium model the 33 calls would have cost 0.0210 USD, and each cached one asked nobody."
+    )
+
+
+def test_demo_pays_for_reflections_and_tells_the_sum(report: dict[str, Any]) -> None:
+    """One call for each cheap one, and some to check what was reused; all of them at the price of the small model."""
+    purse = report["purse"]
+    assert sum(purse["tiers"].values()) > 0
+    assert purse["calls"] >= purse["tiers"]["cheap"] + 4 * purse["tiers"]["premium"] > 0
+    assert 0.0 < purse["spent_usd"] < purse["always_premium_usd"]
+    assert purse["saved_usd"] == pytest.approx(purse["always_premium_usd"] - purse["spent_usd"])
+
+
 def test_report_says_so_where_the_learned_gate_does_not_win() -> None:
-    wasted, solved, _ = Report(seed=1, tasks=400, runs=RUNS).sentences
+    wasted, solved, _, _ = Report(seed=1, tasks=400, runs=RUNS, purse=PURSE).sentences
     assert wasted == (
         "Over 400 tasks the learned gate wasted 60 steps: 25% fewer than no gate (80), "
         "40% fewer than the fixed rule (100) and 20% more than the fixed rule at its best thresholds (50)."
@@ -273,7 +302,7 @@ def test_report_says_so_where_the_learned_gate_does_not_win() -> None:
 
 def test_report_fits_a_plain_terminal_and_draws_one_bar_row_per_gate() -> None:
     printed = StringIO()
-    show(Report(seed=1, tasks=400, runs=RUNS), Console(file=printed, width=80, color_system=None))
+    show(Report(seed=1, tasks=400, runs=RUNS, purse=PURSE), Console(file=printed, width=80, color_system=None))
     lines = printed.getvalue().splitlines()
     assert max(map(len, lines)) <= 80
     assert "  none        ██ 16 ▄▄  8 ▄▄  8 ▄▄  8 ▄▄  8 ▄▄  8 ▄▄  8 ▄▄  8 ▄▄  8     0" in lines
