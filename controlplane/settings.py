@@ -183,7 +183,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 PROVIDER_KEYS = {"openai_api_key", "anthropic_api_key", "openrouter_api_key"}
 SECRET = {"api_key", "admin_api_key", "alarm_url", *PROVIDER_KEYS}
-HIDDEN = "(hidden)"
+HIDDEN, FILE = "(hidden)", "_file"
 _PLACES = {"data_dir", "host", "port", "log_level", "seed", "recovery_interval_s", "insecure_local", "failpoints"}
 _PLACES |= {"request_log", "catalogue", "prompts", *SECRET}
 
@@ -245,7 +245,7 @@ def load(
     named = [f.name for f in msgspec.structs.fields(Settings)]
     values: dict[str, Any] = {}
     for source, given in (("pointsman.toml", _read_file(file)), ("the environment", _read_environment(environ))):
-        for name, value in given.items():
+        for name, value in _with_secrets(given, source).items():
             if name not in named:
                 close = difflib.get_close_matches(name, named, 1)
                 hint = f"; did you mean {close[0]!r}?" if close else "; `pointsman config show` lists them all"
@@ -253,6 +253,27 @@ def load(
             values[name] = value
     values.update({k: v for k, v in (overrides or {}).items() if v is not None})
     return _convert(values)
+
+
+def _with_secrets(given: Mapping[str, Any], source: str) -> dict[str, Any]:
+    """What is set, and the secrets of files: each may be named as NAME_file, for whoever mounts them so."""
+    files = {name: value for name, value in given.items() if name.removesuffix(FILE) in SECRET and name.endswith(FILE)}
+    read = {name.removesuffix(FILE): _secret_of(Path(str(value)), name) for name, value in files.items()}
+    if twice := sorted(read.keys() & given.keys()):
+        raise BadSetting(f"{source} sets {twice[0]!r} and {twice[0] + FILE!r}; one of them is enough")
+    return {name: value for name, value in given.items() if name not in files} | read
+
+
+def _secret_of(path: Path, name: str) -> str:
+    try:
+        secret = path.read_text("utf-8").strip()
+    except UnicodeDecodeError as error:
+        raise BadSetting(f"{name}: {path} is not UTF-8") from error
+    except OSError as error:
+        raise BadSetting(f"{name}: {path} cannot be read: {error.strerror}") from error
+    if not secret:
+        raise BadSetting(f"{name}: {path} is empty")
+    return secret
 
 
 def _convert(values: dict[str, Any]) -> Settings:
