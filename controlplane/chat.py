@@ -273,7 +273,7 @@ def _first_of_user(said: ChatBody) -> int:
 def facts_of(said: ChatBody, size: int) -> Json:
     """What the choice of a model rests on besides the text; of a body of so many bytes."""
     characters = sum(len(text_of(message.content)) for message in said.messages)
-    most = said.max_completion_tokens or said.max_tokens or 0
+    most = max(said.max_completion_tokens or 0, said.max_tokens or 0)  # providers differ in which of them they heed
     parts = len(said.messages) + len(said.tools or ())
     return {
         "characters": characters,
@@ -281,7 +281,8 @@ def facts_of(said: ChatBody, size: int) -> Json:
         "turn": sum(message.role == "user" for message in said.messages),
         "tools": bool(said.tools),
         "input_at_most": ANY if _has_more_than_text(said) else size + parts * PER_PART_TOKENS + PER_CALL_TOKENS,
-        "answer_at_most": most * (said.n or 1),
+        "answer_at_most": most,
+        "choices": said.n or 1,
     }
 
 

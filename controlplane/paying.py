@@ -13,7 +13,7 @@ from .llm.catalogue import Catalogue, Model
 from .llm.prices import charge, instead, used
 from .llm.provider import Call, Json, Provider, ProviderFailed, Reply, Route
 
-AtMost = Callable[[Model], int]
+MostOf = Callable[[Model], int]
 
 
 class Payer:
@@ -23,7 +23,7 @@ class Payer:
     """
 
     def __init__(
-        self, budgets: Budgets, catalogue: Catalogue, clock: Clock, tenant: str, spender: Spender, at_most: AtMost
+        self, budgets: Budgets, catalogue: Catalogue, clock: Clock, tenant: str, spender: Spender, at_most: MostOf
     ) -> None:
         self._budgets, self._catalogue, self._clock = budgets, catalogue, clock
         self._tenant, self._spender, self._at_most = tenant, spender, at_most

@@ -77,6 +77,23 @@ def test_what_the_provider_bills_is_what_is_spent(paying: Paying) -> None:
     assert paying.slot.spent == 12 * CALL == paying.models.fake.playing.bill.billed_nano_usd
 
 
+@pytest.mark.parametrize(
+    ("asked", "tokens"),
+    [
+        ({"n": 8, "max_tokens": 100_000}, 800_000),
+        ({"n": 8, "max_tokens": None}, 800_000),
+        ({"max_completion_tokens": 1, "max_tokens": 4000}, 4000),
+        ({"max_completion_tokens": 4000, "max_tokens": 1}, 4000),
+    ],
+)
+def test_all_choices_and_the_larger_of_two_bounds_are_held_and_charged(
+    paying: Paying, asked: Json, tokens: int
+) -> None:
+    paying.models.script(otherwise={"completion_tokens": tokens}, completion_nano_usd=1000, prompt_nano_usd=0)
+    paying.ask("hello", model="small", **asked)
+    assert paying.slot.spent == tokens * 1000 == paying.models.fake.playing.bill.billed_nano_usd
+
+
 def test_a_chat_that_the_purse_has_no_room_for_is_refused_as_openai_would(paying: Paying) -> None:
     paying.limit(1)
     paying.ask("one", model="small")
