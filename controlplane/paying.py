@@ -27,6 +27,7 @@ class Payer:
     ) -> None:
         self._budgets, self._catalogue, self._clock = budgets, catalogue, clock
         self._tenant, self._spender, self._at_most = tenant, spender, at_most
+        self.asked = False  # a try was made
         self.nano_usd = 0  # charged so far
         self.sure = True  # nothing of it was charged whole because nobody knows what it cost
 
@@ -43,6 +44,7 @@ class Payer:
         """
         spender, most = structs.replace(self._spender, model=model.name, tier=model.tier), self._at_most(model)
         held, replies = await self._budgets.reserve(self._tenant, spender, most), list[Reply]()
+        self.asked = True
         try:
             yield replies
         except ProviderFailed as failure:
