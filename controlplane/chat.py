@@ -63,7 +63,8 @@ class Asked(msgspec.Struct, kw_only=True):
     caller: Caller
     request: DecisionRequest
     body: Json
-    began: float
+    ends: float  # by the monotonic clock
+    began: float  # when this model was chosen
     model: Model
     trace_id: str | None  # None: the decision could not be journalled, and nothing is reported
     left: int = TRIES
@@ -109,7 +110,15 @@ class Chat:
         )
         answer = await self._plane.decide(caller, request)
         model = self.models[answer.action]
-        return Asked(caller=caller, request=request, body=body, began=began, model=model, trace_id=answer.trace_id)
+        return Asked(
+            caller=caller,
+            request=request,
+            body=body,
+            ends=began + self._deadline_s,
+            began=began,
+            model=model,
+            trace_id=answer.trace_id,
+        )
 
     def _named(self, name: str) -> tuple[Candidate, ...] | None:
         if name == AUTO:
@@ -134,11 +143,11 @@ class Chat:
                     key, partial(self._resilience.complete, *self._tries(asked, payer))
                 )
             except ProviderFailed as failure:
-                self._report(asked, Outcome(latency_ms=self._took_ms(asked), failures=1))
+                self._report(asked, self._failed(asked, payer))
                 if not await self._instead(asked, failure):
                     raise self._told(asked, failure) from failure
             except PointsmanError:
-                self._report(asked, UNASKED)
+                self._report(asked, self._failed(asked, payer))
                 raise
             else:
                 self._report(asked, UNASKED if completion.kept else self._answered(asked, payer))
@@ -159,29 +168,30 @@ class Chat:
         yield piece
 
     async def _streamed(self, asked: Asked, pieces: Pieces) -> None:
-        begun = False
+        begun, payer = False, self._payer(asked)
         try:
             while True:
                 try:
-                    async for piece in self._pieces(asked):
+                    async for piece in self._pieces(asked, payer):
                         begun = True
                         pieces.put_nowait(piece)
                     return
                 except ProviderFailed as failure:
-                    self._report(asked, Outcome(latency_ms=self._took_ms(asked), failures=1))
+                    self._report(asked, self._failed(asked, payer))
                     if begun or not await self._instead(asked, failure):
                         pieces.put_nowait(self._told(asked, failure))
                         return
+                    payer = self._payer(asked)
         except PointsmanError as error:
-            self._report(asked, UNASKED)
+            self._report(asked, self._failed(asked, payer))
             pieces.put_nowait(error)
         except Exception:  # whoever waits must not wait for ever
             pieces.put_nowait(InternalError())
             raise
 
-    async def _pieces(self, asked: Asked) -> AsyncGenerator[Json | Reply, None]:
+    async def _pieces(self, asked: Asked, payer: Payer) -> AsyncGenerator[Json | Reply, None]:
         """The chunks of one model; what came of it is reported before the last one goes out."""
-        payer, last = self._payer(asked), list[Reply]()
+        last = list[Reply]()
         async with aclosing(self._resilience.stream(*self._tries(asked, payer))) as coming:
             async for piece in coming:
                 if isinstance(piece, Reply):
@@ -202,7 +212,7 @@ class Chat:
         """How the model is asked: as often as leaves each other one a try, by the deadline of the whole call."""
         tries = max(1, asked.left - len(self._left(asked)))
         asked.left -= tries
-        left_s = asked.began + self._deadline_s - self._clock.monotonic()
+        left_s = asked.ends - self._clock.monotonic()
         return [asked.model.route], asked.body, left_s, payer.through, tries
 
     def _left(self, asked: Asked) -> list[Model]:
@@ -224,6 +234,7 @@ class Chat:
         except (Unprocessable, ProviderBusy, BudgetExhausted):  # none of them can; it stays with the failure
             return False
         asked.request, asked.trace_id, asked.model = request, answer.trace_id, self.models[answer.action]
+        asked.began = self._clock.monotonic()
         return True
 
     async def close(self) -> None:
@@ -235,6 +246,10 @@ class Chat:
         self._conversations.note(asked.caller.tenant, asked.request.task_id or "", asked.model.name)
         cost = payer.nano_usd / float(NANO) if payer.sure else None
         return Outcome(latency_ms=self._took_ms(asked), cost=cost, failures=0, terminal=False)
+
+    def _failed(self, asked: Asked, payer: Payer) -> Outcome:
+        """What is seen of a call that failed: nothing where its own decision had no model asked."""
+        return Outcome(latency_ms=self._took_ms(asked), failures=1) if payer.asked else UNASKED
 
     def _told(self, asked: Asked, failure: ProviderFailed) -> PointsmanError:
         """A failure as the caller is told of it."""
@@ -273,7 +288,7 @@ def _first_of_user(said: ChatBody) -> int:
 def facts_of(said: ChatBody, size: int) -> Json:
     """What the choice of a model rests on besides the text; of a body of so many bytes."""
     characters = sum(len(text_of(message.content)) for message in said.messages)
-    most = said.max_completion_tokens or said.max_tokens or 0
+    most = max(said.max_completion_tokens or 0, said.max_tokens or 0)  # providers differ in which of them they heed
     parts = len(said.messages) + len(said.tools or ())
     return {
         "characters": characters,
@@ -281,7 +296,8 @@ def facts_of(said: ChatBody, size: int) -> Json:
         "turn": sum(message.role == "user" for message in said.messages),
         "tools": bool(said.tools),
         "input_at_most": ANY if _has_more_than_text(said) else size + parts * PER_PART_TOKENS + PER_CALL_TOKENS,
-        "answer_at_most": most * (said.n or 1),
+        "answer_at_most": most,
+        "choices": said.n or 1,
     }
 
 

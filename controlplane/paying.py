@@ -13,7 +13,7 @@ from .llm.catalogue import Catalogue, Model
 from .llm.prices import charge, instead, used
 from .llm.provider import Call, Json, Provider, ProviderFailed, Reply, Route
 
-Bound = Callable[[Model], int]
+MostOf = Callable[[Model], int]
 
 
 class Payer:
@@ -23,10 +23,11 @@ class Payer:
     """
 
     def __init__(
-        self, budgets: Budgets, catalogue: Catalogue, clock: Clock, tenant: str, spender: Spender, at_most: Bound
+        self, budgets: Budgets, catalogue: Catalogue, clock: Clock, tenant: str, spender: Spender, at_most: MostOf
     ) -> None:
         self._budgets, self._catalogue, self._clock = budgets, catalogue, clock
         self._tenant, self._spender, self._at_most = tenant, spender, at_most
+        self.asked = False  # a try was made
         self.nano_usd = 0  # charged so far
         self.sure = True  # nothing of it was charged whole because nobody knows what it cost
 
@@ -43,6 +44,7 @@ class Payer:
         """
         spender, most = structs.replace(self._spender, model=model.name, tier=model.tier), self._at_most(model)
         held, replies = await self._budgets.reserve(self._tenant, spender, most), list[Reply]()
+        self.asked = True
         try:
             yield replies
         except ProviderFailed as failure:

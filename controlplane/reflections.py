@@ -123,10 +123,14 @@ class Reflects:
             log.warning("reflection_failed", decision=owed.trace_id, tier=tier, why=str(error))
         return self._memory.reflections.get((owed.tenant, owed.reflection_id or ""))
 
+    def begin(self, owed: Owed) -> None:
+        """From now on nobody else reflects on the episode."""
+        self._under_way.add((owed.tenant, owed.episode_id))
+
     @contextlib.contextmanager
     def _alone(self, owed: Owed) -> Iterator[None]:
         """Nobody else reflects on the episode meanwhile."""
-        self._under_way.add((owed.tenant, owed.episode_id))
+        self.begin(owed)
         try:
             yield
         finally:

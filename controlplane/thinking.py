@@ -42,8 +42,12 @@ class DecisionThinking:
 
     async def ask(self, tenant: str, trace_id: str, record: EpisodeRecord, tier: AskedTier, wait_ms: int) -> Thought:
         """Have a decision's reflection made, and wait for it no longer than that; it is made all the same."""
-        name, expected = new_id("rf"), self._reflects.one_try(tier, record)
+        name = new_id("rf")
+        if self._reflects.cannot(tenant, tier, record):  # another decision, of the same moment, was faster
+            return Thought(name, None, pending=False, nano_usd=0)
+        expected = self._reflects.one_try(tier, record)
         owed = Owed(tenant, record.episode_id, "", trace_id=trace_id, reflection_id=name, tier=tier)
+        self._reflects.begin(owed)
         task = asyncio.create_task(self._reflects.at_once(owed, tier, record), name="reflecting")
         self._running.add(task)
         task.add_done_callback(self._ended)

@@ -204,7 +204,8 @@ def call_at_most(model: Model, asked: Mapping[str, Any], now: float) -> int:
     Raises:
       UnknownPrice: nobody knows.
     """
-    return at_most(model, number(asked, "input_at_most"), number(asked, "answer_at_most") or None, now)
+    given, answered = number(asked, "input_at_most"), number(asked, "answer_at_most") or None
+    return at_most(model, given, answered, now, max(number(asked, "choices"), 1))
 
 
 def _unpriced(model: Model, request: DecisionRequest, now: float) -> str | None:

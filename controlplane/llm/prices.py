@@ -67,15 +67,17 @@ def input_tokens_at_most(texts: Iterable[str], parts: int) -> int:
     return sum(len(text.encode("utf-8", "surrogatepass")) for text in texts) + parts * PER_PART_TOKENS + PER_CALL_TOKENS
 
 
-def at_most(model: Model, input_tokens: int | None, output_tokens: int | None, at: float) -> int:
+def at_most(model: Model, input_tokens: int | None, output_tokens: int | None, at: float, choices: int = 1) -> int:
     """What a call may cost [nano-USD]: None stands for what the model can hold (images have no characters to count).
+
+    Tokens of output are those of each of the choices.
 
     Raises:
       UnknownPrice: nobody knows, and the catalogue states no cap.
     """
     given = model.context_tokens if input_tokens is None else min(input_tokens, model.context_tokens)
     answered = model.output_tokens if output_tokens is None else min(output_tokens, model.output_tokens)
-    plain = Usage(input_tokens=max(given, 1), output_tokens=answered)
+    plain = Usage(input_tokens=max(given, 1), output_tokens=choices * answered)
     written = msgspec.structs.replace(plain, written_tokens=plain.input_tokens)
     kept = msgspec.structs.replace(written, kept_tokens=plain.input_tokens)
     costs = [cost for usage in (plain, written, kept) if (cost := cost_of(model, usage, at)) is not None]

@@ -22,6 +22,7 @@ class _Details(msgspec.Struct):
 class _OpenAI(msgspec.Struct):
     prompt_tokens: Tokens
     completion_tokens: Tokens
+    total_tokens: Tokens | None = None
     prompt_tokens_details: _Details | None = None
     cost: Usd | UnsetType | None = UNSET
 
@@ -36,8 +37,12 @@ class _Anthropic(msgspec.Struct):
 def openai_usage(told: Any) -> Usage | None:
     """Usage in OpenAI's form, a provider's own cost in USD included; None when it cannot be trusted.
 
+    Some count what a model thought in the total alone; it is billed as what it answered.
+
     >>> openai_usage({"prompt_tokens": 12, "completion_tokens": 3, "cost": 0.0000015}).cost_nano_usd
     1500
+    >>> openai_usage({"prompt_tokens": 12, "completion_tokens": 3, "total_tokens": 40}).completion
+    28
     >>> openai_usage({"prompt_tokens": -1, "completion_tokens": 3})
     """
     try:
@@ -48,7 +53,8 @@ def openai_usage(told: Any) -> Usage | None:
     if not (cached or 0) <= used.prompt_tokens > 0:
         return None
     cost = _nano_usd(used.cost) if isinstance(used.cost, float) else None
-    return Usage(prompt=used.prompt_tokens, completion=used.completion_tokens, cached=cached or 0, cost_nano_usd=cost)
+    answered = max(used.completion_tokens, (used.total_tokens or 0) - used.prompt_tokens)
+    return Usage(prompt=used.prompt_tokens, completion=answered, cached=cached or 0, cost_nano_usd=cost)
 
 
 def anthropic_usage(told: Any) -> Usage | None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,23 @@ def test_what_the_provider_bills_is_what_is_spent(paying: Paying) -> None:
     assert paying.slot.spent == 12 * CALL == paying.models.fake.playing.bill.billed_nano_usd
 
 
+@pytest.mark.parametrize(
+    ("asked", "tokens"),
+    [
+        ({"n": 8, "max_tokens": 100_000}, 800_000),
+        ({"n": 8, "max_tokens": None}, 800_000),
+        ({"max_completion_tokens": 1, "max_tokens": 4000}, 4000),
+        ({"max_completion_tokens": 4000, "max_tokens": 1}, 4000),
+    ],
+)
+def test_all_choices_and_the_larger_of_two_bounds_are_held_and_charged(
+    paying: Paying, asked: Json, tokens: int
+) -> None:
+    paying.models.script(otherwise={"completion_tokens": tokens}, completion_nano_usd=1000, prompt_nano_usd=0)
+    paying.ask("hello", model="small", **asked)
+    assert paying.slot.spent == tokens * 1000 == paying.models.fake.playing.bill.billed_nano_usd
+
+
 def test_a_chat_that_the_purse_has_no_room_for_is_refused_as_openai_would(paying: Paying) -> None:
     paying.limit(1)
     paying.ask("one", model="small")
@@ -133,6 +151,30 @@ def test_where_a_model_fails_another_one_answers_by_a_decision_of_its_own(paying
     assert reported[0]["outcome"]["failures"] == 0
 
 
+def test_what_a_failed_model_took_is_not_the_one_s_that_answered(paying: Paying) -> None:
+    [first, second] = _in_order(paying)
+    paying.models.script(rules=[{"model": f"{first}-1", "then": {"status": 503, "latency_s": 0.5}}])
+    answer = paying.ask("hello")
+    trace = paying.running.until(lambda: _reported(paying, answer.headers[TRACE_ID]))
+    failed = paying.trace(trace["previous_trace_id"])
+    assert (failed["action"], trace["action"]) == (first, second)
+    took = [of["feedback"][0]["outcome"]["latency_ms"] for of in (failed, trace)]
+    assert took[0] > took[1], "the second one's is its own, and not all that the caller waited"
+
+
+def test_of_calls_that_are_one_the_failure_is_learnt_once(paying: Paying) -> None:
+    """Who waited for the same answer asked no model."""
+    paying.models.always(status=400, latency_s=0.5)
+    with ThreadPoolExecutor(4) as pool:
+        asked = [pool.submit(paying.ask, "hello", 400, model="small", temperature=0) for _ in range(4)]
+    traces = [one.result().headers[TRACE_ID] for one in asked]
+    assert len(paying.models.asked) == 1
+    found = [paying.running.until(lambda of=of: _reported(paying, of)) for of in traces]
+    outcomes = [trace["feedback"][0]["outcome"] for trace in found]
+    assert sorted(outcome["failures"] or 0 for outcome in outcomes) == [0, 0, 0, 1]
+    assert sorted(outcome["executed"] for outcome in outcomes) == [False, False, False, True]
+
+
 def test_a_model_that_is_named_is_tried_three_times_and_no_other_in_its_place(paying: Paying) -> None:
     paying.models.always(status=503)
     answer = paying.ask("hello", 502, model="small")
@@ -178,6 +220,12 @@ async def _storm(url: str, count: int) -> list[int]:
 
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=200)) as client:
         return list(await asyncio.gather(*(ask(client, number) for number in range(count))))
+
+
+def _reported(paying: Paying, trace_id: str) -> Json | None:
+    """The trace, once what the server saw is in it."""
+    trace = paying.trace(trace_id)
+    return trace if trace["feedback"] else None
 
 
 def _in_order(paying: Paying) -> list[str]:

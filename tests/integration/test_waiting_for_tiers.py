@@ -11,7 +11,9 @@ from typing import Any
 import httpx
 import pytest
 
+from controlplane.contract import DecisionRequest
 from controlplane.llm.answer_times import AnswerTimes
+from controlplane.tenants.registry import LOCAL
 
 from ..deciding import decisions_taken_again
 from .asked_model import INSIGHT, Json, Provider, chosen_for, said, started
@@ -179,6 +181,21 @@ def test_a_failure_that_is_being_reflected_on_is_not_asked_about_twice(server: A
     assert (first["tier"], second["tier"]) == ("cheap", None)
     server.until(lambda: shown(server, first)["reflection"])
     assert len(provider.calls) == 1
+
+
+def test_decisions_of_one_moment_on_one_failure_ask_once(server: Apart, provider: Provider) -> None:
+    """They are embedded together, so each of them finds that nobody is asked yet."""
+    plan = failed(server)
+    waiting = DecisionRequest(**plan, wait_ms=LONG)
+
+    async def crowd() -> list[Any]:
+        plane, caller = server.service.plane, LOCAL
+        return await asyncio.gather(*[plane.decide(caller, waiting) for _ in range(8)])
+
+    answers = server.run(crowd())
+    assert len(provider.calls) == 1
+    assert sum(answer.reflection.tier == "cheap" for answer in answers) == 1
+    assert {answer.reflection.status for answer in answers} == {"ready"}
 
 
 @pytest.mark.parametrize("then", [{"status": 503}, {"text": "All is well."}, {"text": said(), "fault": "cut"}])

@@ -132,6 +132,7 @@ def test_what_a_call_may_cost_is_what_its_limits_hold_where_nothing_is_said() ->
     """10,000 x 0.25 + 1,000 x 2, in millionths."""
     assert at_most(STATED, None, None, NOW) == at_most(STATED, 10**9, 10**9, NOW) == 4_500_000
     assert at_most(STATED, 1000, 100, NOW) == 450_000
+    assert at_most(STATED, None, 10**9, NOW, choices=3) == 8_500_000
 
 
 def test_tokens_are_at_most_the_bytes_of_the_texts_and_what_is_put_around_them() -> None:
