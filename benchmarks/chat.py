@@ -9,16 +9,19 @@ import argparse
 import json
 import os
 import statistics
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import msgspec
 
 from . import servers
 from .load import closed_loop, open_loop, request_bytes
+from .models import Priced, catalogue_of
 
 ROUNDS, REQUESTS, WARM_UP, CONNECTIONS = 9, 2_000, 500, 16
 RATE, SECONDS = 200.0, 15.0
-MODELS = [{"name": name, "provider": "openai", "model": f"{name}-1"} for name in ("small", "large")]
+MODELS = [Priced("small", "openai", "cheap", 100), Priced("large", "openai", "premium", 1000)]
 
 
 def chat(path: str, model: str, number: int) -> bytes:
@@ -38,11 +41,11 @@ def through(number: int) -> bytes:
 def measure() -> dict[str, Any]:
     """Every figure of the chat endpoint."""
     servers.pin_load()
-    with servers.fake_provider() as upstream:
+    with servers.fake_provider() as upstream, TemporaryDirectory(prefix="pointsman-bench-") as folder:
         settings = {
             "POINTSMAN_EMBEDDER": "hashing",
             "POINTSMAN_OPENAI_BASE_URL": f"http://127.0.0.1:{upstream}/v1",
-            "POINTSMAN_CHAT_MODELS": json.dumps(MODELS),
+            "POINTSMAN_CATALOGUE": catalogue_of(Path(folder), MODELS),
         }
         with servers.pointsman(**settings) as (port, _):
             for warm, make in ((upstream, direct), (port, through)):

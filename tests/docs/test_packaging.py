@@ -25,6 +25,7 @@ TARGETS = (
     "bench-ope",
     "bench-learning",
     "bench-calibration",
+    "bench-chat-routing",
 )
 
 
