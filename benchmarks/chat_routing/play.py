@@ -1,7 +1,7 @@
 """One order of the questions through the chat endpoint, each a conversation of its own.
 
-Sixteen are asked at once, so that the model embeds them together; then they are reported one after the other, in the
-order of the stream, and only then the next are asked. So what is learnt when does not hang on which answer came first.
+Sixteen are asked at once, as calls of many callers come; then they are reported one after the other, in the order of
+the stream, and only then the next are asked. So what is learnt when does not hang on which answer came first.
 """
 
 import asyncio
@@ -47,7 +47,7 @@ async def play(url: str, key: str, questions: Questions, order: Order, advance: 
             some = order[start : start + AT_ONCE]
             answers = await asyncio.gather(*[_asked(client, questions.prompts[item], int(item)) for item in some])
             for answer in answers:
-                await _posted(client, "/v1/feedback", _report(answer))
+                await _reported(client, answer)
             traces = await asyncio.gather(*[_trace(client, answer.trace_id) for answer in answers])
             for item, answer, trace in zip(some, answers, traces, strict=True):
                 played.premium[item] = trace["heads"][0]["action"] == MODELS[1].name
@@ -69,16 +69,13 @@ async def _asked(client: aiohttp.ClientSession, prompt: str, number: int) -> Ans
         return Answered({RIGHT: True, WRONG: False}[text], answer.headers[TRACE_ID])
 
 
-def _report(answer: Answered) -> dict[str, Any]:
-    return {"trace_id": answer.trace_id, "outcome": {"success": answer.right}}
-
-
-async def _posted(client: aiohttp.ClientSession, path: str, body: dict[str, Any]) -> None:
-    async with client.post(path, json=body) as answer:
-        answer.raise_for_status()
-        told = await answer.json()
-        if not told["updated"] or told["explanation"]["missing"]:
-            raise RuntimeError(f"a report was not learnt as a whole: {told}")
+async def _reported(client: aiohttp.ClientSession, answer: Answered) -> None:
+    told = {"trace_id": answer.trace_id, "outcome": {"success": answer.right}}
+    async with client.post("/v1/feedback", json=told) as heard:
+        heard.raise_for_status()
+        learnt = await heard.json()
+        if not learnt["updated"] or learnt["explanation"]["missing"]:
+            raise RuntimeError(f"a report was not learnt as a whole: {learnt}")
 
 
 async def _trace(client: aiohttp.ClientSession, trace_id: str) -> Any:
