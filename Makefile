@@ -15,10 +15,10 @@ EXTRAS_STAMP := $(if $(EXTRAS),$(STAMP)-$(subst $(COMMA),-,$(EXTRAS)))
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_CONSTRAINT=$(LOCK) PIP_BUILD_CONSTRAINT=$(LOCK) $(BIN)/python -m pip
 
 .DEFAULT_GOAL := help
-.PHONY: help install run serve test test-nightly lint bench bench-chat bench-demo bench-learning bench-ope bench-calibration
+.PHONY: help install run serve test test-nightly lint bench bench-chat bench-demo bench-learning bench-ope bench-calibration bench-chat-routing
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-17s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 install: $(STAMP) $(EXTRAS_STAMP) ## make .venv with the locked versions; nothing to do when it is there
 
@@ -59,6 +59,9 @@ bench-learning: install ## play worlds that each ask for one skill; with ARGS="-
 
 bench-calibration: install ## compare the gate's risk with what happened, and draw docs/calibration.svg
 	$(BIN)/python -m benchmarks.calibration $(ARGS)
+
+bench-chat-routing: install ## route chats on recorded answers (ARGS="--data DIR"), and draw docs/routing-cost.svg
+	$(BIN)/python -m benchmarks.chat_routing $(ARGS)
 
 # What pip cannot bring is asked for first, before anything is downloaded.
 define check_machine

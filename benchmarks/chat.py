@@ -27,22 +27,14 @@ from controlplane.llm.transport import Exchanges, Transport
 
 from . import servers
 from .load import Result, closed_loop, open_loop, request_bytes
+from .models import Priced, catalogue_of
 
 ROUNDS, REQUESTS, WARM_UP, CONNECTIONS = 5, 2_000, 500, 16
 SLOW_REQUESTS = 300  # of what answers a hundred a second
 RATE, SECONDS = 200.0, 15.0
 SLOW_RATE = 20.0
 IN_FLIGHT, CALLS = (1, 4, 16), 2_000
-CATALOGUE = """
-[[models]]
-name = "{name}"
-provider = "openai"
-model = "{name}-1"
-tier = "{tier}"
-context_tokens = 128000
-output_tokens = 16000
-price = {{ input = 0.4, output = 1.6 }}
-"""
+MODELS = [Priced("small", "openai", "cheap", 400), Priced("large", "openai", "premium", 1600)]
 LITELLM = Path(".litellm")
 PROXY = """
 model_list:
@@ -115,13 +107,10 @@ def _load(port: int, make: Make, requests: int, rate: float) -> dict[str, Any]:
 @contextmanager
 def _pointsman(upstream: int) -> Iterator[int]:
     with tempfile.TemporaryDirectory(prefix="pointsman-bench-") as folder:
-        file = Path(folder) / "models.toml"
-        tiers = (("small", "cheap"), ("large", "premium"))
-        file.write_text("".join(CATALOGUE.format(name=name, tier=tier) for name, tier in tiers), "utf-8")
         settings = {
             "POINTSMAN_EMBEDDER": "hashing",
             "POINTSMAN_OPENAI_BASE_URL": f"http://127.0.0.1:{upstream}/v1",
-            "POINTSMAN_CATALOGUE": str(file),
+            "POINTSMAN_CATALOGUE": catalogue_of(Path(folder), MODELS),
         }
         with servers.pointsman(**settings) as (port, _):
             yield port

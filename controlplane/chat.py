@@ -33,7 +33,7 @@ from .errors import (
     UnknownModel,
     Unprocessable,
 )
-from .executor.chat import CONVERSATION, Conversations, call_at_most, spender
+from .executor.chat import CHARACTERS, CONVERSATION, Conversations, call_at_most, spender
 from .learning import Learning
 from .llm.cache import Completion, Completions, MemoryCompletions, key_of
 from .llm.catalogue import AUTO, Model
@@ -49,7 +49,6 @@ from .tenants import Caller
 log = structlog.get_logger()
 TRACE_ID = "x-pointsman-trace-id"
 CLOSING_S = 5.0
-CHARACTERS = 4  # of a token, about
 BUSY = ("rate_limit", "spend_limit", "breaker_open")
 UNASKED = Outcome(executed=False)  # nobody was asked, so there is nothing to learn
 ANY = 10**9  # tokens of which nobody knows how many there are

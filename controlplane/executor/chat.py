@@ -28,7 +28,8 @@ from .guarding import allowed_candidates
 from .point import Acting, AskedPoint, Decided, Evidence, Executed, Features, own_scalars, scalar
 
 SWITCH = 0.1  # of reward by which another model has to be better than the one that the conversation is with
-ANSWER_TOKENS = 500  # of an answer that nobody has seen yet, where its price is reckoned
+CHARACTERS = 4  # of a token, about
+ANSWER_TOKENS = 500  # of an answer that nobody has seen yet, where its price is reckoned, unless it may not be as long
 REMEMBERED = 100_000  # conversations
 CONVERSATION = "conversation_id"  # the one key of metadata that says nothing about the work
 PURPOSE = "chat"
@@ -76,7 +77,7 @@ class ChatPoint(AskedPoint[ChatEvidence]):
         text = await texts.read(self.features, self._embedder, request.goal or "")
         asked = request.context
         last = self._conversations.last(fold.tenant, request.task_id)
-        costs = _costs(self._models, number(asked, "tokens"), now)
+        costs = _costs(self._models, _reckoned(asked), now)
         weight = fold.rules.points[self.name].weights.get("spent", 0.0)
         return ChatEvidence(
             facts={name: scalar(asked.get(name)) for name in ("characters", "tools", "turn")} | {"last": last},
@@ -184,9 +185,16 @@ def _worth_it(allowed: Eligible, policy: Policy, state: State, evidence: ChatEvi
     return allowed
 
 
-def _costs(models: Mapping[str, Model], tokens: int, now: float) -> dict[str, float]:
+def _reckoned(asked: Mapping[str, Any]) -> Usage:
+    """What a call is going to use, about: the characters that are sent, and no longer an answer than it may have."""
+    answer = number(asked, "answer_at_most") or ANSWER_TOKENS
+    return Usage(
+        input_tokens=max(number(asked, "characters") // CHARACTERS, 1), output_tokens=min(ANSWER_TOKENS, answer)
+    )
+
+
+def _costs(models: Mapping[str, Model], reckoned: Usage, now: float) -> dict[str, float]:
     """What a call of each model is reckoned to cost [USD]; nothing unless all prices are known."""
-    reckoned = Usage(input_tokens=max(tokens, 1), output_tokens=ANSWER_TOKENS)
     costs = {model.name: cost_of(model, reckoned, now) for model in models.values()}
     known = {name: nano_usd / NANO for name, nano_usd in costs.items() if nano_usd is not None}
     return known if len(known) == len(costs) else {}

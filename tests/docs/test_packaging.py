@@ -26,6 +26,7 @@ TARGETS = (
     "bench-ope",
     "bench-learning",
     "bench-calibration",
+    "bench-chat-routing",
 )
 
 

@@ -349,6 +349,17 @@ def test_what_a_model_costs_is_computed_with_and_not_learnt(fresh: Chatting) -> 
     assert head["known"][0] < 0
 
 
+def test_a_short_answer_is_reckoned_to_cost_as_little_as_it_may_cost_at_most(chatting: Chatting) -> None:
+    def reckoned(text: str, **more: Any) -> float:
+        chosen = chatting.trace(chatting.ask(text, **more).headers[TRACE_ID])["execution"]["chosen"]
+        return float(chosen["expected_cost"])
+
+    word, of_input, of_output = "word" * 100, 100 * 0.1e-6, 1e-6  # USD of its tokens, and of one of the answer's
+    assert reckoned(word, max_tokens=1) == pytest.approx(of_input + of_output)
+    assert reckoned(word) == pytest.approx(of_input + 500 * of_output)
+    assert reckoned(word, max_tokens=9000) == pytest.approx(of_input + 500 * of_output)
+
+
 def test_a_provider_that_is_out_is_masked_and_where_all_are_a_chat_is_refused_at_once(fresh: Chatting) -> None:
     fresh.models.always(status=401)
     assert fresh.ask("hello", 502).json()["error"]["code"] == "provider_failed"
