@@ -103,9 +103,10 @@ class ChatPoint(AskedPoint[ChatEvidence]):
         """
         able = Eligible(actions=tuple(self._models))
         able = self._without(able, lambda model: _unable(model, request), Unprocessable)
-        able = self._without(able, lambda model: _unpriced(model, request, now), UnknownPrice)
         able = self._without(able, self._out, ProviderBusy)
-        return self._without(able, lambda model: self._too_dear(tenant, model, request, now), BudgetExhausted)
+        most = {name: _at_most(self._models[name], request, now) for name in able.actions}
+        able = self._without(able, lambda model: _said(most[model.name]), UnknownPrice)
+        return self._without(able, lambda model: self._too_dear(tenant, model, request, most), BudgetExhausted)
 
     def _without(
         self, able: Eligible, why_not: Callable[[Model], str | None], refusal: type[PointsmanError]
@@ -121,9 +122,12 @@ class ChatPoint(AskedPoint[ChatEvidence]):
     def _out(self, model: Model) -> str | None:
         return None if self._usable(model.provider) else f"{model.provider} failed too often and is left alone for now"
 
-    def _too_dear(self, tenant: str, model: Model, request: DecisionRequest, now: float) -> str | None:
-        asked = request.context
-        offer = spender(asked, model), call_at_most(model, asked, now)
+    def _too_dear(
+        self, tenant: str, model: Model, request: DecisionRequest, most: Mapping[str, int | UnknownPrice]
+    ) -> str | None:
+        nano_usd = most[model.name]
+        assert isinstance(nano_usd, int), "what has no price is masked before"
+        offer = spender(request.context, model), nano_usd
         return self._budgets.masked(tenant, {model.tier: offer}).get(model.tier)
 
     def eligible(
@@ -216,12 +220,15 @@ def call_at_most(model: Model, asked: Mapping[str, Any], now: float) -> int:
     return at_most(model, given, answered, now, max(number(asked, "choices"), 1))
 
 
-def _unpriced(model: Model, request: DecisionRequest, now: float) -> str | None:
+def _at_most(model: Model, request: DecisionRequest, now: float) -> int | UnknownPrice:
     try:
-        call_at_most(model, request.context, now)
+        return call_at_most(model, request.context, now)
     except UnknownPrice as error:
-        return str(error)
-    return None
+        return error
+
+
+def _said(most: int | UnknownPrice) -> str | None:
+    return str(most) if isinstance(most, UnknownPrice) else None
 
 
 def _candidate(evidence: ChatEvidence, action: str) -> Candidate:
