@@ -184,6 +184,19 @@ def test_a_reflection_on_one_keys_failure_is_told_to_another_once_it_served_two(
     assert third.asks()["reflection"]["root_cause"] == INSIGHT["root_cause"]
 
 
+def test_a_reflection_that_a_decision_asked_for_stands_on_the_key_that_captured_and_on_no_other(
+    keyed: Keyed, provider: Provider, tmp_path: Any
+) -> None:
+    """One key alone captures, has it reflected on, and captures what is like it: still one key."""
+    one, two, _ = keyed(**chosen_for(provider.url, tmp_path))
+    one.capture()
+    made = one.post("decisions", **PLAN, environment={"note": "evil"}, wait_ms=30_000)["reflection"]
+    assert made["tier"] in ("cheap", "cached")
+    alike = one.post("capture", **FAILED | {"environment": {"note": "mine"}})["episode_id"]
+    _until(lambda: one.server.service.memory.episode("acme", alike).reflection is not None)  # type: ignore[union-attr]
+    assert INSIGHT["root_cause"] not in words(two.asks())
+
+
 def _until(holds: Callable[[], bool]) -> None:
     """A model is asked in the background, a second after a capture."""
     deadline = time.monotonic() + PATIENCE_S
