@@ -301,7 +301,9 @@ def facts_of(said: ChatBody, size: int) -> Json:
 
 
 def _has_more_than_text(said: ChatBody) -> bool:
-    """Whether there are pictures and the like: more tokens than bytes, where they are named by their address."""
+    """Whether there is what makes more tokens than bytes: pictures by their address, tools that a provider runs."""
+    if not all(tool.get("type", "function") == "function" for tool in said.tools or ()):
+        return True
     parts = [part for message in said.messages if isinstance(message.content, list) for part in message.content]
     return not all(isinstance(part, dict) and part.get("type") == "text" for part in parts)
 

@@ -60,9 +60,9 @@ class Rechecks:
     async def _check(self, reuse: Reflected, record: EpisodeRecord, fence: int) -> None:
         models = self._models.of("cheap")
         model = models[(fence - 1) % len(models)]
-        if self._reflects.no_room(reuse.tenant, model, record):
+        if self._reflects.no_room(reuse.tenant, reuse.by, model, record):
             return
-        made = await self._reflects.reflector.cheap(reuse.tenant, model, record.episode)
+        made = await self._reflects.reflector.cheap(reuse.tenant, reuse.by, model, record.episode)
         agreed = await self._reuses.agree(made.insight, reuse)
         checked = ReuseChecked(
             tenant=reuse.tenant,

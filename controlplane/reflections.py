@@ -12,7 +12,7 @@ import structlog
 
 from auditor import Learner
 from auditor.events import Decided, Recorded
-from auditor.money_events import Spender, Tier
+from auditor.money_events import Tier
 from auditor.reflection_events import Reflected, ReuseChecked
 
 from .budgets import Budgets
@@ -31,7 +31,7 @@ from .llm.reflecting import NoReflection
 from .memory.purging import overwrite_reflection
 from .memory.store import EpisodeRecord, MemoryStore
 from .outbox import LONGEST_S, Outbox, TryFailed
-from .reflector import PERSPECTIVES, PURPOSE, Reflector
+from .reflector import PERSPECTIVES, Reflector, spender
 from .reuse import Near, Reuses
 
 log = structlog.get_logger()
@@ -54,6 +54,7 @@ class Owed(msgspec.Struct, frozen=True):
     reflection_id: str | None = None
     tier: Tier = "cheap"
     passed_over: bool = False
+    agent: str = ""  # the key that has it made, and whose limits bind it
 
 
 class ForNew(NamedTuple):
@@ -115,7 +116,7 @@ class Reflects:
         """Have one tier reflect and keep what it says; None where it said nothing usable, which the log tells."""
         try:
             with self._alone(owed):
-                model, why = self._model(owed.tenant, tier, record, 1)
+                model, why = self._model(owed.tenant, owed.agent, tier, record, 1)
                 if model is None:
                     raise NoReflection(why)
                 await self.keep(await self._asked(owed, model, record))
@@ -146,15 +147,15 @@ class Reflects:
             return None
         return near.reflection if near is not None and self._reuses.allows(tenant, near) else None
 
-    def cannot(self, tenant: str, tier: AskedTier, record: EpisodeRecord) -> str:
-        """Why a tier cannot be asked about an episode now, or ""."""
+    def cannot(self, tenant: str, tier: AskedTier, record: EpisodeRecord, agent: str = "") -> str:
+        """Why a tier cannot be asked about an episode now, or ""; of a key, where it is known who asks."""
         if record.reflection is not None:
             return "it has a reflection of its own"
         if record.evicted:
             return "its reflection was bad, and it gets no other"
         if (tenant, record.episode_id) in self._under_way:
             return UNDER_WAY
-        return self._model(tenant, tier, record, 1)[1]
+        return self._model(tenant, agent, tier, record, 1)[1]
 
     def one_try(self, tier: AskedTier, record: EpisodeRecord) -> int:
         """What reflecting may cost where every call is answered at once [nano-USD].
@@ -164,19 +165,19 @@ class Reflects:
         """
         return self._at_most(self._models.of(tier)[0], record)
 
-    async def for_new(self, tenant: str, record: EpisodeRecord) -> ForNew:
-        """Which tiers could reflect on a failure that is new."""
+    async def for_new(self, tenant: str, agent: str, record: EpisodeRecord) -> ForNew:
+        """Which tiers could reflect on a failure that is new, and that a key captures."""
         masked: dict[Tier, str] = {}
         near = await self._reuses.nearest(tenant, record)
         if near is None or not self._reuses.allows(tenant, near):
             masked["cached"] = NOTHING_SIMILAR
         purse = None
         for tier in ASKED:
-            model, why = self._model(tenant, tier, record, 1)
+            model, why = self._model(tenant, agent, tier, record, 1)
             if model is None:
                 masked[tier] = why
             else:
-                purse = self._budgets.room(tenant, _spender(model))
+                purse = self._budgets.room(tenant, spender(model, agent))
         return ForNew(masked, None if near is None else near.similarity, purse)
 
     async def _made(self, owed: Owed, record: EpisodeRecord, fence: int) -> tuple[Reflected, *tuple[ReuseChecked, ...]]:
@@ -192,7 +193,7 @@ class Reflects:
         why = NOTHING_SIMILAR
         if known is None or owed.passed_over:
             for tier in ASKED[ASKED.index("cheap" if owed.tier == "cached" else owed.tier) :]:
-                model, why = self._model(owed.tenant, tier, record, fence)
+                model, why = self._model(owed.tenant, owed.agent, tier, record, fence)
                 if model is not None:
                     own = await self._asked(owed, model, record)
                     return (own,) if near is None else (own, await self._beside(own, near))
@@ -208,7 +209,7 @@ class Reflects:
     async def _asked(self, owed: Owed, model: Model, record: EpisodeRecord) -> Reflected:
         reflect = self.reflector.premium if model.tier == "premium" else self.reflector.cheap
         begun = self._clock.monotonic()
-        made = await reflect(owed.tenant, model, record.episode)
+        made = await reflect(owed.tenant, owed.agent, model, record.episode)
         self.times.note(model.tier, (self._clock.monotonic() - begun) * 1000.0)
         return self._event(owed, tier=model.tier, **made._asdict())
 
@@ -226,21 +227,23 @@ class Reflects:
             reused=False,
         )
 
-    def _model(self, tenant: str, tier: AskedTier, record: EpisodeRecord, fence: int) -> tuple[Model | None, str]:
+    def _model(
+        self, tenant: str, agent: str, tier: AskedTier, record: EpisodeRecord, fence: int
+    ) -> tuple[Model | None, str]:
         """Who is asked, another one with each try; or None and why nobody is."""
         if not (models := self._models.of(tier)):
             return None, f"no {tier} model is configured"
         model = models[(fence - 1) % len(models)]
-        why = self.no_room(tenant, model, record)
+        why = self.no_room(tenant, agent, model, record)
         return (None, why) if why else (model, "")
 
-    def no_room(self, tenant: str, model: Model, record: EpisodeRecord) -> str:
+    def no_room(self, tenant: str, agent: str, model: Model, record: EpisodeRecord) -> str:
         """Why the purse has no room, or ""."""
         try:
             cost = self._at_most(model, record)
         except UnknownPrice as error:
             return str(error)
-        return self._budgets.masked(tenant, {model.tier: (_spender(model), cost)}).get(model.tier, "")
+        return self._budgets.masked(tenant, {model.tier: (spender(model, agent), cost)}).get(model.tier, "")
 
     def _at_most(self, model: Model, record: EpisodeRecord) -> int:
         """Raises UnknownPrice."""
@@ -265,10 +268,6 @@ class Reflects:
         await self._learner.reached(seq + len(checks))
         if (made.tenant, made.reflection_id) not in self._memory.reflections:
             await overwrite_reflection(self._journal, made.tenant, made.reflection_id)
-
-
-def _spender(model: Model) -> Spender:
-    return Spender(model=model.name, tier=model.tier, purpose=PURPOSE)
 
 
 class Reflections:
@@ -306,4 +305,5 @@ def _owed(decided: Decided, episode_id: int) -> Owed:
         reflection_id=trace.lesson.reflection_id,
         tier=msgspec.convert(head.action, Tier),
         passed_over=head.action != "cached" and "cached" in head.actions,
+        agent=trace.execution["by"],
     )

@@ -35,6 +35,11 @@ PERSPECTIVES = (
 ENOUGH = 2  # readings that a consensus is made of
 
 
+def spender(model: Model, agent: str) -> Spender:
+    """Who spends on a reflection: the key that has it made."""
+    return Spender(model=model.name, tier=model.tier, purpose=PURPOSE, agent=agent)
+
+
 class Made(NamedTuple):
     """A reflection, and where it is from."""
 
@@ -50,22 +55,22 @@ class _Said(NamedTuple):
 
 
 class Reflector:
-    """Asks models, on the tenant's money."""
+    """Asks models, on the tenant's money; `agent` is the key whose limits bind a call, too."""
 
     def __init__(self, models: Models, budgets: Budgets, clock: Clock) -> None:
         self._models, self._budgets, self._clock = models, budgets, clock
 
-    async def cheap(self, tenant: str, model: Model, episode: Episode) -> Made:
+    async def cheap(self, tenant: str, agent: str, model: Model, episode: Episode) -> Made:
         """One reading.
 
         Raises:
           NoReflection: no usable answer came, or the purse has no room.
         """
         prompt = self._models.prompts["reflection"]
-        said = await self._read(tenant, model, prompt, PLAIN, record_of(episode))
+        said = await self._read(tenant, agent, model, prompt, PLAIN, record_of(episode))
         return Made(said.insight, (model.name,), (prompt.label,), said.nano_usd)
 
-    async def premium(self, tenant: str, model: Model, episode: Episode) -> Made:
+    async def premium(self, tenant: str, agent: str, model: Model, episode: Episode) -> Made:
         """Several readings, each from another side, and what they come to together.
 
         Raises:
@@ -73,7 +78,7 @@ class Reflector:
         """
         prompt, consensus = self._models.prompts["reflection"], self._models.prompts["consensus"]
         record = record_of(episode)
-        readings = (self._read(tenant, model, prompt, side, record) for side in PERSPECTIVES)
+        readings = (self._read(tenant, agent, model, prompt, side, record) for side in PERSPECTIVES)
         said, failed = list[_Said](), list[NoReflection]()
         for reading in await asyncio.gather(*readings, return_exceptions=True):
             match reading:
@@ -87,7 +92,7 @@ class Reflector:
             raise failed[0]
         order = consensus.render(readings=len(said), schema=SCHEMA)
         weighed = {"failure": record, "readings": msgspec.to_builtins([reading.insight for reading in said])}
-        agreed = await self._ask(tenant, model, order, delimited(weighed))
+        agreed = await self._ask(tenant, agent, model, order, delimited(weighed))
         spent = sum(reading.nano_usd for reading in said) + agreed.nano_usd
         return Made(agreed.insight, (model.name,), (prompt.label, consensus.label), spent)
 
@@ -100,14 +105,14 @@ class Reflector:
         prompt = self._models.prompts["reflection"].render(perspective=PLAIN, schema=SCHEMA)
         return self._one(model, prompt, delimited(record_of(episode)))
 
-    async def _read(self, tenant: str, model: Model, prompt: Prompt, side: str, record: Json) -> _Said:
-        return await self._ask(tenant, model, prompt.render(perspective=side, schema=SCHEMA), delimited(record))
+    async def _read(self, tenant: str, agent: str, model: Model, prompt: Prompt, side: str, record: Json) -> _Said:
+        return await self._ask(tenant, agent, model, prompt.render(perspective=side, schema=SCHEMA), delimited(record))
 
-    async def _ask(self, tenant: str, model: Model, order: str, data: str) -> _Said:
+    async def _ask(self, tenant: str, agent: str, model: Model, order: str, data: str) -> _Said:
         """Raises NoReflection."""
-        spender = Spender(model=model.name, tier=model.tier, purpose=PURPOSE)
+        of_call = spender(model, agent)
         payer = Payer(
-            self._budgets, self._models.catalogue, self._clock, tenant, spender, lambda of: self._one(of, order, data)
+            self._budgets, self._models.catalogue, self._clock, tenant, of_call, lambda of: self._one(of, order, data)
         )
         messages = [{"role": "system", "content": order}, {"role": "user", "content": data}]
         body: Json = {"messages": messages, "max_completion_tokens": MOST_ANSWERED}

@@ -40,13 +40,16 @@ class DecisionThinking:
         needed_ms = self._reflects.times.needed_ms(tier)
         return f"it takes {needed_ms:.0f} ms, and {wait_ms} may be waited" if wait_ms < needed_ms else ""
 
-    async def ask(self, tenant: str, trace_id: str, record: EpisodeRecord, tier: AskedTier, wait_ms: int) -> Thought:
+    async def ask(
+        self, tenant: str, asker: str, trace_id: str, record: EpisodeRecord, tier: AskedTier, wait_ms: int
+    ) -> Thought:
         """Have a decision's reflection made, and wait for it no longer than that; it is made all the same."""
         name = new_id("rf")
-        if self._reflects.cannot(tenant, tier, record):  # another decision, of the same moment, was faster
+        # Another decision, of the same moment, was faster, or the limit of the key that asks is reached.
+        if self._reflects.cannot(tenant, tier, record, asker):
             return Thought(name, None, pending=False, nano_usd=0)
         expected = self._reflects.one_try(tier, record)
-        owed = Owed(tenant, record.episode_id, "", trace_id=trace_id, reflection_id=name, tier=tier)
+        owed = Owed(tenant, record.episode_id, "", trace_id=trace_id, reflection_id=name, tier=tier, agent=asker)
         self._reflects.begin(owed)
         task = asyncio.create_task(self._reflects.at_once(owed, tier, record), name="reflecting")
         self._running.add(task)

@@ -58,7 +58,7 @@ def budget_set(
       period: In each day, week or month (UTC).
       reason: Why, for the audit.
       tenant: The tenant, where the scope is one or is in one.
-      name: The model, agent or user.
+      name: The model, the agent (the id of its key) or the user.
       none: Take the limit away.
     """
     if none == (limit_usd is not None):

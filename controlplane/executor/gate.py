@@ -124,7 +124,9 @@ class GatePoint(AskedPoint[GateEvidence]):
             return None
         asked: AskedTier = "premium" if tier == "premium" else "cheap"
         record = evidence.matches[0].record
-        thought = await self._thinking.ask(evidence.fold.tenant, evidence.trace_id, record, asked, request.wait_ms)
+        thought = await self._thinking.ask(
+            evidence.fold.tenant, evidence.asker, evidence.trace_id, record, asked, request.wait_ms
+        )
         evidence.shown = thought.made
         self._forget_purged(evidence, request)
         return thought

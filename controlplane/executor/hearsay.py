@@ -58,8 +58,7 @@ class Hearsay(msgspec.Struct, frozen=True):
         record = None if made is None else self.space.episodes.get(made.episode_id)
         if made is None or record is None:
             return None
-        lent = set[str]() if record.lender is None else {record.lender}
-        return made if self._may_read(record.keys | lent) else None
+        return made if self._may_read(record.keys | record.lenders) else None
 
     def may_have_asked(self, record: EpisodeRecord) -> bool:
         """Whether what a model makes of a failure may be shown."""

@@ -36,6 +36,8 @@ class Thinking(Protocol):
         """Which tiers could show a reflection on a failure within so many milliseconds."""
         ...
 
-    async def ask(self, tenant: str, trace_id: str, record: EpisodeRecord, tier: AskedTier, wait_ms: int) -> Thought:
+    async def ask(
+        self, tenant: str, asker: str, trace_id: str, record: EpisodeRecord, tier: AskedTier, wait_ms: int
+    ) -> Thought:
         """Have a decision's reflection made, and wait for it no longer than that; it is made all the same."""
         ...

@@ -126,8 +126,12 @@ def _family(model: str) -> str:
 
 
 def _wanted(asked: Json) -> int:
-    wanted = asked.get("n")
-    return wanted if isinstance(wanted, int) else 1
+    """How many choices, by any spelling of a number that a chat may have.
+
+    >>> _wanted({"n": "2"}), _wanted({"n": 2.0}), _wanted({"n": None}), _wanted({})
+    (2, 2, 1, 1)
+    """
+    return msgspec.convert(asked.get("n") or 1, int, strict=False)
 
 
 def _broken_off(body: Json) -> ProviderFailed | None:

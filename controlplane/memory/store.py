@@ -35,7 +35,7 @@ class EpisodeRecord(msgspec.Struct):
     episode: Episode
     repeats: int = 0
     reflection: Reflected | None = None  # with the insight, whosever it is
-    lender: str | None = None  # the key that captured what a reused reflection was made of
+    lenders: set[str] = msgspec.field(default_factory=set)  # keys that captured what a reused reflection was made of
     evicted: bool = False  # it had one that was bad
     keys: set[str] = msgspec.field(default_factory=set)  # that captured it
     _cause: str | None = None
@@ -216,7 +216,8 @@ class MemoryStore:
                 return
             del self.reflections[event.tenant, before.reflection_id]
         record.reflection = msgspec.structs.replace(event, insight=root.insight)
-        record.lender = None if event.of is None else root.by
+        lent = self.episode(event.tenant, root.episode_id)
+        record.lenders = lent.keys if lent is not None and lent is not record else set()
         self.reflections[event.tenant, event.reflection_id] = record.reflection
 
     def _evicted(self, tenant: str, root: str) -> None:

@@ -95,6 +95,18 @@ def test_all_choices_and_the_larger_of_two_bounds_are_held_and_charged(
     assert paying.slot.spent == tokens * 1000 == paying.models.fake.playing.bill.billed_nano_usd
 
 
+def test_what_a_providers_own_tool_reads_is_held_and_charged(tmp_path: Path) -> None:
+    """A search brings in more than was sent."""
+    models = Models(tmp_path, "reader", "large")
+    catalogue_of(tmp_path, "reader", "large", reader={"price": {"input": 1.0, "output": 0.0}})
+    models.script(otherwise={"prompt_tokens": 50_000}, completion_nano_usd=0, prompt_nano_usd=1000)
+    with Running(chosen(tmp_path / "data", **models.settings)) as running:
+        paying = Paying(running, models)
+        paying.ask("hello", model="reader", tools=[{"type": "web_search", "name": "search"}])
+        assert paying.slot.spent == 50_000 * 1000 == models.fake.playing.bill.billed_nano_usd
+    models.close()
+
+
 def test_a_chat_that_the_purse_has_no_room_for_is_refused_as_openai_would(paying: Paying) -> None:
     paying.limit(1)
     paying.ask("one", model="small")
@@ -151,7 +163,7 @@ def test_where_a_model_fails_another_one_answers_by_a_decision_of_its_own(paying
     assert reported[0]["outcome"]["failures"] == 0
 
 
-def test_what_a_failed_model_took_is_not_the_one_s_that_answered(paying: Paying) -> None:
+def test_what_a_failed_model_took_is_not_that_of_the_one_that_answered(paying: Paying) -> None:
     [first, second] = _in_order(paying)
     paying.models.script(rules=[{"model": f"{first}-1", "then": {"status": 503, "latency_s": 0.5}}])
     answer = paying.ask("hello")

@@ -9,6 +9,8 @@ import httpx
 import msgspec
 import pytest
 
+from controlplane.contract import BudgetRequest
+
 from .asked_model import INSIGHT, Provider, chosen_for, started
 from .conftest import PATIENCE_S, Json, Running, Serve
 
@@ -182,6 +184,34 @@ def test_a_reflection_on_one_keys_failure_is_told_to_another_once_it_served_two(
     two.capture(environment={"note": "mine"})
     _until(lambda: third.asks()["reflection"]["tier"] == "cached")
     assert third.asks()["reflection"]["root_cause"] == INSIGHT["root_cause"]
+
+
+def test_a_reflection_that_a_decision_asked_for_stands_on_the_key_that_captured_and_on_no_other(
+    keyed: Keyed, provider: Provider, tmp_path: Any
+) -> None:
+    """One key alone captures, has it reflected on, and captures what is like it: still one key."""
+    one, two, _ = keyed(**chosen_for(provider.url, tmp_path))
+    one.capture()
+    made = one.post("decisions", **PLAN, environment={"note": "evil"}, wait_ms=30_000)["reflection"]
+    assert made["tier"] in ("cheap", "cached")
+    alike = one.post("capture", **FAILED | {"environment": {"note": "mine"}})["episode_id"]
+    _until(lambda: one.server.service.memory.episode("acme", alike).reflection is not None)  # type: ignore[union-attr]
+    assert INSIGHT["root_cause"] not in words(two.asks())
+
+
+def test_a_keys_limit_binds_the_reflections_it_has_made(keyed: Keyed, provider: Provider, tmp_path: Any) -> None:
+    """What another key captured may be reflected on for that one, and not for the one whose limit is reached."""
+    one, two, _ = keyed(**chosen_for(provider.url, tmp_path))
+    [spent, _, _] = [made.key_id for made in one.server.service.registry.of("acme")]
+    limit = BudgetRequest(scope="agent", tenant="acme", name=spent, period="day", limit_usd=0.0, why="a test")
+    one.server.run(one.server.service.budgets.set("", limit))
+    captured = one.post("capture", **FAILED)
+    assert captured["reflection"]["status"] == "none"
+    asked = one.post("decisions", **PLAN, environment={"note": "evil"}, wait_ms=30_000)
+    assert (asked["reflection"]["tier"], provider.calls) == (None, [])
+    two.capture()
+    made = two.post("decisions", **PLAN, environment={"note": "evil"}, wait_ms=30_000)
+    assert (made["reflection"]["tier"], len(provider.calls)) == ("cheap", 1)
 
 
 def _until(holds: Callable[[], bool]) -> None:
