@@ -26,6 +26,8 @@ from controlplane.service import Service
 from controlplane.serving import bind
 from controlplane.settings import Settings
 
+from .asked_model import Provider, started
+
 os.environ["HF_HUB_OFFLINE"] = "1"  # read when the library is imported: a test looks nothing up
 PATIENCE_S = 30.0
 Json = dict[str, Any]
@@ -212,6 +214,22 @@ def models(tmp_path: Path) -> Iterator[Models]:
     made = Models(tmp_path, "small", "large")
     yield made
     made.close()
+
+
+@pytest.fixture(scope="module")
+def process() -> Iterator[str]:
+    """Where a fake provider listens, in a process of its own."""
+    with started() as url:
+        yield url
+
+
+@pytest.fixture
+def provider(process: str) -> Iterator[Provider]:
+    """That provider, which begins anew for each test."""
+    with httpx.Client(base_url=process, timeout=PATIENCE_S) as client:
+        made = Provider(client)
+        made.script()
+        yield made
 
 
 class Upstream:

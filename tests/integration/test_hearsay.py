@@ -2,16 +2,15 @@
 
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
-import httpx
 import msgspec
 import pytest
 
 from controlplane.contract import BudgetRequest
 
-from .asked_model import INSIGHT, Provider, chosen_for, started
+from .asked_model import INSIGHT, Provider, chosen_for
 from .conftest import PATIENCE_S, Json, Running, Serve
 
 POISON = re.compile(r"evil|curl|canary")
@@ -164,14 +163,6 @@ def test_who_stands_behind_a_text_outlives_a_restart(serve: Serve, keyed: Keyed)
     assert (after["reflection"]["resolution"], after["hints"]) == (before["reflection"]["resolution"], before["hints"])
     other = again.post("decisions", goal="of one alone", planned_action="terraform apply")
     assert (other["action"], other["reflection"]["resolution"]) == ("HINT", None)
-
-
-@pytest.fixture
-def provider() -> Iterator[Provider]:
-    with started() as url, httpx.Client(base_url=url) as client:
-        made = Provider(client)
-        made.script()
-        yield made
 
 
 def test_a_reflection_on_one_keys_failure_is_told_to_another_once_it_served_two(

@@ -1,9 +1,8 @@
 """P7: every provider is down for ten minutes, on a clock that is told, and over real sockets."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
-import httpx
 import pytest
 
 from controlplane.clock import FixedClock
@@ -13,18 +12,12 @@ from controlplane.outbox import WORK
 from controlplane.service import Service
 from controlplane.tenants import LOCAL
 
-from .asked_model import Provider, chosen_for, said, started
+from .asked_model import Provider, chosen_for, said
 from .conftest import chosen
 
 STEP_S = 10.0
 OUTAGE = 60  # steps
 FEW, MANY = 40, 400  # captures
-
-
-@pytest.fixture(scope="module")
-def provider() -> Iterator[Provider]:
-    with started() as url, httpx.Client(base_url=url, timeout=30.0) as client:
-        yield Provider(client)
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import msgspec
 import pytest
 
@@ -14,22 +13,8 @@ from auditor.packing import encode
 from controlplane.jobs import Job
 from controlplane.refold import refold
 
-from .asked_model import INSIGHT, Json, Provider, chosen_for, said, started
+from .asked_model import INSIGHT, Json, Provider, chosen_for, said
 from .conftest import Running, Serve, chosen
-
-
-@pytest.fixture(scope="module")
-def process() -> Iterator[str]:
-    with started() as url:
-        yield url
-
-
-@pytest.fixture
-def provider(process: str) -> Iterator[Provider]:
-    with httpx.Client(base_url=process) as client:
-        made = Provider(client)
-        made.script()
-        yield made
 
 
 @pytest.fixture

@@ -4,23 +4,16 @@ import asyncio
 from collections.abc import Iterator
 from typing import Any
 
-import httpx
 import msgspec
 import pytest
 
 from controlplane.jobs import Job
 from controlplane.refold import refold
 
-from .asked_model import Json, Provider, chosen_for, started
+from .asked_model import Json, Provider, chosen_for
 from .conftest import Running, chosen
 
 LIMIT = {"scope": "tenant", "tenant": "default", "period": "month", "why": "to try"}
-
-
-@pytest.fixture(scope="module")
-def process() -> Iterator[str]:
-    with started() as url:
-        yield url
 
 
 @pytest.fixture(scope="module")
@@ -35,14 +28,6 @@ async def let_jobs_wait() -> None:
     """Until a test does them."""
     [loop] = [task for task in asyncio.all_tasks() if task.get_name() == "reflections"]
     loop.cancel()
-
-
-@pytest.fixture
-def provider(process: str) -> Iterator[Provider]:
-    with httpx.Client(base_url=process) as client:
-        made = Provider(client)
-        made.script()
-        yield made
 
 
 @pytest.fixture

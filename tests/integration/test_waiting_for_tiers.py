@@ -16,26 +16,12 @@ from controlplane.llm.answer_times import AnswerTimes
 from controlplane.tenants.registry import LOCAL
 
 from ..deciding import decisions_taken_again
-from .asked_model import INSIGHT, Json, Provider, chosen_for, said, started
+from .asked_model import INSIGHT, Json, Provider, chosen_for, said
 from .conftest import Running, chosen
 
 EXPECTED = {"cheap": 200.0, "premium": 20000.0}
 SHORT, LONG, LONGEST = 200, 10_000, 30_000  # ms: too short for a model that is slow, for a premium one, for none
 LIMIT = {"scope": "tenant", "tenant": "default", "period": "month", "why": "to try"}
-
-
-@pytest.fixture(scope="module")
-def process() -> Iterator[str]:
-    with started() as url:
-        yield url
-
-
-@pytest.fixture
-def provider(process: str) -> Iterator[Provider]:
-    with httpx.Client(base_url=process) as client:
-        made = Provider(client)
-        made.script()
-        yield made
 
 
 class Apart(Running):
