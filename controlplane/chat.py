@@ -30,6 +30,7 @@ from .errors import (
     ProviderBusy,
     ProviderFault,
     ProviderTimeout,
+    Unavailable,
     UnknownModel,
     Unprocessable,
 )
@@ -49,6 +50,7 @@ from .tenants import Caller
 log = structlog.get_logger()
 TRACE_ID = "x-pointsman-trace-id"
 CLOSING_S = 5.0
+STOPS = "The server stops, and the model has not answered yet; try again in a moment."
 BUSY = ("rate_limit", "spend_limit", "breaker_open")
 UNASKED = Outcome(executed=False)  # nobody was asked, so there is nothing to learn
 ANY = 10**9  # tokens of which nobody knows how many there are
@@ -132,7 +134,12 @@ class Chat:
         Raises:
           CallRefused, ProviderBusy, ProviderFault, BudgetExhausted: there is none.
         """
-        return await self._errands.finish(self._completed(asked))
+        try:
+            return await self._errands.finish(self._completed(asked))
+        except asyncio.CancelledError:
+            if (waiting := asyncio.current_task()) is not None and waiting.cancelling():
+                raise
+            raise Unavailable(STOPS) from None  # the call was ended, and who waits for it was not
 
     async def _completed(self, asked: Asked) -> Completion:
         while True:
@@ -184,6 +191,9 @@ class Chat:
         except PointsmanError as error:
             self._report(asked, self._failed(asked, payer))
             pieces.put_nowait(error)
+        except asyncio.CancelledError:
+            pieces.put_nowait(Unavailable(STOPS))
+            raise
         except Exception:  # whoever waits must not wait for ever
             pieces.put_nowait(InternalError())
             raise

@@ -97,6 +97,12 @@ class _Server(uvicorn.Server):
         await self._app.service.loaded()
         gc.freeze()
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Whoever waits for a model is told that the server stops, before everything that is left is cut off."""
+        telling = asyncio.create_task(self._app.service.chat.close())
+        await super().shutdown(sockets)
+        await telling
+
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         self.force_exit = self.should_exit and sig == signal.SIGINT
         self.should_exit = True

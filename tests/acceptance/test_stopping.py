@@ -3,11 +3,14 @@
 import asyncio
 import signal
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+
+from ..integration.asked_model import Provider, chosen_for, started
 
 Start = Any
 Cli = Any
@@ -102,3 +105,23 @@ def _tamper(folder: Path, statement: str) -> None:
     with sqlite3.connect(folder / "data" / "journal.db") as database:
         database.execute(statement)
     database.close()
+
+
+def test_a_chat_whose_model_has_not_answered_when_the_server_stops_is_told_so(start: Start, tmp_path: Path) -> None:
+    """As OpenAI's clients are told of anything; so is a stream that has begun."""
+    with started() as url, httpx.Client(base_url=url) as client:
+        provider, settings = Provider(client), chosen_for(url, tmp_path)
+        provider.script(otherwise={"text": "one two three", "between_s": 30.0, "latency_s": 0.0})
+        server = start(**{f"POINTSMAN_{name.upper()}": str(value) for name, value in settings.items()})
+        said = {"model": "cheap", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 9}
+        with ThreadPoolExecutor(2) as waiting, httpx.Client(base_url=server.url, timeout=60) as asking:
+            streamed = waiting.submit(asking.post, "/v1/chat/completions", json={**said, "stream": True})
+            provider.until_asked(1)
+            provider.script(otherwise={"text": "too late", "latency_s": 30.0})
+            whole = waiting.submit(asking.post, "/v1/chat/completions", json=said)
+            provider.until_asked(1)
+            assert server.end(signal.SIGTERM) == 0
+            told, pieces = whole.result(), streamed.result().text
+    assert (told.status_code, told.json()["error"]["code"]) == (503, "unavailable")
+    assert '"code":"unavailable"' in pieces
+    assert "Traceback" not in server.errors

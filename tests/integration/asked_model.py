@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import httpx
 import msgspec
 
+PATIENCE_S = 30.0
 Json = dict[str, Any]
 COMMAND = (sys.executable, "-m", "controlplane", "fake-provider")
 INSIGHT: Json = {
@@ -48,6 +50,13 @@ class Provider:
     def calls(self) -> list[Json]:
         found: list[Json] = self._client.get("/fake/calls").json()
         return found
+
+    def until_asked(self, times: int) -> None:
+        """Wait until so many calls came in."""
+        until = time.monotonic() + PATIENCE_S
+        while len(self.calls) < times:
+            assert time.monotonic() < until, "nobody asked"
+            time.sleep(0.01)
 
     @property
     def billed_usd(self) -> float:
