@@ -182,7 +182,8 @@ class Policy:
         """Move the values towards the transition's targets, last head first; then those of a few earlier transitions.
 
         The last head takes the reward and bootstraps on the next decision; each head before it has
-        reward 0, discount 1 and bootstraps on the best eligible action of the head after it.
+        reward 0, discount 1 and bootstraps on the best eligible action of the head after it. Where that one had a
+        single action nothing was chosen, and what came of it is a better target than what is known of it.
 
         Args:
           seed: of what is drawn from experience: the sequence number of what caused the fold.
@@ -227,8 +228,10 @@ class Policy:
             before = self.action_values.move(step.situation, step.action, target, again=again)
             if not again:
                 self._note_error(target - before)
-            if position:
-                target = returns[position - 1] if returns else td.q_learning(0.0, 1.0, self.values(step.situation))
+            if position and returns:
+                target = returns[position - 1]
+            elif position and len(step.situation.actions) > 1:
+                target = td.q_learning(0.0, 1.0, self.values(step.situation))
         return Update(
             target=target,
             q_before=before,

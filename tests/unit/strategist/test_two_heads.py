@@ -58,9 +58,16 @@ def test_verdict_step_has_reward_0_discount_1_and_bootstraps_on_the_best_eligibl
     assert cell(policy, "v", "REWRITE") == pytest.approx(0.4, rel=1e-12)
 
 
-def test_tier_step_comes_before_the_verdict_step_and_masked_tiers_do_not_count(policy: Policy) -> None:
-    """Only cheap can answer: the verdict bootstraps on its *new* 0.53, so 0.1 + 0.43 / 2 = 0.315."""
+def test_where_one_tier_only_could_answer_the_verdict_takes_what_came_of_it(policy: Policy) -> None:
+    """Nothing was chosen there: the target is the tier step's own 0.86, so 0.1 + 0.76 / 2 = 0.48."""
     update = policy.fold(Transition.transition(steps("cheap"), 0.5, 0.9, NEXT))
+    assert update.target == pytest.approx(0.86, rel=1e-12)
+    assert cell(policy, "v", "REWRITE") == pytest.approx(0.48, rel=1e-12)
+
+
+def test_tier_step_comes_before_the_verdict_step_and_masked_tiers_do_not_count(policy: Policy) -> None:
+    """Premium is masked: the verdict bootstraps on the better of cheap's *new* 0.53 and what is unknown, 0."""
+    update = policy.fold(Transition.transition(steps("cheap", "cached"), 0.5, 0.9, NEXT))
     assert update.target == pytest.approx(0.53, rel=1e-12)
     assert cell(policy, "v", "REWRITE") == pytest.approx(0.315, rel=1e-12)
 
