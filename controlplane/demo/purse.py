@@ -29,7 +29,10 @@ SAID = {
 
 
 class Purse(msgspec.Struct, frozen=True, kw_only=True):
-    """What reflections on captured failures cost, in USD. `tiers`: how many each tier was chosen for."""
+    """What reflections on captured failures cost, in USD.
+
+    `tiers`: how often each was chosen; one that was to be asked may be had of a similar failure by then.
+    """
 
     tiers: dict[str, int]
     calls: int
@@ -53,8 +56,8 @@ class Purse(msgspec.Struct, frozen=True, kw_only=True):
     def sentence(self) -> str:
         """What it says."""
         by_tier = ", ".join(f"{count} {tier}" for tier, count in self.tiers.items())
-        reflected = f"{sum(self.tiers.values())} failures were reflected on ({by_tier}) by played models"
-        spent = f"for {self.spent_usd:.4f} USD at published prices"
+        reflected = f"For {sum(self.tiers.values())} failures a reflection by played models was chosen ({by_tier})"
+        spent = f"and {self.spent_usd:.4f} USD spent at published prices"
         premium = f"on the premium model the {self.calls} calls would have cost {self.always_premium_usd:.4f} USD"
         return f"{reflected} {spent}; {premium}, and each cached one asked nobody."
 
