@@ -90,4 +90,4 @@ class Jobs:
     def take_over(self) -> None:
         """Whoever tried before is gone: what was being tried is due."""
         for job in self.open.values():
-            job.due = job.at if job.trying else job.due
+            job.due, job.trying = job.at if job.trying else job.due, False

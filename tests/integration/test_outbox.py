@@ -272,6 +272,23 @@ async def test_what_was_being_tried_when_a_server_died_is_tried_at_once_by_the_n
     assert second == 2
 
 
+async def test_what_was_being_tried_when_a_server_died_and_nobody_does_any_more_is_given_up(
+    begin: Begin, upstream: Scripted
+) -> None:
+    """As where the providers were taken out of the settings meanwhile."""
+    life = await begin(Receiver(upstream))
+    head: dict[str, Any] = {"tenant": "", "at": life.clock.now(), "job_id": "jb_1"}
+    leased = JobLeased(**head, fence=1, until=life.clock.now() + LEASE_S)
+    await life.journal.append(JobAdded(**head, work="reflection", about="x", body={}), leased)
+    again = await begin(Receiver(upstream))
+    await again.outbox.tick("alarm")
+    assert [job.job_id for job in again.open] == ["jb_1"]
+    again.clock.advance(LONGEST_S + 1)
+    await again.outbox.tick("alarm")
+    assert again.open == []
+    assert [gone.job_id for gone in again.outbox.jobs.given_up] == ["jb_1"]
+
+
 async def test_what_happens_again_and_again_is_told_once_an_hour(begin: Begin, upstream: Scripted) -> None:
     receiver = Receiver(upstream)
     life = await begin(receiver)
