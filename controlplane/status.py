@@ -69,7 +69,7 @@ def describe_policy(service: Service, tenant: str, point: str) -> PolicyAnswer:
         raise UnknownPoint
     fold, steered = service.learner.state.of(tenant), service.learner.state.steering.at(tenant, point)
     policy, counts, rules = fold.policies[point], fold.counts[point], fold.rules.points[point]
-    ruled = point != "route" and counts.decisions
+    ruled = point in ("gate", "capture") and counts.decisions
     return PolicyAnswer(
         point=point,
         mode=policy.settings.mode,

@@ -83,7 +83,12 @@ class AdmittedRequest(Request[Any, Any, Any]):
         return read
 
     async def json(self) -> Any:
-        """The body's value; see `admit`."""
+        """The body's value; see `admit`. It is read once."""
+        if self._json is Empty:
+            self._json = await self._value()
+        return self._json
+
+    async def _value(self) -> Any:
         body = await self.body()
         if self.sent.get(b"content-type", b"").partition(b";")[0].strip().lower() != b"application/json":
             raise UnsupportedMedia

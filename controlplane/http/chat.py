@@ -27,9 +27,9 @@ Pieces = AsyncGenerator[Json | Reply, None]
 
 async def complete(request: AdmittedRequest, data: JSONBody[ChatBody]) -> ASGIResponse:
     """Have a model answer: the one that is named, or the one that the `chat` point chooses."""
-    sent, chat, intake = await request.body(), request.service.chat, request.service.intake
-    body: Json = msgspec.json.decode(sent)  # with the fields that are not read
-    asked = await chat.decide(request.caller, data, body, len(sent))
+    chat, intake, size = request.service.chat, request.service.intake, len(await request.body())
+    body: Json = await request.json()  # with the fields that are not read
+    asked = await chat.decide(request.caller, data, body, size)
     request.scope["state"]["asked"] = asked
     if data.stream:
         pieces = chat.stream(asked)

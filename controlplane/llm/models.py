@@ -1,14 +1,13 @@
 """Everything a call of a language model needs but money: who can be asked, how, and with which prompts."""
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
 from ..clock import Clock
 from ..settings import Settings
 from ..telemetry import Metrics
-from .addresses import Origin
 from .aiohttp_transport import AiohttpTransport
 from .catalogue import Catalogue, Model
 from .endpoints import BASE_URLS, Endpoints
@@ -18,7 +17,6 @@ from .prices import load_prices
 from .prompts.library import Prompts
 from .provider import Provider
 from .resilience import Resilience
-from .transport import Transport
 
 
 class Models:
@@ -36,24 +34,19 @@ class Models:
     ) -> None:
         elsewhere = [name for name in BASE_URLS if getattr(settings, f"{name}_base_url")]
         self.catalogue, self.prompts = Catalogue.load(settings.catalogue, elsewhere), _prompts(settings)
-        self._settings, self._clock, self._metrics, self._others = settings, clock, metrics, others
-        self._endpoints = list[Endpoints]()
-        self.usable = dict[str, Model]()
-        self.chatting, self.reflecting = self._asked_over(AiohttpTransport), self._asked_over(HttpxTransport)
+        ways = () if others is not None else (AiohttpTransport, HttpxTransport)
+        self._endpoints = [Endpoints(settings, clock, way) for way in ways]
+        chatting, reflecting = [each.providers for each in self._endpoints] or [dict(others or {})] * 2
+        self.usable = {model.name: model for model in self.catalogue.models.values() if model.provider in chatting}
         if self.usable:
             load_prices()
-
-    def _asked_over(self, transport: Callable[[Origin], Transport]) -> Resilience:
-        providers = self._others
-        if providers is None:
-            self._endpoints.append(Endpoints(self._settings, self._clock, transport))
-            providers = self._endpoints[-1].providers
-        self.usable = {model.name: model for model in self.catalogue.models.values() if model.provider in providers}
         names = {model.model for model in self.usable.values()}
-        measured = {
-            name: Measured(name, provider, self._metrics, self._clock, names) for name, provider in providers.items()
-        }
-        return Resilience(measured, self._clock, random.Random(self._settings.seed).random)
+
+        def asked(providers: Mapping[str, Provider]) -> Resilience:
+            measured = {name: Measured(name, of, metrics, clock, names) for name, of in providers.items()}
+            return Resilience(measured, clock, random.Random(settings.seed).random)
+
+        self.chatting, self.reflecting = asked(chatting), asked(reflecting)
 
     def of(self, tier: Literal["cheap", "premium"]) -> list[Model]:
         """Those of a tier that can be asked, in the catalogue's order."""
