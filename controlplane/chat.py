@@ -105,7 +105,7 @@ class Chat:
             point="chat",
             task_id=conversation_of(caller.tenant, said),
             goal=said.text[:MAX_TEXT],
-            context=facts_of(said, size) | {"agent": caller.key_id, "user": said.user or ""},
+            context=facts_of(said, size) | {"user": said.user or ""},
             metadata=said.metadata or {},
             candidates=self._named(said.model),
         )
@@ -214,7 +214,7 @@ class Chat:
         def most(model: Model) -> int:
             return call_at_most(model, asked.request.context, self._clock.now())
 
-        of = spender(asked.request.context, asked.model)
+        of = spender(asked.caller.key_id, asked.request.context, asked.model)
         return Payer(self._budgets, self._catalogue, self._clock, asked.caller.tenant, of, most)
 
     def _tries(self, asked: Asked, payer: Payer) -> tuple[list[Route], Json, float, Through, int]:

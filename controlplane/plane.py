@@ -67,7 +67,7 @@ class Plane:
         point = self._point(request)
         watch = Watch(self._clock)
         fold = self._learner.state.of(tenant)
-        evidence = await point.recall(fold, request, self._clock.now())
+        evidence = await point.recall(fold, request, caller.key_id, self._clock.now())
         evidence.asker = caller.key_id
         watch.lap("recall")
         trace, executed, acting, state = await self.make(tenant, point, request, evidence, watch)

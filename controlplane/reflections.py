@@ -147,7 +147,7 @@ class Reflects:
             return None
         return near.reflection if near is not None and self._reuses.allows(tenant, near) else None
 
-    def cannot(self, tenant: str, tier: AskedTier, record: EpisodeRecord, agent: str = "") -> str:
+    def cannot(self, tenant: str, tier: AskedTier, record: EpisodeRecord, agent: str) -> str:
         """Why a tier cannot be asked about an episode now, or ""; of a key, where it is known who asks."""
         if record.reflection is not None:
             return "it has a reflection of its own"

@@ -23,13 +23,13 @@ class DecisionThinking:
         self._reflects, self._intake = reflects, intake
         self._running: set[asyncio.Task[Reflected | None]] = set()
 
-    async def at_hand(self, tenant: str, record: EpisodeRecord, wait_ms: int) -> AtHand:
-        """Which tiers could show a reflection on a failure within so many milliseconds."""
+    async def at_hand(self, tenant: str, asker: str, record: EpisodeRecord, wait_ms: int) -> AtHand:
+        """Which tiers could show the key that asks a reflection on a failure within so many milliseconds."""
         known = await self._reflects.stored(tenant, record)
         masked: dict[str, str] = {} if known is not None else {"cached": NOTHING_SIMILAR}
         usd = {} if known is None else {"cached": 0.0}
         for tier in ASKED:
-            if why := self._too_slow(tier, wait_ms) or self._reflects.cannot(tenant, tier, record):
+            if why := self._too_slow(tier, wait_ms) or self._reflects.cannot(tenant, tier, record, asker):
                 masked[tier] = why
             else:
                 usd[tier] = self._reflects.one_try(tier, record) / 1e9
@@ -45,7 +45,7 @@ class DecisionThinking:
     ) -> Thought:
         """Have a decision's reflection made, and wait for it no longer than that; it is made all the same."""
         name = new_id("rf")
-        # Another decision, of the same moment, was faster, or the limit of the key that asks is reached.
+        # Another decision, of the same moment, was faster.
         if self._reflects.cannot(tenant, tier, record, asker):
             return Thought(name, None, pending=False, nano_usd=0)
         expected = self._reflects.one_try(tier, record)

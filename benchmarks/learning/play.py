@@ -45,7 +45,7 @@ async def full_information(task: Routing, embedder: BatchingEmbedder, order: Ord
 
 async def _situation(running: Shipped, task: Routing, item: int) -> Situation:
     fold = running.learner.state.of(LOCAL.tenant)
-    evidence = await running.route.recall(fold, task.requests[item], 0.0)
+    evidence = await running.route.recall(fold, task.requests[item], "", 0.0)
     actions = tuple(evidence.candidates)
     known = tuple(evidence.known[action] for action in actions) if evidence.known else ()
     return Situation(running.route.features.state(evidence), actions, None, known)

@@ -17,7 +17,7 @@ from auditor.rewards import spent_value
 from strategist import Eligible, HeadChoice, Policy, Situation, State
 
 from ..budgets import Budgets
-from ..contract import Candidate, DecisionRequest, Explanations, RouteAnswer
+from ..contract import Candidate, DecisionRequest, RouteAnswer
 from ..embedding import BatchingEmbedder
 from ..errors import BudgetExhausted, NoProvider, PointsmanError, ProviderBusy, UnknownPrice, Unprocessable
 from ..llm.catalogue import Model
@@ -25,7 +25,7 @@ from ..llm.models import Models
 from ..llm.prices import Usage, at_most, cost_of
 from . import texts
 from .guarding import allowed_candidates
-from .point import Acting, AskedPoint, Decided, Evidence, Executed, Features, own_scalars, scalar
+from .point import Acting, AskedPoint, Decided, Evidence, Executed, Features, explained, own_scalars, scalar
 
 SWITCH = 0.1  # of reward by which another model has to be better than the one that the conversation is with
 CHARACTERS = 4  # of a token, about
@@ -71,7 +71,7 @@ class ChatPoint(AskedPoint[ChatEvidence]):
         self._models, self._usable, self._budgets = models.usable, models.chatting.lets_through, budgets
         self._conversations, self._embedder = conversations, embedder
 
-    async def recall(self, fold: TenantFold, request: DecisionRequest, now: float) -> ChatEvidence:
+    async def recall(self, fold: TenantFold, request: DecisionRequest, asker: str, now: float) -> ChatEvidence:
         if not self._models:
             raise NoProvider
         text = await texts.read(self.features, self._embedder, request.goal or "")
@@ -88,12 +88,12 @@ class ChatPoint(AskedPoint[ChatEvidence]):
             known={name: weight * spent_value(usd) for name, usd in costs.items()},
             degraded=text.degraded,
             models=self._models,
-            allowed=self._able(fold.tenant, request, now),
+            allowed=self._able(fold.tenant, asker, request, now),
             facing=Facing(environment=asked),
             costs=costs,
         )
 
-    def _able(self, tenant: str, request: DecisionRequest, now: float) -> Eligible:
+    def _able(self, tenant: str, asker: str, request: DecisionRequest, now: float) -> Eligible:
         """The models that can take the call, whose providers are there, and that the purse has room for.
 
         Raises:
@@ -106,7 +106,8 @@ class ChatPoint(AskedPoint[ChatEvidence]):
         able = self._without(able, self._out, ProviderBusy)
         most = {name: _at_most(self._models[name], request, now) for name in able.actions}
         able = self._without(able, lambda model: _said(most[model.name]), UnknownPrice)
-        return self._without(able, lambda model: self._too_dear(tenant, model, request, most), BudgetExhausted)
+        offers = {name: (spender(asker, request.context, self._models[name]), most[name]) for name in able.actions}
+        return self._without(able, lambda model: self._too_dear(tenant, model, *offers[model.name]), BudgetExhausted)
 
     def _without(
         self, able: Eligible, why_not: Callable[[Model], str | None], refusal: type[PointsmanError]
@@ -122,13 +123,9 @@ class ChatPoint(AskedPoint[ChatEvidence]):
     def _out(self, model: Model) -> str | None:
         return None if self._usable(model.provider) else f"{model.provider} failed too often and is left alone for now"
 
-    def _too_dear(
-        self, tenant: str, model: Model, request: DecisionRequest, most: Mapping[str, int | UnknownPrice]
-    ) -> str | None:
-        nano_usd = most[model.name]
-        assert isinstance(nano_usd, int), "what has no price is masked before"
-        offer = spender(request.context, model), nano_usd
-        return self._budgets.masked(tenant, {model.tier: offer}).get(model.tier)
+    def _too_dear(self, tenant: str, model: Model, of: Spender, most: int | UnknownPrice) -> str | None:
+        assert isinstance(most, int), "what has no price is masked before"
+        return self._budgets.masked(tenant, {model.tier: (of, most)}).get(model.tier)
 
     def eligible(
         self, head: str, evidence: ChatEvidence, acting: Acting, state: State, taken: Sequence[HeadChoice]
@@ -154,14 +151,7 @@ class ChatPoint(AskedPoint[ChatEvidence]):
             trace_id=decided.trace_id,
             propensity=decided.propensity,
             policy_version=decided.policy_version,
-            explanations=Explanations(
-                q_value=choice.q_value,
-                visits=choice.visits,
-                exploration=choice.exploration,
-                state=choice.state.chains[-1][-1],
-                masked=choice.masked,
-                phases_ms=decided.phases_ms,
-            ),
+            explanations=explained(choice, choice.state.chains[-1][-1], decided),
             degraded=evidence.degraded,
         )
 
@@ -204,10 +194,10 @@ def _costs(models: Mapping[str, Model], reckoned: Usage, now: float) -> dict[str
     return known if len(known) == len(costs) else {}
 
 
-def spender(asked: Mapping[str, Any], model: Model) -> Spender:
-    """Who spends on a call: the key that asks, and the user it asks for."""
-    agent, user = (str(asked.get(name) or "") for name in ("agent", "user"))
-    return Spender(model=model.name, tier=model.tier, purpose=PURPOSE, agent=agent, user=user)
+def spender(asker: str, asked: Mapping[str, Any], model: Model) -> Spender:
+    """Who spends on a call: the key that asks, and the user it says it asks for."""
+    user = str(asked.get("user") or "")
+    return Spender(model=model.name, tier=model.tier, purpose=PURPOSE, agent=asker, user=user)
 
 
 def call_at_most(model: Model, asked: Mapping[str, Any], now: float) -> int:

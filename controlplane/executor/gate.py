@@ -15,7 +15,7 @@ from auditor.fold import TenantFold
 from auditor.guards import Facing
 from strategist import Eligible, HeadChoice, Move, Situation, State
 
-from ..contract import DecisionRequest, Explanations, GateAnswer, Reflection
+from ..contract import DecisionRequest, GateAnswer, Reflection
 from ..embedding import BatchingEmbedder, EmbeddingUnavailable, Vector
 from ..memory.store import MemoryStore, plan_text
 from ..settings import Settings
@@ -23,7 +23,7 @@ from . import advice
 from .evidence import GateEvidence, gather
 from .guarding import allowed_verdicts
 from .masks import defensible, with_evidence
-from .point import Acting, AskedPoint, Decided, Executed, Features
+from .point import Acting, AskedPoint, Decided, Executed, Features, explained
 from .rule import BLOCK, HINT, PROCEED, VERDICTS, Thresholds
 from .tiers import TIERS, AskedTier, AtHand, Thinking, Thought
 
@@ -41,7 +41,7 @@ class GatePoint(AskedPoint[GateEvidence]):
         self._memory, self._embedder, self._thinking = memory, embedder, thinking
         self._rule = Thresholds.of(settings)
 
-    async def recall(self, fold: TenantFold, request: DecisionRequest, now: float) -> GateEvidence:
+    async def recall(self, fold: TenantFold, request: DecisionRequest, asker: str, now: float) -> GateEvidence:
         text = plan_text(request.goal or "", request.planned_action or "")
         vector, degraded = await self._embed(text)
         space = self._memory.space(fold.tenant, request.namespace)
@@ -49,7 +49,8 @@ class GatePoint(AskedPoint[GateEvidence]):
         if vector is not None:
             found.text_codes = self.features.codes(vector, self._embedder.name)
         if found.matches:
-            found.at_hand = await self._thinking.at_hand(fold.tenant, found.matches[0].record, request.wait_ms)
+            best = found.matches[0].record
+            found.at_hand = await self._thinking.at_hand(fold.tenant, asker, best, request.wait_ms)
             weight = fold.rules.points[self.name].weights.get("cost", 0.0)
             found.known = {tier: -weight * usd for tier, usd in found.at_hand.usd.items() if usd}
         found.degraded = degraded
@@ -179,15 +180,7 @@ class GatePoint(AskedPoint[GateEvidence]):
             reflection=record["reflection"],
             supporting_episodes=advice.supporting(evidence) if intervenes else [],
             skills=advice.skills(evidence) if intervenes else [],
-            explanations=Explanations(
-                q_value=verdict.q_value,
-                visits=verdict.visits,
-                exploration=verdict.exploration,
-                state=verdict.state.chains[0][-1],
-                rule=evidence.rule,
-                masked=verdict.masked,
-                phases_ms=decided.phases_ms,
-            ),
+            explanations=explained(verdict, verdict.state.chains[0][-1], decided, rule=evidence.rule),
             degraded=evidence.degraded,
         )
 

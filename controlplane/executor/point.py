@@ -23,7 +23,7 @@ from strategist.features.featurizer import Featurizer
 from strategist.features.spec import FeatureSpec
 from strategist.features.words import words_of
 
-from ..contract import DecisionAnswer, DecisionRequest
+from ..contract import DecisionAnswer, DecisionRequest, Explanations
 from ..embedding import Vector
 
 E = TypeVar("E", bound="Evidence")
@@ -108,8 +108,8 @@ class Point(Protocol, Generic[Read]):
 class AskedPoint(Point[E], Protocol):
     """One that callers ask."""
 
-    async def recall(self, fold: TenantFold, request: DecisionRequest, now: float) -> E:
-        """Gather what is known; a source that fails is named in `degraded`, it does not fail the decision."""
+    async def recall(self, fold: TenantFold, request: DecisionRequest, asker: str, now: float) -> E:
+        """Gather what is known to the key that asks; a source that fails is named in `degraded`, and fails nothing."""
         ...
 
     def passing(self, request: DecisionRequest, evidence: E, rules: PointRules) -> Eligible:
@@ -154,6 +154,19 @@ class Features:
             words=evidence.words,
             sketch=evidence.sketch,
         )
+
+
+def explained(head: HeadChoice, state: str, decided: Decided, **more: Any) -> Explanations:
+    """Why the head chose so; `state` is the key that says most of where it was."""
+    return Explanations(
+        q_value=head.q_value,
+        visits=head.visits,
+        exploration=head.exploration,
+        state=state,
+        masked=head.masked,
+        phases_ms=decided.phases_ms,
+        **more,
+    )
 
 
 def scalar(value: object) -> Fact:

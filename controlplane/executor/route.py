@@ -10,14 +10,14 @@ from auditor.rewards import cost_value
 from strategist import Eligible, HeadChoice, State
 from strategist.features.bins import Fact
 
-from ..contract import Candidate, DecisionRequest, Explanations, RouteAnswer
+from ..contract import Candidate, DecisionRequest, RouteAnswer
 from ..embedding import BatchingEmbedder
 from ..errors import Unprocessable
 from ..router import Router
 from ..signals import Reading, Signals
 from . import texts
 from .guarding import allowed_candidates
-from .point import Acting, AskedPoint, Decided, Evidence, Executed, Features, own_scalars, scalar
+from .point import Acting, AskedPoint, Decided, Evidence, Executed, Features, explained, own_scalars, scalar
 
 KNOWN = ("region", "cpu", "memory_gb", "latency_ms")
 
@@ -41,7 +41,7 @@ class RoutePoint(AskedPoint[RouteEvidence]):
         self.features = Features("route.toml")
         self._signals, self._router, self._embedder = signals, router, embedder
 
-    async def recall(self, fold: TenantFold, request: DecisionRequest, now: float) -> RouteEvidence:
+    async def recall(self, fold: TenantFold, request: DecisionRequest, asker: str, now: float) -> RouteEvidence:
         candidates = _by_name(request.candidates or ())
         reading, failing = await self._signals.read()
         text = await texts.read(self.features, self._embedder, request.goal or "")
@@ -91,15 +91,12 @@ class RoutePoint(AskedPoint[RouteEvidence]):
             trace_id=decided.trace_id,
             propensity=decided.propensity,
             policy_version=decided.policy_version,
-            explanations=Explanations(
-                q_value=choice.q_value,
-                visits=choice.visits,
-                exploration=choice.exploration,
-                state=choice.state.chains[-1][-1],
+            explanations=explained(
+                choice,
+                choice.state.chains[-1][-1],
+                decided,
                 psi_coherence=evidence.reading.coherence,
                 psi_density=evidence.reading.density,
-                masked=choice.masked,
-                phases_ms=decided.phases_ms,
             ),
             degraded=evidence.degraded,
         )

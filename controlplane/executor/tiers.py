@@ -32,8 +32,8 @@ class Thought(NamedTuple):
 class Thinking(Protocol):
     """Asks models while a decision waits."""
 
-    async def at_hand(self, tenant: str, record: EpisodeRecord, wait_ms: int) -> AtHand:
-        """Which tiers could show a reflection on a failure within so many milliseconds."""
+    async def at_hand(self, tenant: str, asker: str, record: EpisodeRecord, wait_ms: int) -> AtHand:
+        """Which tiers could show the key that asks a reflection on a failure within so many milliseconds."""
         ...
 
     async def ask(

@@ -199,10 +199,22 @@ def test_a_keys_limit_binds_the_reflections_it_has_made(keyed: Keyed, provider: 
     captured = one.post("capture", **FAILED)
     assert captured["reflection"]["status"] == "none"
     asked = one.post("decisions", **PLAN, environment={"note": "evil"}, wait_ms=30_000)
-    assert (asked["reflection"]["tier"], provider.calls) == (None, [])
+    assert (asked["tier"], asked["reflection"]["tier"], provider.calls) == (None, None, []), "none can be chosen"
     two.capture()
     made = two.post("decisions", **PLAN, environment={"note": "evil"}, wait_ms=30_000)
     assert (made["reflection"]["tier"], len(provider.calls)) == ("cheap", 1)
+
+
+def test_no_key_is_told_what_another_one_may_spend(keyed: Keyed, provider: Provider, tmp_path: Any) -> None:
+    """Who asks for a model is who has the key, whatever a context says."""
+    one, two, _ = keyed(**chosen_for(provider.url, tmp_path))
+    [spent, _, _] = [made.key_id for made in one.server.service.registry.of("acme")]
+    limit = BudgetRequest(scope="agent", tenant="acme", name=spent, period="day", limit_usd=0.0, why="a test")
+    one.server.run(one.server.service.budgets.set("", limit))
+    asked = {"point": "chat", "goal": "hello", "context": {"agent": spent}}
+    assert two.post("decisions", **asked)["action"] in ("cheap", "premium")
+    refused = one.server.client.post("/v1/decisions", json={**asked, "context": {}}, headers=one._key)
+    assert (refused.status_code, refused.json()["code"]) == (402, "budget_exhausted")
 
 
 def _until(holds: Callable[[], bool]) -> None:
