@@ -55,6 +55,7 @@ class Plane:
         self._learner, self._journal, self._clock, self._metrics = learner, journal, clock, metrics
         self._settings_hash = settings.hash
         self._rng = random.Random(settings.seed)
+        self._later = random.Random(None if settings.seed is None else f"{settings.seed} later")
         self._counters: dict[tuple[str, str, str], Counted] = {}
 
     async def decide(self, caller: Caller, request: DecisionRequest, receipt: Receipt | None = None) -> DecisionAnswer:
@@ -110,7 +111,8 @@ class Plane:
         task = f"{request.namespace}/{request.task_id}" if request.task_id is not None else trace_id
         acting, version = self._acting(tenant, point, task), self._learner.version
         steered = self._learner.state.steering.at(tenant, point.name).version
-        heads = choose(point, evidence, acting, state, self._rng)
+        first = self._rng if point.name in self._asked else self._later
+        heads = choose(point, evidence, acting, state, first, self._later)
         other = by_another(point, evidence, acting, state, heads)
         watch.lap("choose")
         evidence.trace_id = trace_id
@@ -135,7 +137,7 @@ class Plane:
         else:
             unaudited = msgspec.structs.replace(acting.rules, audit_share=0.0)
             unexploring = Acting(acting.policy.unexploring(), unaudited)
-            heads = choose(point, evidence, unexploring, state, self._rng)[:1]  # no model is asked again
+            heads = choose(point, evidence, unexploring, state, self._rng, self._later)[:1]  # no model is asked again
         executed = await point.execute(evidence, request, heads)
         evidence.degraded = (*evidence.degraded, "journal")
         self._metrics.degraded.labels("journal").inc()

@@ -13,8 +13,14 @@ from .point import Acting, Evidence, Other, Point
 AnyPoint = Point[Any]
 
 
-def choose(point: AnyPoint, evidence: Evidence, acting: Acting, state: State, rng: Rng) -> tuple[HeadChoice, ...]:
-    """Every head in turn, each in the state the heads before it made; a later head with nothing eligible is skipped."""
+def choose(
+    point: AnyPoint, evidence: Evidence, acting: Acting, state: State, rng: Rng, later: Rng
+) -> tuple[HeadChoice, ...]:
+    """Every head in turn, each in the state the heads before it made; a later head with nothing eligible is skipped.
+
+    Later heads draw from dice of their own: whether they come to it hangs on what was there in time, and first heads
+    are to draw the same whatever was.
+    """
     taken: list[HeadChoice] = []
     for head in point.heads:
         eligible = point.eligible(head, evidence, acting, state, taken)
@@ -24,7 +30,7 @@ def choose(point: AnyPoint, evidence: Evidence, acting: Acting, state: State, rn
         if taken:
             state = state.after(taken[-1].head, taken[-1].action)
         known = {action: evidence.known[action] for action in eligible.actions if action in evidence.known}
-        taken.append(acting.policy.choose(head, state, eligible, rng, prior, known))
+        taken.append(acting.policy.choose(head, state, eligible, later if taken else rng, prior, known))
     return tuple(taken)
 
 
@@ -48,7 +54,8 @@ def by_another(
     if other is None or heads[0].exploration == "only":
         return None
     kept = msgspec.structs.replace(evidence)  # what is eligible to the other one is no evidence of the decision's
-    theirs = choose(point, kept, other.acting, state, Same(heads[0].draw))[0]
+    same = Same(heads[0].draw)
+    theirs = choose(point, kept, other.acting, state, same, same)[0]
     of = dict(zip(theirs.actions, theirs.probabilities, strict=True))
     probabilities = tuple([of.get(action, 0.0) for action in heads[0].actions])
     return Beside(who=other.who, since=other.since, action=theirs.action, probabilities=probabilities)
