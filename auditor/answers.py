@@ -32,6 +32,15 @@ class FeedbackResult(msgspec.Struct, frozen=True, kw_only=True, tag="feedback"):
         return not (self.updated or self.duplicate or self.closed or self.pending or self.reason)
 
 
+class SessionResult(msgspec.Struct, frozen=True, kw_only=True, tag="session"):
+    """What a session's outcome did, and what the session returned or cost."""
+
+    updated: bool = False
+    duplicate: bool = False
+    reason: str | None = None
+    returned: float | None = None
+
+
 class ValidationResult(msgspec.Struct, frozen=True, kw_only=True, tag="validation"):
     """What a validation did to the decision it joined and to its episode."""
 
@@ -58,4 +67,4 @@ class Learned(msgspec.Struct, frozen=True, kw_only=True):
     reason: str | None = None
 
 
-Answer = FeedbackResult | ValidationResult | None
+Answer = FeedbackResult | ValidationResult | SessionResult | None

@@ -20,8 +20,10 @@ from .policy_events import (
     Promoted,
     RolledBack,
 )
+from .ranker_events import RankerSet
 from .reflection_events import Reflected, ReflectionEvicted, ReuseChecked
 from .rules import Rules
+from .session_events import Queried, SessionReported
 from .trace import Trace
 
 # What is answered when a decision cannot be journalled: a refusal, the action that lets pass, or what was learnt last.
@@ -316,6 +318,9 @@ AnyEvent = (
     | Reflected
     | ReflectionEvicted
     | ReuseChecked
+    | Queried
+    | SessionReported
+    | RankerSet
 )
 
 

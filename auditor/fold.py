@@ -35,6 +35,7 @@ from .proof import Proof
 from .rewards import Report, Scene, clip, default_report, join, score
 from .rival import Rival
 from .rules import PointRules, Rules
+from .sessions import Sessions
 from .skills import Skills
 from .trace import BLOCK
 
@@ -68,6 +69,7 @@ class TenantFold:
         self.credit = Credit()
         self.cases = Cases()
         self.skills = Skills()
+        self.sessions = Sessions()
 
     def configure(self, rules: Rules) -> None:
         """Follow new rules from here on; a changed feature spec starts that point afresh."""

@@ -11,8 +11,9 @@ from itertools import takewhile
 
 import msgspec
 
-from .answers import Answer, FeedbackResult, ValidationResult
+from .answers import Answer, FeedbackResult, SessionResult, ValidationResult
 from .events import AnyEvent, Reported, Validated
+from .session_events import SessionReported
 
 WINDOW_S, UPDATES = 3600.0, 200
 FEWEST_KEYS = 5  # among fewer there is no crowd to tell who is out of step
@@ -62,7 +63,7 @@ class Shares:
 
     def fold(self, event: AnyEvent, answer: Answer) -> None:
         """Count what entered a reward."""
-        if isinstance(event, Reported | Validated) and event.by and _entered(answer):
+        if isinstance(event, Reported | Validated | SessionReported) and event.by and _entered(answer):
             self._tallies.setdefault(event.tenant, Tally()).count(event.by, event.at)
 
     def allow(self, tenant: str, key: str, now: float, claimed: Mapping[str, int]) -> bool:
@@ -87,4 +88,6 @@ def _entered(answer: Answer) -> bool:
             return not answer.duplicate and not answer.closed and answer.reason is None
         case ValidationResult():
             return answer.counted
+        case SessionResult():
+            return answer.updated
     return False

@@ -39,10 +39,12 @@ from .policy_events import (
     Promoted,
     RolledBack,
 )
+from .ranker_events import RankerSet
 from .receipts import Owed, Receipts
 from .reflection_events import Reflected, ReflectionEvicted, ReuseChecked
 from .reuse import ClassDump, Reuse
 from .rules import Rules
+from .session_events import Queried, SessionReported
 from .shares import Shares, TallyDump
 from .steering import Steered, Steering
 
@@ -146,6 +148,10 @@ class State:
                 return Applied()  # nor is what is owed to the world outside
             case Reserved() | Settled() | Released() | Reconciled() | BudgetSet():
                 return Applied(near=self.ledger.fold(seq, event))
+            case Queried() | SessionReported() | RankerSet():
+                fold = self.of(event.tenant)
+                fold.touched = True
+                return Applied(fold.sessions.apply(seq, event))
             case _:
                 if isinstance(event, Appealed | AppealRuled):
                     self.appeals.fold(event)

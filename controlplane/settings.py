@@ -154,6 +154,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         Annotated[float, Meta(gt=0, lt=1)],
         _help("Share of reused reflections that may be wrong; by it each error class finds its threshold."),
     ] = 0.05
+    ranker_interval_s: Annotated[
+        Annotated[float, Meta(ge=0)],
+        _help("Time between two refits of how search weighs its terms, where outcomes of sessions came in; 0: never."),
+    ] = 3600.0
+    ranker_return_swing: Annotated[
+        Annotated[float, Meta(ge=0)],
+        _help("Returns of sessions, in sum, after which it is refitted at once; 0: never."),
+    ] = 50.0
+    ranker_risk_swing: Annotated[
+        Annotated[float, Meta(ge=0)], _help("Failed sessions after which it is refitted at once; 0: never.")
+    ] = 20.0
     failpoints: Annotated[
         str | None, _help("For tests of crashes: where the server dies or fails, as name:kill@3,name:error@1.")
     ] = None

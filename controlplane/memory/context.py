@@ -1,0 +1,142 @@
+"""Packs the best memories into a context under a budget of tokens: diverse, not repetitive, what is long shortened.
+
+Which comes next is the one that is most worth telling beside what is told already (maximal marginal relevance;
+Carbonell and Goldstein 1998).
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+
+from ..embedding import Vector
+
+DIVERSITY = 0.3  # of what decides which memory comes next; the rest is its score
+SAME = 0.97  # similarity from which a memory tells nothing that is not told
+FAIR_SHARE = 3  # a memory may have this part of the budget, so that one does not fill it
+FEWEST = 24  # tokens, under which there is no room for another memory
+CUT = "[...]"
+
+Count = Callable[[str], int]
+_UNITS = re.compile(r"[^\n]*\n|[^\n]+")
+_SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z0-9`\"'])")
+_WORD = re.compile(r"\w+")
+
+
+class Candidate(NamedTuple):
+    """A memory that could be told: `entry` is how it is told, `text` the field of it that may be shortened."""
+
+    score: float  # in [0, 1]
+    entry: dict[str, object]
+    vector: Vector | None
+    text: str = "text"
+
+
+class Packed(NamedTuple):
+    """What is told, in the order it was chosen; the tokens of it, as JSON; how many there was no room for."""
+
+    chosen: list[Candidate]
+    tokens: int
+    left_out: int
+    repeated: int  # left out because they say what is said
+
+
+def pack(candidates: Sequence[Candidate], query: str, budget: int, count: Count) -> Packed:
+    """Take memories one by one while there is room; those that are too long are shortened to what answers the query.
+
+    count: the tokens of a text. The sum never exceeds the budget.
+    """
+    waiting, chosen, left_out, repeated = sorted(candidates, key=lambda c: -c.score), list[Candidate](), 0, 0
+    tokens, most = 0, max(FEWEST, budget // FAIR_SHARE)
+    while waiting:
+        following = _next(waiting, chosen)
+        waiting.remove(following)
+        if _nearest(following, chosen) >= SAME:
+            repeated += 1
+            continue
+        fitted = _fitted(following, query, min(most, budget - tokens), count) if budget - tokens >= FEWEST else None
+        if fitted is None:
+            left_out += 1
+            continue
+        chosen.append(fitted)
+        tokens += size(fitted.entry, count)
+    return Packed(chosen, tokens, left_out, repeated)
+
+
+def size(entry: dict[str, object], count: Count) -> int:
+    """Tokens of an entry as it is sent, and the comma behind it."""
+    return count(msgspec.json.encode(entry).decode()) + 1
+
+
+def _next(waiting: Sequence[Candidate], chosen: Sequence[Candidate]) -> Candidate:
+    return max(waiting, key=lambda c: (1.0 - DIVERSITY) * c.score - DIVERSITY * _nearest(c, chosen))
+
+
+def _nearest(candidate: Candidate, chosen: Sequence[Candidate]) -> float:
+    """Cosine similarity to the most similar that is told, 0 where that is not known."""
+    mine = candidate.vector
+    if mine is None:
+        return 0.0
+    return max((float(np.dot(mine, c.vector)) for c in chosen if c.vector is not None), default=0.0)
+
+
+def _fitted(candidate: Candidate, query: str, room: int, count: Count) -> Candidate | None:
+    """The memory with its text shortened until it fits; None where not even that does."""
+    entry, text = candidate.entry, str(candidate.entry.get(candidate.text, ""))
+    if size(entry, count) <= room:
+        return candidate
+    bare = size({**entry, candidate.text: "", "shortened": True}, count)
+    for words in (room - bare, (room - bare) * 2 // 3, (room - bare) // 3):  # JSON's escapes count, too
+        if words >= FEWEST // 2:
+            shorter = {**entry, candidate.text: shortened(text, query, words, count), "shortened": True}
+            if size(shorter, count) <= room:
+                return candidate._replace(entry=shorter)
+    return None
+
+
+def shortened(text: str, query: str, budget: int, count: Count) -> str:
+    """What a text says first, and those of its lines and sentences that share most with the query, in their order.
+
+    >>> shortened("Intro. Nothing here. Git wants a name. More.", "git name", 12, lambda t: len(t.split()))
+    'Intro. [...] Git wants a name. [...]'
+    """
+    units = _units(text)
+    wanted = {word.lower() for word in _WORD.findall(query)}
+    shared = [len(wanted & {word.lower() for word in _WORD.findall(unit)}) for unit in units]
+    first = units[:1]
+    order = sorted(range(1, len(units)), key=lambda i: (-shared[i], i))
+    kept, used = {0} if first else set(), sum(count(unit) + count(CUT) for unit in first)
+    for place in order:
+        cost = count(units[place]) + count(CUT)
+        if shared[place] and used + cost <= budget:
+            kept.add(place)
+            used += cost
+    told = _with_cuts(units, kept)
+    return told if count(told) <= budget else _begun(text, budget, count)
+
+
+def _units(text: str) -> list[str]:
+    lines = (line.strip() for line in _UNITS.findall(text))
+    return [unit for line in lines if line for unit in _SENTENCE.split(line)]
+
+
+def _with_cuts(units: Sequence[str], kept: set[int]) -> str:
+    told, before = list[str](), -1
+    for place in sorted(kept):
+        told += [CUT] * (place > before + 1) + [units[place]]
+        before = place
+    return " ".join([*told, *([CUT] if before + 1 < len(units) else [])])
+
+
+def _begun(text: str, budget: int, count: Count) -> str:
+    """As much of its beginning as fits, found by halving."""
+    low, high = 0, len(text)
+    while low < high:
+        middle = (low + high + 1) // 2
+        if count(f"{text[:middle]} {CUT}") <= budget:
+            low = middle
+        else:
+            high = middle - 1
+    return f"{text[:low].rstrip()} {CUT}"
