@@ -24,6 +24,7 @@ from .ranker_events import RankerSet
 from .reflection_events import Reflected, ReflectionEvicted, ReuseChecked
 from .rules import Rules
 from .session_events import Queried, SessionReported
+from .skill_events import SkillDescribed
 from .trace import Trace
 
 # What is answered when a decision cannot be journalled: a refusal, the action that lets pass, or what was learnt last.
@@ -318,6 +319,7 @@ AnyEvent = (
     | Reflected
     | ReflectionEvicted
     | ReuseChecked
+    | SkillDescribed
     | Queried
     | SessionReported
     | RankerSet

@@ -62,6 +62,7 @@ FAILPOINTS: dict[str, Failpoint] = {
     "archive.moving": Failpoint("what the archive took has left the journal in a transaction that is not committed"),
     "archive.moved": Failpoint("it is committed, the database and its log still have the space"),
     "reflection.appended": Failpoint("a reflection is committed, its job is not done"),
+    "skill.appended": Failpoint("a skill's words are committed, not folded"),
     "eviction.appended": Failpoint("the eviction of a reflection is committed, its text is not overwritten"),
     "outbox.done": Failpoint("a job is done outside, nothing is written about it"),
     "shutdown.recovery": Failpoint("everything is folded, the last recovery file is not written", _disk),

@@ -50,6 +50,7 @@ class Work(NamedTuple):
 WORK = {
     "alarm": Work("an alarm is sent to `alarm_url`", DEADLINE_S, LEASE_S, TRIES, MOST_OPEN, 1),
     "reflection": Work("a language model reflects on a captured failure", 100.0, 300.0, 8, 1000, 4),
+    "skill_text": Work("a language model puts a skill into words", 50.0, 150.0, 8, 100, 1),
     "reuse_check": Work(
         "a reused reflection is compared with what a model says of the failure", 50.0, 150.0, 3, 100, 1
     ),

@@ -4,13 +4,14 @@ Each try of a call is held in the tenant's budgets before it is made, and settle
 """
 
 import asyncio
-from typing import NamedTuple
+from typing import Generic, NamedTuple
 
 import msgspec
 
 from auditor.events import Episode
 from auditor.money_events import Spender
 from auditor.reflection_events import Insight
+from auditor.skill_events import SkillText
 
 from .budgets import Budgets
 from .clock import Clock
@@ -20,7 +21,7 @@ from .llm.models import Models
 from .llm.prices import at_most, input_tokens_at_most
 from .llm.prompts.library import Prompt
 from .llm.provider import Json, ProviderFailed
-from .llm.reflecting import SCHEMA, NoReflection, delimited, insight_of, record_of
+from .llm.reflecting import SCHEMA, SKILL_SCHEMA, Form, NoReflection, delimited, record_of, taken
 from .paying import Payer
 
 PURPOSE = "reflection"
@@ -49,8 +50,17 @@ class Made(NamedTuple):
     nano_usd: int
 
 
-class _Said(NamedTuple):
-    insight: Insight
+class Described(NamedTuple):
+    """A skill in words, and where they are from."""
+
+    text: SkillText
+    models: tuple[str, ...]
+    prompts: tuple[str, ...]
+    nano_usd: int
+
+
+class _Said(NamedTuple, Generic[Form]):
+    form: Form
     nano_usd: int
 
 
@@ -68,7 +78,7 @@ class Reflector:
         """
         prompt = self._models.prompts["reflection"]
         said = await self._read(tenant, agent, model, prompt, PLAIN, record_of(episode))
-        return Made(said.insight, (model.name,), (prompt.label,), said.nano_usd)
+        return Made(said.form, (model.name,), (prompt.label,), said.nano_usd)
 
     async def premium(self, tenant: str, agent: str, model: Model, episode: Episode) -> Made:
         """Several readings, each from another side, and what they come to together.
@@ -79,7 +89,7 @@ class Reflector:
         prompt, consensus = self._models.prompts["reflection"], self._models.prompts["consensus"]
         record = record_of(episode)
         readings = (self._read(tenant, agent, model, prompt, side, record) for side in PERSPECTIVES)
-        said, failed = list[_Said](), list[NoReflection]()
+        said, failed = list[_Said[Insight]](), list[NoReflection]()
         for reading in await asyncio.gather(*readings, return_exceptions=True):
             match reading:
                 case NoReflection():
@@ -91,10 +101,21 @@ class Reflector:
         if len(said) < ENOUGH:
             raise failed[0]
         order = consensus.render(readings=len(said), schema=SCHEMA)
-        weighed = {"failure": record, "readings": msgspec.to_builtins([reading.insight for reading in said])}
-        agreed = await self._ask(tenant, agent, model, order, delimited(weighed))
+        weighed = {"failure": record, "readings": msgspec.to_builtins([reading.form for reading in said])}
+        agreed = await self._ask(tenant, agent, model, order, delimited(weighed), Insight)
         spent = sum(reading.nano_usd for reading in said) + agreed.nano_usd
-        return Made(agreed.insight, (model.name,), (prompt.label, consensus.label), spent)
+        return Made(agreed.form, (model.name,), (prompt.label, consensus.label), spent)
+
+    async def describe(self, tenant: str, agent: str, model: Model, episode: Episode) -> Described:
+        """The skill that an episode's fix became, in words.
+
+        Raises:
+          NoReflection: no usable answer came, or the purse has no room.
+        """
+        prompt = self._models.prompts["skill"]
+        order = prompt.render(schema=SKILL_SCHEMA)
+        said = await self._ask(tenant, agent, model, order, delimited(record_of(episode)), SkillText)
+        return Described(said.form, (model.name,), (prompt.label,), said.nano_usd)
 
     def at_most(self, model: Model, episode: Episode) -> int:
         """What one try of a call about an episode may cost [nano-USD].
@@ -105,10 +126,13 @@ class Reflector:
         prompt = self._models.prompts["reflection"].render(perspective=PLAIN, schema=SCHEMA)
         return self._one(model, prompt, delimited(record_of(episode)))
 
-    async def _read(self, tenant: str, agent: str, model: Model, prompt: Prompt, side: str, record: Json) -> _Said:
-        return await self._ask(tenant, agent, model, prompt.render(perspective=side, schema=SCHEMA), delimited(record))
+    async def _read(
+        self, tenant: str, agent: str, model: Model, prompt: Prompt, side: str, record: Json
+    ) -> _Said[Insight]:
+        order = prompt.render(perspective=side, schema=SCHEMA)
+        return await self._ask(tenant, agent, model, order, delimited(record), Insight)
 
-    async def _ask(self, tenant: str, agent: str, model: Model, order: str, data: str) -> _Said:
+    async def _ask(self, tenant: str, agent: str, model: Model, order: str, data: str, form: type[Form]) -> _Said[Form]:
         """Raises NoReflection."""
         of_call = spender(model, agent)
         payer = Payer(
@@ -120,7 +144,7 @@ class Reflector:
             reply = await self._models.reflecting.complete([model.route], body, CALL_S, payer.through)
         except (ProviderFailed, PointsmanError) as failure:
             raise NoReflection(str(failure)) from failure
-        return _Said(insight_of(reply), payer.nano_usd)
+        return _Said(taken(reply, form), payer.nano_usd)
 
     def _one(self, model: Model, order: str, data: str) -> int:
         return at_most(model, input_tokens_at_most([order, data], 2), MOST_ANSWERED, self._clock.now())

@@ -47,7 +47,7 @@ from .journal import Journal
 from .llm.local import classify, root_cause
 from .llm.redaction import redacted, unlinked
 from .memory.actions import normalise
-from .memory.purging import overwrite, overwrite_reflection
+from .memory.purging import overwrite, overwrite_description, overwrite_reflection
 from .memory.ranking import Match
 from .memory.store import EpisodeRecord, MemoryStore, episode_text, plan_text
 from .tenants import Caller
@@ -203,6 +203,8 @@ class Remembering:
             await overwrite(self._journal, tenant, record.episode.digest, seq)
             if reflection is not None:
                 await overwrite_reflection(self._journal, tenant, reflection.reflection_id)
+            if record.described is not None:
+                await overwrite_description(self._journal, tenant, record.described)
         except (StorageFull, JournalUnavailable) as refusal:
             raise type(refusal)(
                 "The episode is deleted, but its content is still on disk: it is overwritten with the next write, or"

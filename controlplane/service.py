@@ -26,6 +26,7 @@ from .chat import Chat
 from .checkpoints import CHECKPOINT_FOLDER, CheckpointFiles, RecoveryFiles, clear_unfinished
 from .clock import Clock, SystemClock
 from .data_folder import RECOVERY_FOLDER, lock_folder, open_journal
+from .describing import Describes, Descriptions
 from .embedding import BatchingEmbedder, embedder_named
 from .errors import JournalDamaged, PointsmanError
 from .evictions import Evictions
@@ -101,6 +102,7 @@ class Service:
         self.reuses = Reuses(self.learner, self.memory, self.embedder, settings.wrong_reuse_target, settings.seed)
         self.reflects = Reflects(self.learner, journal, self.memory, self.reuses, self.models, self.budgets, clock)
         self.rechecks = Rechecks(self.learner, journal, self.memory, self.reuses, self.models, self.reflects, clock)
+        self.describes = Describes(self.learner, journal, self.memory, self.models, self.reflects, clock)
         self.thinking = DecisionThinking(self.reflects, self.intake)
         asked = (
             GatePoint(self.memory, self.embedder, self.thinking, settings),
@@ -125,7 +127,7 @@ class Service:
         self.replays = Replays(settings.data_dir, self.learner)
         self.outbox = Outbox(journal, clock, self._deeds(settings.alarm_url), settings.seed)
         self.alarms = Alarms(self.outbox, clock)
-        self.reflections = Reflections(self.outbox, clock)
+        self.reflections, self.descriptions = Reflections(self.outbox, clock), Descriptions(self.outbox, clock)
         self.evictions = Evictions(self.learner, journal, self.memory, clock)
         self.background = self._background()
         self._tasks: list[asyncio.Task[None]] = []
@@ -208,7 +210,11 @@ class Service:
 
     def _deeds(self, alarm_url: str | None) -> dict[str, Deed]:
         """Who does which of the outbox's work."""
-        asking: dict[str, Deed] = {"reflection": self.reflects, "reuse_check": self.rechecks}
+        asking: dict[str, Deed] = {
+            "reflection": self.reflects,
+            "reuse_check": self.rechecks,
+            "skill_text": self.describes,
+        }
         deeds = asking if self.reflects.able else {}
         if alarm_url is not None:
             upstream = Upstream(self.http, deadline_s=DEADLINE_S)
@@ -238,6 +244,7 @@ class Service:
         if self.reflects.able:
             self._run(self._ask("reflection"), "reflections")
             self._run(self._ask("reuse_check"), "reuse checks")
+            self._run(self._ask("skill_text"), "skill texts")
 
     async def _ask(self, work: str) -> None:
         """Before memory is there, a try could only fail, and the next one is minutes later."""
@@ -266,6 +273,7 @@ class Service:
             self.metrics.withheld.inc()
         self.alarms.observe(recorded, applied)
         self.reflections.observe(recorded)
+        self.descriptions.observe(recorded, applied)
         if isinstance(recorded.event, ReuseChecked) and recorded.event.reused:
             self.metrics.reuses_checked.labels("right" if recorded.event.agreed else "wrong").inc()
         for alarm in applied.alarms:

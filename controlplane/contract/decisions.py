@@ -86,9 +86,13 @@ class SupportingEpisode(Answer, frozen=True, kw_only=True):
 
 
 class SkillAnswer(Answer, frozen=True, kw_only=True):
-    """A fix that proved itself."""
+    """A fix that proved itself. `name`, `docstring` and `steps` are a model's words where `described_by` names it."""
 
     skill_id: int
+    name: str
+    docstring: str
+    steps: tuple[str, ...]
+    described_by: str | None
     episode_id: int
     status: str
     goal: str

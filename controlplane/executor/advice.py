@@ -1,5 +1,7 @@
 """What the gate says beyond its verdict: the reflection, hints, the suggested command, and what it rests on."""
 
+from typing import Any
+
 import msgspec
 
 from auditor.fold import TenantFold
@@ -8,7 +10,8 @@ from auditor.trace import Lesson
 
 from ..contract import Reflection, SkillAnswer, SupportingEpisode
 from ..ids import new_id
-from ..llm.local import UNKNOWN
+from ..llm.local import KNOWN, UNKNOWN
+from ..llm.redaction import quotable
 from ..memory.ranking import Match
 from ..memory.store import MAX_FAULT, EpisodeRecord
 from .evidence import Assessment, GateEvidence
@@ -149,6 +152,7 @@ def skills(evidence: GateEvidence) -> list[SkillAnswer]:
     return [
         msgspec.structs.replace(
             skill_answer(match.record, evidence.fold),
+            **_words(match.record, told=hearsay.may_have_asked(match.record)),
             goal=hearsay.goal(match.record),
             resolution=hearsay.resolution(match.record),
             error_class=hearsay.error_class(match.record),
@@ -162,6 +166,7 @@ def skill_answer(record: EpisodeRecord, fold: TenantFold) -> SkillAnswer:
     """The skill an episode's fix became."""
     skill, validations = fold.skills.by_episode[record.episode_id], fold.skills.of(record.episode_id)
     return SkillAnswer(
+        **_words(record),
         skill_id=skill.skill_id,
         episode_id=record.episode_id,
         status=skill.status,
@@ -172,3 +177,15 @@ def skill_answer(record: EpisodeRecord, fold: TenantFold) -> SkillAnswer:
         validations=validations.total,
         success_rate=round(validations.success_rate, 4),
     )
+
+
+def _words(record: EpisodeRecord, *, told: bool = True) -> dict[str, Any]:
+    """A skill's name, when to use it, and how: a model's words where there are some that may be told."""
+    if told and (described := record.described) is not None:
+        text = described.text
+        by = ", ".join(described.models)
+        return {"name": text.name, "docstring": text.docstring, "steps": text.steps, "described_by": by}
+    error_class = record.episode.error_class if record.episode.error_class in KNOWN else UNKNOWN
+    cause = record.cause if told else ""
+    when = f'Use it where "{quotable(cause)}" is what goes wrong.' if cause else "Use it where the same goes wrong."
+    return {"name": f"mend_{error_class}", "docstring": when, "steps": (), "described_by": None}

@@ -6,7 +6,7 @@ from typing import Protocol
 from auditor.answers import Learned
 from auditor.events import AnyEvent, Recorded
 
-MEMORY_KINDS = ("capture", "signature", "episode_deleted", "reflection", "reflection_evicted")
+MEMORY_KINDS = ("capture", "signature", "episode_deleted", "reflection", "reflection_evicted", "skill_described")
 ACCESS_KINDS = ("tenant_set", "key_issued", "key_ends")
 CHECKPOINT_KINDS = ("checkpoint", "restored", "checkpoints_pruned")
 POLICY_KINDS = ("policy_set", "appeal_ruled", "challenger_set", "challenger_ended", "promoted", "rolled_back")

@@ -5,17 +5,21 @@ a message of its own, and without tools. What comes back is no more trusted: it 
 quoted. Anything else is no reflection.
 """
 
+from typing import TypeVar
+
 import msgspec
 
 from auditor.events import Episode
 from auditor.reflection_events import Insight
+from auditor.skill_events import SkillText
 
 from ..masking import masked
 from .provider import Json, Reply
 from .redaction import quotable, redacted
 
 MOST_FIELD = 6000  # characters that are told of a field: its beginning and its end
-SCHEMA = msgspec.json.encode(msgspec.json.schema(Insight)).decode()
+SCHEMA, SKILL_SCHEMA = (msgspec.json.encode(msgspec.json.schema(form)).decode() for form in (Insight, SkillText))
+Form = TypeVar("Form", Insight, SkillText)
 
 
 class NoReflection(Exception):
@@ -51,8 +55,8 @@ def delimited(record: Json) -> str:
     return f"<record>\n{encoded}\n</record>"
 
 
-def insight_of(reply: Reply) -> Insight:
-    """What the model said, if that is one insight and nothing else.
+def taken(reply: Reply, form: type[Form]) -> Form:
+    """What the model said, if that is one insight, or one skill, and nothing else.
 
     Raises:
       NoReflection: it is not.
@@ -61,8 +65,8 @@ def insight_of(reply: Reply) -> Insight:
         message = reply.body["choices"][0]["message"]
         if message.get("tool_calls"):
             raise NoReflection("the model wanted tools, and there are none")
-        said = msgspec.json.decode(message["content"], type=Insight)
-        return msgspec.convert(_quoted(msgspec.to_builtins(said)), Insight)
+        said = msgspec.json.decode(message["content"], type=form)
+        return msgspec.convert(_quoted(msgspec.to_builtins(said)), form)
     except (msgspec.MsgspecError, RecursionError, KeyError, TypeError, UnicodeError) as error:
         raise NoReflection("the model's answer is no reflection") from error
 

@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Sequence
 
+from auditor.skill_events import SkillDescribed
+
 from ..journal import Journal
 
 
@@ -23,6 +25,16 @@ async def overwrite_reflection(journal: Journal, tenant: str, reflection_id: str
       StorageFull, JournalUnavailable: not yet; the journal does it with its next write.
     """
     made = await journal.about(tenant, reflection_id, "reflection")
+    await _erase(journal, tenant, [recorded.seq for recorded in made])
+
+
+async def overwrite_description(journal: Journal, tenant: str, described: SkillDescribed) -> None:
+    """Erase a skill's words, however often it was put into some.
+
+    Raises:
+      StorageFull, JournalUnavailable: not yet; the journal does it with its next write.
+    """
+    made = await journal.about(tenant, described.ref, "skill_described")
     await _erase(journal, tenant, [recorded.seq for recorded in made])
 
 

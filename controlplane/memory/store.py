@@ -16,6 +16,7 @@ from auditor.events import (
     SignatureSeen,
 )
 from auditor.reflection_events import Reflected, ReflectionEvicted
+from auditor.skill_events import SkillDescribed
 
 from ..embedding import Vector
 from ..llm.local import UNKNOWN, root_cause
@@ -24,6 +25,7 @@ from .actions import signature, tool_of
 from .vectors import VectorIndex
 
 MAX_FAULT = 120  # characters
+MEMORY = Captured | SignatureSeen | EpisodeDeleted | Reflected | ReflectionEvicted | SkillDescribed  # it is made of
 MOST_TASKS = 10_000  # of a space, whose last failure is known
 
 
@@ -37,6 +39,7 @@ class EpisodeRecord(msgspec.Struct):
     reflection: Reflected | None = None  # with the insight, whosever it is
     lenders: set[str] = msgspec.field(default_factory=set)  # keys that captured what a reused reflection was made of
     evicted: bool = False  # it had one that was bad
+    described: SkillDescribed | None = None  # what its fix does as a skill, in a model's words
     keys: set[str] = msgspec.field(default_factory=set)  # that captured it
     _cause: str | None = None
     _conditions: dict[str, object] | None = None
@@ -148,7 +151,7 @@ class MemoryStore:
         """Take in one committed event; until the past is loaded it is held back."""
         if self.live:
             self.take(recorded)
-        elif isinstance(recorded.event, Captured | SignatureSeen | EpisodeDeleted | Reflected | ReflectionEvicted):
+        elif isinstance(recorded.event, MEMORY):
             self._held.append(recorded)
 
     def go_live(self) -> None:
@@ -172,6 +175,9 @@ class MemoryStore:
                 self._deleted(event)
             case Reflected() as event:
                 self._reflected(event)
+            case SkillDescribed() as event:
+                if (record := self.episode(event.tenant, event.episode_id)) is not None:
+                    record.described = event
             case ReflectionEvicted() as event:
                 self._evicted(event.tenant, event.reflection_id)
                 self._let_go(event.tenant, event.episode_id)

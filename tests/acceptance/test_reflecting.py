@@ -74,6 +74,26 @@ def test_a_reuse_is_checked_and_billed_once_though_its_server_dies_before_its_jo
     verified(tmp_path / "data")
 
 
+@cases(["skill.appended"])
+def test_a_skill_is_put_into_words_and_billed_once_though_its_server_dies_before_its_job_is_done(
+    start: Start, provider: Provider, until: Until, tmp_path: Path, name: str, repeat: int
+) -> None:
+    words = '{"name":"pull_it","docstring":"Pull.","preconditions":[],"steps":["Pull."]}'
+    doomed = reflecting(start, provider, tmp_path, f"{name}:kill@1")
+    episode_id = doomed.post("/v1/capture", FAILED | {"resolution": "docker pull a"}, 201)["episode_id"]
+    until(lambda: doomed.get("/status")["outbox"]["open"] == 0)
+    provider.script(otherwise={"text": words})
+    for _ in range(3):
+        doomed.post("/v1/validate_fix", {"episode_id": episode_id, "outcome": "success"})
+    assert doomed.wait() == -signal.SIGKILL
+    again = reflecting(start, provider, tmp_path)
+    until(lambda: again.get("/status")["outbox"]["open"] == 0)
+    assert again.get("/v1/skills")[0]["name"] == "pull_it"
+    assert len(provider.calls) + 1 == again.get("/v1/admin/budget")["calls"] == 2
+    assert again.end() == 0
+    verified(tmp_path / "data")
+
+
 @cases(["eviction.appended"])
 def test_an_eviction_is_finished_by_the_next_start(
     start: Start, provider: Provider, until: Until, tmp_path: Path, name: str, repeat: int

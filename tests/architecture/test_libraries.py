@@ -46,6 +46,7 @@ WHERE: dict[str, dict[str, str]] = {
         "controlplane.demo.gate": "the demo's agent asks over HTTP like anybody",
         "controlplane.demo.servers": "waits for the demo's servers to be up",
     },
+    "sklearn": {"controlplane.ranker": "fits the ranker, imported when that is first done"},
     "pyarrow": {"controlplane.replay.parquet": "reads Parquet logs, where its extra is installed"},
     "prometheus_client": {"controlplane.telemetry": "all metrics"},
     "cyclopts": {

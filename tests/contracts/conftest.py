@@ -41,10 +41,13 @@ from auditor.guards import Guard
 from auditor.money_events import BudgetSet, Reconciled, Released, Reserved, Settled, Spender
 from auditor.override import Override, Tuning
 from auditor.policy_events import Appealed, AppealRuled, ChallengerEnded, ChallengerSet, PolicySet, Promoted, RolledBack
+from auditor.ranker_events import Evaluation, RankerSet
 from auditor.reflection_events import Insight, Reflected, ReflectionEvicted, ReuseChecked
 from auditor.rewards import DEFAULT_WEIGHTS, Report, Term
 from auditor.rival import Spec
 from auditor.rules import PointRules, Rules
+from auditor.session_events import Queried, SessionReported, Shown
+from auditor.skill_events import SkillDescribed, SkillText
 from auditor.trace import Trace
 from controlplane.embedding import Embedder, HashingEmbedder, SentenceEmbedder
 from controlplane.journal import Journal, MemoryJournal, SqliteJournal, connect
@@ -224,6 +227,9 @@ def one_of_each(trace: Trace, episode: Episode) -> tuple[AnyEvent, ...]:
         environment_factors=("b",),
         confidence=0.25,
     )
+    words = SkillText(name="push_tag", docstring="Push it.", preconditions=("a",), steps=("Push.",))
+    shown = Shown(item=4, kind="episode", origin="agents", of="agents", scores={"similarity": 0.5})
+    evaluation = Evaluation(sessions=60, held_out=20, auc_before=0.5, auc_after=0.75, low=0.125)
     return (
         Decided(**head, trace=trace),
         Reported(**head, trace_id="tr_1", outcome=outcome),
@@ -276,6 +282,10 @@ def one_of_each(trace: Trace, episode: Episode) -> tuple[AnyEvent, ...]:
             reused=True,
             nano_usd=7,
         ),
+        SkillDescribed(**head, episode_id=4, text=words, models=("m",), prompts=("skill@1",), nano_usd=7, by="k1"),
+        Queried(**head, session_id="se_1", namespace="team", shown=(shown,), by="k1"),
+        SessionReported(**head, session_id="se_1", success=True, contribution=0.5, used=(4,), by="k1", counts=False),
+        RankerSet(**head, weights={"similarity": 1.0}, evaluation=evaluation, by="k1"),
         Checkpointed(**head, checkpoint_id="cp_1", name="before", seq=7, size_bytes=99),
         Restored(**head, checkpoint_id="cp_1", seq=7),
         CheckpointsPruned(**head, checkpoint_ids=("cp_1", "cp_2"), freed_bytes=99),

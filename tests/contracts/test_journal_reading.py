@@ -33,7 +33,7 @@ KINDS = {
     "policy_set", "appeal", "appeal_ruled",
     "challenger_set", "challenger_ended", "promoted", "rolled_back", "federated", "origin_forgotten",
     "reserved", "settled", "released", "reconciled", "budget_set", "reflection", "reflection_evicted",
-    "reuse_checked",
+    "reuse_checked", "skill_described", "query", "session_outcome", "ranker",
 }  # fmt: skip
 
 

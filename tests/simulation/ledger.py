@@ -36,7 +36,9 @@ from auditor.federation_events import Federated, OriginForgotten
 from auditor.fold import LATE
 from auditor.money_events import BudgetSet, Reconciled, Released, Reserved, Settled
 from auditor.policy_events import Appealed, AppealRuled, ChallengerEnded, ChallengerSet, PolicySet, Promoted, RolledBack
+from auditor.ranker_events import RankerSet
 from auditor.reflection_events import Reflected, ReflectionEvicted, ReuseChecked
+from auditor.skill_events import SkillDescribed
 from controlplane.learning import UNLEARNT
 
 MOMENTARY = ("policy_version", "q_updates", "active_keys")
@@ -86,6 +88,8 @@ UNASKED: dict[type[Any], str] = {
     **dict.fromkeys((Reserved, Settled, Released), "whoever spends money, which an oracle of its own looks at"),
     Reflected: "whoever reflects, which an oracle of its own looks at",
     ReuseChecked: "beside a reflection, or when a reuse was drawn to be checked",
+    SkillDescribed: "whoever puts skills into words",
+    RankerSet: "the ranker, when its weights are better",
     Purged: "in the place of what was purged",
     **dict.fromkeys((JobAdded, JobLeased, JobFailed, JobEnded), "the outbox, which an oracle of its own looks at"),
 }

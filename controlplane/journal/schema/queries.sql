@@ -26,7 +26,7 @@ FROM events WHERE seq > ? ORDER BY seq LIMIT ?;
 -- name: read_memory
 -- Everything memory is made of, of all tenants.
 SELECT seq, CAST(tenant AS BLOB), CAST(kind AS BLOB), CAST(ref AS BLOB), at, payload, checksum
-FROM events WHERE kind IN ('capture', 'signature', 'episode_deleted', 'reflection', 'reflection_evicted') AND seq > ? ORDER BY seq LIMIT ?;
+FROM events WHERE kind IN ('capture', 'signature', 'episode_deleted', 'reflection', 'reflection_evicted', 'skill_described') AND seq > ? ORDER BY seq LIMIT ?;
 
 -- name: read_access
 -- All operators' acts about tenants and keys.
