@@ -63,6 +63,7 @@ FAILPOINTS: dict[str, Failpoint] = {
     "archive.moved": Failpoint("it is committed, the database and its log still have the space"),
     "reflection.appended": Failpoint("a reflection is committed, its job is not done"),
     "eviction.appended": Failpoint("the eviction of a reflection is committed, its text is not overwritten"),
+    "documents.appended": Failpoint("documents are kept or dropped and committed, former contents are not overwritten"),
     "outbox.done": Failpoint("a job is done outside, nothing is written about it"),
     "shutdown.recovery": Failpoint("everything is folded, the last recovery file is not written", _disk),
 }

@@ -27,6 +27,7 @@ WHERE: dict[str, dict[str, str]] = {
         "controlplane.http.calls": "handlers are functions of a request",
         "controlplane.http.chat": "handlers, and a stream of chunks",
         "controlplane.http.encoding": "answers as bytes",
+        "controlplane.http.library": "handlers are functions of a request",
         "controlplane.http.page": "the documentation page",
         "controlplane.http.problems": "exceptions as problem documents",
         "controlplane.http.replays": "handlers, and a stream of events",
@@ -46,6 +47,8 @@ WHERE: dict[str, dict[str, str]] = {
         "controlplane.demo.gate": "the demo's agent asks over HTTP like anybody",
         "controlplane.demo.servers": "waits for the demo's servers to be up",
     },
+    "semantic_text_splitter": {"controlplane.memory.chunking": "cuts texts on sensible borders"},
+    "tokenizers": {"controlplane.memory.chunking": "counts the tokens of texts"},
     "pyarrow": {"controlplane.replay.parquet": "reads Parquet logs, where its extra is installed"},
     "prometheus_client": {"controlplane.telemetry": "all metrics"},
     "cyclopts": {
@@ -80,6 +83,7 @@ BROUGHT = {"transformers"}  # by sentence-transformers, which is a layer on top 
 MODULE_OF = {
     "genai-prices": "genai_prices",
     "prometheus-client": "prometheus_client",
+    "semantic-text-splitter": "semantic_text_splitter",
     "sentence-transformers": "sentence_transformers",
 }
 

@@ -26,7 +26,9 @@ FROM events WHERE seq > ? ORDER BY seq LIMIT ?;
 -- name: read_memory
 -- Everything memory is made of, of all tenants.
 SELECT seq, CAST(tenant AS BLOB), CAST(kind AS BLOB), CAST(ref AS BLOB), at, payload, checksum
-FROM events WHERE kind IN ('capture', 'signature', 'episode_deleted', 'reflection', 'reflection_evicted') AND seq > ? ORDER BY seq LIMIT ?;
+FROM events WHERE kind IN ('capture', 'signature', 'episode_deleted', 'reflection', 'reflection_evicted',
+               'document', 'documents_dropped', 'origin_registered')
+  AND seq > ? ORDER BY seq LIMIT ?;
 
 -- name: read_access
 -- All operators' acts about tenants and keys.
@@ -41,7 +43,8 @@ FROM events WHERE seq IN (
     WHERE kind IN ('tenant_set', 'key_issued', 'key_ends', 'episode_deleted', 'skill_retired', 'checkpoint', 'restored',
                    'checkpoints_pruned', 'policy_set', 'appeal_ruled',
                    'challenger_set', 'challenger_ended', 'promoted', 'rolled_back', 'federated', 'origin_forgotten',
-                   'budget_set', 'reconciled', 'reflection_evicted')
+                   'budget_set', 'reconciled', 'reflection_evicted',
+                   'documents_dropped', 'origin_registered')
       AND seq < ? AND ? IN (tenant, '*') ORDER BY seq DESC LIMIT ?
 ) ORDER BY seq;
 
