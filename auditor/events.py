@@ -11,6 +11,7 @@ from .event import Event
 from .federation_events import Federated, OriginForgotten
 from .feedback import Outcome
 from .money_events import BudgetSet, Reconciled, Released, Reserved, Settled
+from .passage_events import DocumentKept, DocumentsDropped, OriginRegistered
 from .policy_events import (
     Appealed,
     AppealRuled,
@@ -323,6 +324,9 @@ AnyEvent = (
     | Queried
     | SessionReported
     | RankerSet
+    | DocumentKept
+    | DocumentsDropped
+    | OriginRegistered
 )
 
 

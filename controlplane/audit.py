@@ -16,6 +16,7 @@ from auditor.events import (
 )
 from auditor.federation_events import Federated, OriginForgotten
 from auditor.money_events import BudgetSet, Reconciled
+from auditor.passage_events import DocumentsDropped, OriginRegistered, document_ref
 from auditor.policy_events import AppealRuled, ChallengerEnded, ChallengerSet, PolicySet, Promoted, RolledBack
 from auditor.reflection_events import ReflectionEvicted
 
@@ -79,6 +80,11 @@ def _what(event: AnyEvent) -> tuple[str, dict[str, Any]]:
             return event.trace_id, {"upheld": event.upheld}
         case EpisodeDeleted():
             return str(event.episode_id), {}
+        case DocumentsDropped():
+            about = "" if event.key is None else document_ref(event.namespace, event.origin, event.key)
+            return about, {"whole_origin": event.key is None}
+        case OriginRegistered():
+            return "", {}
         case ReflectionEvicted():
             return event.reflection_id, {}
         case SkillRetired():

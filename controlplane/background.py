@@ -9,6 +9,7 @@ import structlog
 from auditor import Learner
 from auditor.events import EpisodeDeleted, Recorded
 from auditor.expiry import expired
+from auditor.passage_events import DocumentKept, DocumentsDropped
 from auditor.reflection_events import Reflected, ReflectionEvicted
 
 from .checkpoints import RecoveryFiles
@@ -17,7 +18,8 @@ from .embedding import BatchingEmbedder
 from .errors import JournalUnavailable, PointsmanError, StorageFull
 from .failpoints import failpoint
 from .journal import Journal
-from .memory.purging import overwrite, overwrite_description, overwrite_reflection
+from .memory.passages import MOST
+from .memory.purging import overwrite, overwrite_description, overwrite_documents, overwrite_reflection
 from .memory.store import MemoryStore
 from .outbox import Outbox
 from .telemetry import Metrics
@@ -121,6 +123,10 @@ class Background:
                 await self._finish_purge(recorded.seq, event)
             case ReflectionEvicted() if (event.tenant, event.reflection_id) in self._memory.reflections:
                 left = event.reflection_id
+            case DocumentKept() if (former := self._memory.passages.former(event)) is not None:
+                await self._finish_documents(recorded.seq, event.tenant, [former.document.ref])
+            case DocumentsDropped() if dropped := self._memory.passages.dropped_by(event):
+                await self._finish_documents(recorded.seq, event.tenant, [document.ref for document in dropped])
         self._memory.take(recorded)
         if isinstance(event, Reflected) and (event.tenant, event.reflection_id) not in self._memory.reflections:
             left = event.reflection_id
@@ -143,6 +149,15 @@ class Background:
             return
         log.warning("purge_finished", episode_id=event.episode_id)
 
+    async def _finish_documents(self, seq: int, tenant: str, refs: list[str]) -> None:
+        """The same of documents that were dropped or replaced."""
+        try:
+            await overwrite_documents(self._journal, tenant, refs, seq)
+        except (StorageFull, JournalUnavailable) as error:
+            log.error("documents_not_overwritten", documents=refs, error=str(error), until="the next write")
+            return
+        log.warning("documents_overwritten", documents=refs)
+
     async def _finish_eviction(self, tenant: str, reflection_id: str) -> None:
         """The same of a reflection: one that was evicted, or that is not used."""
         try:
@@ -159,7 +174,11 @@ class Background:
             for index in (space.episode_index, space.signature_index):
                 if index is not None:
                     await index.maintain()
+        for passages in list(self._memory.passages.spaces()):
+            for passage_index in list(passages.indexes.values()):
+                await passage_index.maintain()
         await self._embed_stale()
+        await self._embed_stale_passages()
 
     async def _embed_stale(self) -> None:
         """Embed again what another embedder's vector made unfindable, a batch at a time."""
@@ -172,3 +191,14 @@ class Background:
                 stale.space.index_episode(stale.key, vector)
             elif not stale.is_episode:
                 stale.space.index_signature(stale.key, vector)
+
+    async def _embed_stale_passages(self) -> None:
+        """The same of passages."""
+        kept = self._memory.passages
+        batch, kept.stale = kept.stale[:PAGE], kept.stale[PAGE:]
+        vectors = await self._embedder.embed_many([stale.text for stale in batch])
+        for stale, vector in zip(batch, vectors, strict=True):
+            if vector is None:
+                log.error("memory_not_findable", seq=stale.passage_id // MOST, reason="its text cannot be embedded")
+            else:
+                stale.space.index(stale.passage_id, vector)

@@ -64,6 +64,7 @@ FAILPOINTS: dict[str, Failpoint] = {
     "reflection.appended": Failpoint("a reflection is committed, its job is not done"),
     "skill.appended": Failpoint("a skill's words are committed, not folded"),
     "eviction.appended": Failpoint("the eviction of a reflection is committed, its text is not overwritten"),
+    "documents.appended": Failpoint("documents are kept or dropped and committed, former contents are not overwritten"),
     "outbox.done": Failpoint("a job is done outside, nothing is written about it"),
     "shutdown.recovery": Failpoint("everything is folded, the last recovery file is not written", _disk),
 }

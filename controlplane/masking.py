@@ -6,7 +6,7 @@ Rather too much than too little: a masked word makes two plans alike, a secret t
 import re
 
 MASK = "***"
-MOST = 2000  # characters that are read of a tool's argument; more is not told anyway
+MOST = 2000  # characters that are read of a tool's argument, unless told otherwise; more is not told anyway
 
 # A name holds one of these, whatever joins its words; `auth` counts as a word or at the end (`oauth`, not `author`).
 _NAMES = (
@@ -31,7 +31,7 @@ _FORMS = (  # (what a secret looks like inside a text, what is left of it)
 )  # fmt: skip
 
 
-def masked(value: object, name: str = "") -> object:
+def masked(value: object, name: str = "", most: int | None = MOST) -> object:
     """The value without secrets, at any depth.
 
     >>> masked({"user": "ann", "headers": {"X-Auth": "hunter2"}, "url": "https://ann:pw@acme.org/?key=1"})
@@ -40,10 +40,10 @@ def masked(value: object, name: str = "") -> object:
     if _SECRET_NAME.search(_HUMP.sub("_", name)):
         return MASK
     if isinstance(value, dict):
-        return {key: masked(item, str(key)) for key, item in value.items()}
+        return {key: masked(item, str(key), most) for key, item in value.items()}
     if isinstance(value, list):
-        return [masked(item) for item in value]
-    return without_secrets(value[:MOST]) if isinstance(value, str) else value
+        return [masked(item, "", most) for item in value]
+    return without_secrets(value[:most]) if isinstance(value, str) else value
 
 
 def without_secrets(text: str) -> str:

@@ -40,6 +40,8 @@ from .idempotency import Idempotency
 from .intake import Intake
 from .journal import Journal
 from .learning import Learning
+from .library import Library
+from .licences import Denylist
 from .lifecycle import Lifecycle
 from .llm.models import Models
 from .llm.provider import Provider
@@ -87,8 +89,7 @@ class Service:
         self.settings, self.journal, self.clock, self.recovery = settings, journal, clock, recovery
         self.registry, self.limiter, self.intake = registry, Limiter(clock), Intake(clock)
         self.first_keys: FirstKeys | None = None  # until they were shown
-        self.started_at = clock.monotonic()
-        self.metrics = Metrics()
+        self.started_at, self.metrics = clock.monotonic(), Metrics()
         self.http = httpx.AsyncClient(follow_redirects=False, transport=transport)
         self.embedder, self.memory = BatchingEmbedder(), MemoryStore()
         checkpoints = CheckpointFiles(Path(settings.data_dir) / CHECKPOINT_FOLDER)
@@ -119,6 +120,7 @@ class Service:
         self.chat = self._chat(conversations)
         tiering = Tiering(self.plane, capture, self.reflects, clock)
         self.remembering = Remembering(self.learner, journal, self.memory, self.embedder, tiering, clock)
+        self.library = self._library()
         self.appeals = Appeals(self.learner, journal, clock)
         self.policies = Policies(self.learner, journal, clock)
         self.challengers = Challengers(self.learner, journal, self.prefixes, self.policies, clock)
@@ -144,6 +146,10 @@ class Service:
             self.clock,
             self.settings.chat_deadline_s,
         )
+
+    def _library(self) -> Library:
+        denied = Denylist(self.settings.license_denylist or "")
+        return Library(self.learner, self.journal, self.memory, self.embedder, denied, self.clock)
 
     def _background(self) -> Background:
         return Background(

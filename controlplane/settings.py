@@ -19,6 +19,7 @@ from strategist import Estimates, ExplorationName, Mode, UpdateRule
 
 from . import failpoints as points
 from .errors import BadSetting
+from .licences import Denylist
 from .masking import without_secrets
 
 PREFIX = "POINTSMAN_"
@@ -165,12 +166,19 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ranker_risk_swing: Annotated[
         Annotated[float, Meta(ge=0)], _help("Failed sessions after which it is refitted at once; 0: never.")
     ] = 20.0
+    license_denylist: Annotated[
+        str | None,
+        _help(
+            "Licences whose documents are neither kept nor found, by name, SPDX id or `sha256:` of a text, with commas."
+        ),
+    ] = None
     failpoints: Annotated[
         str | None, _help("For tests of crashes: where the server dies or fails, as name:kill@3,name:error@1.")
     ] = None
 
     def __post_init__(self) -> None:
         points.read(self.failpoints or "")
+        Denylist(self.license_denylist or "")
         if self.insecure_local and self.host not in LOOPBACK:
             raise BadSetting(f"POINTSMAN_HOST={self.host!r}: without keys (--insecure-local) only loopback is served")
         for url in (self.alarm_url, self.openai_base_url, self.anthropic_base_url, self.openrouter_base_url):
@@ -196,7 +204,7 @@ PROVIDER_KEYS = {"openai_api_key", "anthropic_api_key", "openrouter_api_key"}
 SECRET = {"api_key", "admin_api_key", "alarm_url", *PROVIDER_KEYS}
 HIDDEN, FILE = "(hidden)", "_file"
 _PLACES = {"data_dir", "host", "port", "log_level", "seed", "recovery_interval_s", "insecure_local", "failpoints"}
-_PLACES |= {"request_log", "catalogue", "prompts", *SECRET}
+_PLACES |= {"request_log", "catalogue", "prompts", "license_denylist", *SECRET}
 
 
 def _shown(name: str, value: Any) -> Any:

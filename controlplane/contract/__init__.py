@@ -28,6 +28,21 @@ from .decisions import (
     SkillAnswer,
     SupportingEpisode,
 )
+from .documents import (
+    MAX_DOCUMENT,
+    MAX_DOCUMENTS,
+    DocumentList,
+    DocumentOriginAnswer,
+    DocumentRequest,
+    DocumentsAnswer,
+    DocumentSearchAnswer,
+    DocumentSearchRequest,
+    DocumentsRequest,
+    KeptAnswer,
+    ListedDocument,
+    OriginRequest,
+    PassageResult,
+)
 from .federation import FederationAnswer, ImportAnswer, ImportRequest, OriginAnswer
 from .memory import (
     CaptureAnswer,
@@ -71,6 +86,8 @@ from .replays import ReplayAnswer, ReplayRequest
 from .wire import MAX_TEXT, MAX_TRACE, Answer, Request, Scope, Tier
 
 __all__ = [
+    "MAX_DOCUMENT",
+    "MAX_DOCUMENTS",
     "MAX_TEXT",
     "MAX_TRACE",
     "ActAnswer",
@@ -95,6 +112,13 @@ __all__ = [
     "DecisionAnswer",
     "DecisionRequest",
     "DiffAnswer",
+    "DocumentList",
+    "DocumentOriginAnswer",
+    "DocumentRequest",
+    "DocumentSearchAnswer",
+    "DocumentSearchRequest",
+    "DocumentsAnswer",
+    "DocumentsRequest",
     "EpisodeAnswer",
     "Explanations",
     "FederationAnswer",
@@ -104,14 +128,18 @@ __all__ = [
     "GateAnswer",
     "ImportAnswer",
     "ImportRequest",
+    "KeptAnswer",
     "KeyAnswer",
     "KeyRequest",
     "LimitAnswer",
+    "ListedDocument",
     "ListedModel",
     "ModelList",
     "NewKeyAnswer",
     "OriginAnswer",
+    "OriginRequest",
     "OtherwiseAnswer",
+    "PassageResult",
     "PolicyRequest",
     "PruneAnswer",
     "PruneRequest",

@@ -12,7 +12,7 @@ import msgspec
 from litestar import Request
 from litestar.types import Empty, HTTPRequestEvent
 
-from ..contract import MAX_TEXT, MAX_TRACE
+from ..contract import MAX_DOCUMENT, MAX_TEXT, MAX_TRACE
 from ..errors import InvalidRequest, TooLarge, UnsupportedMedia
 from ..idempotency import Receipt
 from ..service import Service
@@ -26,6 +26,7 @@ _NUL = rb"\u0000"
 _LONG_NUMBER = re.compile(rb"[0-9](?:[eE]|[0-9]{15})")  # starts with one class, which the engine finds fast
 # a string never gives back what it took, closed or not: its bytes are looked at once
 _MARKS = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
+_DOCUMENT = re.compile(r"\$\.documents\[\d+\]\.text")
 _decoder = msgspec.json.Decoder()
 
 
@@ -128,10 +129,17 @@ def _depth(body: bytes) -> int:
     return deepest
 
 
+def _longest(path: str) -> int:
+    """Characters of a text that has a bound of its own; 0 for all others."""
+    if path == "$.error_trace":
+        return MAX_TRACE
+    return MAX_DOCUMENT if _DOCUMENT.fullmatch(path) else 0
+
+
 def _out_of_bounds(value: Any, path: str, most: int) -> Iterator[tuple[str, str]]:
     match value:
         case str():
-            longest = MAX_TRACE if path == "$.error_trace" else most
+            longest = max(most, _longest(path))
             if len(value) > longest:
                 yield path, f"the text has {len(value)} characters; at most {longest} are taken"
             if "\x00" in value:

@@ -14,7 +14,7 @@ from litestar.openapi.spec import OpenAPIType, Operation, Parameter, RequestBody
 from litestar.response.base import ASGIResponse
 
 from ..tenants import Call
-from . import admin, calls, chat, replays
+from . import admin, calls, chat, library, replays
 from .access import OPENAI_SECURITY, SECURITY, Guard, Needs
 from .admission import OPENAI
 from .encoding import JSON, encoded
@@ -126,6 +126,12 @@ ROUTES: tuple[Route, ...] = (
     Route(get, "/v1/episodes/{episode_id:int}", calls.episode, "read"),
     Route(delete, "/v1/episodes/{episode_id:int}", calls.delete_episode, "admin", 204),
     Route(delete, "/v1/reflections/{reflection_id:str}", calls.evict_reflection, "admin", 204),
+    Route(post, "/v1/documents", library.keep, "capture", repeats="harmless"),
+    Route(get, "/v1/documents", library.documents, "read"),
+    Route(delete, "/v1/documents", library.drop, "admin", 204),
+    Route(post, "/v1/documents/search", library.search, "read", counts_as="search", repeats="harmless"),
+    Route(get, "/v1/origins", library.origins, "read"),
+    Route(post, "/v1/origins", library.register, "admin", repeats="harmless"),
     Route(get, "/v1/skills", calls.skills, "read"),
     Route(get, "/v1/skills/{skill_id:int}", calls.skill, "read"),
     Route(post, "/v1/skills/{skill_id:int}/retire", calls.retire_skill, "admin"),

@@ -6,7 +6,17 @@ from typing import Protocol
 from auditor.answers import Learned
 from auditor.events import AnyEvent, Recorded
 
-MEMORY_KINDS = ("capture", "signature", "episode_deleted", "reflection", "reflection_evicted", "skill_described")
+PASSAGE_ACTS = ("documents_dropped", "origin_registered")
+MEMORY_KINDS = (
+    "capture",
+    "signature",
+    "episode_deleted",
+    "reflection",
+    "reflection_evicted",
+    "skill_described",
+    "document",
+    *PASSAGE_ACTS,
+)
 ACCESS_KINDS = ("tenant_set", "key_issued", "key_ends")
 CHECKPOINT_KINDS = ("checkpoint", "restored", "checkpoints_pruned")
 POLICY_KINDS = ("policy_set", "appeal_ruled", "challenger_set", "challenger_ended", "promoted", "rolled_back")
@@ -21,6 +31,7 @@ ACT_KINDS = (
     *POLICY_KINDS,
     *FEDERATION_KINDS,
     *MONEY_ACTS,
+    *PASSAGE_ACTS,
 )
 JOB_KINDS = ("job", "job_leased", "job_failed", "job_ended")
 STAYING_KINDS = tuple({*MEMORY_KINDS, *ACT_KINDS, "appeal", *JOB_KINDS})  # what an archive leaves in the log

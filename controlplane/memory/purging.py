@@ -38,6 +38,16 @@ async def overwrite_description(journal: Journal, tenant: str, described: SkillD
     await _erase(journal, tenant, [recorded.seq for recorded in made])
 
 
+async def overwrite_documents(journal: Journal, tenant: str, refs: Sequence[str], until: int) -> None:
+    """Erase every version of these documents before `until`.
+
+    Raises:
+      StorageFull, JournalUnavailable: one could not be; the journal owes it, and does it with its next write.
+    """
+    versions = [recorded for ref in refs for recorded in await journal.about(tenant, ref, "document")]
+    await _erase(journal, tenant, [recorded.seq for recorded in versions if recorded.seq < until])
+
+
 async def _erase(journal: Journal, tenant: str, places: Sequence[int]) -> None:
     erasing = [journal.erase(tenant, seq) for seq in places]
     for refusal in await asyncio.gather(*erasing, return_exceptions=True):

@@ -15,17 +15,19 @@ from auditor.events import (
     Recorded,
     SignatureSeen,
 )
+from auditor.passage_events import DocumentKept, DocumentsDropped, OriginRegistered
 from auditor.reflection_events import Reflected, ReflectionEvicted
 from auditor.skill_events import SkillDescribed
 
 from ..embedding import Vector
+from ..journal.port import MEMORY_KINDS
 from ..llm.local import UNKNOWN, root_cause
 from ..llm.redaction import redacted, unlinked
 from .actions import signature, tool_of
+from .passages import Passages
 from .vectors import VectorIndex
 
 MAX_FAULT = 120  # characters
-MEMORY = Captured | SignatureSeen | EpisodeDeleted | Reflected | ReflectionEvicted | SkillDescribed  # it is made of
 MOST_TASKS = 10_000  # of a space, whose last failure is known
 
 
@@ -131,11 +133,21 @@ class MemoryStore:
         self._spaces: dict[tuple[str, str], Space] = {}
         self._space_of_episode: dict[tuple[str, int], Space] = {}
         self.reflections: dict[tuple[str, str], Reflected] = {}  # by tenant and id
-        self.embedder = ""  # vectors of other embedders cannot be compared with
+        self.passages = Passages()
+        self._embedder = ""
         self.stale: list[Stale] = []
         self.position = 0  # the last event taken in
         self.live = False
         self._held: list[Recorded] = []
+
+    @property
+    def embedder(self) -> str:
+        """Vectors of other embedders cannot be compared with."""
+        return self._embedder
+
+    @embedder.setter
+    def embedder(self, name: str) -> None:
+        self._embedder = self.passages.embedder = name
 
     def space(self, tenant: str, namespace: str) -> Space:
         return self._spaces.setdefault((tenant, namespace), Space())
@@ -151,7 +163,7 @@ class MemoryStore:
         """Take in one committed event; until the past is loaded it is held back."""
         if self.live:
             self.take(recorded)
-        elif isinstance(recorded.event, MEMORY):
+        elif recorded.event.kind in MEMORY_KINDS:
             self._held.append(recorded)
 
     def go_live(self) -> None:
@@ -181,6 +193,8 @@ class MemoryStore:
             case ReflectionEvicted() as event:
                 self._evicted(event.tenant, event.reflection_id)
                 self._let_go(event.tenant, event.episode_id)
+            case DocumentKept() | DocumentsDropped() | OriginRegistered() as event:
+                self.passages.take(recorded.seq, event)
 
     def _captured(self, seq: int, event: Captured) -> None:
         space = self.space(event.tenant, event.episode.namespace)
@@ -264,10 +278,12 @@ class MemoryStore:
     def counts(self, tenant: str | None = None) -> dict[str, int]:
         """Of one tenant, or of all."""
         spaces = [space for (owner, _), space in self._spaces.items() if tenant in (owner, None)]
+        passages = self.passages.counts(tenant)
         return {
+            **passages,
             "episodes": sum(len(space.episodes) for space in spaces),
             "signatures": sum(len(space.signatures) for space in spaces),
-            "stale_vectors": sum(stale.space in spaces for stale in self.stale),
+            "stale_vectors": passages["stale_vectors"] + sum(stale.space in spaces for stale in self.stale),
         }
 
 

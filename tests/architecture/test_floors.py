@@ -24,7 +24,16 @@ MAY_IMPORT = {"strategist": PURE | {"numpy", "msgspec"}, "auditor": PURE | {"num
 # The rooms of the control plane from the ground up. A room imports rooms below its line, never one beside it:
 # siblings meet only through protocols.
 ORDER: tuple[set[str], ...] = (
-    {"errors", "clock", "ids", "masking", "contract", "errands", "failpoints"},  # ground: imported by anyone
+    {
+        "errors",
+        "clock",
+        "ids",
+        "masking",
+        "contract",
+        "errands",
+        "failpoints",
+        "licences",
+    },  # ground: imported by anyone
     {"telemetry", "settings", "documents", "upstream", "lineage", "filesystems", "jobs"},
     # demo, hook: clients
     {"embedding", "llm", "journal", "checkpoints", "signals", "router", "tenants", "intake", "demo", "hook"},
@@ -51,6 +60,7 @@ ORDER: tuple[set[str], ...] = (
         "audit",
         "rulebook",
         "appeals",
+        "library",
     },  # the two loops, what keeps them, and what operators did
     {"lifecycle", "explanation", "replay", "chat", "tiering", "thinking", "rechecks"},
     {"remembering"},  # a capture decides

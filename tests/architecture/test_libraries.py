@@ -27,6 +27,7 @@ WHERE: dict[str, dict[str, str]] = {
         "controlplane.http.calls": "handlers are functions of a request",
         "controlplane.http.chat": "handlers, and a stream of chunks",
         "controlplane.http.encoding": "answers as bytes",
+        "controlplane.http.library": "handlers are functions of a request",
         "controlplane.http.page": "the documentation page",
         "controlplane.http.problems": "exceptions as problem documents",
         "controlplane.http.replays": "handlers, and a stream of events",
@@ -47,6 +48,8 @@ WHERE: dict[str, dict[str, str]] = {
         "controlplane.demo.servers": "waits for the demo's servers to be up",
     },
     "sklearn": {"controlplane.ranker": "fits the ranker, imported when that is first done"},
+    "semantic_text_splitter": {"controlplane.memory.chunking": "cuts texts on sensible borders"},
+    "tokenizers": {"controlplane.memory.chunking": "counts the tokens of texts"},
     "pyarrow": {"controlplane.replay.parquet": "reads Parquet logs, where its extra is installed"},
     "prometheus_client": {"controlplane.telemetry": "all metrics"},
     "cyclopts": {
@@ -81,6 +84,7 @@ BROUGHT = {"transformers"}  # by sentence-transformers, which is a layer on top 
 MODULE_OF = {
     "genai-prices": "genai_prices",
     "prometheus-client": "prometheus_client",
+    "semantic-text-splitter": "semantic_text_splitter",
     "sentence-transformers": "sentence_transformers",
 }
 

@@ -5,6 +5,7 @@ import json
 from collections.abc import Awaitable, Callable
 from itertools import count
 from typing import Any
+from urllib.parse import urlencode
 
 import msgspec
 from litestar import Litestar
@@ -156,6 +157,31 @@ async def _reflection(client: Client, path: str) -> Asked:
     return path.replace("{reflection_id:str}", await client.reflection()), None
 
 
+async def _document(client: Client) -> str:
+    kept = {"documents": [{"key": client.new("a.md"), "text": client.new("Ship it with make")}]}
+    return str((await client.call("POST", "/v1/documents", kept))["documents"][0]["key"])
+
+
+async def _keep(client: Client, path: str) -> Asked:
+    return path, {"documents": [{"key": "a.md", "text": client.new("Ship it with make")}]}
+
+
+async def _documents(client: Client, path: str) -> Asked:
+    return f"{path}?{urlencode({'origin': 'documents'})}", None
+
+
+async def _drop(client: Client, path: str) -> Asked:
+    return f"{path}?{urlencode({'origin': 'documents', 'key': await _document(client)})}", None
+
+
+async def _find(client: Client, path: str) -> Asked:
+    return path, {"query": client.new("ship"), "format": "context"}
+
+
+async def _register(client: Client, path: str) -> Asked:
+    return path, {"origin": client.new("wiki"), "license": "MIT"}
+
+
 async def _skill(client: Client, path: str) -> Asked:
     return path.replace("{skill_id:int}", str(await client.skill())), None
 
@@ -292,6 +318,12 @@ REQUESTS: dict[tuple[str, str], Callable[[Client, str], Awaitable[Asked]]] = {
     ("GET", "/v1/episodes/{episode_id:int}"): _episode,
     ("DELETE", "/v1/episodes/{episode_id:int}"): _episode,
     ("DELETE", "/v1/reflections/{reflection_id:str}"): _reflection,
+    ("POST", "/v1/documents"): _keep,
+    ("GET", "/v1/documents"): _documents,
+    ("DELETE", "/v1/documents"): _drop,
+    ("POST", "/v1/documents/search"): _find,
+    ("GET", "/v1/origins"): _bare,
+    ("POST", "/v1/origins"): _register,
     ("GET", "/v1/skills"): _bare,
     ("GET", "/v1/skills/{skill_id:int}"): _skill,
     ("POST", "/v1/skills/{skill_id:int}/retire"): _skill,

@@ -35,6 +35,7 @@ from auditor.events import (
 from auditor.federation_events import Federated, OriginForgotten
 from auditor.fold import LATE
 from auditor.money_events import BudgetSet, Reconciled, Released, Reserved, Settled
+from auditor.passage_events import DocumentKept, DocumentsDropped, OriginRegistered
 from auditor.policy_events import Appealed, AppealRuled, ChallengerEnded, ChallengerSet, PolicySet, Promoted, RolledBack
 from auditor.ranker_events import RankerSet
 from auditor.reflection_events import Reflected, ReflectionEvicted, ReuseChecked
@@ -58,6 +59,9 @@ EFFECTS: dict[type[Any], Callable[[Any], Effect]] = {
     Captured: lambda e: ("capture", e.tenant, e.episode.custom["call"]),
     EpisodeDeleted: lambda e: ("purge", e.tenant, e.episode_id),
     ReflectionEvicted: lambda e: ("evicted", e.tenant, e.reflection_id),
+    DocumentKept: lambda e: ("document", e.tenant, e.document.key, e.document.version),
+    DocumentsDropped: lambda e: ("drop", e.tenant, e.namespace, e.origin, e.key),
+    OriginRegistered: lambda e: ("origin", e.tenant, e.origin, e.what, e.license),
     SkillRetired: lambda e: ("retire", e.tenant, e.skill_id, e.reason),
     Checkpointed: lambda e: ("checkpoint", e.tenant, e.name),
     Restored: lambda e: ("restore", e.tenant, e.checkpoint_id),

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlencode
 
 import msgspec
 
@@ -262,6 +263,46 @@ def evict(draw: Draw) -> Call:
     return draw.call("DELETE /v1/reflections/{reflection_id:str}", path, effects=(effect,), foreign=foreign)
 
 
+def keep(draw: Draw) -> Call:
+    """Another version each time; the former one is overwritten."""
+    rng, key = draw.rng, draw.text("a.md", "b.md")
+    document: dict[str, Any] = {"key": key, "text": draw.text("Raise the quota.", "Wait.") * 3, "version": draw.name}
+    document |= {"kind": rng.choice(("patch", "record")), "title": draw.text("t")} if draw.maybe(0.3) else {}
+    document |= {"license": draw.text("l"), "metadata": {"team": draw.text("m")}} if draw.maybe(0.3) else {}
+    if draw.maybe(0.2):
+        document |= {"enhancement": 0.5, "alignment_severity": 0.25, "semantic_alerts": 1}
+    body = {"documents": [document], "namespace": draw.text("x", "y"), "origin": draw.text("o", "p")}
+    effects = (("document", draw.tenant, key, draw.name),)
+    return draw.call("POST /v1/documents", body=body, effects=effects)
+
+
+def find(draw: Draw) -> Call:
+    body: dict[str, Any] = {"query": draw.text("quota", "wait"), "namespace": draw.text("x", "y")}
+    body |= {"k": 3, "min_similarity": -1.0, "format": "context", "token_budget": 200} if draw.maybe(0.5) else {}
+    body |= {"origin": draw.text("o"), "kind": "patch", "filters": {"team": draw.text("m")}} if draw.maybe(0.3) else {}
+    return draw.call("POST /v1/documents/search", body=body)
+
+
+def documents(draw: Draw) -> Call:
+    asked = urlencode({"origin": draw.text("o", "p"), "namespace": draw.text("x", "y")})
+    return draw.call("GET /v1/documents", f"/v1/documents?{asked}")
+
+
+def drop(draw: Draw) -> Call:
+    """Often of what is not there."""
+    named = {"origin": draw.text("o", "p"), "namespace": draw.text("x", "y")}
+    key = draw.text("a.md", "b.md") if draw.maybe(0.7) else None
+    effect = ("drop", draw.tenant, named["namespace"], named["origin"], key)
+    path = f"/v1/documents?{urlencode(named | ({'key': key} if key else {}))}"
+    return draw.call("DELETE /v1/documents", path, effects=(effect,))
+
+
+def register(draw: Draw) -> Call:
+    body = {"origin": draw.text("o", "p"), "what": draw.text("bots", "errors"), "license": draw.text("MIT")}
+    effect = ("origin", draw.tenant, body["origin"], body["what"], body["license"])
+    return draw.call("POST /v1/origins", body=body, effects=(effect,))
+
+
 def retire(draw: Draw) -> Call:
     skill_id, foreign = draw.one("skills")
     reason = draw.text("old")
@@ -493,6 +534,12 @@ OPERATIONS: dict[str, tuple[int, Operation]] = {
     "POST /v1/validate_fix": (9, validate),
     "DELETE /v1/episodes/{episode_id:int}": (2, purge),
     "DELETE /v1/reflections/{reflection_id:str}": (2, evict),
+    "POST /v1/documents": (4, keep),
+    "GET /v1/documents": (1, documents),
+    "DELETE /v1/documents": (2, drop),
+    "POST /v1/documents/search": (2, find),
+    "GET /v1/origins": (1, reading("GET /v1/origins")),
+    "POST /v1/origins": (1, register),
     "POST /v1/skills/{skill_id:int}/retire": (1, retire),
     "POST /v1/checkpoints": (3, checkpoint),
     "POST /v1/checkpoints/{checkpoint_id:str}/restore": (2, restore),

@@ -26,7 +26,9 @@ FROM events WHERE seq > ? ORDER BY seq LIMIT ?;
 -- name: read_memory
 -- Everything memory is made of, of all tenants.
 SELECT seq, CAST(tenant AS BLOB), CAST(kind AS BLOB), CAST(ref AS BLOB), at, payload, checksum
-FROM events WHERE kind IN ('capture', 'signature', 'episode_deleted', 'reflection', 'reflection_evicted', 'skill_described') AND seq > ? ORDER BY seq LIMIT ?;
+FROM events WHERE kind IN ('capture', 'signature', 'episode_deleted', 'reflection', 'reflection_evicted', 'skill_described', 'document',
+                'documents_dropped', 'origin_registered')
+  AND seq > ? ORDER BY seq LIMIT ?;
 
 -- name: read_access
 -- All operators' acts about tenants and keys.
@@ -38,10 +40,10 @@ FROM events WHERE kind IN ('tenant_set', 'key_issued', 'key_ends') AND seq > ? O
 SELECT seq, CAST(tenant AS BLOB), CAST(kind AS BLOB), CAST(ref AS BLOB), at, payload, checksum
 FROM events WHERE seq IN (
     SELECT seq FROM events
-    WHERE kind IN ('tenant_set', 'key_issued', 'key_ends', 'episode_deleted', 'skill_retired', 'checkpoint', 'restored',
-                   'checkpoints_pruned', 'policy_set', 'appeal_ruled',
-                   'challenger_set', 'challenger_ended', 'promoted', 'rolled_back', 'federated', 'origin_forgotten',
-                   'budget_set', 'reconciled', 'reflection_evicted')
+    WHERE kind IN ('tenant_set', 'key_issued', 'key_ends', 'episode_deleted', 'reflection_evicted', 'skill_retired', 'checkpoint',
+                   'restored', 'checkpoints_pruned', 'policy_set', 'appeal_ruled', 'challenger_set', 'challenger_ended',
+                   'promoted', 'rolled_back', 'federated', 'origin_forgotten', 'budget_set', 'reconciled',
+                   'documents_dropped', 'origin_registered')
       AND seq < ? AND ? IN (tenant, '*') ORDER BY seq DESC LIMIT ?
 ) ORDER BY seq;
 

@@ -1,0 +1,247 @@
+"""The calls about documents: keep, find, list and drop them, and register where they come from."""
+
+import asyncio
+from collections.abc import Sequence
+from hashlib import blake2b
+from typing import Any
+
+import msgspec
+
+from auditor import Learner
+from auditor.events import AnyEvent
+from auditor.passage_events import Document, DocumentKept, DocumentsDropped, OriginRegistered, Passage
+
+from .clock import Clock
+from .contract import (
+    DocumentList,
+    DocumentOriginAnswer,
+    DocumentRequest,
+    DocumentsAnswer,
+    DocumentSearchAnswer,
+    DocumentSearchRequest,
+    DocumentsRequest,
+    KeptAnswer,
+    ListedDocument,
+    OriginRequest,
+)
+from .embedding import BatchingEmbedder, EmbeddingUnavailable
+from .errands import Errands
+from .errors import EmbedderLoading, JournalUnavailable, NotFound, StorageFull
+from .failpoints import failpoint
+from .journal import Journal
+from .licences import Denylist
+from .llm.redaction import redacted
+from .masking import masked, without_secrets
+from .memory import chunking
+from .memory.passages import MOST, embedded_as
+from .memory.purging import overwrite_documents
+from .memory.retrieval import Query, context, found, result
+from .memory.store import MemoryStore
+from .tenants import Caller
+
+PAGE = 1000  # documents of one page of a list
+TOGETHER = 16  # passages embedded at once, so that a decision that comes meanwhile waits for no more
+SECRET_KEY = "its key holds what looks like a secret, which would be shown; give it another"
+TOO_MANY = f"it has more than {MOST} passages; send it in parts"
+NOT_EMBEDDED = "the embedding model fails on one of its passages"
+
+
+class Library:
+    """Everything a client does to documents."""
+
+    def __init__(
+        self,
+        learner: Learner,
+        journal: Journal,
+        memory: MemoryStore,
+        embedder: BatchingEmbedder,
+        denied: Denylist,
+        clock: Clock,
+    ) -> None:
+        self._learner, self._journal, self._memory = learner, journal, memory
+        self._embedder, self._denied = embedder, denied
+        self._clock, self._errands = clock, Errands()
+
+    async def keep(self, caller: Caller, request: DocumentsRequest) -> DocumentsAnswer:
+        """Keep documents, each in the place of the one under its key; one that is there as it is changes nothing.
+
+        Raises:
+          EmbedderLoading: model or memory are not there yet.
+        """
+        self._refuse_early()
+        kept = self._memory.passages.space(caller.tenant, request.namespace).documents
+        answers, new = dict[int, KeptAnswer](), dict[int, Document]()
+        for place, asked in enumerate(request.documents):
+            document = await asyncio.to_thread(self._document, caller.tenant, request, asked)
+            if isinstance(document, KeptAnswer):
+                answers[place] = document
+                continue
+            known = kept.get((document.origin, document.key))
+            if known is not None and known.document.digest == document.digest:
+                answers[place] = _answer(known.document, "unchanged")
+            elif (embedded := await self._embedded(document)) is None:
+                answers[place] = KeptAnswer(key=document.key, status="refused", passages=0, why=NOT_EMBEDDED)
+            else:
+                new[place] = embedded
+                answers[place] = _answer(embedded, "kept")
+        if new:
+            await self._errands.finish(self._append(caller, list(new.values())))
+        return DocumentsAnswer(documents=[answers[place] for place in range(len(answers))])
+
+    def _refuse_early(self) -> None:
+        if not self._memory.live:
+            raise EmbedderLoading("memory is still being loaded; /readyz turns green when it is there")
+
+    def _document(self, tenant: str, request: DocumentsRequest, asked: DocumentRequest) -> Document | KeptAnswer:
+        """A document as it is kept, not embedded yet; or why it is not."""
+        origin, text = without_secrets(request.origin), redacted(asked.text)
+        key = asked.key or blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+        registered = self._memory.passages.origins.get((tenant, origin))
+        licence = asked.license or (registered.license if registered else None)
+        parts = chunking.passages(text)
+        why = self._denied.objection(licence, asked.text)
+        if key != without_secrets(key):
+            key, why = without_secrets(key), SECRET_KEY
+        if why is not None or len(parts) > MOST:
+            return KeptAnswer(key=key, status="refused", passages=0, why=why or TOO_MANY)
+        fields: dict[str, Any] = {
+            "namespace": request.namespace,
+            "origin": origin,
+            "key": key,
+            "kind": asked.kind,
+            "title": redacted(asked.title),
+            "license": licence,
+            "metadata": masked(asked.metadata, most=None),
+            "version": asked.version,
+            "enhancement": asked.enhancement,
+            "alignment_severity": asked.alignment_severity,
+            "semantic_alerts": asked.semantic_alerts,
+        }
+        digest = blake2b(msgspec.json.encode([fields, text], order="sorted"), digest_size=16).hexdigest()
+        return Document(**fields, digest=digest, embedder="", passages=tuple(Passage(part) for part in parts))
+
+    async def _embedded(self, document: Document) -> Document | None:
+        """With the vectors that its passages are found by; None where one cannot be embedded."""
+        texts = [embedded_as(document, passage) for passage in document.passages]
+        vectors = list[bytes]()
+        for start in range(0, len(texts), TOGETHER):
+            for vector in await self._embedder.embed_many(texts[start : start + TOGETHER]):
+                if vector is None:
+                    return None
+                vectors.append(vector.tobytes())
+        parts = tuple(Passage(p.text, vector) for p, vector in zip(document.passages, vectors, strict=True))
+        return msgspec.structs.replace(document, embedder=self._embedder.name, passages=parts)
+
+    async def _append(self, caller: Caller, documents: Sequence[Document]) -> None:
+        """Journal them, and overwrite what they take the place of."""
+        at, by = self._clock.now(), caller.key_id
+        events = [DocumentKept(tenant=caller.tenant, at=at, document=document, by=by) for document in documents]
+        replaced = [event.ref for event in events if self._memory.passages.former(event) is not None]
+        seq = await self._commit(*events)
+        await self._overwrite(caller.tenant, replaced, seq, "The documents are kept, but the former text of one")
+
+    async def _commit(self, *events: AnyEvent) -> int:
+        """The first's number, once all are folded."""
+        first = await self._journal.append(*events)
+        failpoint("documents.appended")
+        await self._learner.reached(first + len(events) - 1)
+        return first
+
+    async def _overwrite(self, tenant: str, refs: Sequence[str], until: int, but: str) -> None:
+        try:
+            await overwrite_documents(self._journal, tenant, refs, until)
+        except (StorageFull, JournalUnavailable) as refusal:
+            later = "is still on disk: it is overwritten with the next write, or by the next start."
+            raise type(refusal)(f"{but} {later}") from refusal
+
+    async def search(self, tenant: str, request: DocumentSearchRequest) -> DocumentSearchAnswer:
+        """The k best passages after filters, and as a text with its sources where that is asked for.
+
+        Raises:
+          EmbedderLoading: the model is not there yet.
+        """
+        try:
+            vector = await self._embedder.embed(redacted(request.query))
+        except EmbeddingUnavailable as error:
+            raise EmbedderLoading(str(error)) from error
+        query = Query(
+            kind=request.kind,
+            origin=request.origin,
+            metadata=request.filters,
+            k=request.k,
+            min_similarity=request.min_similarity,
+        )
+        kept, filtered = found(self._memory.passages.space(tenant, request.namespace), vector, query, self._denied)
+        results = [result(hit) for hit in kept]
+        told, size = None, None
+        if request.format == "context":
+            told, size, results = context(results, request.token_budget)
+        fallback = ("embedding_fallback",) if self._embedder.state.status == "fallback" else ()
+        return DocumentSearchAnswer(results=results, filtered=filtered, context=told, tokens=size, degraded=fallback)
+
+    def listed(self, tenant: str, origin: str, namespace: str, after: str) -> DocumentList:
+        """A page of an origin's documents, by their keys.
+
+        Raises:
+          EmbedderLoading: memory is not there yet.
+        """
+        self._refuse_early()
+        space = self._memory.passages.space(tenant, namespace)
+        keys = [key for key in space.of_origin(origin) if key > after]
+        page = [space.documents[origin, key].document for key in keys[:PAGE]]
+        shown = [ListedDocument(key=d.key, version=d.version, passages=len(d.passages)) for d in page]
+        return DocumentList(documents=shown, next=keys[PAGE - 1] if len(keys) > PAGE else None)
+
+    async def drop(self, caller: Caller, origin: str, namespace: str, key: str | None) -> None:
+        """Let go of a document, or of an origin's whole namespace; their contents are overwritten.
+
+        Raises:
+          NotFound: there is none.
+        """
+        drop = DocumentsDropped(
+            tenant=caller.tenant, at=self._clock.now(), namespace=namespace, origin=origin, key=key, by=caller.key_id
+        )
+        documents = self._memory.passages.dropped_by(drop)
+        if not documents:
+            raise NotFound("No such document is kept; GET /v1/documents lists those of an origin.")
+        await self._errands.finish(self._drop(drop, [document.ref for document in documents]))
+
+    async def _drop(self, drop: DocumentsDropped, refs: Sequence[str]) -> None:
+        seq = await self._commit(drop)
+        await self._overwrite(drop.tenant, refs, seq, "What was asked for is dropped, but its content")
+
+    async def register(self, caller: Caller, request: OriginRequest) -> DocumentOriginAnswer:
+        """Say what an origin is, and under which licence its documents are that name none."""
+        tenant, origin = caller.tenant, without_secrets(request.origin)
+        await self._commit(
+            OriginRegistered(
+                tenant=tenant,
+                at=self._clock.now(),
+                origin=origin,
+                what=request.what,
+                license=request.license,
+                by=caller.key_id,
+            )
+        )
+        return next(answer for answer in self.origins(tenant) if answer.origin == origin)
+
+    def origins(self, tenant: str) -> list[DocumentOriginAnswer]:
+        """Every origin that is registered, or of which something is kept."""
+        passages = self._memory.passages
+        registered = {name: event for (owner, name), event in passages.origins.items() if owner == tenant}
+        kept = [record.document for space in passages.spaces(tenant) for record in space.documents.values()]
+        return [
+            DocumentOriginAnswer(
+                origin=name,
+                what=registered[name].what if name in registered else "documents",
+                license=registered[name].license if name in registered else None,
+                registered=name in registered,
+                documents=sum(document.origin == name for document in kept),
+                passages=sum(len(document.passages) for document in kept if document.origin == name),
+            )
+            for name in sorted(registered.keys() | {document.origin for document in kept})
+        ]
+
+
+def _answer(document: Document, status: Any) -> KeptAnswer:
+    return KeptAnswer(key=document.key, status=status, passages=len(document.passages), why=None)

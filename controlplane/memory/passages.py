@@ -1,0 +1,161 @@
+"""Documents of every tenant and namespace with their passages: a fold of the journal, kept searchable.
+
+Each space (tenant, namespace) has an index of its own for each kind, so nothing of another tenant can be found.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+
+from auditor.passage_events import Document, DocumentKept, DocumentsDropped, OriginRegistered, Passage, PassageKind
+
+from ..embedding import Vector
+from .vectors import VectorIndex
+
+PassageEvent = DocumentKept | DocumentsDropped | OriginRegistered
+MOST = 1024  # passages of a document: an id is the number of its event, and its place in the document
+
+
+class DocumentRecord(msgspec.Struct, frozen=True):
+    """A document as it is kept now; its passages are found by ids."""
+
+    seq: int
+    document: Document
+
+    @property
+    def ids(self) -> range:
+        return range(self.seq * MOST, self.seq * MOST + len(self.document.passages))
+
+    def passage(self, passage_id: int) -> tuple[int, str]:
+        """Which passage of the document an id names, and its text."""
+        place = passage_id % MOST
+        return place, self.document.passages[place].text
+
+
+class Found(NamedTuple):
+    """A passage beside a query."""
+
+    passage_id: int
+    similarity: float  # cosine
+    record: DocumentRecord
+
+
+class PassageSpace:
+    """The documents of one namespace of one tenant."""
+
+    def __init__(self) -> None:
+        self.documents: dict[tuple[str, str], DocumentRecord] = {}  # by origin and key
+        self.indexes: dict[PassageKind, VectorIndex] = {}
+        self._by_seq: dict[int, DocumentRecord] = {}
+
+    def keep(self, record: DocumentRecord) -> None:
+        """In the place of the one that is kept under its key."""
+        name = record.document.origin, record.document.key
+        self.drop(*name)
+        self.documents[name] = self._by_seq[record.seq] = record
+
+    def drop(self, origin: str, key: str) -> None:
+        record = self.documents.pop((origin, key), None)
+        if record is None:
+            return
+        del self._by_seq[record.seq]
+        if (index := self.indexes.get(record.document.kind)) is not None:
+            for passage_id in record.ids:
+                index.remove(passage_id)
+
+    def of_origin(self, origin: str) -> list[str]:
+        """The keys of an origin, in order."""
+        return sorted(key for name, key in self.documents if name == origin)
+
+    def index(self, passage_id: int, vector: Vector) -> None:
+        """Make a passage findable, unless it is gone meanwhile."""
+        record = self._by_seq.get(passage_id // MOST)
+        if record is not None:
+            index = self.indexes.setdefault(record.document.kind, VectorIndex(len(vector)))
+            index.add(passage_id, vector)
+
+    def search(self, vector: Vector, kind: PassageKind | None, k: int) -> list[Found]:
+        """Up to k passages of a kind, or of any, the most similar first."""
+        indexes = self.indexes.values() if kind is None else filter(None, (self.indexes.get(kind),))
+        found = [hit for index in indexes for hit in index.search(vector, k)]
+        nearest = sorted(found, key=lambda hit: (-hit[1], hit[0]))[:k]
+        return [Found(passage_id, similarity, self._by_seq[passage_id // MOST]) for passage_id, similarity in nearest]
+
+    @property
+    def passages(self) -> int:
+        return sum(len(record.document.passages) for record in self.documents.values())
+
+
+def embedded_as(document: Document, passage: Passage) -> str:
+    """What a passage is embedded as: the title tells what its part is about."""
+    return f"{document.title}\n{passage.text}" if document.title else passage.text
+
+
+class StalePassage(NamedTuple):
+    """A passage whose vector is another embedder's: it is embedded again before it can be found."""
+
+    space: PassageSpace
+    passage_id: int
+    text: str
+
+
+class Passages:
+    """All spaces and origins. `take` folds events; nothing else changes it."""
+
+    def __init__(self) -> None:
+        self._spaces: dict[tuple[str, str], PassageSpace] = {}
+        self.origins: dict[tuple[str, str], OriginRegistered] = {}  # by tenant and name
+        self.embedder = ""  # vectors of other embedders cannot be compared with
+        self.stale: list[StalePassage] = []
+
+    def space(self, tenant: str, namespace: str) -> PassageSpace:
+        return self._spaces.setdefault((tenant, namespace), PassageSpace())
+
+    def spaces(self, tenant: str | None = None) -> Iterator[PassageSpace]:
+        """Of one tenant, or of all."""
+        yield from (space for (owner, _), space in self._spaces.items() if tenant in (owner, None))
+
+    def take(self, seq: int, event: PassageEvent) -> None:
+        """Fold one event."""
+        match event:
+            case DocumentKept():
+                self._kept(seq, event)
+            case DocumentsDropped():
+                for document in self.dropped_by(event):
+                    self.space(event.tenant, event.namespace).drop(document.origin, document.key)
+            case OriginRegistered():
+                self.origins[event.tenant, event.origin] = event
+
+    def _kept(self, seq: int, event: DocumentKept) -> None:
+        space, document = self.space(event.tenant, event.document.namespace), event.document
+        bare = tuple(Passage(passage.text) for passage in document.passages)
+        record = DocumentRecord(seq, msgspec.structs.replace(document, passages=bare))
+        space.keep(record)
+        for passage_id, passage in zip(record.ids, document.passages, strict=True):
+            if document.embedder == self.embedder:
+                space.index(passage_id, np.frombuffer(passage.vector, np.float32))
+            else:
+                self.stale.append(StalePassage(space, passage_id, embedded_as(document, passage)))
+
+    def former(self, event: DocumentKept) -> DocumentRecord | None:
+        """What a document takes the place of."""
+        document = event.document
+        return self.space(event.tenant, document.namespace).documents.get((document.origin, document.key))
+
+    def dropped_by(self, event: DocumentsDropped) -> list[Document]:
+        """What is there of that which is let go of."""
+        space = self.space(event.tenant, event.namespace)
+        keys = space.of_origin(event.origin) if event.key is None else [event.key]
+        records = (space.documents.get((event.origin, key)) for key in keys)
+        return [record.document for record in records if record is not None]
+
+    def counts(self, tenant: str | None = None) -> dict[str, int]:
+        """Of one tenant, or of all."""
+        spaces = list(self.spaces(tenant))
+        return {
+            "documents": sum(len(space.documents) for space in spaces),
+            "passages": sum(space.passages for space in spaces),
+            "stale_vectors": sum(stale.space in spaces for stale in self.stale),
+        }
