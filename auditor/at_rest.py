@@ -18,6 +18,7 @@ from .proof import Proof
 from .rival import Rival, RivalDump
 from .rules import Rules
 from .skills import Skill, Skills
+from .worth import Worth, WorthDump
 
 
 class TenantDump(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,6 +36,7 @@ class TenantDump(msgspec.Struct, frozen=True, kw_only=True):
     rivals: dict[str, RivalDump] = {}
     imported: list[Federated] = []  # by point and origin
     confirmed: list[tuple[int, list[str]]] = []
+    worth: WorthDump = WorthDump()
 
 
 def pieces(fold: TenantFold) -> Iterator[bytes]:
@@ -58,6 +60,7 @@ def _fields(fold: TenantFold) -> Iterator[tuple[str, object]]:
     yield "rivals", {point: rival.dump() for point, rival in fold.rivals.items()}
     yield "imported", [event for _, origins in sorted(fold.imported.items()) for _, event in sorted(origins.items())]
     yield "confirmed", sorted(fold.skills.confirmed.items())
+    yield "worth", fold.worth.dump()
 
 
 def policies(fold: TenantFold) -> dict[str, PolicySnapshot]:
@@ -81,6 +84,7 @@ def load(dump: TenantDump, rules: Rules) -> TenantFold:
     fold.cases = Cases.load(dump.cases)
     fold.skills = Skills.load(dump.validations, dump.skills)
     fold.skills.confirmed = dict(dump.confirmed)
+    fold.worth = Worth.load(dump.worth)
     fold.proof = dump.proof
     fold.rivals = {point: Rival.load(rival, rules.points[point]) for point, rival in dump.rivals.items()}
     for event in dump.imported:

@@ -26,7 +26,9 @@ from .decisions import (
     RewardExplanation,
     RouteAnswer,
     SkillAnswer,
+    SkillStep,
     SupportingEpisode,
+    Worth,
 )
 from .federation import FederationAnswer, ImportAnswer, ImportRequest, OriginAnswer
 from .memory import (
@@ -134,6 +136,7 @@ __all__ = [
     "SearchRequest",
     "SearchResult",
     "SkillAnswer",
+    "SkillStep",
     "SpentAnswer",
     "SupportingEpisode",
     "TenantAnswer",
@@ -142,4 +145,5 @@ __all__ = [
     "UnreconciledAnswer",
     "ValidateAnswer",
     "ValidateRequest",
+    "Worth",
 ]
