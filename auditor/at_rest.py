@@ -19,6 +19,7 @@ from .rival import Rival, RivalDump
 from .rules import Rules
 from .sessions import Sessions, SessionsDump
 from .skills import Skill, Skills
+from .worth import Worth, WorthDump
 
 
 class TenantDump(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,6 +38,7 @@ class TenantDump(msgspec.Struct, frozen=True, kw_only=True):
     imported: list[Federated] = []  # by point and origin
     confirmed: list[tuple[int, list[str]]] = []
     sessions: SessionsDump = SessionsDump()
+    worth: WorthDump = WorthDump()
 
 
 def pieces(fold: TenantFold) -> Iterator[bytes]:
@@ -61,6 +63,7 @@ def _fields(fold: TenantFold) -> Iterator[tuple[str, object]]:
     yield "imported", [event for _, origins in sorted(fold.imported.items()) for _, event in sorted(origins.items())]
     yield "confirmed", sorted(fold.skills.confirmed.items())
     yield "sessions", fold.sessions.dump()
+    yield "worth", fold.worth.dump()
 
 
 def policies(fold: TenantFold) -> dict[str, PolicySnapshot]:
@@ -85,6 +88,7 @@ def load(dump: TenantDump, rules: Rules) -> TenantFold:
     fold.skills = Skills.load(dump.validations, dump.skills)
     fold.skills.confirmed = dict(dump.confirmed)
     fold.sessions = Sessions.load(dump.sessions)
+    fold.worth = Worth.load(dump.worth)
     fold.proof = dump.proof
     fold.rivals = {point: Rival.load(rival, rules.points[point]) for point, rival in dump.rivals.items()}
     for event in dump.imported:

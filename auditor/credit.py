@@ -16,7 +16,7 @@ from .cases import as_advised
 from .comparison import Weighed
 from .feedback import Outcome
 from .rewards import Report
-from .trace import BLOCK, PROCEED, LearnOn, Lesson, Trace
+from .trace import BLOCK, PROCEED, LearnOn, Lesson, Offered, Trace
 from .wording import Plan
 
 TaskKey = tuple[str, str, str]  # (point, namespace, task_id)
@@ -48,6 +48,7 @@ class OpenDecision(msgspec.Struct, kw_only=True, gc=False):
     ended: bool = False  # the task is known to end here
     successor: Situation | None = None
     weighed: Weighed | None = None  # in the comparison with who did not act
+    offered: tuple[Offered, ...] = ()
     audit_weight: float = 0.0  # of a block that was let through
     appeal: Literal["open", "upheld", "rejected"] | None = None
     followed_by: str | None = None  # its successor's trace id, where the rule folds trajectories
@@ -73,6 +74,7 @@ class OpenDecision(msgspec.Struct, kw_only=True, gc=False):
             plan=trace.plan,
             advised=trace.advised,
             weighed=trace.weighed,
+            offered=trace.offered,
             audit_weight=trace.audit_weight,
             lesson=trace.lesson,
             spent_usd=trace.spent_usd,
@@ -131,6 +133,13 @@ class OpenDecision(msgspec.Struct, kw_only=True, gc=False):
         if self.action == PROCEED or last.overridden or last.applied_suggestion is False:
             return self.signature, self.conditions, self.plan
         return self.advised if last.applied_suggestion else None, as_advised(self.conditions), None
+
+    @property
+    def succeeded(self) -> bool | None:
+        """How it ended, whatever was run; None where nobody said. A validation outranks the exit code."""
+        if self.validation is not None:
+            return self.validation
+        return self.outcomes[-1].success if self.outcomes else None
 
     @property
     def plan_worked(self) -> bool | None:
@@ -305,6 +314,11 @@ class Credit:
             trajectory.waiting.pop(decision.trace_id, None)
             if decision.ended and not trajectory.open:
                 del self.trajectories[task]
+
+    def forget(self, episode_id: int) -> None:
+        """An episode was purged: how open decisions end is no matter of its worth any more."""
+        for decision in self.open.values():
+            decision.offered = tuple([item for item in decision.offered if item.episode_id != episode_id])
 
     def drop(self, point: str) -> None:
         """Forget what is open at a point whose feature spec changed: its keys lead nowhere."""

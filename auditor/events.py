@@ -62,6 +62,7 @@ class Validated(Event, frozen=True, kw_only=True, tag="validation"):
     trace_id: str | None
     success: bool
     applied_suggestion: bool
+    origin: str = ""  # of the episode; "" in events of before it was kept
     by: str = ""
     counts: bool = True
 

@@ -4,16 +4,14 @@
 same bytes. What it answers, and which decisions it learnt, is returned, not reported.
 """
 
-from functools import reduce
-
 import msgspec
 
-from strategist import Link, Policy, Update
+from strategist import Policy, Update
 from strategist.types import MOST_HELD
 
 from . import promotion
 from .answers import AWAITED, Answer, FeedbackResult, Learned, ValidationResult
-from .cases import Cases
+from .cases import Cases, as_advised
 from .counts import PointCounts
 from .credit import Credit, OpenDecision
 from .drift import Alarm
@@ -32,17 +30,17 @@ from .feedback import Outcome
 from .ledger import Use
 from .policy_events import Appealed, AppealRuled
 from .proof import Proof
-from .rewards import Report, Scene, clip, default_report, join, score
+from .rewards import Report, clip
 from .rival import Rival
 from .rules import PointRules, Rules
+from .scoring import OVER_SHARE, ended, linked, scored
 from .sessions import Sessions
-from .skills import Skills
+from .skills import Skill, Skills
 from .trace import BLOCK
+from .worth import Worth
 
 LATE = "the decision is closed; this report is logged, not learnt"
-FROZEN = "the policy is frozen; nothing is learnt"
 BY_USES = "a reflection is judged by the decisions that show it; this report is logged, not learnt"
-OVER_SHARE = "this key has moved its share of what is learnt for now; what it says is logged, not learnt"
 
 
 class Applied(msgspec.Struct, frozen=True):
@@ -70,6 +68,8 @@ class TenantFold:
         self.cases = Cases()
         self.skills = Skills()
         self.sessions = Sessions()
+        self.worth = Worth()
+        self._at = 0.0  # of the event that is being folded
 
     def configure(self, rules: Rules) -> None:
         """Follow new rules from here on; a changed feature spec starts that point afresh."""
@@ -97,6 +97,7 @@ class TenantFold:
 
     def apply(self, seq: int, event: AnyEvent) -> Applied:
         """Fold one event of this tenant."""
+        self._at = event.at
         match event:
             case Decided():
                 return Applied(None, self._decided(seq, event))
@@ -113,10 +114,10 @@ class TenantFold:
             case TrajectoryClosed():
                 return Applied(None, self._trajectory_closed(seq, event))
             case EpisodeDeleted():
-                self.skills.forget(event.episode_id)
+                for of in (self.skills, self.worth, self.credit):
+                    of.forget(event.episode_id)
             case SkillRetired():
-                if (skill := self.skills.by_id(event.skill_id)) is not None:
-                    skill.status, skill.retired_by_operator = "retired", True
+                self.skills.retire(event.skill_id, seq, event.at, event.reason)
         return Applied()
 
     def _decided(self, seq: int, event: Decided) -> tuple[Learned, ...]:
@@ -215,6 +216,12 @@ class TenantFold:
         if signature is not None and outcome.success is not None:
             self.cases.observe(decision.namespace, signature, conditions, outcome.success, plan)
 
+    def _observe_fix(self, decision: OpenDecision, event: Validated) -> None:
+        """Advice that was run, where no report said so."""
+        if not decision.outcomes and decision.advised is not None and event.episode_id in decision.cited:
+            conditions = as_advised(decision.conditions)
+            self.cases.observe(decision.namespace, decision.advised, conditions, event.success)
+
     def _validated(self, seq: int, event: Validated) -> Applied:
         named, credit = event.trace_id, self.credit
         decision = credit.newest_citing(event.episode_id) if named is None else credit.open.get(named)
@@ -227,7 +234,8 @@ class TenantFold:
             self.skills.count(event.episode_id, trace_id, event.success)
             if event.success:
                 self.skills.confirm(event.episode_id, event.by)
-        skill = promotion.review(self.skills, event.episode_id, seq, self.rules.promotion)
+            self.worth.validated(event.origin, event.success)
+        skill = self._review(event.episode_id, seq)
         learned: tuple[Learned, ...] = ()
         updated, reason, report = False, None, None
         if not event.applied_suggestion:
@@ -241,6 +249,7 @@ class TenantFold:
         elif decision is None:
             reason = "no open decision rests on this episode; the validation counts for the episode"
         else:
+            self._observe_fix(decision, event)
             decision.validation = event.success
             decision.ended = decision.ended or decision.terminal
             decision.report = report = self._score(decision)
@@ -257,8 +266,8 @@ class TenantFold:
                 report=report,
                 validations=record.total,
                 success_rate=record.success_rate,
-                promoted_to_skill=skill is not None and skill.status == "trial",
-                skill_id=skill.skill_id if skill and skill.status == "trial" else None,
+                promoted_to_skill=skill is not None and skill.surfaced,
+                skill_id=skill.skill_id if skill and skill.surfaced else None,
             ),
             learned,
         )
@@ -291,16 +300,7 @@ class TenantFold:
         return tuple(learned)
 
     def _score(self, decision: OpenDecision, rules: PointRules | None = None) -> Report:
-        """The decision's reward from all that was reported; the default reward when nothing was."""
-        rules = rules or self._rules(decision)
-        validation, uses = decision.validation, decision.uses
-        if not (decision.outcomes or validation is not None or uses or decision.obeyed_block):
-            return default_report(decision.point)
-        outcomes, upheld = decision.outcomes or (Outcome(),), decision.appeal == "upheld"
-        if rules.join == "together":
-            outcomes = (reduce(Outcome.with_more, outcomes),)
-        scenes = [Scene(decision.action, o, validation, upheld, uses, decision.spent_usd) for o in outcomes]
-        return join([score(decision.point, scene, rules.weights) for scene in scenes], rules.join)
+        return scored(decision, rules or self._rules(decision))
 
     def _advance(self, seq: int, decision: OpenDecision) -> tuple[Learned, ...]:
         """Learn the decision if it is ready, unless the rule waits for what comes of its successor."""
@@ -308,22 +308,23 @@ class TenantFold:
 
     def _learn(self, seq: int, decision: OpenDecision) -> tuple[Learned, ...]:
         """Learn the decision, and those that were held until it was over."""
-        ended = [decision, *self.credit.behind(decision)]
-        for one in reversed(ended):
+        over = [decision, *self.credit.behind(decision)]
+        for one in reversed(over):
             self.credit.close(one)
-        scored = [one for one in ended if not one.unscored]
+        counted = [one for one in over if not one.unscored]
         rules, rival = self._rules(decision), self.rivals.get(decision.point)
-        for one in scored:
+        for one in counted:
             self.proof.see(one, rules.weights, rival)
             self._credit_lesson(one)
-        links = _linked(scored, rules.policy.gamma)
+            self._credit_memories(one, seq)
+        links = linked(counted, rules.policy.gamma)
         if rival is not None:
-            rival.learn(seq, links, [self._score(one, rival.rules).total for one in scored])
+            rival.learn(seq, links, [self._score(one, rival.rules).total for one in counted])
         updates: dict[str, Update] = {}
         if rules.policy.mode != "frozen":
             moved = self.policies[decision.point].fold_back(links, seq)
-            updates = dict(zip([one.trace_id for one in scored], moved, strict=True))
-        return tuple([_ended(seq, one, updates.get(one.trace_id)) for one in ended])
+            updates = dict(zip([one.trace_id for one in counted], moved, strict=True))
+        return tuple([ended(seq, one, updates.get(one.trace_id)) for one in over])
 
     def _credit_lesson(self, decision: OpenDecision) -> None:
         """What a decision that showed a reflection earned; where nobody reported on it, that is not known."""
@@ -331,22 +332,15 @@ class TenantFold:
         if decision.learn_on != "uses" and decision.lesson is not None and report is not None and report.terms:
             self.credit.note_use(decision.lesson, clip(report.total))
 
+    def _credit_memories(self, decision: OpenDecision, seq: int) -> None:
+        """How it ended, for what it was offered and for what was withheld from it."""
+        if (success := decision.succeeded) is not None:
+            for item in decision.offered:
+                self.worth.see(item, success)
+                self._review(item.episode_id, seq)
+
+    def _review(self, episode_id: int, seq: int) -> Skill | None:
+        return promotion.review(self.skills, self.worth, episode_id, seq, self._at, self.rules.promotion)
+
     def _rules(self, decision: OpenDecision) -> PointRules:
         return self.rules.points[decision.point]
-
-
-def _linked(decisions: list[OpenDecision], gamma: float) -> list[Link]:
-    place = {decision.trace_id: at for at, decision in enumerate(decisions)}
-    return [Link(one.transition(gamma), place.get(one.followed_by or "")) for one in decisions]
-
-
-def _ended(seq: int, decision: OpenDecision, update: Update | None) -> Learned:
-    return Learned(
-        trace_id=decision.trace_id,
-        point=decision.point,
-        action=decision.action,
-        seq=seq,
-        report=None if decision.unscored else decision.report,
-        update=update,
-        reason=OVER_SHARE if decision.unscored else FROZEN if update is None else None,
-    )

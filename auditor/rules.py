@@ -26,6 +26,7 @@ class PointRules(msgspec.Struct, frozen=True, kw_only=True):
     risk_ceiling: float = 0.8  # above this risk nothing laxer than the preferred verdict is drawn
     audit_ceiling: float = 0.6  # below this risk a share of BLOCK is let through, to see whether it was right
     audit_share: float = 0.05
+    withheld_share: float = 0.05  # below the same risk, of each memory that would be told
     hand_over: HandOver = "operator"
     guards: tuple[Guard, ...] = ()
 

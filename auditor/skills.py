@@ -4,8 +4,19 @@ from typing import Literal
 
 import msgspec
 
-SkillStatus = Literal["trial", "retired"]
+SkillStatus = Literal["none", "trial", "promoted", "retired"]
 ENOUGH = 2  # keys
+KEPT = 50  # changes of a skill, the newest
+
+
+class SkillChange(msgspec.Struct, frozen=True):
+    """A step of a skill's life, by the event that caused it."""
+
+    seq: int
+    at: float
+    before: SkillStatus  # `none` when it became one
+    after: SkillStatus
+    why: str
 
 
 class Skill(msgspec.Struct):
@@ -15,6 +26,18 @@ class Skill(msgspec.Struct):
     episode_id: int
     status: SkillStatus = "trial"
     retired_by_operator: bool = False
+    history: list[SkillChange] = []
+
+    @property
+    def surfaced(self) -> bool:
+        """Whether decisions are told of it."""
+        return self.status in ("trial", "promoted")
+
+    def become(self, status: SkillStatus, seq: int, at: float, why: str) -> None:
+        """Change, if it is a change, and remember why."""
+        if status != self.status:
+            self.history = [*self.history, SkillChange(seq, at, self.status, status, why)][-KEPT:]
+            self.status = status
 
 
 class Validations(msgspec.Struct):
@@ -69,6 +92,12 @@ class Skills:
         keys = self.confirmed.setdefault(episode_id, [])
         if by and by not in keys and len(keys) < ENOUGH:
             keys.append(by)
+
+    def retire(self, skill_id: int, seq: int, at: float, why: str) -> None:
+        """An operator's act: nothing but another one brings the skill back."""
+        if (skill := self.by_id(skill_id)) is not None:
+            skill.become("retired", seq, at, f"an operator retired it: {why}")
+            skill.retired_by_operator = True
 
     def forget(self, episode_id: int) -> None:
         self.confirmed.pop(episode_id, None)

@@ -26,6 +26,19 @@ class Lesson(msgspec.Struct, frozen=True, gc=False):
         return self.nano_usd / 1e9
 
 
+class Offered(msgspec.Struct, frozen=True, gc=False):
+    """A memory that a decision would have told of, and whether it was withheld: as if it were not remembered.
+
+    probability: of its being withheld, in (0, 1); it was drawn before anything else was.
+    """
+
+    episode_id: int
+    withheld: bool
+    probability: float
+    error_class: str
+    origin: str
+
+
 class Trace(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One decision.
 
@@ -62,6 +75,7 @@ class Trace(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     acted: int = 0  # the challenger that acted, by the event since which it stands there; 0: the champion
     lesson: Lesson | None = None  # the reflection that the answer shows, or that a capture is owed
     steered: int = 0  # the event that set the point's policy last; 0: it is as the settings say
+    offered: tuple[Offered, ...] = ()  # what was drawn at recall
 
     @property
     def action(self) -> str:

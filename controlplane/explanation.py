@@ -9,7 +9,7 @@ from auditor.answers import AWAITED
 from auditor.comparison import Beside
 from auditor.events import AnyEvent
 from auditor.policy_events import AppealRuled
-from auditor.trace import ASKED_TIERS
+from auditor.trace import ASKED_TIERS, Offered
 from auditor.wording import OF_THE_TASK
 from strategist import HeadChoice
 
@@ -60,7 +60,17 @@ def _known(whole: WholeTrace) -> list[str]:
     )
     neighbours = (done.get("neighbours") or [])[:SHOWN]
     word = [done["word"]] if done.get("word") else []
-    return [known, *_speaking(done.get("speaking") or {}), *word, *(_memory(whole, near) for near in neighbours)]
+    memories = [_memory(whole, near) for near in neighbours]
+    return [known, *_speaking(done.get("speaking") or {}), *word, *memories, *map(_drawn, whole.trace.offered)]
+
+
+def _drawn(item: Offered) -> str:
+    """What was drawn of one memory, before anything else was."""
+    if item.withheld:
+        return f"Episode {item.episode_id} was withheld with probability {item.probability:.2f}, as if not remembered."
+    return (
+        f"Episode {item.episode_id} was offered; it would have been withheld with probability {item.probability:.2f}."
+    )
 
 
 def _speaking(speaking: dict[str, float]) -> list[str]:

@@ -118,11 +118,11 @@ class Learning:
     ) -> ValidateAnswer:
         """Journal a validation; the fold joins it to its decision and reviews the skill."""
         tenant = caller.tenant
-        if self._memory.episode(tenant, request.episode_id) is None:
+        if (record := self._memory.episode(tenant, request.episode_id)) is None:
             raise UnknownEpisode
         if request.trace_id is not None:
             await self._known_trace(tenant, request.trace_id)
-        result = await self._errands.finish(self._validated(caller, request, receipt))
+        result = await self._errands.finish(self._validated(caller, request, record, receipt))
         assert isinstance(result, ValidationResult)
         return ValidateAnswer(
             updated=result.updated,
@@ -135,7 +135,9 @@ class Learning:
             skill_id=result.skill_id,
         )
 
-    async def _validated(self, caller: Caller, request: ValidateRequest, receipt: Receipt | None) -> Answer:
+    async def _validated(
+        self, caller: Caller, request: ValidateRequest, record: EpisodeRecord, receipt: Receipt | None
+    ) -> Answer:
         with self._influence.claim(caller) as counts:
             validated = Validated(
                 tenant=caller.tenant,
@@ -144,6 +146,7 @@ class Learning:
                 trace_id=request.trace_id,
                 success=request.outcome == "success",
                 applied_suggestion=request.applied_suggestion,
+                origin=record.episode.origin,
                 by=caller.key_id,
                 counts=counts,
             )

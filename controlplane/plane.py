@@ -221,6 +221,7 @@ class Plane:
             lesson=executed.lesson,
             acted=acting.other.since if acting.other is not None and acting.other.who == "champion" else 0,
             steered=steered,
+            offered=evidence.drawn,
         )
 
     def count(self, trace: Trace) -> None:

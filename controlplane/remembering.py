@@ -27,6 +27,7 @@ from .contract import (
     SearchRequest,
     SearchResult,
     SkillAnswer,
+    SkillStep,
 )
 from .embedding import BatchingEmbedder, EmbeddingUnavailable
 from .errands import Errands
@@ -39,7 +40,7 @@ from .errors import (
     UnknownTrace,
     Unprocessable,
 )
-from .executor.advice import skill_answer
+from .executor.advice import skill_answer, worth_answer
 from .executor.evidence import recall_matches
 from .failpoints import failpoint
 from .idempotency import Receipt
@@ -174,6 +175,7 @@ class Remembering:
             validations=validations.total,
             success_rate=round(validations.success_rate, 4),
             skill_id=skill.skill_id if skill else None,
+            worth=worth_answer(fold.worth.standing(episode_id, record.episode.error_class)),
             episode=_shown(record),
         )
 
@@ -219,9 +221,11 @@ class Remembering:
     def skill(self, tenant: str, skill_id: int) -> SkillAnswer:
         """Raises UnknownSkill."""
         found = next((skill for skill in self.skills(tenant) if skill.skill_id == skill_id), None)
-        if found is None:
+        skill = self._fold(tenant).skills.by_id(skill_id)
+        if found is None or skill is None:
             raise UnknownSkill
-        return found
+        history = msgspec.convert(skill.history, list[SkillStep], from_attributes=True)
+        return msgspec.structs.replace(found, history=history)
 
     async def retire(
         self, caller: Caller, skill_id: int, request: RetireRequest, receipt: Receipt | None = None

@@ -32,6 +32,7 @@ def rules_of(settings: Settings, spec_hashes: dict[str, str]) -> Rules:
             risk_ceiling=settings.risk_ceiling,
             audit_ceiling=settings.audit_ceiling,
             audit_share=settings.audit_share,
+            withheld_share=settings.withheld_share,
         )
         for name, (policy, window_s) in ways.items()
         if name in spec_hashes

@@ -102,6 +102,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         0.6
     )
     audit_share: Annotated[Share, _help("That share of BLOCK's probability; 0 lets nothing through.")] = 0.05
+    withheld_share: Annotated[
+        float, Meta(ge=0, le=0.2), _help("Below that risk, how often a memory is withheld to see its worth; 0: never.")
+    ] = 0.05
     rule_skill: Annotated[Threshold, _help("The fixed rule: similarity of a skill for REWRITE; above 1, never.")] = 0.85
     rule_block: Annotated[Threshold, _help("The fixed rule: similarity of a failure for BLOCK; above 1, never.")] = 0.90
     rule_block_precondition: Annotated[Share, _help("The fixed rule: fit of that failure's conditions for BLOCK.")] = (

@@ -29,6 +29,7 @@ def decide(
         reason if reason.startswith(verdict) else f"{verdict}  {reason}",
         *answer["hints"],
         *([f"instead: {answer['suggested_action']}"] if answer["suggested_action"] else []),
+        *(f"episode {e['episode_id']}: {e['worth']['summary']}" for e in answer["supporting_episodes"]),
         f"trace {answer['trace_id']} · risk {answer['risk']} · evidence {answer['evidence']}",
     ))  # fmt: skip
 

@@ -26,7 +26,9 @@ from .decisions import (
     RewardExplanation,
     RouteAnswer,
     SkillAnswer,
+    SkillStep,
     SupportingEpisode,
+    Worth,
 )
 from .documents import (
     MAX_DOCUMENT,
@@ -164,6 +166,7 @@ __all__ = [
     "SearchRequest",
     "SearchResult",
     "SkillAnswer",
+    "SkillStep",
     "SpentAnswer",
     "SupportingEpisode",
     "TenantAnswer",
@@ -172,4 +175,5 @@ __all__ = [
     "UnreconciledAnswer",
     "ValidateAnswer",
     "ValidateRequest",
+    "Worth",
 ]

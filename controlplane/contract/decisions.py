@@ -70,6 +70,18 @@ class Reflection(Answer, frozen=True, kw_only=True):
     cost_usd: float = 0.0
 
 
+class Worth(Answer, frozen=True, kw_only=True):
+    """How much more often decisions succeeded that were offered a memory than those it was withheld from."""
+
+    status: Literal["helps", "unproven", "inert", "harms"]
+    uplift: float
+    low: float
+    high: float
+    offered: int
+    withheld: int
+    summary: str
+
+
 class SupportingEpisode(Answer, frozen=True, kw_only=True):
     """A remembered failure an answer rests on."""
 
@@ -83,6 +95,17 @@ class SupportingEpisode(Answer, frozen=True, kw_only=True):
     resolution: str
     validations: int
     success_rate: float
+    worth: Worth
+
+
+class SkillStep(Answer, frozen=True, kw_only=True):
+    """A change in a skill's life, and why."""
+
+    seq: int
+    at: float
+    before: str
+    after: str
+    why: str
 
 
 class SkillAnswer(Answer, frozen=True, kw_only=True):
@@ -101,6 +124,8 @@ class SkillAnswer(Answer, frozen=True, kw_only=True):
     preconditions: FreeMap
     validations: int
     success_rate: float
+    worth: Worth
+    history: list[SkillStep] = []
 
 
 class Explanations(Answer, frozen=True, kw_only=True):

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
+from .decisions import Worth
 from .wire import MAX_TRACE, Answer, Filled, FreeMap, Id, Name, Request, Text
 
 
@@ -109,6 +110,7 @@ class EpisodeAnswer(Answer, frozen=True, kw_only=True):
     validations: int
     success_rate: float
     skill_id: int | None
+    worth: Worth
     episode: FreeMap
 
 

@@ -7,8 +7,9 @@ import msgspec
 from auditor.fold import TenantFold
 from auditor.reflection_events import Insight
 from auditor.trace import Lesson
+from auditor.worth import Standing
 
-from ..contract import Reflection, SkillAnswer, SupportingEpisode
+from ..contract import Reflection, SkillAnswer, SupportingEpisode, Worth
 from ..ids import new_id
 from ..llm.local import KNOWN, UNKNOWN
 from ..llm.redaction import quotable
@@ -143,6 +144,20 @@ def _supporting(match: Match, fold: TenantFold, hearsay: Hearsay) -> SupportingE
         resolution=hearsay.resolution(record),
         validations=validations.total,
         success_rate=round(validations.success_rate, 4),
+        worth=worth_answer(match.standing),
+    )
+
+
+def worth_answer(standing: Standing) -> Worth:
+    """What is known of a memory's worth."""
+    return Worth(
+        status=standing.status,
+        uplift=round(standing.uplift, 4),
+        low=round(standing.low, 4),
+        high=round(standing.high, 4),
+        offered=standing.offered,
+        withheld=standing.withheld,
+        summary=standing.spoken,
     )
 
 
@@ -176,6 +191,7 @@ def skill_answer(record: EpisodeRecord, fold: TenantFold) -> SkillAnswer:
         preconditions=record.conditions,
         validations=validations.total,
         success_rate=round(validations.success_rate, 4),
+        worth=worth_answer(fold.worth.standing(record.episode_id, record.episode.error_class)),
     )
 
 

@@ -7,6 +7,8 @@ import msgspec
 from auditor.cases import FRESH, RETRY, CaseRecord, as_advised, probability
 from auditor.fold import TenantFold
 from auditor.reflection_events import Reflected
+from auditor.trace import Offered
+from auditor.worth import NOWHERE
 from strategist.features.bins import Fact
 from strategist.features.words import spelled
 from strategist.linear import hashed_word
@@ -69,7 +71,8 @@ class GateEvidence(Evidence, kw_only=True):
     environment: Mapping[str, object]
     text: str
     vector: Vector | None
-    matches: list[Match]  # similar failures, best first
+    against: list[Match]  # similar failures, best first: what counts against the plan
+    matches: list[Match]  # those that may be told of; not what was found to harm, unless it was drawn
     skills: list[Match]  # those of them whose fix is a skill
     own: CaseRecord
     recalled: Recalled
@@ -123,13 +126,16 @@ def recall_matches(
 def _match(
     record: EpisodeRecord, similarity: float, fold: TenantFold, current: Mapping[str, object], now: float
 ) -> Match:
-    validations = fold.skills.of(record.episode_id)
+    validations, origin = fold.skills.of(record.episode_id), fold.worth.origins.get(record.episode.origin, NOWHERE)
+    standing = fold.worth.standing(record.episode_id, record.episode.error_class)
     return Match(
         record=record,
         similarity=max(0.0, min(1.0, similarity)),
         precondition=match(record.conditions, current),
         recency=recency(now - record.at),
-        worth=worth(validations.successes, validations.failures),
+        worth=worth(validations.successes, validations.failures, standing.uplift),
+        origin=worth(origin.successes, origin.failures, fold.worth.uplift_of_origin(record.episode.origin)),
+        standing=standing,
     )
 
 
@@ -141,30 +147,32 @@ def gather(
     text: str,
     now: float,
     at: Thresholds,
+    offered: Sequence[Offered] = (),
 ) -> GateEvidence:
-    """Recall for one planned action; without a vector only its own record is known."""
+    """Recall for one planned action; without a vector only its own record is known. What is withheld is left out."""
     planned = request.planned_action or ""
     tool = tool_of(planned, request.tool)
     task = _task_facts(fold, request)
     own_signature, conditions = signature(tool, planned), (*conditions_of(request.environment), _turn(task))
     own = fold.cases.of(request.namespace, own_signature)
-    everything = [] if vector is None else recall_matches(space, fold, vector, request.environment, now, NEIGHBOURS)
+    found = [] if vector is None else recall_matches(space, fold, vector, request.environment, now, NEIGHBOURS)
+    everything = _remembered(found, offered)
     near = [] if vector is None else near_cases(space, fold, request.namespace, own_signature, vector, everything)
-    mended = {m.record.episode.planned_action for m in everything if _is_fix_of(planned, m)}
-    matches = [m for m in everything if m.similarity >= RETRIEVAL and _speaks_against(m, request, mended)]
+    against = _against(everything, request)
+    matches = _tellable(against, offered)
     skills = [m for m in matches if _is_skill(fold, m.record.episode_id)]
-    told = unreported(fold, request.namespace, matches)
+    told = unreported(fold, request.namespace, against)
     recalled = recall_outcomes(fold, conditions, own, near, told)
     worded = judge(space, fold, request, conditions, own, recalled)
     fixes = _fixes(fold, request.namespace, conditions, matches)
     suggestion = suggestion_of(fixes)
-    closest = max(matches, key=lambda m: (m.similarity, m.precondition), default=None)
+    closest = max(against, key=lambda m: (m.similarity, m.precondition), default=None)
     rule = _rule(closest, skills, at, suggestion=suggestion is not None)
     nearest = max([m.similarity for m in everything] + [c.similarity for c in near], default=0.0)
     return GateEvidence(
         facts={
             "rule": rule,
-            **_match_facts(matches, closest),
+            **_match_facts(against, closest),
             "support": own.failures + sum(case.record.failures for case in near) + captures(told),
             **_case_facts(own, recalled, worded),
             **_action_facts(tool, own_signature, request),
@@ -183,6 +191,7 @@ def gather(
         environment=request.environment,
         text=text,
         vector=vector,
+        against=against,
         matches=matches,
         skills=skills,
         own=own,
@@ -221,6 +230,12 @@ def _is_fix_of(planned: str, match: Match) -> bool:
     return bool(resolution) and same_command(planned, resolution)
 
 
+def _against(everything: list[Match], request: DecisionRequest) -> list[Match]:
+    """The failures that speak against a plan, best first."""
+    mended = {m.record.episode.planned_action for m in everything if _is_fix_of(request.planned_action or "", m)}
+    return [m for m in everything if m.similarity >= RETRIEVAL and _speaks_against(m, request, mended)]
+
+
 def _speaks_against(match: Match, request: DecisionRequest, mended: set[str]) -> bool:
     """A failure says nothing against what mended it once, nor against another command its own task tries next."""
     episode = match.record.episode
@@ -235,9 +250,21 @@ def same_command(one: str, other: str) -> bool:
     return signature_of(one) == signature_of(other)
 
 
+def _remembered(found: list[Match], offered: Sequence[Offered]) -> list[Match]:
+    """As if what is withheld were not."""
+    withheld = {item.episode_id for item in offered if item.withheld}
+    return [m for m in found if m.record.episode_id not in withheld]
+
+
+def _tellable(against: list[Match], offered: Sequence[Offered]) -> list[Match]:
+    """What harms counts as the failure it is, and is told of only where that was drawn, to go on measuring it."""
+    drawn = {item.episode_id for item in offered}
+    return [m for m in against if m.record.episode_id in drawn or m.standing.status != "harms"]
+
+
 def _is_skill(fold: TenantFold, episode_id: int) -> bool:
     skill = fold.skills.by_episode.get(episode_id)
-    return skill is not None and skill.status == "trial"
+    return skill is not None and skill.surfaced
 
 
 def _fixes(fold: TenantFold, namespace: str, conditions: Sequence[str], matches: Sequence[Match]) -> list[Fix]:

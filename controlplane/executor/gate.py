@@ -26,6 +26,7 @@ from .masks import defensible, with_evidence
 from .point import Acting, AskedPoint, Decided, Executed, Features, explained
 from .rule import BLOCK, HINT, PROCEED, VERDICTS, Thresholds
 from .tiers import TIERS, AskedTier, AtHand, Thinking, Thought
+from .withholding import Withholding, changes
 
 WITHHELD = "only one other key tells of that failure"
 
@@ -39,13 +40,18 @@ class GatePoint(AskedPoint[GateEvidence]):
     def __init__(self, memory: MemoryStore, embedder: BatchingEmbedder, thinking: Thinking, settings: Settings) -> None:
         self.features = Features("gate.toml")
         self._memory, self._embedder, self._thinking = memory, embedder, thinking
-        self._rule = Thresholds.of(settings)
+        self._rule, self._withholding = Thresholds.of(settings), Withholding(settings.seed)
 
     async def recall(self, fold: TenantFold, request: DecisionRequest, asker: str, now: float) -> GateEvidence:
         text = plan_text(request.goal or "", request.planned_action or "")
         vector, degraded = await self._embed(text)
         space = self._memory.space(fold.tenant, request.namespace)
         found = gather(space, fold, request, vector, text, now, self._rule)
+        found.asker = asker
+        offered = self._withholding.draw(found, fold.rules.points[self.name])
+        if changes(found, offered):
+            found = gather(space, fold, request, vector, text, now, self._rule, offered)
+        found.drawn = offered
         if vector is not None:
             found.text_codes = self.features.codes(vector, self._embedder.name)
         if found.matches:
@@ -135,6 +141,7 @@ class GatePoint(AskedPoint[GateEvidence]):
     def _forget_purged(self, evidence: GateEvidence, request: DecisionRequest) -> None:
         """What was purged while a model was waited for is quoted no more."""
         there = self._memory.space(evidence.fold.tenant, request.namespace).episodes
+        evidence.against = [match for match in evidence.against if match.record.episode_id in there]
         evidence.matches = [match for match in evidence.matches if match.record.episode_id in there]
         evidence.skills = [match for match in evidence.skills if match.record.episode_id in there]
         evidence.fixes = [fix for fix in evidence.fixes if fix.match.record.episode_id in there]

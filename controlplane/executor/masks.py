@@ -21,7 +21,7 @@ def with_evidence(evidence: GateEvidence) -> Eligible:
     """What there is any evidence for. Without a vector the answer abstains: nothing but PROCEED can be meant."""
     why = "memory cannot be searched" if evidence.vector is None else "no similar failure is remembered"
     allowed = Eligible(actions=VERDICTS)
-    if evidence.vector is None or not (evidence.matches or evidence.own.failures):
+    if evidence.vector is None or not (evidence.against or evidence.own.failures):
         allowed = allowed.without(REWRITE, why).without(BLOCK, why)
         return allowed if evidence.by_words else allowed.without(HINT, why)
     if evidence.suggestion:
@@ -50,4 +50,4 @@ def _skill_fits(evidence: GateEvidence) -> bool:
 
 
 def _very_command_failed(evidence: GateEvidence) -> bool:
-    return any(same_command(evidence.planned, match.record.episode.planned_action) for match in evidence.matches)
+    return any(same_command(evidence.planned, match.record.episode.planned_action) for match in evidence.against)

@@ -14,7 +14,7 @@ from auditor import PointRules
 from auditor.comparison import Who
 from auditor.events import AnyEvent
 from auditor.fold import TenantFold
-from auditor.trace import Lesson
+from auditor.trace import Lesson, Offered
 from auditor.wording import Plan
 from strategist import Eligible, HeadChoice, Policy, State
 from strategist.features.bins import Fact
@@ -45,6 +45,7 @@ class Evidence(msgspec.Struct, kw_only=True):
     conditions: tuple[str, ...] = ()
     plan: Plan | None = None
     degraded: tuple[str, ...] = ()
+    drawn: tuple[Offered, ...] = ()  # memories, at recall
     trace_id: str = ""  # of the decision, from when it is carried out
     asker: str = ""  # the key that asks; "" where no keys are read
 

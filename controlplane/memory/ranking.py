@@ -2,6 +2,8 @@
 
 import msgspec
 
+from auditor.worth import Standing
+
 from .store import EpisodeRecord
 
 HALF_LIFE_DAYS = 30.0
@@ -16,10 +18,13 @@ class Match(msgspec.Struct, frozen=True, kw_only=True):
     precondition: float
     recency: float
     worth: float
+    origin: float  # the same of where it comes from
+    standing: Standing
 
     @property
     def score(self) -> float:
-        return 0.7 * self.similarity + 0.15 * self.precondition + 0.05 * self.recency + 0.1 * self.worth
+        told = 0.07 * self.worth + 0.03 * self.origin
+        return 0.7 * self.similarity + 0.15 * self.precondition + 0.05 * self.recency + told
 
     @property
     def scores(self) -> dict[str, float]:
@@ -28,6 +33,7 @@ class Match(msgspec.Struct, frozen=True, kw_only=True):
             "precondition": self.precondition,
             "recency": self.recency,
             "worth": self.worth,
+            "origin": self.origin,
         }
 
 
@@ -36,6 +42,6 @@ def recency(age_s: float) -> float:
     return 1.0 / (1.0 + max(0.0, age_s) / DAY_S / HALF_LIFE_DAYS)
 
 
-def worth(successes: int, failures: int) -> float:
-    """Validated success with one imagined outcome of each kind; 1/2 when nobody said anything."""
-    return (successes + 1) / (successes + failures + 2)
+def worth(successes: int, failures: int, uplift: float) -> float:
+    """Validated success with one imagined outcome of each kind (1/2 when nobody said anything), moved by the uplift."""
+    return max(0.0, min(1.0, (successes + 1) / (successes + failures + 2) + uplift / 2.0))

@@ -9,7 +9,7 @@ import pytest
 from auditor import FeedbackResult, Outcome, ValidationResult
 from auditor import State as LearntState
 from auditor.events import Reported, Restored, Validated
-from auditor.fold import OVER_SHARE
+from auditor.scoring import OVER_SHARE
 from auditor.shares import FEWEST_KEYS, TIMES_FAIR, UPDATES, WINDOW_S, Shares, Tally
 from controlplane.journal import decode_event, encode_event
 
