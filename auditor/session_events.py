@@ -3,6 +3,7 @@
 import msgspec
 
 from .event import Event
+from .trace import Offered
 
 Ranked = dict[str, float]  # a score taken apart, each term in [0, 1]
 
@@ -26,6 +27,7 @@ class Queried(Event, frozen=True, kw_only=True, tag="query"):
     session_id: str
     namespace: str
     shown: tuple[Shown, ...]
+    offered: tuple[Offered, ...] = ()  # what was drawn to be shown, or withheld
     by: str = ""
 
     @property

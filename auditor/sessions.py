@@ -11,14 +11,15 @@ import msgspec
 
 from .answers import SessionResult
 from .ranker_events import RankerSet
+from .scoring import OVER_SHARE
 from .session_events import Queried, SessionReported, Shown
+from .trace import Offered
 
 WINDOW_S = 86_400.0  # in which an outcome can be told
 MOST_OPEN, MOST_JOINED = 10_000, 2_000  # of a tenant, the newest
 LATE = "the session is over, or was never begun; this outcome is logged, not learnt"
 TOLD = "the session has its outcome; this one is logged, not learnt"
-OVER_SHARE = "this key has moved its share of what is learnt for now; what it says is logged, not learnt"
-UNSHOWN = "none of the memories that were used was shown in this session; the outcome is logged, not learnt"
+UNSHOWN = "it rests on no memory that was shown in this session; the outcome is logged, not learnt"
 PRIOR = 2.0  # outcomes that an origin's return is imagined to have had, of which half were good
 
 Key = tuple[str, str]  # what an origin is, and its name
@@ -80,6 +81,7 @@ class OpenSession(msgspec.Struct):
     session_id: str
     at: float
     shown: tuple[Shown, ...]
+    offered: tuple[Offered, ...]
     outcome: SessionReported | None = None
 
 
@@ -121,7 +123,7 @@ class Sessions:
     def begin(self, event: Queried) -> None:
         """A query was answered."""
         self._forget(event.at)
-        self.open[event.session_id] = OpenSession(event.session_id, event.at, event.shown)
+        self.open[event.session_id] = OpenSession(event.session_id, event.at, event.shown, event.offered)
 
     def report(self, event: SessionReported) -> SessionResult:
         """What an outcome did."""
@@ -135,7 +137,7 @@ class Sessions:
         if not event.counts:
             return SessionResult(reason=OVER_SHARE)
         used = [one for one in session.shown if event.used is None or one.item in event.used]
-        if not used:
+        if not used and (event.used is not None or not session.offered):
             return SessionResult(reason=UNSHOWN)
         session.outcome = event
         returned = event.contribution if event.success else -event.contribution

@@ -5,7 +5,7 @@ from typing import Self
 
 import msgspec
 
-from . import at_rest, federation, rivals
+from . import at_rest, federation, joining, rivals
 from .appeals import Appeals, Waiting
 from .at_rest import TenantDump
 from .drift import Drift, WatchDump
@@ -149,9 +149,7 @@ class State:
             case Reserved() | Settled() | Released() | Reconciled() | BudgetSet():
                 return Applied(near=self.ledger.fold(seq, event))
             case Queried() | SessionReported() | RankerSet():
-                fold = self.of(event.tenant)
-                fold.touched = True
-                return Applied(fold.sessions.apply(seq, event))
+                return Applied(joining.follow(self.of(event.tenant), seq, event))
             case _:
                 if isinstance(event, Appealed | AppealRuled):
                     self.appeals.fold(event)

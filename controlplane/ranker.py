@@ -14,35 +14,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor import Learner
+from auditor.fold import TenantFold
 from auditor.ranker_events import Evaluation, RankerSet
 from auditor.sessions import Joined
 
 from .clock import Clock
+from .contract import EvaluationAnswer, RankerAnswer
 from .failpoints import failpoint
 from .journal import Journal
-from .memory.ranking import WEIGHTS
+from .memory.ranking import weights_of
 from .settings import Settings
 from .tenants import Caller
 
 HELD_OUT = 3  # every third session
 FEWEST = 10  # sessions that went well, and that failed, among those that are fitted and those held out
 DRAWS, QUANTILE = 400, 0.05
+NO_BETTER = "the weights in force may be as good on sessions that were held out"
 
 Weights = Mapping[str, float]
 
 
 class TooFew(Exception):
     """There is too little to fit on; the message says what is missing."""
-
-
-class Refitted(msgspec.Struct, frozen=True, kw_only=True):
-    """What a refit found: `version` is that of the weights in force from here on, 0 for those that are shipped."""
-
-    replaced: bool
-    version: int
-    weights: dict[str, float]
-    evaluation: Evaluation | None = None
-    reason: str | None = None
 
 
 class _Tried(NamedTuple):
@@ -137,30 +130,38 @@ class Ranker:
             if sessions.outcomes != last.outcomes and any(due):
                 await self.refit(tenant, "")
 
-    async def reload(self, caller: Caller) -> Refitted:
+    async def reload(self, caller: Caller) -> RankerAnswer:
         """Refit now, because an operator says so."""
         return await self.refit(caller.tenant, caller.key_id)
 
-    async def refit(self, tenant: str, by: str) -> Refitted:
+    async def refit(self, tenant: str, by: str) -> RankerAnswer:
         """Fit beside the loop; write the weights down where they are better."""
         fold = self._learner.state.of(tenant)
         sessions = fold.sessions
         self._tried[tenant] = _Tried(self._clock.monotonic(), sessions.outcomes, sessions.swing, sessions.failed)
-        standing = sessions.ranker
-        weights = standing.set.weights if standing else dict(WEIGHTS)
-        version = standing.version if standing else 0
+        weights = msgspec.structs.asdict(weights_of(fold))
         try:
             found, judged = await asyncio.to_thread(fit, list(sessions.joined), weights)
         except TooFew as few:
-            return Refitted(replaced=False, version=version, weights=weights, reason=str(few))
+            return msgspec.structs.replace(standing_weights(fold), reason=str(few))
+        evaluation = msgspec.convert(judged, EvaluationAnswer, from_attributes=True)
         if judged.low <= 0.0:
-            reason = "the weights in force may be as good on sessions that were held out"
-            return Refitted(replaced=False, version=version, weights=weights, evaluation=judged, reason=reason)
+            return msgspec.structs.replace(standing_weights(fold), evaluation=evaluation, reason=NO_BETTER)
         event = RankerSet(tenant=tenant, at=self._clock.now(), weights=found, evaluation=judged, by=by)
         seq = await self._journal.append(event)
         failpoint("ranker.appended")
         await self._learner.reached(seq)
-        return Refitted(replaced=True, version=seq, weights=found, evaluation=judged)
+        return msgspec.structs.replace(standing_weights(fold), replaced=True)
+
+
+def standing_weights(fold: TenantFold) -> RankerAnswer:
+    """What is in force."""
+    fitted, weights = fold.sessions.ranker, msgspec.structs.asdict(weights_of(fold))
+    evaluation = (
+        None if fitted is None else msgspec.convert(fitted.set.evaluation, EvaluationAnswer, from_attributes=True)
+    )
+    version = 0 if fitted is None else fitted.version
+    return RankerAnswer(replaced=False, version=version, weights=weights, evaluation=evaluation, reason=None)
 
 
 def _beyond(figure: float, bound: float) -> bool:

@@ -50,12 +50,14 @@ from .origin import Origin, find
 from .outbox import DEADLINE_S, Deed, Outbox
 from .plane import Plane
 from .policies import Policies
+from .ranker import Ranker
 from .rechecks import Rechecks
 from .reflections import Reflections, Reflects
 from .refold import BEGINNING, Prefixes
 from .remembering import Remembering
 from .replay.at_rest import REPLAY_FOLDER
 from .replay.jobs import Replays
+from .retrieving import Retrieving
 from .reuse import Reuses
 from .router import Router
 from .rulebook import rules_of
@@ -120,7 +122,10 @@ class Service:
         self.chat = self._chat(conversations)
         tiering = Tiering(self.plane, capture, self.reflects, clock)
         self.remembering = Remembering(self.learner, journal, self.memory, self.embedder, tiering, clock)
-        self.library = self._library()
+        denied = Denylist(settings.license_denylist or "")
+        self.library = Library(self.learner, journal, self.memory, self.embedder, denied, clock)
+        self.retrieving = Retrieving(self.learner, journal, self.memory, self.embedder, denied, clock, settings)
+        self.ranker = Ranker(self.learner, journal, clock, settings)
         self.appeals = Appeals(self.learner, journal, clock)
         self.policies = Policies(self.learner, journal, clock)
         self.challengers = Challengers(self.learner, journal, self.prefixes, self.policies, clock)
@@ -147,10 +152,6 @@ class Service:
             self.settings.chat_deadline_s,
         )
 
-    def _library(self) -> Library:
-        denied = Denylist(self.settings.license_denylist or "")
-        return Library(self.learner, self.journal, self.memory, self.embedder, denied, self.clock)
-
     def _background(self) -> Background:
         return Background(
             self.learner,
@@ -161,7 +162,7 @@ class Service:
             self.clock,
             self.outbox,
             self.metrics,
-            (self.policies, self.challengers, self.budgets),
+            (self.policies, self.challengers, self.budgets, self.ranker),
             self.settings.recovery_interval_s,
         )
 

@@ -51,19 +51,6 @@ class ValidateRequest(Request, frozen=True, kw_only=True):
     applied_suggestion: bool = True
 
 
-class Safety(Request, frozen=True, kw_only=True):
-    """Bounds on what is told; what passes no bound is counted under its name.
-
-    license_denylist: licences by name, or fingerprints of texts (SHA-256 in hexadecimal).
-    """
-
-    max_alignment_severity: Annotated[float, Meta(ge=0, le=1)] | None = None
-    max_alerts: Annotated[int, Meta(ge=0, le=10**6)] | None = None
-    license_denylist: Annotated[tuple[Name, ...], Meta(max_length=64)] = ()
-    max_age_days: Annotated[float, Meta(gt=0, le=10**5)] | None = None
-    min_trust: Annotated[float, Meta(ge=0, le=1)] | None = None
-
-
 class RetireRequest(Request, frozen=True, kw_only=True):
     """Why a skill is retired."""
 

@@ -17,7 +17,7 @@ from ..contract import DecisionRequest
 from ..embedding import Vector
 from ..memory.actions import conditions_of, family_of, is_destructive, signature, tool_of
 from ..memory.preconditions import match
-from ..memory.ranking import Match, recency, worth
+from ..memory.ranking import Match, recency, weights_of, worth
 from ..memory.store import EpisodeRecord, Space
 from .hearsay import Hearsay
 from .point import Evidence
@@ -136,6 +136,7 @@ def _match(
         worth=worth(validations.successes, validations.failures, standing.uplift),
         origin=worth(origin.successes, origin.failures, fold.worth.uplift_of_origin(record.episode.origin)),
         standing=standing,
+        weights=weights_of(fold),
     )
 
 

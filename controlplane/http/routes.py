@@ -14,7 +14,7 @@ from litestar.openapi.spec import OpenAPIType, Operation, Parameter, RequestBody
 from litestar.response.base import ASGIResponse
 
 from ..tenants import Call
-from . import admin, calls, chat, library, replays
+from . import admin, calls, chat, library, replays, retrieval
 from .access import OPENAI_SECURITY, SECURITY, Guard, Needs
 from .admission import OPENAI
 from .encoding import JSON, encoded
@@ -132,6 +132,11 @@ ROUTES: tuple[Route, ...] = (
     Route(post, "/v1/documents/search", library.search, "read", counts_as="search", repeats="harmless"),
     Route(get, "/v1/origins", library.origins, "read"),
     Route(post, "/v1/origins", library.register, "admin", repeats="harmless"),
+    Route(post, "/v1/context", retrieval.context, "decide", counts_as="search", repeats="harmless"),
+    Route(post, "/v1/patches/search", retrieval.patches, "decide", counts_as="search", repeats="harmless"),
+    Route(get, "/v1/sessions", retrieval.sessions, "read"),
+    Route(post, "/v1/sessions/{session_id:str}/outcome", retrieval.report, "feedback"),
+    Route(post, "/v1/ranker/reload", retrieval.reload, "admin", repeats="harmless"),
     Route(get, "/v1/skills", calls.skills, "read"),
     Route(get, "/v1/skills/{skill_id:int}", calls.skill, "read"),
     Route(post, "/v1/skills/{skill_id:int}/retire", calls.retire_skill, "admin"),

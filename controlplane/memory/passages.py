@@ -22,6 +22,7 @@ class DocumentRecord(msgspec.Struct, frozen=True):
     """A document as it is kept now; its passages are found by ids."""
 
     seq: int
+    at: float
     document: Document
 
     @property
@@ -83,6 +84,11 @@ class PassageSpace:
         nearest = sorted(found, key=lambda hit: (-hit[1], hit[0]))[:k]
         return [Found(passage_id, similarity, self._by_seq[passage_id // MOST]) for passage_id, similarity in nearest]
 
+    def vector(self, passage_id: int) -> Vector | None:
+        """What a passage is found by."""
+        found = (index.get(passage_id) for index in self.indexes.values())
+        return next((vector for vector in found if vector is not None), None)
+
     @property
     def passages(self) -> int:
         return sum(len(record.document.passages) for record in self.documents.values())
@@ -131,7 +137,7 @@ class Passages:
     def _kept(self, seq: int, event: DocumentKept) -> None:
         space, document = self.space(event.tenant, event.document.namespace), event.document
         bare = tuple(Passage(passage.text) for passage in document.passages)
-        record = DocumentRecord(seq, msgspec.structs.replace(document, passages=bare))
+        record = DocumentRecord(seq, event.at, msgspec.structs.replace(document, passages=bare))
         space.keep(record)
         for passage_id, passage in zip(record.ids, document.passages, strict=True):
             if document.embedder == self.embedder:

@@ -1,13 +1,41 @@
 """How memories are ranked, every score explained term by term."""
 
+from collections.abc import Mapping
+
 import msgspec
 
+from auditor.fold import TenantFold
 from auditor.worth import Standing
 
 from .store import EpisodeRecord
 
 HALF_LIFE_DAYS = 30.0
 DAY_S = 86_400.0
+
+
+class Weights(msgspec.Struct, frozen=True, kw_only=True):
+    """What each term of a score counts; together 1."""
+
+    similarity: float = 0.7
+    precondition: float = 0.15
+    recency: float = 0.05
+    worth: float = 0.07
+    origin: float = 0.03
+
+    def score(self, terms: Mapping[str, float]) -> float:
+        """Of a memory that has these terms, in [0, 1]."""
+        counted = sum(getattr(self, term) for term in terms)
+        return sum(getattr(self, term) * value for term, value in terms.items()) / counted if counted else 0.0
+
+
+SHIPPED = Weights()
+TERMS = Weights.__struct_fields__
+
+
+def weights_of(fold: TenantFold) -> Weights:
+    """Those that were fitted last to what came of the tenant's sessions, else those that are shipped."""
+    fitted = fold.sessions.ranker
+    return SHIPPED if fitted is None else msgspec.convert(fitted.set.weights, Weights)
 
 
 class Match(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,20 +49,15 @@ class Match(msgspec.Struct, frozen=True, kw_only=True):
     origin: float  # the same of where it comes from
     standing: Standing
 
+    weights: "Weights"
+
     @property
     def score(self) -> float:
-        told = 0.07 * self.worth + 0.03 * self.origin
-        return 0.7 * self.similarity + 0.15 * self.precondition + 0.05 * self.recency + told
+        return self.weights.score(self.scores)
 
     @property
     def scores(self) -> dict[str, float]:
-        return {
-            "similarity": self.similarity,
-            "precondition": self.precondition,
-            "recency": self.recency,
-            "worth": self.worth,
-            "origin": self.origin,
-        }
+        return {term: getattr(self, term) for term in TERMS}
 
 
 def recency(age_s: float) -> float:

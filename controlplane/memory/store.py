@@ -106,6 +106,10 @@ class Space:
         record = self.episodes.get(self._last.get(task_id or "", 0))
         return None if record is None else record.episode
 
+    def vector(self, episode_id: int) -> Vector | None:
+        """What an episode is found by."""
+        return None if self.episode_index is None else self.episode_index.get(episode_id)
+
     def index_episode(self, episode_id: int, vector: Vector) -> None:
         if self.episode_index is None:
             self.episode_index = VectorIndex(len(vector))

@@ -85,6 +85,10 @@ class VectorIndex:
                 return self._exact.search(vector, k)
         return self._exact.search(vector, k)
 
+    def get(self, key: int) -> Vector | None:
+        """A vector by its id."""
+        return self._exact.get(key)
+
     @property
     def kind(self) -> str:
         return "hnsw" if self._graph is not None else "exact"

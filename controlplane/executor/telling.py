@@ -1,0 +1,139 @@
+"""Memories as they may be told to who asks: episodes as far as the asking key may read them, passages with sources."""
+
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from auditor.fold import TenantFold
+from auditor.passage_events import Document, PassageKind
+
+from ..embedding import Vector
+from ..memory.passages import Found
+from ..memory.ranking import Match, recency, worth
+from ..memory.safety import Looks
+from ..memory.store import MemoryStore
+from ..memory.tellable import Tellable
+from .evidence import recall_matches
+from .hearsay import Hearsay
+
+EPISODES, DOCUMENTS, PATCHES, RECORDS = "errors", "documents", "enhancements", "records"  # what an unnamed origin is
+OF_KIND: dict[PassageKind, str] = {"document": DOCUMENTS, "patch": PATCHES, "record": RECORDS}
+
+
+class Asking(NamedTuple):
+    """Who asks, in which namespace, for what."""
+
+    memory: MemoryStore
+    fold: TenantFold
+    namespace: str
+    asker: str
+    vector: Vector
+    query: str
+    current: Mapping[str, object]
+    now: float
+
+    def what(self, origin: str, default: str) -> str:
+        """That which an origin is: as it was registered, else by what is kept of it."""
+        registered = self.memory.passages.origins.get((self.fold.tenant, origin))
+        return default if registered is None else registered.what
+
+    def trust(self, what: str, origin: str) -> float:
+        """How often sessions with memories of an origin went well, in (0, 1)."""
+        return self.fold.sessions.origin(what, origin).success_rate
+
+
+def episodes(asking: Asking, k: int) -> Iterator[Tellable]:
+    """Similar failures of which something may be told."""
+    space = asking.memory.space(asking.fold.tenant, asking.namespace)
+    hearsay = Hearsay(asking.asker, space, asking.fold)
+    for match in recall_matches(space, asking.fold, asking.vector, asking.current, asking.now, k):
+        if told := _told(match, hearsay):
+            yield _episode(asking, match, told)
+
+
+def _told(match: Match, hearsay: Hearsay) -> dict[str, object]:
+    """The words of an episode that may be told; none where only one other key tells them."""
+    record = match.record
+    goal, plan, cause = hearsay.goal(record), hearsay.plan(record), hearsay.cause(record)
+    resolution = hearsay.resolution(record)
+    lines = [goal, plan and f"Tried: {plan}", cause and f"Failed: {cause}"]
+    said: dict[str, object] = {"text": "\n".join(line for line in lines if line), "resolution": resolution}
+    return {"error_class": hearsay.error_class(record), **said} if any(said.values()) else {}
+
+
+def _episode(asking: Asking, match: Match, told: dict[str, object]) -> Tellable:
+    episode = match.record.episode
+    what = asking.what(episode.origin, EPISODES)
+    custom, alerts = episode.custom, episode.custom.get("semantic_alerts")
+    return Tellable(
+        item=match.record.episode_id,
+        kind="episode",
+        what=what,
+        origin=episode.origin,
+        like=episode.error_class,
+        scores=match.scores,
+        similarity=match.similarity,
+        entry={**told, "license": episode.license, "worth": match.standing.spoken},
+        vector=asking.memory.space(asking.fold.tenant, asking.namespace).vector(match.record.episode_id),
+        looks=Looks(
+            at=match.record.at,
+            alignment_severity=_number(custom.get("alignment_severity")),
+            semantic_alerts=len(alerts) if isinstance(alerts, list) else int(_number(alerts)),
+            license=episode.license,
+            text=episode.resolution,
+            trust=asking.trust(what, episode.origin),
+        ),
+        standing=match.standing,
+    )
+
+
+def _number(value: object) -> float:
+    return float(value) if isinstance(value, int | float) else 0.0
+
+
+def passages(asking: Asking, kind: PassageKind, k: int) -> Iterator[Tellable]:
+    """Parts of documents of a kind."""
+    space = asking.memory.passages.space(asking.fold.tenant, asking.namespace)
+    for hit in space.search(asking.vector, kind, k):
+        yield _passage(asking, hit, space.vector(hit.passage_id))
+
+
+def _passage(asking: Asking, hit: Found, vector: Vector | None) -> Tellable:
+    document, fold = hit.record.document, asking.fold
+    what = asking.what(document.origin, OF_KIND[document.kind])
+    standing, place_text = fold.worth.standing(hit.record.seq, document.kind), hit.record.passage(hit.passage_id)
+    uplift, trust = fold.worth.uplift_of_origin(document.origin), asking.trust(what, document.origin)
+    return Tellable(
+        item=hit.record.seq,
+        kind=document.kind,
+        what=what,
+        origin=document.origin,
+        like=document.kind,
+        scores={
+            "similarity": max(0.0, min(1.0, hit.similarity)),
+            "recency": recency(asking.now - hit.record.at),
+            "worth": worth(0, 0, standing.uplift),
+            "origin": max(0.0, min(1.0, trust + uplift / 2.0)),
+        },
+        similarity=hit.similarity,
+        entry={**_source(document), "part": place_text[0] + 1, "text": place_text[1], "worth": standing.spoken},
+        vector=vector,
+        looks=Looks(
+            at=hit.record.at,
+            alignment_severity=document.alignment_severity or 0.0,
+            semantic_alerts=document.semantic_alerts or 0,
+            license=document.license,
+            text=place_text[1],
+            trust=trust,
+        ),
+        standing=standing,
+    )
+
+
+def _source(document: Document) -> dict[str, object]:
+    return {
+        "key": document.key,
+        "title": document.title,
+        "license": document.license,
+        "enhancement": document.enhancement,
+        "metadata": document.metadata,
+    }

@@ -1,0 +1,266 @@
+"""Retrieving: the best memories for a query, packed into a context; patches; and what came of them, by session."""
+
+import random
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+
+from auditor import Learner
+from auditor.answers import SessionResult
+from auditor.fold import TenantFold
+from auditor.session_events import Queried, SessionReported
+from auditor.trace import Offered
+
+from .clock import Clock
+from .contract import (
+    ContextAnswer,
+    ContextRequest,
+    MemoryKind,
+    OriginReturn,
+    PatchAnswer,
+    PatchRequest,
+    PatchResult,
+    Safety,
+    SessionAnswer,
+    SessionRequest,
+    SessionsAnswer,
+    UsedOrigin,
+)
+from .embedding import BatchingEmbedder, EmbeddingUnavailable, Vector
+from .errands import Errands
+from .errors import EmbedderLoading, Unprocessable
+from .executor.telling import Asking, episodes, passages
+from .executor.withholding import probability_of
+from .failpoints import failpoint
+from .idempotency import Receipt
+from .ids import new_id
+from .influence import Influence
+from .journal import Journal
+from .licences import Denylist
+from .llm.redaction import redacted
+from .memory.chunking import tokens
+from .memory.context import pack
+from .memory.ranking import weights_of
+from .memory.safety import Filters
+from .memory.store import MemoryStore, plan_text
+from .memory.tellable import Tellable
+from .ranker import standing_weights
+from .settings import Settings
+from .tenants import Caller
+
+PLURAL: dict[MemoryKind, str] = {
+    "episode": "episodes",
+    "document": "documents",
+    "patch": "patches",
+    "record": "records",
+}
+
+
+class Retrieving:
+    """Answers queries from memory, and learns from what comes of the answers."""
+
+    def __init__(
+        self,
+        learner: Learner,
+        journal: Journal,
+        memory: MemoryStore,
+        embedder: BatchingEmbedder,
+        denied: Denylist,
+        clock: Clock,
+        settings: Settings,
+    ) -> None:
+        self._learner, self._journal, self._memory, self._embedder = learner, journal, memory, embedder
+        self._denied, self._clock = denied, clock
+        self._share, self._rng = settings.withheld_share, random.Random(_seed(settings.seed))
+        self._influence, self._errands = Influence(learner, clock), Errands()
+
+    async def context(self, caller: Caller, request: ContextRequest) -> ContextAnswer:
+        """The best memories under a budget of tokens.
+
+        Raises:
+          EmbedderLoading: the model is not there yet.
+          Unprocessable: a fingerprint that is none.
+        """
+        query = plan_text(request.goal, request.planned_action)
+        vector, degraded = await self._embed(query)
+        asking = self._asking(caller, request.namespace, vector, query, request.current_state)
+        found = [*episodes(asking, request.k)] if "episode" in request.kinds else []
+        for kind in request.kinds:
+            found += passages(asking, kind, request.k) if kind != "episode" else []
+        weights = weights_of(asking.fold)
+        near = [one for one in found if one.similarity >= request.min_similarity]
+        kept, filtered = self._safe(near, request.safety)
+        filtered |= {"min_similarity": len(found) - len(near)} if len(near) < len(found) else {}
+        best = sorted(kept, key=lambda one: -weights.score(one.scores))[: request.k]
+        offered, told = self._drawn(asking.fold, best)
+        packed = pack([one.candidate(weights) for one in told], query, request.token_budget, tokens)
+        ids = {candidate.entry["memory_id"] for candidate in packed.chosen}
+        shown = [one for one in told if one.item in ids]
+        session_id = await self._began(caller, request.namespace, shown, offered)
+        origins = Counter((one.what, one.origin) for one in shown)
+        return ContextAnswer(
+            session_id=session_id,
+            context=_by_kind(packed.chosen, {one.item: one.kind for one in told}),
+            origins=[UsedOrigin(what=what, origin=name, memories=n) for (what, name), n in origins.most_common()],
+            tokens=packed.tokens,
+            left_out=packed.left_out,
+            repeated=packed.repeated,
+            filtered=filtered,
+            degraded=degraded,
+        )
+
+    async def patches(self, caller: Caller, request: PatchRequest) -> PatchAnswer:
+        """The best patches, each by the part of it that fits best.
+
+        Raises:
+          EmbedderLoading: the model is not there yet.
+          Unprocessable: a fingerprint that is none.
+        """
+        vector, degraded = await self._embed(redacted(request.query))
+        asking = self._asking(caller, request.namespace, vector, request.query, {})
+        found = [_enhanced(one, request.enhancement_weight) for one in passages(asking, "patch", 4 * request.k)]
+        kept, filtered = self._safe(found, request.safety)
+        best = sorted(kept, key=lambda one: -one.scores["score"])
+        good = [one for one in _once(best) if one.scores["score"] >= request.min_score][: request.k]
+        offered, told = self._drawn(asking.fold, good)
+        session_id = await self._began(caller, request.namespace, told, offered)
+        results = [_patch(one) for one in told]
+        return PatchAnswer(session_id=session_id, results=results, filtered=filtered, degraded=degraded)
+
+    async def _embed(self, text: str) -> tuple[Vector, tuple[str, ...]]:
+        try:
+            vector = await self._embedder.embed(text)
+        except EmbeddingUnavailable as error:
+            raise EmbedderLoading(str(error)) from error
+        return vector, ("embedding_fallback",) if self._embedder.state.status == "fallback" else ()
+
+    def _asking(self, caller: Caller, namespace: str, vector: Vector, query: str, current: dict[str, Any]) -> Asking:
+        fold = self._learner.state.of(caller.tenant)
+        return Asking(self._memory, fold, namespace, caller.key_id, vector, query, current, self._clock.now())
+
+    def _safe(self, found: Iterable[Tellable], bounds: Safety) -> tuple[list[Tellable], dict[str, int]]:
+        """What may be told, and how many may not, by why."""
+        try:
+            filters = Filters(bounds, self._denied, self._clock.now())
+        except ValueError as error:
+            raise Unprocessable(f"safety.license_denylist: {error}") from error
+        kept, filtered = list[Tellable](), Counter[str]()
+        for one in found:
+            why = "harms" if one.standing.status == "harms" else filters.reason(one.looks)
+            if why is None:
+                kept.append(one)
+            else:
+                filtered[why] += 1
+        return kept, dict(filtered)
+
+    def _drawn(self, fold: TenantFold, best: Sequence[Tellable]) -> tuple[tuple[Offered, ...], list[Tellable]]:
+        """A small share is withheld at random: what comes of sessions without it shows what it is worth."""
+        if not self._share:
+            return (), list(best)
+        offered = {}
+        for one in best:
+            if one.item not in offered:
+                probability = probability_of(fold, one.item, self._share)
+                withheld = self._rng.random() < probability
+                offered[one.item] = Offered(one.item, withheld, probability, one.like, one.origin)
+        return tuple(offered.values()), [one for one in best if not offered[one.item].withheld]
+
+    async def _began(
+        self, caller: Caller, namespace: str, shown: Sequence[Tellable], offered: tuple[Offered, ...]
+    ) -> str:
+        """The id of the session, once it is on disk."""
+        session_id = new_id("se")
+        event = Queried(
+            tenant=caller.tenant,
+            at=self._clock.now(),
+            session_id=session_id,
+            namespace=namespace,
+            shown=tuple({one.item: one.shown for one in shown}.values()),
+            offered=offered,
+            by=caller.key_id,
+        )
+        seq = await self._journal.append(event)
+        failpoint("query.appended")
+        await self._learner.reached(seq)
+        return session_id
+
+    async def report(
+        self, caller: Caller, session_id: str, request: SessionRequest, receipt: Receipt | None = None
+    ) -> SessionAnswer:
+        """Join what came of a session to it."""
+        result = await self._errands.finish(self._reported(caller, session_id, request, receipt))
+        return SessionAnswer(
+            updated=result.updated, duplicate=result.duplicate, reason=result.reason, returned=result.returned
+        )
+
+    async def _reported(
+        self, caller: Caller, session_id: str, request: SessionRequest, receipt: Receipt | None
+    ) -> SessionResult:
+        with self._influence.claim(caller) as counts:
+            event = SessionReported(
+                tenant=caller.tenant,
+                at=self._clock.now(),
+                session_id=session_id,
+                success=request.success,
+                contribution=request.contribution,
+                used=request.used,
+                by=caller.key_id,
+                counts=counts,
+            )
+            seq = await (receipt or self._journal).append(event)
+            failpoint("session.appended")
+            result = await self._learner.reached(seq)
+        assert isinstance(result, SessionResult)
+        return result
+
+    def sessions(self, tenant: str) -> SessionsAnswer:
+        """What came of sessions, by where their memories were from, and the weights in force."""
+        fold = self._learner.state.of(tenant)
+        return SessionsAnswer(
+            open=sum(session.outcome is None for session in fold.sessions.open.values()),
+            outcomes=fold.sessions.outcomes,
+            origins=[
+                OriginReturn(
+                    what=what,
+                    origin=origin,
+                    sessions=round(tally.sessions, 4),
+                    success_rate=round(tally.success_rate, 4),
+                    mean_return=round(tally.mean_return, 4),
+                    deviation=round(tally.deviation, 4),
+                )
+                for (what, origin), tally in sorted(fold.sessions.origins.items())
+            ],
+            ranker=standing_weights(fold),
+        )
+
+
+def _seed(seed: int | None) -> str | None:
+    return None if seed is None else f"sessions {seed}"
+
+
+def _by_kind(chosen: Iterable[Any], kinds: dict[int, MemoryKind]) -> dict[str, list[dict[str, Any]]]:
+    told: dict[str, list[dict[str, Any]]] = {}
+    for candidate in chosen:
+        told.setdefault(PLURAL[kinds[candidate.entry["memory_id"]]], []).append(candidate.entry)
+    return told
+
+
+def _enhanced(one: Tellable, weight: float) -> Tellable:
+    """With its score: similarity, mixed with the patch's own figure where it states one."""
+    similarity, own = max(0.0, min(1.0, one.similarity)), one.entry["enhancement"]
+    mixed = similarity if own is None else (1.0 - weight) * similarity + weight * float(str(own))
+    return one._replace(scores={**one.scores, "score": mixed})
+
+
+def _once(best: Iterable[Tellable]) -> list[Tellable]:
+    """Of several parts of one patch the best."""
+    return list({one.item: one for one in reversed(list(best))}.values())[::-1]
+
+
+def _patch(one: Tellable) -> PatchResult:
+    told = {name: one.entry[name] for name in ("key", "title", "text", "license", "enhancement", "metadata")}
+    scores = {name: round(value, 4) for name, value in one.scores.items()}
+    fields = {**told, "memory_id": one.item, "origin": one.origin, "score": scores.pop("score"), "scores": scores}
+    return msgspec.convert(fields, PatchResult)
