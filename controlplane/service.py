@@ -1,4 +1,4 @@
-"""One running Pointsman: every part made, handed what it needs, started and stopped in order."""
+"""One running Pointsman: every part started and stopped in order."""
 
 import asyncio
 import contextlib
@@ -11,70 +11,33 @@ import httpx
 import msgspec
 import structlog
 
-from auditor import Learner, State
+from auditor import State
 from auditor.events import Configured, Recorded, Reported, Validated
 from auditor.fold import Applied
 from auditor.reflection_events import ReuseChecked
 
-from .administration import Administration, FirstKeys, load_registry
-from .alarms import LABEL, Alarms, Sender
-from .appeals import Appeals
-from .background import Background
-from .budgets import Budgets
-from .challengers import Challengers
-from .chat import Chat
-from .checkpoints import CHECKPOINT_FOLDER, CheckpointFiles, RecoveryFiles, clear_unfinished
+from .administration import FirstKeys, load_registry
+from .checkpoints import CHECKPOINT_FOLDER, RecoveryFiles, clear_unfinished
 from .clock import Clock, SystemClock
 from .data_folder import RECOVERY_FOLDER, lock_folder, open_journal
-from .describing import Describes, Descriptions
-from .embedding import BatchingEmbedder, embedder_named
+from .embedding import embedder_named
 from .errors import JournalDamaged, PointsmanError
-from .evictions import Evictions
-from .executor.capture import CapturePoint
-from .executor.chat import ChatPoint, Conversations
-from .executor.gate import GatePoint
-from .executor.route import RoutePoint
 from .failpoints import failpoint
-from .federation import Federation
-from .idempotency import Idempotency
-from .intake import Intake
 from .journal import Journal
-from .learning import Learning
-from .library import Library
-from .licences import Denylist
-from .lifecycle import Lifecycle
-from .llm.models import Models
 from .llm.provider import Provider
-from .memory.store import MemoryStore
 from .origin import Origin, find
-from .outbox import DEADLINE_S, Deed, Outbox
-from .plane import Plane
-from .policies import Policies
-from .ranker import Ranker
-from .rechecks import Rechecks
-from .reflections import Reflections, Reflects
-from .refold import BEGINNING, Prefixes
-from .remembering import Remembering
+from .parts import Parts
+from .refold import BEGINNING
 from .replay.at_rest import REPLAY_FOLDER
-from .replay.jobs import Replays
-from .retrieving import Retrieving
-from .reuse import Reuses
-from .router import Router
-from .rulebook import rules_of
 from .settings import Settings
-from .signals import Signals
-from .telemetry import Metrics
-from .tenants import Limiter, Registry
-from .thinking import DecisionThinking
-from .tiering import Tiering
-from .upstream import Upstream
+from .tenants import Registry
 
 log = structlog.get_logger()
 AHEAD = "but recovery/{} knows a later one: acknowledged events are gone; to go on without them, move that file away"
 
 
-class Service:
-    """Holds the parts. `open` starts everything that must be there before the first request."""
+class Service(Parts):
+    """The parts at work. `open` starts everything that must be there before the first request."""
 
     def __init__(
         self,
@@ -88,83 +51,11 @@ class Service:
         transport: httpx.AsyncBaseTransport | None = None,
         providers: Mapping[str, Provider] | None = None,
     ) -> None:
-        self.settings, self.journal, self.clock, self.recovery = settings, journal, clock, recovery
-        self.registry, self.limiter, self.intake = registry, Limiter(clock), Intake(clock)
+        super().__init__(settings, journal, state, recovery, registry, clock, origin, transport, providers)
+        self.started_at = clock.monotonic()
         self.first_keys: FirstKeys | None = None  # until they were shown
-        self.started_at, self.metrics = clock.monotonic(), Metrics()
-        self.http = httpx.AsyncClient(follow_redirects=False, transport=transport)
-        self.embedder, self.memory = BatchingEmbedder(), MemoryStore()
-        checkpoints = CheckpointFiles(Path(settings.data_dir) / CHECKPOINT_FOLDER)
-        self.prefixes = Prefixes(journal, checkpoints, origin)
-        self.learner = Learner(state, journal, journal, self.prefixes)
-        upstream = Upstream(self.http, deadline_s=settings.upstream_deadline_s)
-        self.signals = Signals(settings.psi_url, upstream, clock, self.metrics, ttl_s=settings.cache_ttl_s)
-        self.router = Router(settings.router_url, upstream, self.metrics)
-        self.models, conversations = Models(settings, clock, self.metrics, providers), Conversations()
-        self.catalogue, self.budgets = self.models.catalogue, Budgets(self.learner, journal, registry, clock)
-        self.reuses = Reuses(self.learner, self.memory, self.embedder, settings.wrong_reuse_target, settings.seed)
-        self.reflects = Reflects(self.learner, journal, self.memory, self.reuses, self.models, self.budgets, clock)
-        self.rechecks = Rechecks(self.learner, journal, self.memory, self.reuses, self.models, self.reflects, clock)
-        self.describes = Describes(self.learner, journal, self.memory, self.models, self.reflects, clock)
-        self.thinking = DecisionThinking(self.reflects, self.intake)
-        asked = (
-            GatePoint(self.memory, self.embedder, self.thinking, settings),
-            RoutePoint(self.signals, self.router, self.embedder),
-            ChatPoint(self.models, self.budgets, conversations, self.embedder),
-        )
-        capture = CapturePoint()
-        specs = {point.name: point.features.spec for point in (*asked, capture)}
-        self.rules = rules_of(settings, {point: spec.hash for point, spec in specs.items()})
-        self.idempotency = Idempotency(self.learner, journal, clock)
-        self.plane = Plane(asked, (capture,), self.learner, journal, clock, settings, self.metrics)
-        self.learning = Learning(self.learner, journal, self.memory, clock, self.metrics)
-        self.administration = Administration(registry, journal, self.learner, clock)
-        self.chat = self._chat(conversations)
-        tiering = Tiering(self.plane, capture, self.reflects, clock)
-        self.remembering = Remembering(self.learner, journal, self.memory, self.embedder, tiering, clock)
-        denied = Denylist(settings.license_denylist or "")
-        self.library = Library(self.learner, journal, self.memory, self.embedder, denied, clock)
-        self.retrieving = Retrieving(self.learner, journal, self.memory, self.embedder, denied, clock, settings)
-        self.ranker = Ranker(self.learner, journal, clock, settings)
-        self.appeals = Appeals(self.learner, journal, clock)
-        self.policies = Policies(self.learner, journal, clock)
-        self.challengers = Challengers(self.learner, journal, self.prefixes, self.policies, clock)
-        self.federation = Federation(self.learner, journal, registry, specs, clock)
-        self.lifecycle = Lifecycle(self.learner, journal, checkpoints, self.prefixes, clock)
-        self.replays = Replays(settings.data_dir, self.learner)
-        self.outbox = Outbox(journal, clock, self._deeds(settings.alarm_url), settings.seed)
-        self.alarms = Alarms(self.outbox, clock)
-        self.reflections, self.descriptions = Reflections(self.outbox, clock), Descriptions(self.outbox, clock)
-        self.evictions = Evictions(self.learner, journal, self.memory, clock)
-        self.background = self._background()
         self._tasks: list[asyncio.Task[None]] = []
         self._lock: int | None = None
-
-    def _chat(self, conversations: Conversations) -> Chat:
-        return Chat(
-            self.models,
-            self.budgets,
-            self.plane,
-            self.learning,
-            conversations,
-            self.metrics,
-            self.clock,
-            self.settings.chat_deadline_s,
-        )
-
-    def _background(self) -> Background:
-        return Background(
-            self.learner,
-            self.journal,
-            self.memory,
-            self.embedder,
-            self.recovery,
-            self.clock,
-            self.outbox,
-            self.metrics,
-            (self.policies, self.challengers, self.budgets, self.ranker),
-            self.settings.recovery_interval_s,
-        )
 
     @classmethod
     async def open(cls, settings: Settings, clock: Clock | None = None) -> Self:
@@ -214,19 +105,6 @@ class Service:
         service = cls(settings, journal, state, recovery, registry, clock, origin, transport, providers)
         await service.start()
         return service
-
-    def _deeds(self, alarm_url: str | None) -> dict[str, Deed]:
-        """Who does which of the outbox's work."""
-        asking: dict[str, Deed] = {
-            "reflection": self.reflects,
-            "reuse_check": self.rechecks,
-            "skill_text": self.describes,
-        }
-        deeds = asking if self.reflects.able else {}
-        if alarm_url is not None:
-            upstream = Upstream(self.http, deadline_s=DEADLINE_S)
-            deeds["alarm"] = Sender(alarm_url, self.registry.derived(LABEL), upstream, self.clock)
-        return deeds
 
     async def start(self) -> None:
         await self.outbox.load()

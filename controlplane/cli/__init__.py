@@ -14,6 +14,7 @@ from . import (
     providers,
     replays,
     server,
+    sessions,
     upkeep,
 )
 from .program import app, main
@@ -33,5 +34,6 @@ __all__ = [
     "providers",
     "replays",
     "server",
+    "sessions",
     "upkeep",
 ]

@@ -61,10 +61,12 @@ ORDER: tuple[set[str], ...] = (
         "rulebook",
         "appeals",
         "library",
+        "ranker",
     },  # the two loops, what keeps them, and what operators did
-    {"lifecycle", "explanation", "replay", "chat", "tiering", "thinking", "rechecks"},
-    {"remembering"},  # a capture decides
-    {"service"},  # makes every part and hands it what it needs
+    {"lifecycle", "explanation", "replay", "chat", "tiering", "thinking", "rechecks", "describing"},
+    {"remembering", "retrieving"},  # a capture decides
+    {"parts"},  # makes every part and hands it what it needs
+    {"service"},  # starts and stops them
     {"purse"},  # what operators see of money
     {"status", "backups", "doctor"},  # look at a whole service
     {"retention"},

@@ -30,6 +30,7 @@ WHERE: dict[str, dict[str, str]] = {
         "controlplane.http.library": "handlers are functions of a request",
         "controlplane.http.page": "the documentation page",
         "controlplane.http.problems": "exceptions as problem documents",
+        "controlplane.http.retrieval": "handlers are functions of a request",
         "controlplane.http.replays": "handlers, and a stream of events",
         "controlplane.http.request_log": "stands around the application",
         "controlplane.http.routes": "path -> handler",
@@ -41,7 +42,8 @@ WHERE: dict[str, dict[str, str]] = {
     "aiohttp": {"controlplane.llm.aiohttp_transport": "calls to providers that somebody waits for"},
     "httpx": {
         "controlplane.llm.httpx_transport": "calls to providers that nobody waits for",
-        "controlplane.service": "owns the one client of the server",
+        "controlplane.parts": "makes the one client of the server",
+        "controlplane.service": "is handed another way out than the network",
         "controlplane.upstream": "asks the signal source and the downstream router with it, and sends alarms",
         "controlplane.cli.client": "commands that talk to a running server",
         "controlplane.demo.gate": "the demo's agent asks over HTTP like anybody",
@@ -64,6 +66,7 @@ WHERE: dict[str, dict[str, str]] = {
         "controlplane.cli.policies": "the same",
         "controlplane.cli.replays": "the same",
         "controlplane.cli.server": "the same",
+        "controlplane.cli.sessions": "the same",
     },
     "jinja2": {"controlplane.llm.prompts.library": "prompts, in its sandbox"},
     "genai_prices": {"controlplane.llm.prices": "what providers publish, by the data it brings with it"},
@@ -83,6 +86,7 @@ UNIMPORTED = {
 BROUGHT = {"transformers"}  # by sentence-transformers, which is a layer on top of it
 MODULE_OF = {
     "genai-prices": "genai_prices",
+    "scikit-learn": "sklearn",
     "prometheus-client": "prometheus_client",
     "semantic-text-splitter": "semantic_text_splitter",
     "sentence-transformers": "sentence_transformers",

@@ -182,6 +182,19 @@ async def _register(client: Client, path: str) -> Asked:
     return path, {"origin": client.new("wiki"), "license": "MIT"}
 
 
+async def _context(client: Client, path: str) -> Asked:
+    return path, {"goal": client.new("ship")}
+
+
+async def _patches(client: Client, path: str) -> Asked:
+    return path, {"query": client.new("ship")}
+
+
+async def _outcome(client: Client, path: str) -> Asked:
+    session = (await client.call("POST", "/v1/context", {"goal": client.new("ship")}))["session_id"]
+    return path.replace("{session_id:str}", session), {"success": True}
+
+
 async def _skill(client: Client, path: str) -> Asked:
     return path.replace("{skill_id:int}", str(await client.skill())), None
 
@@ -324,6 +337,11 @@ REQUESTS: dict[tuple[str, str], Callable[[Client, str], Awaitable[Asked]]] = {
     ("POST", "/v1/documents/search"): _find,
     ("GET", "/v1/origins"): _bare,
     ("POST", "/v1/origins"): _register,
+    ("POST", "/v1/context"): _context,
+    ("POST", "/v1/patches/search"): _patches,
+    ("GET", "/v1/sessions"): _bare,
+    ("POST", "/v1/sessions/{session_id:str}/outcome"): _outcome,
+    ("POST", "/v1/ranker/reload"): _bare,
     ("GET", "/v1/skills"): _bare,
     ("GET", "/v1/skills/{skill_id:int}"): _skill,
     ("POST", "/v1/skills/{skill_id:int}/retire"): _skill,

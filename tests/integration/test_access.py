@@ -23,6 +23,7 @@ IN_PATH |= {
     "origin:str": "or_x",
     "reservation_id:str": "rv_x",
     "reflection_id:str": "rf_x",
+    "session_id:str": "se_x",
     "a:str": "cp_x",
     "b:str": "now",
 }

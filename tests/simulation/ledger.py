@@ -39,6 +39,7 @@ from auditor.passage_events import DocumentKept, DocumentsDropped, OriginRegiste
 from auditor.policy_events import Appealed, AppealRuled, ChallengerEnded, ChallengerSet, PolicySet, Promoted, RolledBack
 from auditor.ranker_events import RankerSet
 from auditor.reflection_events import Reflected, ReflectionEvicted, ReuseChecked
+from auditor.session_events import Queried, SessionReported
 from auditor.skill_events import SkillDescribed
 from controlplane.learning import UNLEARNT
 
@@ -63,6 +64,7 @@ EFFECTS: dict[type[Any], Callable[[Any], Effect]] = {
     DocumentsDropped: lambda e: ("drop", e.tenant, e.namespace, e.origin, e.key),
     OriginRegistered: lambda e: ("origin", e.tenant, e.origin, e.what, e.license),
     SkillRetired: lambda e: ("retire", e.tenant, e.skill_id, e.reason),
+    SessionReported: lambda e: ("outcome", e.tenant, e.session_id, e.success, e.contribution),
     Checkpointed: lambda e: ("checkpoint", e.tenant, e.name),
     Restored: lambda e: ("restore", e.tenant, e.checkpoint_id),
     CheckpointsPruned: lambda e: ("prune", e.tenant),
@@ -93,6 +95,7 @@ UNASKED: dict[type[Any], str] = {
     Reflected: "whoever reflects, which an oracle of its own looks at",
     ReuseChecked: "beside a reflection, or when a reuse was drawn to be checked",
     SkillDescribed: "whoever puts skills into words",
+    Queried: "beside the answer to a query; asked again, it begins another session",
     RankerSet: "the ranker, when its weights are better",
     Purged: "in the place of what was purged",
     **dict.fromkeys((JobAdded, JobLeased, JobFailed, JobEnded), "the outbox, which an oracle of its own looks at"),

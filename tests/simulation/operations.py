@@ -64,6 +64,7 @@ class Known(msgspec.Struct):
     entries: dict[str, Any] = {}  # what points exported
     reservations: list[str] = []  # calls that are charged whole
     reflections: list[str] = []
+    sessions: list[str] = []
 
 
 class Call(msgspec.Struct, kw_only=True):
@@ -303,6 +304,37 @@ def register(draw: Draw) -> Call:
     return draw.call("POST /v1/origins", body=body, effects=(effect,))
 
 
+def _safety(draw: Draw) -> dict[str, Any]:
+    bounds = {"max_alignment_severity": 0.5, "max_alerts": 3, "license_denylist": [draw.text("l")]}
+    return {"safety": bounds | {"max_age_days": 9.0, "min_trust": 0.1}} if draw.maybe(0.3) else {}
+
+
+def _began(draw: Draw, answer: Any) -> None:
+    draw.own.sessions.append(answer["session_id"])
+
+
+def context(draw: Draw) -> Call:
+    body: dict[str, Any] = {"goal": draw.text("a", "quota"), "namespace": draw.text("x", "y"), **_safety(draw)}
+    body |= {"planned_action": draw.text(*PLANS), "current_state": {"cluster": draw.text("p")}, "k": 3}
+    body |= {"kinds": ["episode", "patch"], "min_similarity": -1.0, "token_budget": 300} if draw.maybe(0.5) else {}
+    return draw.call("POST /v1/context", body=body, learn=lambda answer: _began(draw, answer))
+
+
+def patches(draw: Draw) -> Call:
+    body: dict[str, Any] = {"query": draw.text("quota", "wait"), "namespace": draw.text("x", "y"), **_safety(draw)}
+    body |= {"k": 3, "min_score": 0.1, "enhancement_weight": 0.5} if draw.maybe(0.5) else {}
+    return draw.call("POST /v1/patches/search", body=body, learn=lambda answer: _began(draw, answer))
+
+
+def session_outcome(draw: Draw) -> Call:
+    session_id, foreign = draw.one("sessions")
+    body: dict[str, Any] = {"success": draw.maybe(0.6), "contribution": draw.rng.choice((0.25, 1.0))}
+    body |= {"used": [draw.rng.choice(draw.own.episodes)]} if draw.own.episodes and draw.maybe(0.3) else {}
+    effect = ("outcome", draw.tenant, session_id, body["success"], body["contribution"])
+    route, path = "POST /v1/sessions/{session_id:str}/outcome", f"/v1/sessions/{session_id}/outcome"
+    return draw.call(route, path, body=body, effects=(effect,), foreign=foreign)
+
+
 def retire(draw: Draw) -> Call:
     skill_id, foreign = draw.one("skills")
     reason = draw.text("old")
@@ -540,6 +572,11 @@ OPERATIONS: dict[str, tuple[int, Operation]] = {
     "POST /v1/documents/search": (2, find),
     "GET /v1/origins": (1, reading("GET /v1/origins")),
     "POST /v1/origins": (1, register),
+    "POST /v1/context": (4, context),
+    "POST /v1/patches/search": (2, patches),
+    "GET /v1/sessions": (1, reading("GET /v1/sessions")),
+    "POST /v1/sessions/{session_id:str}/outcome": (5, session_outcome),
+    "POST /v1/ranker/reload": (1, reading("POST /v1/ranker/reload")),
     "POST /v1/skills/{skill_id:int}/retire": (1, retire),
     "POST /v1/checkpoints": (3, checkpoint),
     "POST /v1/checkpoints/{checkpoint_id:str}/restore": (2, restore),

@@ -1,0 +1,177 @@
+"""Every part of one running Pointsman, made and handed what it needs. Whoever holds them starts and stops them."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import httpx
+
+from auditor import Learner, State
+
+from .administration import Administration
+from .alarms import LABEL, Alarms, Sender
+from .appeals import Appeals
+from .background import Background
+from .budgets import Budgets
+from .challengers import Challengers
+from .chat import Chat
+from .checkpoints import CHECKPOINT_FOLDER, CheckpointFiles, RecoveryFiles
+from .clock import Clock
+from .describing import Describes, Descriptions
+from .embedding import BatchingEmbedder
+from .evictions import Evictions
+from .executor.capture import CapturePoint
+from .executor.chat import ChatPoint, Conversations
+from .executor.gate import GatePoint
+from .executor.route import RoutePoint
+from .federation import Federation
+from .idempotency import Idempotency
+from .intake import Intake
+from .journal import Journal
+from .learning import Learning
+from .library import Library
+from .licences import Denylist
+from .lifecycle import Lifecycle
+from .llm.models import Models
+from .llm.provider import Provider
+from .memory.store import MemoryStore
+from .origin import Origin
+from .outbox import DEADLINE_S, Deed, Outbox
+from .plane import Plane
+from .policies import Policies
+from .ranker import Ranker
+from .rechecks import Rechecks
+from .reflections import Reflections, Reflects
+from .refold import BEGINNING, Prefixes
+from .remembering import Remembering
+from .replay.jobs import Replays
+from .retrieving import Retrieving
+from .reuse import Reuses
+from .router import Router
+from .rulebook import rules_of
+from .settings import Settings
+from .signals import Signals
+from .telemetry import Metrics
+from .tenants import Limiter, Registry
+from .thinking import DecisionThinking
+from .tiering import Tiering
+from .upstream import Upstream
+
+
+class Parts:
+    """All of them. `transport` and `providers` are other ways out than the network."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        journal: Journal,
+        state: State,
+        recovery: RecoveryFiles,
+        registry: Registry,
+        clock: Clock,
+        origin: Origin = BEGINNING,
+        transport: httpx.AsyncBaseTransport | None = None,
+        providers: Mapping[str, Provider] | None = None,
+    ) -> None:
+        self.settings, self.journal, self.clock, self.recovery = settings, journal, clock, recovery
+        self.registry, self.limiter, self.intake = registry, Limiter(clock), Intake(clock)
+        self.metrics, self.http = Metrics(), httpx.AsyncClient(follow_redirects=False, transport=transport)
+        self.embedder, self.memory = BatchingEmbedder(), MemoryStore()
+        self.checkpoints = CheckpointFiles(Path(settings.data_dir) / CHECKPOINT_FOLDER)
+        self.prefixes = Prefixes(journal, self.checkpoints, origin)
+        self.learner = Learner(state, journal, journal, self.prefixes)
+        self.idempotency = Idempotency(self.learner, journal, clock)
+        self._make_askers(providers)
+        self._make_points()
+        self._make_memory()
+        self._make_operators()
+        self._make_owed()
+        self.background = self._make_background()
+
+    def _make_askers(self, providers: Mapping[str, Provider] | None) -> None:
+        """Who asks models, and pays for it."""
+        learner, journal, memory, settings, clock = self.learner, self.journal, self.memory, self.settings, self.clock
+        self.models = Models(settings, clock, self.metrics, providers)
+        self.catalogue, self.budgets = self.models.catalogue, Budgets(learner, journal, self.registry, clock)
+        self.reuses = Reuses(learner, memory, self.embedder, settings.wrong_reuse_target, settings.seed)
+        self.reflects = Reflects(learner, journal, memory, self.reuses, self.models, self.budgets, clock)
+        self.rechecks = Rechecks(learner, journal, memory, self.reuses, self.models, self.reflects, clock)
+        self.describes = Describes(learner, journal, memory, self.models, self.reflects, clock)
+        self.evictions = Evictions(learner, journal, memory, clock)
+
+    def _make_points(self) -> None:
+        """The points, and the two loops."""
+        settings, clock, conversations = self.settings, self.clock, Conversations()
+        upstream = Upstream(self.http, deadline_s=settings.upstream_deadline_s)
+        self.signals = Signals(settings.psi_url, upstream, clock, self.metrics, ttl_s=settings.cache_ttl_s)
+        self.router = Router(settings.router_url, upstream, self.metrics)
+        self.thinking = DecisionThinking(self.reflects, self.intake)
+        asked = (
+            GatePoint(self.memory, self.embedder, self.thinking, settings),
+            RoutePoint(self.signals, self.router, self.embedder),
+            ChatPoint(self.models, self.budgets, conversations, self.embedder),
+        )
+        capture = CapturePoint()
+        self.specs = {point.name: point.features.spec for point in (*asked, capture)}
+        self.rules = rules_of(settings, {point: spec.hash for point, spec in self.specs.items()})
+        self.plane = Plane(asked, (capture,), self.learner, self.journal, clock, settings, self.metrics)
+        self.tiering = Tiering(self.plane, capture, self.reflects, clock)
+        self.learning = Learning(self.learner, self.journal, self.memory, clock, self.metrics)
+        self.chat = Chat(
+            self.models,
+            self.budgets,
+            self.plane,
+            self.learning,
+            conversations,
+            self.metrics,
+            clock,
+            settings.chat_deadline_s,
+        )
+
+    def _make_memory(self) -> None:
+        """What clients do to memory, and what it returns."""
+        held = (self.learner, self.journal, self.memory, self.embedder)
+        denied, clock = Denylist(self.settings.license_denylist or ""), self.clock
+        self.remembering = Remembering(*held, self.tiering, clock)
+        self.library = Library(*held, denied, clock)
+        self.retrieving = Retrieving(*held, denied, clock, self.settings)
+        self.ranker = Ranker(self.learner, self.journal, clock, self.settings)
+
+    def _make_operators(self) -> None:
+        """What operators do."""
+        learner, journal, clock = self.learner, self.journal, self.clock
+        self.administration = Administration(self.registry, journal, learner, clock)
+        self.appeals = Appeals(learner, journal, clock)
+        self.policies = Policies(learner, journal, clock)
+        self.challengers = Challengers(learner, journal, self.prefixes, self.policies, clock)
+        self.federation = Federation(learner, journal, self.registry, self.specs, clock)
+        self.lifecycle = Lifecycle(learner, journal, self.checkpoints, self.prefixes, clock)
+        self.replays = Replays(self.settings.data_dir, learner)
+
+    def _make_owed(self) -> None:
+        """What is owed to the world outside, and who does which of it."""
+        asking: dict[str, Deed] = {
+            "reflection": self.reflects,
+            "reuse_check": self.rechecks,
+            "skill_text": self.describes,
+        }
+        deeds = asking if self.reflects.able else {}
+        if (url := self.settings.alarm_url) is not None:
+            upstream = Upstream(self.http, deadline_s=DEADLINE_S)
+            deeds["alarm"] = Sender(url, self.registry.derived(LABEL), upstream, self.clock)
+        self.outbox = Outbox(self.journal, self.clock, deeds, self.settings.seed)
+        self.alarms, self.reflections = Alarms(self.outbox, self.clock), Reflections(self.outbox, self.clock)
+        self.descriptions = Descriptions(self.outbox, self.clock)
+
+    def _make_background(self) -> Background:
+        return Background(
+            self.learner,
+            self.journal,
+            self.memory,
+            self.embedder,
+            self.recovery,
+            self.clock,
+            self.outbox,
+            self.metrics,
+            (self.policies, self.challengers, self.budgets, self.ranker),
+            self.settings.recovery_interval_s,
+        )
