@@ -47,4 +47,5 @@ def _by_type(origins: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
 
 def _ranker(ranker: dict[str, Any]) -> str:
-    return f"search weighs {told_weights(ranker['weights'])} ({'as shipped' if not ranker['version'] else 'version ' + str(ranker['version'])})"
+    since = f"version {ranker['version']}" if ranker["version"] else "as shipped"
+    return f"search weighs {told_weights(ranker['weights'])} ({since})"

@@ -49,7 +49,7 @@ WHERE: dict[str, dict[str, str]] = {
         "controlplane.demo.gate": "the demo's agent asks over HTTP like anybody",
         "controlplane.demo.servers": "waits for the demo's servers to be up",
     },
-    "sklearn": {"controlplane.ranker": "fits the ranker, imported when that is first done"},
+    "sklearn": {"controlplane.memory.refitting": "fits the ranker, imported when that is first done"},
     "semantic_text_splitter": {"controlplane.memory.chunking": "cuts texts on sensible borders"},
     "tokenizers": {"controlplane.memory.chunking": "counts the tokens of texts"},
     "pyarrow": {"controlplane.replay.parquet": "reads Parquet logs, where its extra is installed"},
