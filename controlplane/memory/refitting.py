@@ -87,8 +87,9 @@ def _judged(
 
 
 def _auc(scores: Floats, good: Flags, times: Floats) -> Floats:
-    """[D]: how likely a good row has a higher score than a bad one, ties counting half, for each way of counting rows."""
+    """How likely a good row has a higher score than a bad one, ties counting half, for each way of counting rows [D]."""
     higher = scores[good][:, None] - scores[~good][None, :]  # [P, Q]
     won = (np.sign(higher) + 1.0) / 2.0
     well, failed = times[:, good], times[:, ~good]
-    return np.einsum("dp,pq,dq->d", well, won, failed, optimize=True) / (well.sum(1) * failed.sum(1))
+    found: Floats = np.einsum("dp,pq,dq->d", well, won, failed, optimize=True) / (well.sum(1) * failed.sum(1))
+    return found

@@ -15,8 +15,8 @@ from .safety import Looks
 class Tellable(NamedTuple):
     """An episode, or a passage of a document.
 
-    item: the number of its event, by which its use is reported; what: that which its origin is; like: its error class or
-    kind; entry: how it is told, with its `text`.
+    item: the number of its event, by which its use is reported; what: that which its origin is; like: its error class
+    or kind; entry: how it is told, with its `text`.
     """
 
     item: int
