@@ -14,10 +14,10 @@ from strategist.linear import hashed_word
 from ..contract import DecisionRequest
 from ..embedding import Vector
 from ..memory.actions import conditions_of, family_of, is_destructive, signature, tool_of
-from ..memory.preconditions import match
-from ..memory.ranking import Match, recency, worth
-from ..memory.store import EpisodeRecord, Space
+from ..memory.ranking import Match
+from ..memory.store import Space
 from .hearsay import Hearsay
+from .matching import Sought, recall_matches, standing
 from .point import Evidence
 from .recalled import (
     NEIGHBOURS,
@@ -109,58 +109,33 @@ class GateEvidence(Evidence, kw_only=True):
         return best.match if best and best.chance >= 1.0 - self.said.risk else None
 
 
-def recall_matches(
-    space: Space, fold: TenantFold, vector: Vector, current: Mapping[str, object], now: float, k: int
-) -> list[Match]:
-    """The k nearest episodes of a space as ranked matches."""
-    if space.episode_index is None:
-        return []
-    found = space.episode_index.search(vector, k)
-    matches = [_match(space.episodes[i], similarity, fold, current, now) for i, similarity in found]
-    return sorted(matches, key=lambda m: -m.score)
-
-
-def _match(
-    record: EpisodeRecord, similarity: float, fold: TenantFold, current: Mapping[str, object], now: float
-) -> Match:
-    validations = fold.skills.of(record.episode_id)
-    return Match(
-        record=record,
-        similarity=max(0.0, min(1.0, similarity)),
-        precondition=match(record.conditions, current),
-        recency=recency(now - record.at),
-        worth=worth(validations.successes, validations.failures),
-    )
-
-
 def gather(
     space: Space,
     fold: TenantFold,
     request: DecisionRequest,
+    asker: str,
     vector: Vector | None,
     text: str,
     now: float,
     at: Thresholds,
 ) -> GateEvidence:
-    """Recall for one planned action; without a vector only its own record is known."""
+    """Recall for one planned action; without a vector only its own record is known. Who asks decides what is shown."""
     planned = request.planned_action or ""
     tool = tool_of(planned, request.tool)
     task = _task_facts(fold, request)
     own_signature, conditions = signature(tool, planned), (*conditions_of(request.environment), _turn(task))
     own = fold.cases.of(request.namespace, own_signature)
-    everything = [] if vector is None else recall_matches(space, fold, vector, request.environment, now, NEIGHBOURS)
+    everything, stood = _recalled(space, fold, request, asker, vector, now)
     near = [] if vector is None else near_cases(space, fold, request.namespace, own_signature, vector, everything)
-    mended = {m.record.episode.planned_action for m in everything if _is_fix_of(planned, m)}
-    matches = [m for m in everything if m.similarity >= RETRIEVAL and _speaks_against(m, request, mended)]
+    matches, shown = _against(request, everything), _against(request, stood)
     skills = [m for m in matches if _is_skill(fold, m.record.episode_id)]
     told = unreported(fold, request.namespace, matches)
     recalled = recall_outcomes(fold, conditions, own, near, told)
     worded = judge(space, fold, request, conditions, own, recalled)
     fixes = _fixes(fold, request.namespace, conditions, matches)
-    suggestion = suggestion_of(fixes)
+    suggestion, shown_fixes = suggestion_of(fixes), _fixes(fold, request.namespace, conditions, shown)
     closest = max(matches, key=lambda m: (m.similarity, m.precondition), default=None)
     rule = _rule(closest, skills, at, suggestion=suggestion is not None)
-    nearest = max([m.similarity for m in everything] + [c.similarity for c in near], default=0.0)
     return GateEvidence(
         facts={
             "rule": rule,
@@ -183,14 +158,14 @@ def gather(
         environment=request.environment,
         text=text,
         vector=vector,
-        matches=matches,
-        skills=skills,
+        matches=shown,
+        skills=[m for m in shown if _is_skill(fold, m.record.episode_id)],
         own=own,
         recalled=recalled,
         new_signature=own_signature not in space.signatures,
-        fixes=fixes,
-        suggestion=suggestion,
-        said=_assess(own, near, told, worded.risk, nearest),
+        fixes=shown_fixes,
+        suggestion=suggestion or suggestion_of(shown_fixes),
+        said=_assess(own, near, told, worded.risk, everything),
         worded=worded,
     )
 
@@ -207,13 +182,31 @@ def _rule(closest: Match | None, skills: Sequence[Match], at: Thresholds, *, sug
 
 
 def _assess(
-    own: CaseRecord, near: Sequence[NearCase], told: Sequence[Match], risk: float, nearest: float
+    own: CaseRecord, near: Sequence[NearCase], told: Sequence[Match], risk: float, everything: Sequence[Match]
 ) -> Assessment:
+    nearest = max([m.similarity for m in everything] + [c.similarity for c in near], default=0.0)
     return Assessment(
         risk=risk,
         evidence=own.total + sum(case.record.total for case in near) + captures(told),
         novelty=0.0 if own.total else 1.0 - min(1.0, nearest),
     )
+
+
+def _recalled(
+    space: Space, fold: TenantFold, request: DecisionRequest, asker: str, vector: Vector | None, now: float
+) -> tuple[list[Match], list[Match]]:
+    """All matches, the best first, and in the order in which they stand before the key that asks."""
+    if vector is None:
+        return [], []
+    sought = Sought.of(request.goal or "", request.planned_action or "", vector, request.environment, now)
+    everything = recall_matches(space, fold, sought, NEIGHBOURS)
+    return everything, standing(space, fold, sought, NEIGHBOURS, asker, everything)
+
+
+def _against(request: DecisionRequest, everything: Sequence[Match]) -> list[Match]:
+    """The matches that speak against the plan."""
+    mended = {m.record.episode.planned_action for m in everything if _is_fix_of(request.planned_action or "", m)}
+    return [m for m in everything if m.similarity >= RETRIEVAL and _speaks_against(m, request, mended)]
 
 
 def _is_fix_of(planned: str, match: Match) -> bool:

@@ -45,7 +45,7 @@ class GatePoint(AskedPoint[GateEvidence]):
         text = plan_text(request.goal or "", request.planned_action or "")
         vector, degraded = await self._embed(text)
         space = self._memory.space(fold.tenant, request.namespace)
-        found = gather(space, fold, request, vector, text, now, self._rule)
+        found = gather(space, fold, request, asker, vector, text, now, self._rule)
         if vector is not None:
             found.text_codes = self.features.codes(vector, self._embedder.name)
         if found.matches:

@@ -1,5 +1,8 @@
 """How memories are ranked, every score explained term by term."""
 
+import math
+from collections.abc import Mapping
+
 import msgspec
 
 from .store import EpisodeRecord
@@ -8,27 +11,42 @@ HALF_LIFE_DAYS = 30.0
 DAY_S = 86_400.0
 
 
+class Weights(msgspec.Struct, frozen=True, kw_only=True):
+    """What each term counts; together 1. Chosen on one half of the tasks of `make bench-retrieval`."""
+
+    similarity: float = 0.38
+    lexical: float = 0.34
+    named: float = 0.10
+    precondition: float = 0.08
+    recency: float = 0.02
+    worth: float = 0.08
+
+    def of(self, scores: Mapping[str, float]) -> float:
+        """The terms together."""
+        return math.fsum(weight * scores[term] for term, weight in msgspec.structs.asdict(self).items())
+
+
+WEIGHTS = Weights()
+
+
 class Match(msgspec.Struct, frozen=True, kw_only=True):
     """A remembered episode beside a request. All figures are in [0, 1]."""
 
     record: EpisodeRecord
-    similarity: float
+    similarity: float  # of meaning
+    lexical: float  # share of the plan's words it has
+    named: float  # how rare a word of the plan its error names
     precondition: float
     recency: float
     worth: float
 
     @property
-    def score(self) -> float:
-        return 0.7 * self.similarity + 0.15 * self.precondition + 0.05 * self.recency + 0.1 * self.worth
+    def scores(self) -> dict[str, float]:
+        return {term: getattr(self, term) for term in WEIGHTS.__struct_fields__}
 
     @property
-    def scores(self) -> dict[str, float]:
-        return {
-            "similarity": self.similarity,
-            "precondition": self.precondition,
-            "recency": self.recency,
-            "worth": self.worth,
-        }
+    def score(self) -> float:
+        return WEIGHTS.of(self.scores)
 
 
 def recency(age_s: float) -> float:
