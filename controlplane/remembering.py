@@ -1,5 +1,7 @@
 """The episodic-memory calls: capture a failure, search for similar ones, read, purge, and manage skills."""
 
+from collections import Counter
+from collections.abc import Mapping
 from hashlib import blake2b
 from typing import Any
 
@@ -41,21 +43,22 @@ from .errors import (
     Unprocessable,
 )
 from .executor.advice import skill_answer, worth_answer
-from .executor.evidence import recall_matches
+from .executor.matching import Sought, recall_matches, standing
 from .failpoints import failpoint
 from .idempotency import Receipt
 from .journal import Journal
 from .llm.local import classify, root_cause
 from .llm.redaction import redacted, unlinked
 from .memory.actions import normalise
+from .memory.filters import Fits, filters_of
 from .memory.purging import overwrite, overwrite_description, overwrite_reflection
 from .memory.ranking import Match
 from .memory.store import EpisodeRecord, MemoryStore, episode_text, plan_text
 from .tenants import Caller
 from .tiering import Tiering
 
-OVERSAMPLING = 4  # candidates looked at per result, so that filters and ranking have something to choose from
-FILTERABLE = ("error_class", "license", "origin", "episode_type", "tags")
+OVERSAMPLING = 4  # candidates looked at per result, so that ranking has something to choose from
+WIDENING = 8  # times as many, while filters leave too few
 
 
 class Remembering:
@@ -140,28 +143,45 @@ class Remembering:
             raise EmbedderLoading(str(error)) from error
         return msgspec.structs.replace(episode, embedder=self._embedder.name, vector=vector.tobytes())
 
-    async def search(self, tenant: str, request: SearchRequest) -> SearchAnswer:
-        """The k best matches after filters, each with its score taken apart."""
-        unknown = sorted(request.filters.keys() - set(FILTERABLE))
-        if unknown:
-            raise Unprocessable(f"filters has {', '.join(unknown)}; it takes {', '.join(FILTERABLE)}")
+    async def search(self, caller: Caller, request: SearchRequest) -> SearchAnswer:
+        """The k best matches after filters, each with its score taken apart.
+
+        Raises:
+          Unprocessable: a filter is unknown, or does not take what it was given.
+          EmbedderLoading: the model is not there yet.
+        """
+        try:
+            filters = filters_of(request.filters)
+        except ValueError as error:
+            raise Unprocessable(str(error)) from error
         try:
             vector = await self._embedder.embed(plan_text(request.goal, request.planned_action))
         except EmbeddingUnavailable as error:
             raise EmbedderLoading(str(error)) from error
-        space, fold = self._memory.space(tenant, request.namespace), self._fold(tenant)
-        k = len(space.episodes) if request.filters else request.k * OVERSAMPLING
-        matches = recall_matches(space, fold, vector, request.current_state, self._clock.now(), k)
-        filtered: dict[str, int] = {}
-        kept = []
-        for match in matches:
-            why = _filtered_by(match, request)
-            if why is None:
-                kept.append(match)
-            else:
-                filtered[why] = filtered.get(why, 0) + 1
+        sought = Sought.of(request.goal, request.planned_action, vector, request.current_state, self._clock.now())
+        kept, filtered = self._kept(caller, request, sought, filters)
         fallback = ("embedding_fallback",) if self._embedder.state.status == "fallback" else ()
         return SearchAnswer(results=[_result(m) for m in kept[: request.k]], filtered=filtered, degraded=fallback)
+
+    def _kept(
+        self, caller: Caller, request: SearchRequest, sought: Sought, filters: Mapping[str, Fits]
+    ) -> tuple[list[Match], dict[str, int]]:
+        """The matches that filters leave, and how many each took out: of ever more, while they leave too few."""
+        space, fold = self._memory.space(caller.tenant, request.namespace), self._fold(caller.tenant)
+        k = request.k * OVERSAMPLING
+        while True:
+            matches = recall_matches(space, fold, sought, k)
+            kept, filtered = list[Match](), Counter[str]()
+            for match in standing(space, fold, sought, k, caller.key_id, matches):
+                why = _filtered_by(match, request.min_similarity, filters)
+                if why is None:
+                    kept.append(match)
+                else:
+                    filtered[why] += 1
+            near_enough = sum(match.similarity >= request.min_similarity for match in matches)
+            if not filters or len(kept) >= request.k or near_enough < k or k >= len(space.episodes):
+                return kept, dict(filtered)
+            k *= WIDENING
 
     def episode(self, tenant: str, episode_id: int) -> EpisodeAnswer:
         """Raises UnknownEpisode."""
@@ -269,15 +289,10 @@ def _reflection(episode: Episode, decided: Trace | None) -> CapturedReflection:
     )
 
 
-def _filtered_by(match: Match, request: SearchRequest) -> str | None:
-    if match.similarity < request.min_similarity:
+def _filtered_by(match: Match, min_similarity: float, filters: Mapping[str, Fits]) -> str | None:
+    if match.similarity < min_similarity:
         return "min_similarity"
-    for name, wanted in request.filters.items():
-        has = getattr(match.record.episode, name)
-        fits = wanted in has if isinstance(has, tuple) else has in wanted if isinstance(wanted, list) else has == wanted
-        if not fits:
-            return name
-    return None
+    return next((name for name, fits in filters.items() if not fits(match.record)), None)
 
 
 def _result(match: Match) -> SearchResult:

@@ -31,6 +31,7 @@ from .contract import (
 from .embedding import BatchingEmbedder, EmbeddingUnavailable, Vector
 from .errands import Errands
 from .errors import EmbedderLoading, Unprocessable
+from .executor.matching import Sought
 from .executor.telling import Asking, episodes, passages
 from .executor.withholding import probability_of
 from .failpoints import failpoint
@@ -85,7 +86,9 @@ class Retrieving:
         """
         query = plan_text(request.goal, request.planned_action)
         vector, degraded = await self._embed(query)
-        asking = self._asking(caller, request.namespace, vector, query, request.current_state)
+        now, current = self._clock.now(), request.current_state
+        sought = Sought.of(request.goal, request.planned_action, vector, current, now)
+        asking = self._asking(caller, request.namespace, sought)
         found = [*episodes(asking, request.k)] if "episode" in request.kinds else []
         for kind in request.kinds:
             found += passages(asking, kind, request.k) if kind != "episode" else []
@@ -93,7 +96,7 @@ class Retrieving:
         near = [one for one in found if one.similarity >= request.min_similarity]
         kept, filtered = self._safe(near, request.safety)
         filtered |= {"min_similarity": len(found) - len(near)} if len(near) < len(found) else {}
-        best = sorted(kept, key=lambda one: -weights.score(one.scores))[: request.k]
+        best = sorted(kept, key=lambda one: -weights.of(one.scores))[: request.k]
         offered, told = self._drawn(asking.fold, best)
         packed = pack([one.candidate(weights) for one in told], query, request.token_budget, tokens)
         ids = {candidate.entry["memory_id"] for candidate in packed.chosen}
@@ -119,7 +122,7 @@ class Retrieving:
           Unprocessable: a fingerprint that is none.
         """
         vector, degraded = await self._embed(redacted(request.query))
-        asking = self._asking(caller, request.namespace, vector, request.query, {})
+        asking = self._asking(caller, request.namespace, Sought.of(request.query, "", vector, {}, self._clock.now()))
         found = [_enhanced(one, request.enhancement_weight) for one in passages(asking, "patch", 4 * request.k)]
         kept, filtered = self._safe(found, request.safety)
         best = sorted(kept, key=lambda one: -one.scores["score"])
@@ -136,9 +139,8 @@ class Retrieving:
             raise EmbedderLoading(str(error)) from error
         return vector, ("embedding_fallback",) if self._embedder.state.status == "fallback" else ()
 
-    def _asking(self, caller: Caller, namespace: str, vector: Vector, query: str, current: dict[str, Any]) -> Asking:
-        fold = self._learner.state.of(caller.tenant)
-        return Asking(self._memory, fold, namespace, caller.key_id, vector, query, current, self._clock.now())
+    def _asking(self, caller: Caller, namespace: str, sought: Sought) -> Asking:
+        return Asking(self._memory, self._learner.state.of(caller.tenant), namespace, caller.key_id, sought)
 
     def _safe(self, found: Iterable[Tellable], bounds: Safety) -> tuple[list[Tellable], dict[str, int]]:
         """What may be told, and how many may not, by why."""

@@ -7,7 +7,7 @@ from msgspec import Meta
 from auditor.feedback import Outcome
 from auditor.rewards import Term
 
-from .wire import MAX_CANDIDATES, Answer, Filled, FreeMap, Name, Named, Request, Text
+from .wire import MAX_CANDIDATES, Answer, Conditioned, Conditions, Filled, FreeMap, Name, Named, Request, Text
 
 
 class Candidate(Request, frozen=True, kw_only=True, omit_defaults=True):
@@ -25,7 +25,7 @@ class Candidate(Request, frozen=True, kw_only=True, omit_defaults=True):
         return f"{self.provider}/{self.sku}"
 
 
-class DecisionRequest(Request, frozen=True, kw_only=True, omit_defaults=True):
+class DecisionRequest(Conditioned, frozen=True, kw_only=True, omit_defaults=True):
     """`gate` when planned_action is given, `route` when candidates are, or `point` by name."""
 
     point: Name | None = None
@@ -35,19 +35,19 @@ class DecisionRequest(Request, frozen=True, kw_only=True, omit_defaults=True):
     goal: Text | None = None
     planned_action: Filled | None = None
     tool: Name | None = None
-    environment: FreeMap = {}
+    environment: Conditions = {}
     context: FreeMap = {}
     metadata: FreeMap = {}
     candidates: Annotated[tuple[Candidate, ...], Meta(max_length=MAX_CANDIDATES)] | None = None
     wait_ms: Annotated[int, Meta(ge=0, le=60_000)] = 0
 
 
-class ReflectRequest(Request, frozen=True, kw_only=True):
+class ReflectRequest(Conditioned, frozen=True, kw_only=True):
     """The Vritti call: a `gate` decision."""
 
     goal: Filled
     planned_action: Filled
-    environment: FreeMap = {}
+    environment: Conditions = {}
     namespace: Name = ""
     task_id: Name | None = None
 

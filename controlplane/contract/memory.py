@@ -5,10 +5,10 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from .decisions import Worth
-from .wire import MAX_TRACE, Answer, Filled, FreeMap, Id, Name, Request, Text
+from .wire import MAX_TRACE, Answer, Conditioned, Conditions, Filled, FreeMap, Id, Name, Request, Text
 
 
-class CaptureRequest(Request, frozen=True, kw_only=True):
+class CaptureRequest(Conditioned, frozen=True, kw_only=True):
     """A failure to remember."""
 
     goal: Filled
@@ -20,8 +20,8 @@ class CaptureRequest(Request, frozen=True, kw_only=True):
     error_trace: Annotated[str, Meta(max_length=MAX_TRACE)] = ""
     error_class: Name | None = None
     tool_chain: Annotated[tuple[Name, ...], Meta(max_length=64)] = ()
-    environment: FreeMap = {}
-    preconditions: FreeMap = {}
+    environment: Conditions = {}
+    preconditions: Conditions = {}
     resolution: Text = ""
     severity: Annotated[float, Meta(ge=0, le=1)] = 0.4
     license: Name | None = None
@@ -30,13 +30,13 @@ class CaptureRequest(Request, frozen=True, kw_only=True):
     custom: FreeMap = {}
 
 
-class SearchRequest(Request, frozen=True, kw_only=True):
+class SearchRequest(Conditioned, frozen=True, kw_only=True):
     """Episodes like this goal."""
 
     goal: Filled
     planned_action: Text = ""
     namespace: Name = ""
-    current_state: FreeMap = {}
+    current_state: Conditions = {}
     k: Annotated[int, Meta(ge=1, le=100)] = 5
     min_similarity: Annotated[float, Meta(ge=-1, le=1)] = 0.6
     filters: FreeMap = {}

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
-from .wire import Answer, Filled, FreeMap, Id, Name, Request, Text
+from .wire import Answer, Conditioned, Conditions, Filled, FreeMap, Id, Name, Request, Text
 
 MemoryKind = Literal["episode", "document", "patch", "record"]
 KINDS: tuple[MemoryKind, ...] = ("episode", "document", "patch", "record")
@@ -24,13 +24,13 @@ class Safety(Request, frozen=True, kw_only=True):
     min_trust: Annotated[float, Meta(ge=0, le=1)] | None = None
 
 
-class ContextRequest(Request, frozen=True, kw_only=True):
+class ContextRequest(Conditioned, frozen=True, kw_only=True):
     """The best memories about something, within a budget of tokens."""
 
     goal: Filled
     planned_action: Text = ""
     namespace: Name = ""
-    current_state: FreeMap = {}
+    current_state: Conditions = {}
     kinds: Annotated[tuple[MemoryKind, ...], Meta(min_length=1, max_length=4)] = KINDS
     k: Annotated[int, Meta(ge=1, le=100)] = 20
     min_similarity: Annotated[float, Meta(ge=-1, le=1)] = 0.3

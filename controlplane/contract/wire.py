@@ -1,6 +1,8 @@
 """What the wire is made of: bounds, and the two bases of everything that is sent and answered."""
 
-from typing import Annotated, Any, Literal
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
@@ -12,12 +14,42 @@ Filled = Annotated[str, Meta(min_length=1, max_length=MAX_TEXT)]
 Named = Annotated[str, Meta(min_length=1, max_length=256)]
 Id = Annotated[int, Meta(ge=1, le=2**53)]
 FreeMap = dict[str, Any]
+if TYPE_CHECKING:
+    Conditions = FreeMap  # what it is inside
+else:
+    Conditions = FreeMap | Annotated[list[Name], Meta(max_length=64)]
 Tier = Literal["local", "free", "starter", "pro", "enterprise"]
 Scope = Literal["decide", "feedback", "capture", "read", "admin"]
+
+_KEYED = re.compile(r"([^=:]*[^=:\s])\s*(?:=|:)\s*(.*)", re.DOTALL)
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Base of everything a client sends."""
+
+
+class Conditioned(Request, frozen=True, kw_only=True):
+    """A request with conditions: a map, or a list of texts, of which a map is made on the way in."""
+
+    def __post_init__(self) -> None:
+        for name in ("environment", "preconditions", "current_state"):
+            given: object = getattr(self, name, None)
+            if isinstance(given, list):
+                msgspec.structs.force_setattr(self, name, listed(given))
+
+
+def listed(conditions: Sequence[str]) -> FreeMap:
+    """Conditions that were listed, as a map; one without `=` or `:` is a bare fact.
+
+    >>> listed(["tool=kubectl", "OS: Linux", "python3 installed"])
+    {'tool': 'kubectl', 'OS': 'Linux', 'python3 installed': True}
+    """
+    return dict(map(_condition, conditions))
+
+
+def _condition(text: str) -> tuple[str, str | bool]:
+    said = _KEYED.fullmatch(text.strip())
+    return (said[1], said[2]) if said else (text.strip(), True)
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):

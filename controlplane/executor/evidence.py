@@ -8,7 +8,6 @@ from auditor.cases import FRESH, RETRY, CaseRecord, as_advised, probability
 from auditor.fold import TenantFold
 from auditor.reflection_events import Reflected
 from auditor.trace import Offered
-from auditor.worth import NOWHERE
 from strategist.features.bins import Fact
 from strategist.features.words import spelled
 from strategist.linear import hashed_word
@@ -16,10 +15,10 @@ from strategist.linear import hashed_word
 from ..contract import DecisionRequest
 from ..embedding import Vector
 from ..memory.actions import conditions_of, family_of, is_destructive, signature, tool_of
-from ..memory.preconditions import match
-from ..memory.ranking import Match, recency, weights_of, worth
-from ..memory.store import EpisodeRecord, Space
+from ..memory.ranking import Match
+from ..memory.store import Space
 from .hearsay import Hearsay
+from .matching import Sought, recall_matches, standing
 from .point import Evidence
 from .recalled import (
     NEIGHBOURS,
@@ -112,64 +111,36 @@ class GateEvidence(Evidence, kw_only=True):
         return best.match if best and best.chance >= 1.0 - self.said.risk else None
 
 
-def recall_matches(
-    space: Space, fold: TenantFold, vector: Vector, current: Mapping[str, object], now: float, k: int
-) -> list[Match]:
-    """The k nearest episodes of a space as ranked matches."""
-    if space.episode_index is None:
-        return []
-    found = space.episode_index.search(vector, k)
-    matches = [_match(space.episodes[i], similarity, fold, current, now) for i, similarity in found]
-    return sorted(matches, key=lambda m: -m.score)
-
-
-def _match(
-    record: EpisodeRecord, similarity: float, fold: TenantFold, current: Mapping[str, object], now: float
-) -> Match:
-    validations, origin = fold.skills.of(record.episode_id), fold.worth.origins.get(record.episode.origin, NOWHERE)
-    standing = fold.worth.standing(record.episode_id, record.episode.error_class)
-    return Match(
-        record=record,
-        similarity=max(0.0, min(1.0, similarity)),
-        precondition=match(record.conditions, current),
-        recency=recency(now - record.at),
-        worth=worth(validations.successes, validations.failures, standing.uplift),
-        origin=worth(origin.successes, origin.failures, fold.worth.uplift_of_origin(record.episode.origin)),
-        standing=standing,
-        weights=weights_of(fold),
-    )
-
-
 def gather(
     space: Space,
     fold: TenantFold,
     request: DecisionRequest,
+    asker: str,
     vector: Vector | None,
     text: str,
     now: float,
     at: Thresholds,
     offered: Sequence[Offered] = (),
 ) -> GateEvidence:
-    """Recall for one planned action; without a vector only its own record is known. What is withheld is left out."""
-    planned = request.planned_action or ""
-    tool = tool_of(planned, request.tool)
-    task = _task_facts(fold, request)
-    own_signature, conditions = signature(tool, planned), (*conditions_of(request.environment), _turn(task))
+    """Recall for one planned action; without a vector only its own record is known.
+
+    Who asks decides what is shown, and nothing else; what is withheld is left out.
+    """
+    planned, task = request.planned_action or "", _task_facts(fold, request)
+    own_signature = signature(tool := tool_of(planned, request.tool), planned)
+    conditions = (*conditions_of(request.environment), _turn(task))
     own = fold.cases.of(request.namespace, own_signature)
-    found = [] if vector is None else recall_matches(space, fold, vector, request.environment, now, NEIGHBOURS)
-    everything = _remembered(found, offered)
+    everything, stood = _recalled(space, fold, request, asker, vector, now, offered)
     near = [] if vector is None else near_cases(space, fold, request.namespace, own_signature, vector, everything)
     against = _against(everything, request)
-    matches = _tellable(against, offered)
+    matches, shown = _tellable(against, offered), _tellable(_against(stood, request), offered)
     skills = [m for m in matches if _is_skill(fold, m.record.episode_id)]
     told = unreported(fold, request.namespace, against)
     recalled = recall_outcomes(fold, conditions, own, near, told)
     worded = judge(space, fold, request, conditions, own, recalled)
-    fixes = _fixes(fold, request.namespace, conditions, matches)
-    suggestion = suggestion_of(fixes)
+    fixes, shown_fixes = (_fixes(fold, request.namespace, conditions, of) for of in (matches, shown))
     closest = max(against, key=lambda m: (m.similarity, m.precondition), default=None)
-    rule = _rule(closest, skills, at, suggestion=suggestion is not None)
-    nearest = max([m.similarity for m in everything] + [c.similarity for c in near], default=0.0)
+    rule = _rule(closest, skills, at, suggestion=suggestion_of(fixes) is not None)
     return GateEvidence(
         facts={
             "rule": rule,
@@ -178,8 +149,7 @@ def gather(
             **_case_facts(own, recalled, worded),
             **_action_facts(tool, own_signature, request),
             **task,
-            "skill": "yes" if skills else "no",
-            "fix": fixes[0].chance if fixes else None,
+            **_fix_facts(skills, fixes),
         },
         rule=rule,
         signature=own_signature,
@@ -193,14 +163,14 @@ def gather(
         text=text,
         vector=vector,
         against=against,
-        matches=matches,
-        skills=skills,
+        matches=shown,
+        skills=[m for m in shown if _is_skill(fold, m.record.episode_id)],
         own=own,
         recalled=recalled,
         new_signature=own_signature not in space.signatures,
-        fixes=fixes,
-        suggestion=suggestion,
-        said=_assess(own, near, told, worded.risk, nearest),
+        fixes=shown_fixes,
+        suggestion=suggestion_of(fixes) or suggestion_of(shown_fixes),
+        said=_assess(own, near, told, worded.risk, everything),
         worded=worded,
     )
 
@@ -217,8 +187,9 @@ def _rule(closest: Match | None, skills: Sequence[Match], at: Thresholds, *, sug
 
 
 def _assess(
-    own: CaseRecord, near: Sequence[NearCase], told: Sequence[Match], risk: float, nearest: float
+    own: CaseRecord, near: Sequence[NearCase], told: Sequence[Match], risk: float, everything: Sequence[Match]
 ) -> Assessment:
+    nearest = max([m.similarity for m in everything] + [c.similarity for c in near], default=0.0)
     return Assessment(
         risk=risk,
         evidence=own.total + sum(case.record.total for case in near) + captures(told),
@@ -251,10 +222,24 @@ def same_command(one: str, other: str) -> bool:
     return signature_of(one) == signature_of(other)
 
 
-def _remembered(found: list[Match], offered: Sequence[Offered]) -> list[Match]:
-    """As if what is withheld were not."""
+def _recalled(
+    space: Space,
+    fold: TenantFold,
+    request: DecisionRequest,
+    asker: str,
+    vector: Vector | None,
+    now: float,
+    offered: Sequence[Offered],
+) -> tuple[list[Match], list[Match]]:
+    """All matches but what is withheld: the best first, and as they stand before the key that asks."""
+    if vector is None:
+        return [], []
     withheld = {item.episode_id for item in offered if item.withheld}
-    return [m for m in found if m.record.episode_id not in withheld]
+    sought = Sought.of(request.goal or "", request.planned_action or "", vector, request.environment, now)
+    everything = recall_matches(space, fold, sought, NEIGHBOURS)
+    stood = standing(space, fold, sought, NEIGHBOURS, asker, everything)
+    everything, stood = ([m for m in of if m.record.episode_id not in withheld] for of in (everything, stood))
+    return everything, stood
 
 
 def _tellable(against: list[Match], offered: Sequence[Offered]) -> list[Match]:
@@ -305,6 +290,10 @@ def _match_facts(matches: Sequence[Match], closest: Match | None) -> dict[str, F
         "precondition": max(m.precondition for m in matches if m.similarity >= closest.similarity - 0.02),
         "error_class": closest.record.episode.error_class,
     }
+
+
+def _fix_facts(skills: Sequence[Match], fixes: Sequence[Fix]) -> dict[str, Fact]:
+    return {"skill": "yes" if skills else "no", "fix": fixes[0].chance if fixes else None}
 
 
 def _case_facts(own: CaseRecord, recalled: Recalled, worded: Worded) -> dict[str, Fact]:

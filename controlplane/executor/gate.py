@@ -46,11 +46,11 @@ class GatePoint(AskedPoint[GateEvidence]):
         text = plan_text(request.goal or "", request.planned_action or "")
         vector, degraded = await self._embed(text)
         space = self._memory.space(fold.tenant, request.namespace)
-        found = gather(space, fold, request, vector, text, now, self._rule)
+        found = gather(space, fold, request, asker, vector, text, now, self._rule)
         found.asker = asker
         offered = self._withholding.draw(found, fold.rules.points[self.name])
         if changes(found, offered):
-            found = gather(space, fold, request, vector, text, now, self._rule, offered)
+            found = gather(space, fold, request, asker, vector, text, now, self._rule, offered)
         found.drawn = offered
         if vector is not None:
             found.text_codes = self.features.codes(vector, self._embedder.name)

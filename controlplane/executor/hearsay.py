@@ -45,8 +45,7 @@ class Hearsay(msgspec.Struct, frozen=True):
 
     def resolution(self, record: EpisodeRecord) -> str:
         """Also where another key than its author's ran it and saw it work."""
-        confirmed = self.fold.skills.confirmed.get(record.episode_id, ())
-        if self._may_read(record.keys | {*confirmed}):
+        if self.may_read(record):
             return record.episode.resolution
         return self._told(record, lambda of: of.episode.resolution)
 
@@ -59,6 +58,18 @@ class Hearsay(msgspec.Struct, frozen=True):
         if made is None or record is None:
             return None
         return made if self._may_read(record.keys | record.lenders) else None
+
+    def may_read(self, record: EpisodeRecord) -> bool:
+        """Whether it is the asker's own, or two keys captured it or saw its fix work."""
+        return self._may_read(record.keys) or self._may_read(
+            record.keys.union(self.fold.skills.confirmed.get(record.episode_id, ()))
+        )
+
+    @property
+    def has_proof(self) -> bool:
+        """Whether a fix of the asker's own was seen to work here."""
+        known = map(self.space.episodes.get, self.fold.skills.confirmed)
+        return any(record is not None and self.asker in record.keys for record in known)
 
     def may_have_asked(self, record: EpisodeRecord) -> bool:
         """Whether what a model makes of a failure may be shown."""

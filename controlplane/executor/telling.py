@@ -1,6 +1,6 @@
 """Memories as they may be told to who asks: episodes as far as the asking key may read them, passages with sources."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from auditor.fold import TenantFold
@@ -12,8 +12,8 @@ from ..memory.ranking import Match, recency, worth
 from ..memory.safety import Looks
 from ..memory.store import MemoryStore
 from ..memory.tellable import Tellable
-from .evidence import recall_matches
 from .hearsay import Hearsay
+from .matching import Sought, recall_matches
 
 EPISODES, DOCUMENTS, PATCHES, RECORDS = "errors", "documents", "enhancements", "records"  # what an unnamed origin is
 OF_KIND: dict[PassageKind, str] = {"document": DOCUMENTS, "patch": PATCHES, "record": RECORDS}
@@ -26,10 +26,7 @@ class Asking(NamedTuple):
     fold: TenantFold
     namespace: str
     asker: str
-    vector: Vector
-    query: str
-    current: Mapping[str, object]
-    now: float
+    sought: Sought
 
     def what(self, origin: str, default: str) -> str:
         """That which an origin is: as it was registered, else by what is kept of it."""
@@ -45,7 +42,7 @@ def episodes(asking: Asking, k: int) -> Iterator[Tellable]:
     """Similar failures of which something may be told."""
     space = asking.memory.space(asking.fold.tenant, asking.namespace)
     hearsay = Hearsay(asking.asker, space, asking.fold)
-    for match in recall_matches(space, asking.fold, asking.vector, asking.current, asking.now, k):
+    for match in recall_matches(space, asking.fold, asking.sought, k):
         if told := _told(match, hearsay):
             yield _episode(asking, match, told)
 
@@ -93,7 +90,7 @@ def _number(value: object) -> float:
 def passages(asking: Asking, kind: PassageKind, k: int) -> Iterator[Tellable]:
     """Parts of documents of a kind."""
     space = asking.memory.passages.space(asking.fold.tenant, asking.namespace)
-    for hit in space.search(asking.vector, kind, k):
+    for hit in space.search(asking.sought.vector, kind, k):
         yield _passage(asking, hit, space.vector(hit.passage_id))
 
 
@@ -110,7 +107,7 @@ def _passage(asking: Asking, hit: Found, vector: Vector | None) -> Tellable:
         like=document.kind,
         scores={
             "similarity": max(0.0, min(1.0, hit.similarity)),
-            "recency": recency(asking.now - hit.record.at),
+            "recency": recency(asking.sought.now - hit.record.at),
             "worth": worth(0, 0, standing.uplift),
             "origin": max(0.0, min(1.0, trust + uplift / 2.0)),
         },

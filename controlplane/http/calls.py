@@ -103,7 +103,7 @@ async def capture(request: AdmittedRequest, data: JSONBody[CaptureRequest]) -> C
 
 async def search(request: AdmittedRequest, data: JSONBody[SearchRequest]) -> SearchAnswer:
     """Find similar failures."""
-    return await request.service.remembering.search(request.caller.tenant, data)
+    return await request.service.remembering.search(request.caller, data)
 
 
 async def validate_fix(request: AdmittedRequest, data: JSONBody[ValidateRequest]) -> ValidateAnswer:

@@ -15,12 +15,13 @@ CHECKSUMS, ARCHIVES = 4, 7  # the schemas from which on rows carry one, and even
 PART = 1000  # rows
 
 
-def _named(file: str) -> dict[str, str]:
-    return {match[1]: match[3] for match in _NAMED.finditer((_FILES / file).read_text("utf-8"))}
+def named(text: str) -> dict[str, str]:
+    """The queries of an SQL file, by the names above them."""
+    return {match[1]: match[3] for match in _NAMED.finditer(text)}
 
 
-QUERIES = _named("queries.sql")
-ARCHIVING = _named("archiving.sql")  # of one command, which holds the data folder
+QUERIES = named((_FILES / "queries.sql").read_text("utf-8"))
+ARCHIVING = named((_FILES / "archiving.sql").read_text("utf-8"))  # of one command, which holds the data folder
 
 
 @cache

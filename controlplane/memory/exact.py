@@ -1,6 +1,7 @@
 """Exact nearest neighbours: an inner product with every vector. The faster one up to a few thousand vectors."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import islice
 
 import numpy as np
 
@@ -49,6 +50,13 @@ class ExactIndex:
         nearest: Sequence[int] = range(n) if k >= n else np.argpartition(-similarity, k - 1)[:k].tolist()
         found = [(int(ids[i]), float(similarity[i])) for i in nearest]
         return sorted(found, key=nearest_first)
+
+    def search_among(self, vector: Vector, k: int, keep: Callable[[int], bool]) -> list[tuple[int, float]]:
+        """The same of those that are kept."""
+        n = len(self._row)
+        similarity = np.vecdot(self._vectors[:n], vector)  # [N]
+        order = ((int(self._ids[i]), float(similarity[i])) for i in np.argsort(-similarity, kind="stable").tolist())
+        return sorted(islice((found for found in order if keep(found[0])), k), key=nearest_first)
 
     def get(self, key: int) -> Vector | None:
         row = self._row.get(key)

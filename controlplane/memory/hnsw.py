@@ -4,6 +4,8 @@ Built from vectors in memory and never read from disk: hnswlib cannot tell a dam
 are never reused (the library returns deleted ids otherwise), so an index with many is built anew.
 """
 
+from collections.abc import Callable
+
 import hnswlib
 import numpy as np
 
@@ -34,13 +36,13 @@ class HnswIndex:
         self._index.mark_deleted(key)
         self.deleted += 1
 
-    def search(self, vector: Vector, k: int) -> list[tuple[int, float]]:
-        """Up to k (id, similarity), the most similar first.
+    def search(self, vector: Vector, k: int, keep: Callable[[int], bool] | None = None) -> list[tuple[int, float]]:
+        """Up to k (id, similarity), the most similar first, of those that are kept.
 
         Raises:
           RuntimeError: the graph could not reach k live vectors; search exactly instead.
         """
-        ids, distances = self._index.knn_query(vector, k=k, num_threads=1)
+        ids, distances = self._index.knn_query(vector, k=k, num_threads=1, filter=keep)
         return [(int(i), 1.0 - float(d)) for i, d in zip(ids[0], distances[0], strict=True)]
 
     @property

@@ -1,33 +1,62 @@
-"""How well the conditions under which something happened fit the present ones."""
+"""How well the conditions under which something happened fit the present ones, however either was written down.
 
+A condition has a key and a value. One without a value ("python3 installed") is a bare fact: its value is True.
+"""
+
+import re
 from collections.abc import Mapping
 from functools import lru_cache
+from itertools import takewhile
 
 UNKNOWN = 0.5  # a condition the caller says nothing about neither fits nor contradicts
+_VERSION = re.compile(r"v?(\d+(?:\.\d+)+)")
+_WORD = re.compile(r"[\w.]+")
 
 
-def match(conditions: Mapping[str, object], current: Mapping[str, object]) -> float:
-    """Mean fit of each condition in [0, 1]; UNKNOWN when none was recorded.
+class Present:
+    """The present conditions, which many past ones are compared with."""
 
-    A condition fits fully when its value is equal (text without case), partly when words are shared.
-    """
-    if not conditions:
-        return UNKNOWN
-    fit = 0.0
-    for key, expected in conditions.items():
-        if key not in current:
-            fit += UNKNOWN
-        elif expected == (actual := current[key]):
-            fit += 1.0
-        elif isinstance(expected, str) and not isinstance(actual, bool):
-            fit += _shared(expected, str(actual))
-    return fit / len(conditions)
+    def __init__(self, current: Mapping[str, object]) -> None:
+        self._known = {_plain(key): value for key, value in current.items()}
+        self._bare = frozenset(word for key, value in self._known.items() if value is True for word in _words(key))
+        self._all = frozenset(word for key, value in self._known.items() for word in _words(f"{key} {value}"))
+
+    def fit(self, conditions: Mapping[str, object]) -> float:
+        """Mean fit of each condition in [0, 1]; UNKNOWN when none was recorded.
+
+        A condition fits fully when its value is equal (case aside), partly when words are shared, or when a version
+        begins alike. One that is not mentioned fits better than UNKNOWN as far as its words are among bare facts.
+        """
+        if not conditions:
+            return UNKNOWN
+        return sum(self._fit(_plain(key), expected) for key, expected in conditions.items()) / len(conditions)
+
+    def _fit(self, key: str, expected: object) -> float:
+        if key in self._known:
+            actual = self._known[key]
+            return 1.0 if expected == actual else _alike(_plain(str(expected)), _plain(str(actual)))
+        wanted, said = (_words(key), self._all) if expected is True else (_words(str(expected)), self._bare)
+        return UNKNOWN + (1.0 - UNKNOWN) * len(wanted & said) / max(1, len(wanted))
 
 
 @lru_cache(20_000)
-def _shared(expected: str, actual: str) -> float:
-    mine, theirs = expected.strip().lower(), actual.strip().lower()
+def _alike(mine: str, theirs: str) -> float:
+    """How far two values agree: versions by the share of parts they begin with alike, texts by half their words."""
     if mine == theirs:
         return 1.0
-    ours, others = set(mine.split()), set(theirs.split())
-    return 0.5 * len(ours & others) / len(ours | others) if ours and others else 0.0
+    one, other = _VERSION.fullmatch(mine), _VERSION.fullmatch(theirs)
+    if one and other:
+        ours, others = one[1].split("."), other[1].split(".")
+        same = takewhile(lambda pair: pair[0] == pair[1], zip(ours, others, strict=False))
+        return len(list(same)) / max(len(ours), len(others))
+    return 0.5 * len(_words(mine) & _words(theirs)) / max(1, len(_words(mine) | _words(theirs)))
+
+
+@lru_cache(20_000)
+def _plain(text: str) -> str:
+    return text.strip().casefold()
+
+
+@lru_cache(20_000)
+def _words(text: str) -> frozenset[str]:
+    return frozenset(_WORD.findall(text.casefold()))

@@ -1,5 +1,6 @@
 """How memories are ranked, every score explained term by term."""
 
+import math
 from collections.abc import Mapping
 
 import msgspec
@@ -14,18 +15,20 @@ DAY_S = 86_400.0
 
 
 class Weights(msgspec.Struct, frozen=True, kw_only=True):
-    """What each term of a score counts; together 1."""
+    """What each term counts; together 1. Chosen on one half of the tasks of `make bench-retrieval`."""
 
-    similarity: float = 0.7
-    precondition: float = 0.15
-    recency: float = 0.05
-    worth: float = 0.07
+    similarity: float = 0.38
+    lexical: float = 0.34
+    named: float = 0.10
+    precondition: float = 0.08
+    recency: float = 0.02
+    worth: float = 0.05
     origin: float = 0.03
 
-    def score(self, terms: Mapping[str, float]) -> float:
-        """Of a memory that has these terms, in [0, 1]."""
-        counted = sum(getattr(self, term) for term in terms)
-        return sum(getattr(self, term) * value for term, value in terms.items()) / counted if counted else 0.0
+    def of(self, scores: Mapping[str, float]) -> float:
+        """The terms together; those that a memory does not have count nothing, in [0, 1]."""
+        counted = math.fsum(getattr(self, term) for term in scores)
+        return math.fsum(getattr(self, term) * score for term, score in scores.items()) / counted if counted else 0.0
 
 
 SHIPPED = Weights()
@@ -42,18 +45,19 @@ class Match(msgspec.Struct, frozen=True, kw_only=True):
     """A remembered episode beside a request. All figures are in [0, 1]."""
 
     record: EpisodeRecord
-    similarity: float
+    similarity: float  # of meaning
+    lexical: float  # share of the plan's words it has
+    named: float  # how rare a word of the plan its error names
     precondition: float
     recency: float
     worth: float
     origin: float  # the same of where it comes from
     standing: Standing
-
-    weights: "Weights"
+    weights: Weights
 
     @property
     def score(self) -> float:
-        return self.weights.score(self.scores)
+        return self.weights.of(self.scores)
 
     @property
     def scores(self) -> dict[str, float]:

@@ -87,7 +87,7 @@ def _judged(
 
 
 def _auc(scores: Floats, good: Flags, times: Floats) -> Floats:
-    """How likely a good row has a higher score than a bad one, ties counting half, for each way of counting rows [D]."""
+    """How likely a good row has a higher score than a bad one, ties half, for each way of counting rows [D]."""
     higher = scores[good][:, None] - scores[~good][None, :]  # [P, Q]
     won = (np.sign(higher) + 1.0) / 2.0
     well, failed = times[:, good], times[:, ~good]

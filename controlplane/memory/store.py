@@ -24,6 +24,7 @@ from ..journal.port import MEMORY_KINDS
 from ..llm.local import UNKNOWN, root_cause
 from ..llm.redaction import redacted, unlinked
 from .actions import signature, tool_of
+from .lexical import LexicalIndex
 from .passages import Passages
 from .vectors import VectorIndex
 
@@ -91,6 +92,7 @@ class Space:
         self._last: dict[str, int] = {}  # the episode that a task captured last, tasks in the order they did
         self.signatures: dict[str, SignatureRecord] = {}
         self.signature_of: dict[int, SignatureRecord] = {}
+        self.words = LexicalIndex()
         self.episode_index: VectorIndex | None = None
         self.signature_index: VectorIndex | None = None
 
@@ -213,6 +215,7 @@ class MemoryStore:
         space.episodes[seq] = space.of_kind.setdefault(record.kind, {})[seq] = record
         space.by_digest[event.episode.digest] = seq
         self._space_of_episode[event.tenant, seq] = space
+        space.words.add(seq, *episode_words(record))
         if event.episode.embedder == self.embedder:
             space.index_episode(seq, np.frombuffer(event.episode.vector, np.float32))
         else:
@@ -276,6 +279,7 @@ class MemoryStore:
         elif record.reflection is not None:
             del self.reflections[event.tenant, record.reflection.reflection_id]
         space.by_digest.pop(record.episode.digest, None)
+        space.words.remove(event.episode_id, *episode_words(record))
         if space.episode_index is not None:
             space.episode_index.remove(event.episode_id)
 
@@ -298,3 +302,10 @@ def plan_text(goal: str, planned_action: str) -> str:
 
 def episode_text(episode: Episode) -> str:
     return plan_text(episode.goal, episode.planned_action or " ".join(episode.tool_chain))
+
+
+def episode_words(record: EpisodeRecord) -> tuple[str, str]:
+    """What an episode is found by its words in: all that was said of it, and what of that tells most."""
+    episode = record.episode
+    fixed = redacted(episode.resolution)
+    return "\n".join((episode_text(episode), *episode.tool_chain, fixed, *episode.tags)), record.cause

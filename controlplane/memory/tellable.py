@@ -33,7 +33,7 @@ class Tellable(NamedTuple):
 
     def candidate(self, weights: Weights) -> Candidate:
         """As it is packed."""
-        score = weights.score(self.scores)
+        score = weights.of(self.scores)
         told = {"memory_id": self.item, "origin": self.origin, "score": round(score, 4)}
         return Candidate(score, told | self.entry, self.vector)
 

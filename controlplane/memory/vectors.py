@@ -5,6 +5,7 @@ about the same text again and again, so what was found is kept and compared with
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from cachetools import LRUCache
@@ -88,6 +89,20 @@ class VectorIndex:
     def get(self, key: int) -> Vector | None:
         """A vector by its id."""
         return self._exact.get(key)
+
+    def search_among(self, vector: Vector, k: int, keep: Callable[[int], bool]) -> list[tuple[int, float]]:
+        """The same of those that are kept, however many nearer ones are not."""
+        if self._graph is None:
+            return self._exact.search_among(vector, k, keep)
+        try:
+            return self._graph.search(vector, k, keep)
+        except RuntimeError:  # fewer than k are kept, or the graph does not reach them
+            return self._exact.search_among(vector, k, keep)
+
+    def similarity(self, key: int, vector: Vector) -> float | None:
+        """Cosine similarity of one; None where it has no vector."""
+        held = self._exact.get(key)
+        return None if held is None else float(held @ vector)
 
     @property
     def kind(self) -> str:

@@ -37,7 +37,8 @@ SERVING: dict[str, tuple[int, dict[str, str]]] = {
 }
 STARTING = {"start.locked": 1, "journal.migrate": 2, "start.configured": 1}
 STOPPING = ("shutdown.recovery", "recovery.dumped", "recovery.prune", "journal.records", "journal.recorded")
-# test_documents.py; test_sessions.py; test_outbox.py: it needs a receiver; test_pruning.py; test_reflecting.py: they need a provider
+# test_documents.py; test_sessions.py; test_pruning.py; test_outbox.py and test_reflecting.py: they need a receiver, a
+# provider
 ELSEWHERE = {
     "query.appended",
     "session.appended",

@@ -92,8 +92,8 @@ def test_clock_and_dice_of_the_control_plane_are_where_they_can_be_replaced() ->
             "controlplane.executor.withholding",
             "controlplane.retrieving",
         },
-        # print moments, and look up the price of one, that they are told
-        "datetime": {"controlplane.cli.output", "controlplane.llm.prices"},
+        # print moments, look up the price of one, and compare with one, that they are told
+        "datetime": {"controlplane.cli.output", "controlplane.llm.prices", "controlplane.memory.filters"},
         "secrets": {"controlplane.tenants.keys"},  # which nobody may be able to repeat
         "uuid": set(),
     }

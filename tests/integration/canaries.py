@@ -81,7 +81,7 @@ def _value(kind: Any, name: str, text: Callable[[str], str], default: Any) -> An
     if kind in (str, Any):
         return text(name)
     if origin in (Union, UnionType):
-        [kind] = [one for one in inner if one not in (type(None), msgspec.UnsetType)]
+        kind = next(one for one in inner if one not in (type(None), msgspec.UnsetType))
         return _value(kind, name, text, default)
     if origin is tuple:
         return [_value(inner[0], name, text, NODEFAULT)]

@@ -64,7 +64,7 @@ async def test_everything_goes_on_and_folds_again_whatever_the_wall_clock_was_se
         assert report.updated
         request = CaptureRequest(goal="ship", planned_action="make ship", error_trace="Error: quota")
         captured = await service.remembering.capture(LOCAL, request)
-        found = await service.remembering.search("default", SearchRequest(goal="ship", planned_action="make ship"))
+        found = await service.remembering.search(LOCAL, SearchRequest(goal="ship", planned_action="make ship"))
         assert [result.episode_id for result in found.results] == [captured.episode_id]
         assert 0.0 <= found.results[0].scores["recency"] <= 1.0
         assert (await service.learning.trace("default", after)).at == clock.now()

@@ -1,0 +1,92 @@
+"""Which remembered failures match a request: found by meaning and by words, ranked by all that is known of each."""
+
+from collections.abc import Callable, Iterable, Mapping
+
+import msgspec
+
+from auditor.fold import TenantFold
+from auditor.worth import NOWHERE, Standing
+
+from ..embedding import Vector
+from ..memory.preconditions import Present
+from ..memory.ranking import Match, recency, weights_of, worth
+from ..memory.store import Space, plan_text
+from .hearsay import Hearsay
+
+
+class Sought(msgspec.Struct, frozen=True):
+    """What matches are looked for: a plan by its vector and its words, as of `now`, under the present conditions."""
+
+    vector: Vector
+    text: str
+    current: Mapping[str, object]
+    now: float
+
+    @classmethod
+    def of(cls, goal: str, planned_action: str, vector: Vector, current: Mapping[str, object], now: float) -> "Sought":
+        """Its words are the action's, for that is what fails; the goal's where no action is told."""
+        return cls(vector, plan_text("", planned_action) or goal, current, now)
+
+
+def recall_matches(
+    space: Space, fold: TenantFold, sought: Sought, k: int, keep: Callable[[int], bool] | None = None
+) -> list[Match]:
+    """The k episodes of a space that are nearest in meaning and the k that share most words, as matches, best first.
+
+    Where `keep` is given, those are looked for among the episodes that it keeps.
+    """
+    index = space.episode_index
+    if index is None:
+        return []
+    near = index.search(sought.vector, k) if keep is None else index.search_among(sought.vector, k, keep)
+    similar: dict[int, float | None] = dict(near)
+    words = space.words.search(sought.text)
+    for key in words.best(k, keep):
+        if key not in similar:
+            similar[key] = index.similarity(key, sought.vector)
+    present, weights = Present(sought.current), weights_of(fold)
+
+    def matched(key: int, similarity: float) -> Match:
+        record, stands = space.episodes[key], fold.worth.standing(key, space.episodes[key].episode.error_class)
+        return Match(
+            record=record,
+            similarity=max(0.0, min(1.0, similarity)),
+            lexical=words.words.get(key, 0.0),
+            named=words.named.get(key, 0.0),
+            precondition=present.fit(record.conditions),
+            recency=recency(sought.now - record.at),
+            worth=_worth(fold, key, stands),
+            origin=_worth_of_origin(fold, record.episode.origin),
+            standing=stands,
+            weights=weights,
+        )
+
+    return ranked(matched(key, similarity) for key, similarity in similar.items() if similarity is not None)
+
+
+def _worth(fold: TenantFold, episode_id: int, stands: Standing) -> float:
+    validations = fold.skills.of(episode_id)
+    return worth(validations.successes, validations.failures, stands.uplift)
+
+
+def _worth_of_origin(fold: TenantFold, name: str) -> float:
+    origin = fold.worth.origins.get(name, NOWHERE)
+    return worth(origin.successes, origin.failures, fold.worth.uplift_of_origin(name))
+
+
+def ranked(matches: Iterable[Match]) -> list[Match]:
+    """The best first."""
+    return sorted(matches, key=lambda m: -m.score)
+
+
+def standing(space: Space, fold: TenantFold, sought: Sought, k: int, asker: str, matches: list[Match]) -> list[Match]:
+    """The matches in the order in which they stand before the key that asks.
+
+    Once it has a fix of its own that was seen to work, what only one other key tells stands behind everything else it
+    may read, which is looked for again: however much of the former there is, and whatever its text, it hides nothing.
+    """
+    hearsay = Hearsay(asker, space, fold)
+    if all(hearsay.may_read(m.record) for m in matches) or not hearsay.has_proof:
+        return matches
+    told = recall_matches(space, fold, sought, k, lambda key: hearsay.may_read(space.episodes[key]))
+    return [*told, *(m for m in matches if not hearsay.may_read(m.record))]
