@@ -33,6 +33,7 @@ from .executor.capture import CapturePoint
 from .executor.chat import ChatPoint, Conversations
 from .executor.gate import GatePoint
 from .executor.route import RoutePoint
+from .failed_fixes import FailedFixes
 from .failpoints import failpoint
 from .federation import Federation
 from .idempotency import Idempotency
@@ -112,7 +113,8 @@ class Service:
         self.rules = rules_of(settings, {point: spec.hash for point, spec in specs.items()})
         self.idempotency = Idempotency(self.learner, journal, clock)
         self.plane = Plane(asked, (capture,), self.learner, journal, clock, settings, self.metrics)
-        self.learning = Learning(self.learner, journal, self.memory, clock, self.metrics)
+        failed_fixes = FailedFixes(journal, self.memory, self.embedder, clock)
+        self.learning = Learning(self.learner, journal, self.memory, failed_fixes, clock, self.metrics)
         self.administration = Administration(registry, journal, self.learner, clock)
         self.chat = self._chat(conversations)
         tiering = Tiering(self.plane, capture, self.reflects, clock)

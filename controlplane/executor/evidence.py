@@ -152,11 +152,10 @@ def gather(
     """Recall for one planned action; without a vector only its own record is known. What is withheld is left out."""
     planned = request.planned_action or ""
     tool = tool_of(planned, request.tool)
-    task = _task_facts(fold, request)
-    own_signature, conditions = signature(tool, planned), (*conditions_of(request.environment), _turn(task))
+    task, own_signature = _task_facts(fold, request), signature(tool, planned)
+    conditions = (*conditions_of(request.environment), _turn(task))
     own = fold.cases.of(request.namespace, own_signature)
-    found = [] if vector is None else recall_matches(space, fold, vector, request.environment, now, NEIGHBOURS)
-    everything = _remembered(found, offered)
+    everything = _remembered(space, fold, request, vector, now, offered)
     near = [] if vector is None else near_cases(space, fold, request.namespace, own_signature, vector, everything)
     against = _against(everything, request)
     matches = _tellable(against, offered)
@@ -165,9 +164,8 @@ def gather(
     recalled = recall_outcomes(fold, conditions, own, near, told)
     worded = judge(space, fold, request, conditions, own, recalled)
     fixes = _fixes(fold, request.namespace, conditions, matches)
-    suggestion = suggestion_of(fixes)
     closest = max(against, key=lambda m: (m.similarity, m.precondition), default=None)
-    rule = _rule(closest, skills, at, suggestion=suggestion is not None)
+    rule = _rule(closest, skills, at, suggestion=suggestion_of(fixes) is not None)
     nearest = max([m.similarity for m in everything] + [c.similarity for c in near], default=0.0)
     return GateEvidence(
         facts={
@@ -198,7 +196,7 @@ def gather(
         recalled=recalled,
         new_signature=own_signature not in space.signatures,
         fixes=fixes,
-        suggestion=suggestion,
+        suggestion=suggestion_of(fixes),
         said=_assess(own, near, told, worded.risk, nearest),
         worded=worded,
     )
@@ -250,9 +248,19 @@ def same_command(one: str, other: str) -> bool:
     return signature_of(one) == signature_of(other)
 
 
-def _remembered(found: list[Match], offered: Sequence[Offered]) -> list[Match]:
-    """As if what is withheld were not."""
+def _remembered(
+    space: Space,
+    fold: TenantFold,
+    request: DecisionRequest,
+    vector: Vector | None,
+    now: float,
+    offered: Sequence[Offered],
+) -> list[Match]:
+    """The memories nearest to a plan, as if what is withheld were not."""
+    if vector is None:
+        return []
     withheld = {item.episode_id for item in offered if item.withheld}
+    found = recall_matches(space, fold, vector, request.environment, now, NEIGHBOURS)
     return [m for m in found if m.record.episode_id not in withheld]
 
 
