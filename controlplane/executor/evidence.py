@@ -175,8 +175,7 @@ def gather(
             **_case_facts(own, recalled, worded),
             **_action_facts(tool, own_signature, request),
             **task,
-            "skill": "yes" if skills else "no",
-            "fix": fixes[0].chance if fixes else None,
+            **_fix_facts(skills, fixes),
         },
         rule=rule,
         signature=own_signature,
@@ -312,6 +311,10 @@ def _match_facts(matches: Sequence[Match], closest: Match | None) -> dict[str, F
         "precondition": max(m.precondition for m in matches if m.similarity >= closest.similarity - 0.02),
         "error_class": closest.record.episode.error_class,
     }
+
+
+def _fix_facts(skills: Sequence[Match], fixes: Sequence[Fix]) -> dict[str, Fact]:
+    return {"skill": "yes" if skills else "no", "fix": fixes[0].chance if fixes else None}
 
 
 def _case_facts(own: CaseRecord, recalled: Recalled, worded: Worded) -> dict[str, Fact]:
