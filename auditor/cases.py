@@ -48,6 +48,11 @@ class CaseRecord(CaseCount, array_like=True, gc=False):
         """Of all outcomes, how many came under a condition."""
         return self.conditions[condition].total / self.total if condition in self.conditions else 0.0
 
+    def speaks_at(self, turn: str) -> float:
+        """Of all outcomes, how many speak of a like command at a turn; those as advice do once one of them failed."""
+        advised = self.conditions.get(ADVISED)
+        return self.share(turn) + (self.share(ADVISED) if advised is not None and advised.failures else 0.0)
+
     def add(self, conditions: Iterable[str], success: bool) -> None:
         """Count one outcome, and count it for each of its conditions."""
         self.observe(success)

@@ -12,10 +12,11 @@ import msgspec
 from .trace import Offered
 
 Status = Literal["helps", "unproven", "inert", "harms"]
-ALPHA = 0.05  # chance that an interval ever misses
+ALPHA = 0.05  # chance that an end of an interval is ever wrong
 BAND = 0.15  # a difference in the rate of success that is not worth telling apart from none
-SPREAD = 0.25  # standard deviation between memories of a class, before anything is known
-SPREAD_OF_CLASSES = 0.15  # between classes of a tenant, between its origins, and of all its memories around 0
+SPREAD = 0.15  # standard deviation between memories of a class, before anything is known
+SPREAD_OF_CLASSES = 0.1  # between classes of a tenant, between its origins, and of all its memories around 0
+NEARNESS = 3.0  # times as narrow an interval that decides is near enough to look more often
 
 
 class Sample(msgspec.Struct, array_like=True, gc=False):
@@ -94,11 +95,11 @@ class Contrast(msgspec.Struct, array_like=True, gc=False):
         """Of an interval around the difference that may be looked at after every outcome.
 
         Robbins' normal mixture (1970), as an asymptotic confidence sequence (Waudby-Smith et al. 2024): the values
-        under which this is not 1 / ALPHA times less likely to be seen than under the prior around what was expected.
+        under which this is not 1 / (2 * ALPHA) times less likely than under the prior around what was expected.
         """
         variance, spread = self.variance, SPREAD * SPREAD
         surprise = self.difference - expected
-        evidence = 2.0 * log(1.0 / ALPHA) + log(1.0 + spread / variance) + surprise * surprise / (spread + variance)
+        evidence = 2.0 * log(0.5 / ALPHA) + log(1.0 + spread / variance) + surprise * surprise / (spread + variance)
         return sqrt(variance * evidence)
 
 
@@ -111,7 +112,7 @@ class Standing(NamedTuple):
     status: Status = "unproven"
     offered: int = 0  # decisions with a known outcome
     withheld: int = 0
-    near: bool = False  # half as wide an interval would decide
+    near: bool = False  # little is missing to find that it does not help; to look costs nothing where that is so
 
     @property
     def spoken(self) -> str:
@@ -192,7 +193,7 @@ class Worth:
             status_of(middle - half, middle + half),
             own.offered.n,
             own.withheld.n,
-            near=status_of(middle - half / 2.0, middle + half / 2.0) != "unproven",
+            near=status_of(middle - half / NEARNESS, middle + half / NEARNESS) in ("harms", "inert"),
         )
 
     def _expected(self, error_class: str, own: Contrast) -> float:

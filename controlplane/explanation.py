@@ -66,11 +66,8 @@ def _known(whole: WholeTrace) -> list[str]:
 
 def _drawn(item: Offered) -> str:
     """What was drawn of one memory, before anything else was."""
-    if item.withheld:
-        return f"Episode {item.episode_id} was withheld with probability {item.probability:.2f}, as if not remembered."
-    return (
-        f"Episode {item.episode_id} was offered; it would have been withheld with probability {item.probability:.2f}."
-    )
+    what = "withheld, as if it were not remembered" if item.withheld else "offered"
+    return f"Episode {item.episode_id} was {what} (probability of withholding it {item.probability:.2f})."
 
 
 def _speaking(speaking: dict[str, float]) -> list[str]:

@@ -26,6 +26,8 @@ from .contract import (
 )
 from .errands import Errands
 from .errors import UnknownEpisode, UnknownTrace
+from .executor.recalled import signature_of
+from .failed_fixes import FailedFixes
 from .failpoints import failpoint
 from .idempotency import Receipt
 from .influence import Influence
@@ -41,8 +43,17 @@ UNLEARNT = "the decision was unlearnt by a restore; this report is logged, not l
 class Learning:
     """Takes reports in. What it acknowledges is on disk and has been folded."""
 
-    def __init__(self, learner: Learner, journal: Journal, memory: MemoryStore, clock: Clock, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        learner: Learner,
+        journal: Journal,
+        memory: MemoryStore,
+        failed_fixes: FailedFixes,
+        clock: Clock,
+        metrics: Metrics,
+    ) -> None:
         self._learner, self._journal, self._memory = learner, journal, memory
+        self._failed_fixes = failed_fixes
         self._clock, self._metrics = clock, metrics
         self._influence, self._errands = Influence(learner, clock), Errands()
 
@@ -67,6 +78,7 @@ class Learning:
         await self._reported(caller, FeedbackRequest(trace_id=trace_id, outcome=outcome), None)
 
     async def _reported(self, caller: Caller, request: FeedbackRequest, receipt: Receipt | None) -> tuple[int, Answer]:
+        fix = self._failed_fix(caller.tenant, request)
         with self._influence.claim(caller) as counts:
             reported = Reported(
                 tenant=caller.tenant,
@@ -79,7 +91,19 @@ class Learning:
             seq = await (receipt or self._journal).append(reported)
             failpoint("feedback.appended")
             self._metrics.feedback.labels(_outcome_label(request.outcome)).inc()
-            return seq, await self._learner.reached(seq)
+            answer = await self._learner.reached(seq)
+        if fix is not None and counts:
+            await self._failed_fixes.note(caller.tenant, fix)
+        return seq, answer
+
+    def _failed_fix(self, tenant: str, request: FeedbackRequest) -> EpisodeRecord | None:
+        """The memory whose fix was run as advised, if the report says that it failed."""
+        outcome, decision = request.outcome, self._learner.state.of(tenant).credit.open.get(request.trace_id)
+        if decision is None or outcome.success is not False or not outcome.applied_suggestion:
+            return None
+        cited = (self._memory.episode(tenant, episode_id) for episode_id in decision.cited)
+        known = (record for record in cited if record is not None)
+        return next((record for record in known if signature_of(record.episode.resolution) == decision.advised), None)
 
     async def _known_trace(self, tenant: str, trace_id: str) -> None:
         if trace_id in self._learner.state.of(tenant).credit.open:
@@ -152,7 +176,10 @@ class Learning:
             )
             seq = await (receipt or self._journal).append(validated)
             failpoint("validation.appended")
-            return await self._learner.reached(seq)
+            answer = await self._learner.reached(seq)
+        if counts and validated.applied_suggestion and not validated.success:
+            await self._failed_fixes.note(caller.tenant, record)
+        return answer
 
     async def trace(self, tenant: str, trace_id: str) -> "WholeTrace":
         """Everything known of a decision.

@@ -23,6 +23,7 @@ from .executor.capture import CapturePoint
 from .executor.chat import ChatPoint, Conversations
 from .executor.gate import GatePoint
 from .executor.route import RoutePoint
+from .failed_fixes import FailedFixes
 from .federation import Federation
 from .idempotency import Idempotency
 from .intake import Intake
@@ -115,7 +116,8 @@ class Parts:
         self.rules = rules_of(settings, {point: spec.hash for point, spec in self.specs.items()})
         self.plane = Plane(asked, (capture,), self.learner, self.journal, clock, settings, self.metrics)
         self.tiering = Tiering(self.plane, capture, self.reflects, clock)
-        self.learning = Learning(self.learner, self.journal, self.memory, clock, self.metrics)
+        failed_fixes = FailedFixes(self.journal, self.memory, self.embedder, clock)
+        self.learning = Learning(self.learner, self.journal, self.memory, failed_fixes, clock, self.metrics)
         self.chat = Chat(
             self.models,
             self.budgets,

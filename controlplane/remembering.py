@@ -29,7 +29,6 @@ from .contract import (
     SearchRequest,
     SearchResult,
     SkillAnswer,
-    SkillStep,
 )
 from .embedding import BatchingEmbedder, EmbeddingUnavailable
 from .errands import Errands
@@ -241,11 +240,9 @@ class Remembering:
     def skill(self, tenant: str, skill_id: int) -> SkillAnswer:
         """Raises UnknownSkill."""
         found = next((skill for skill in self.skills(tenant) if skill.skill_id == skill_id), None)
-        skill = self._fold(tenant).skills.by_id(skill_id)
-        if found is None or skill is None:
+        if found is None:
             raise UnknownSkill
-        history = msgspec.convert(skill.history, list[SkillStep], from_attributes=True)
-        return msgspec.structs.replace(found, history=history)
+        return found
 
     async def retire(
         self, caller: Caller, skill_id: int, request: RetireRequest, receipt: Receipt | None = None

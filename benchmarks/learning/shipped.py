@@ -76,8 +76,9 @@ class Shipped:
         told = Reported(tenant=LOCAL.tenant, at=self._clock.now(), trace_id=trace_id, outcome=outcome)
         await self.learner.reached(await self.journal.append(told))
 
-    async def capture(self, failure: CaptureRequest) -> None:
-        await self._remembering.capture(LOCAL, failure)
+    async def capture(self, failure: CaptureRequest) -> int:
+        """The id of the episode."""
+        return (await self._remembering.capture(LOCAL, failure)).episode_id
 
 
 @contextlib.asynccontextmanager

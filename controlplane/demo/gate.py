@@ -76,6 +76,7 @@ class HttpGate:
     def __init__(self, server: Server, url: str) -> None:
         self.latencies_ms: list[float] = []
         self.tiers = Counter[str]()  # of language models that reflect on what was captured
+        self._episodes = dict[int, None]()  # that it was told of, in the order it was
         self._server = server
         self._client = httpx.Client(base_url=url, timeout=TIMEOUT_S, trust_env=False)
 
@@ -91,6 +92,7 @@ class HttpGate:
     def capture(self, answer: Answer, failure: dict[str, Any]) -> int | None:
         said = self.call("POST", "/v1/capture", {**failure, "trace_id": answer.trace_id})
         self.tiers.update([tier] if (tier := said["reflection"]["tier"]) else [])
+        self._episodes[said["episode_id"]] = None
         return int(said["episode_id"])
 
     def validate(self, episode_id: int, answer: Answer, *, worked: bool) -> None:
@@ -108,6 +110,10 @@ class HttpGate:
         while self.call("GET", "/status")["outbox"]["open"] and time.monotonic() < until and not over.wait(POLL_S):
             pass
         return dict(self.call("GET", "/v1/admin/budget"))
+
+    def memories(self) -> list[dict[str, Any]]:
+        """What the server remembers, each with its worth."""
+        return [dict(self.call("GET", f"/v1/episodes/{episode_id}")) for episode_id in self._episodes]
 
     def embedder(self) -> dict[str, Any]:
         """Which embedder answers, and whether it stands in for another."""

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from .agent import Step
+from .memories import Memories
 from .purse import Purse
 
 NONE, FIXED, FIXED_TUNED, LEARNED = "none", "fixed", "fixed_tuned", "learned"
@@ -79,6 +80,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     tasks: int
     runs: list[Figures]
     purse: Purse
+    memories: Memories
 
     def run(self, gate: str) -> Figures:
         return next(figures for figures in self.runs if figures.gate == gate)
@@ -93,6 +95,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
             f"Over {self.tasks} tasks the learned gate wasted {learned.wasted} steps: {_listed(wasted)}.",
             f"It solved {learned.solved} tasks: {_listed(solved)}.",
             self.purse.sentence,
+            self.memories.sentence,
             "These are the figures of one stream; another seed gives others.",
         ]
 
@@ -124,6 +127,9 @@ def show(report: Report, console: Console) -> None:
     console.print()
     for sentence in report.sentences:
         console.print(sentence, highlight=False)
+    if report.memories.compared:
+        console.print("memories of the learned gate by how they moved the rate of success, the best and the worst")
+        console.print(report.memories.table())
 
 
 def _table(report: Report) -> Table:

@@ -22,6 +22,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from .agent import Step, work
 from .gate import Gate, HttpGate, NoGate
+from .memories import Memories
 from .purse import Models, Purse
 from .report import FIXED, FIXED_TUNED, LEARNED, NONE, Figures, Report, show
 from .servers import Ended, Server
@@ -68,7 +69,7 @@ def experiment(*, seed: int, tasks: int, follow: float, keep: bool, aside: Conso
 
 def fixed_rule(thresholds: Mapping[str, float]) -> dict[str, str]:
     """The settings with which the rule acts, at these thresholds, and nothing but the rule."""
-    apprentice = {"GATE_MODE": "apprentice", "APPRENTICE_SHARE": "0", "AUDIT_SHARE": "0"}
+    apprentice = {"GATE_MODE": "apprentice", "APPRENTICE_SHARE": "0", "AUDIT_SHARE": "0", "WITHHELD_SHARE": "0"}
     return apprentice | {f"RULE_{name.upper()}": str(value) for name, value in thresholds.items()}
 
 
@@ -87,6 +88,7 @@ class Demo:
         self._tools = {name: lay_out_tools(scratch / "tools" / name) for name in (NONE, *self._settings)}
         self._over = Event()
         self._purse: Purse | None = None
+        self._memories: Memories | None = None
 
     def play(self) -> Report:
         """The servers load their models while the stream is played without them.
@@ -99,8 +101,10 @@ class Demo:
                 runs = [players.submit(self._run, name, servers.get(name), bar) for name, bar in bars.items()]
                 done, _ = wait(runs, return_when=FIRST_EXCEPTION)
                 figures = [run.result() for run in runs if run in done]  # raises what went wrong
-        assert self._purse is not None, "the learned gate was played"
-        return Report(seed=self._seed, tasks=len(self._tasks), runs=figures, purse=self._purse)
+        purse, memories = self._purse, self._memories
+        assert purse is not None, "the learned gate was played"
+        assert memories is not None, "and asked afterwards"
+        return Report(seed=self._seed, tasks=len(self._tasks), runs=figures, purse=purse, memories=memories)
 
     @contextmanager
     def _servers(self) -> Iterator[dict[str, Server]]:
@@ -137,6 +141,7 @@ class Demo:
                 played, explored, latencies_ms = self._through(name, gate, bar), gate.explored(), gate.latencies_ms
                 if name == LEARNED:
                     self._purse = Purse.of(gate.tiers, gate.money(self._over))
+                    self._memories = Memories.of(gate.memories())
         return Figures.of(name, played, follow=self._follow, explored=explored, latencies_ms=latencies_ms)
 
     def _warn(self, name: str, embedder: dict[str, Any]) -> None:

@@ -9,7 +9,7 @@ from auditor.reflection_events import Insight
 from auditor.trace import Lesson
 from auditor.worth import Standing
 
-from ..contract import Reflection, SkillAnswer, SupportingEpisode, Worth
+from ..contract import Reflection, SkillAnswer, SkillStep, SupportingEpisode, Worth
 from ..ids import new_id
 from ..llm.local import KNOWN, UNKNOWN
 from ..llm.redaction import quotable
@@ -172,6 +172,7 @@ def skills(evidence: GateEvidence) -> list[SkillAnswer]:
             resolution=hearsay.resolution(match.record),
             error_class=hearsay.error_class(match.record),
             preconditions=hearsay.conditions(match.record),
+            history=[],
         )
         for match in evidence.skills
     ]
@@ -192,6 +193,7 @@ def skill_answer(record: EpisodeRecord, fold: TenantFold) -> SkillAnswer:
         validations=validations.total,
         success_rate=round(validations.success_rate, 4),
         worth=worth_answer(fold.worth.standing(record.episode_id, record.episode.error_class)),
+        history=msgspec.convert(skill.history, list[SkillStep], from_attributes=True),
     )
 
 

@@ -122,10 +122,7 @@ def gather(
     at: Thresholds,
     offered: Sequence[Offered] = (),
 ) -> GateEvidence:
-    """Recall for one planned action; without a vector only its own record is known.
-
-    Who asks decides what is shown, and nothing else; what is withheld is left out.
-    """
+    """Recall for one planned action, without what is withheld; who asks decides what is shown, and nothing else."""
     planned, task = request.planned_action or "", _task_facts(fold, request)
     own_signature = signature(tool := tool_of(planned, request.tool), planned)
     conditions = (*conditions_of(request.environment), _turn(task))

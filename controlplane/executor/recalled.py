@@ -82,7 +82,7 @@ def recall_outcomes(
     """All outcomes that speak about an action together, each counted by how similar its action is."""
     base = fold.cases.base_rate(conditions)
     turn = conditions[-1]
-    pool = [(1.0, own), *((case.similarity**SHARPNESS * case.record.share(turn), case.record) for case in near)]
+    pool = [(1.0, own), *((case.similarity**SHARPNESS * case.record.speaks_at(turn), case.record) for case in near)]
     speaking = fold.cases.speaking(pool, conditions, base)
     seen = sum(weight * record.total for weight, record in pool)
     weight = sum(_told(m) for m in told)

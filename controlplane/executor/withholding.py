@@ -46,9 +46,10 @@ def changes(found: GateEvidence, offered: Sequence[Offered]) -> bool:
 
 
 def probability_of(fold: TenantFold, episode_id: int, share: float) -> float:
-    """With which a memory is withheld: more where that soon decides something, mostly where it was found to harm."""
+    """With which a memory is withheld: more often where that soon decides, mostly where it was found to harm."""
     standing, skill = fold.worth.standing(episode_id), fold.skills.by_episode.get(episode_id)
     if standing.status == "harms":
         return 1.0 - share
-    undecided = standing.status == "unproven" and skill is not None and skill.status == "trial"
-    return min(MOST, NEAR * share) if standing.near or undecided else share
+    undecided = skill is not None and skill.status == "trial"
+    near = standing.status == "unproven" and (standing.near or undecided)
+    return min(MOST, NEAR * share) if near else share

@@ -1,0 +1,42 @@
+"""Advice that failed is embedded as the command it is, so that what is like it is found to be risky too.
+
+A command that agents plan is found by its first decision; a fix that was only ever advised would be known by its very
+words alone.
+"""
+
+from auditor.events import SignatureSeen
+
+from .clock import Clock
+from .embedding import BatchingEmbedder, EmbeddingUnavailable
+from .executor.recalled import signature_of
+from .journal import Journal
+from .memory.store import EpisodeRecord, MemoryStore, plan_text
+
+
+class FailedFixes:
+    """Makes the fixes of memories findable, once they failed."""
+
+    def __init__(self, journal: Journal, memory: MemoryStore, embedder: BatchingEmbedder, clock: Clock) -> None:
+        self._journal, self._memory, self._embedder, self._clock = journal, memory, embedder, clock
+
+    async def note(self, tenant: str, record: EpisodeRecord) -> None:
+        """The fix was run and failed. While there is no embedder it stays as it is until it fails again."""
+        command, namespace = record.episode.resolution, record.episode.namespace
+        known = self._memory.space(tenant, namespace).signatures
+        if not command or signature_of(command) in known:
+            return
+        text = plan_text("", command)
+        try:
+            vector = await self._embedder.embed(text)
+        except EmbeddingUnavailable:
+            return
+        seen = SignatureSeen(
+            tenant=tenant,
+            at=self._clock.now(),
+            namespace=namespace,
+            signature=signature_of(command),
+            text=text,
+            embedder=self._embedder.name,
+            vector=vector.tobytes(),
+        )
+        await self._journal.append(seen)
