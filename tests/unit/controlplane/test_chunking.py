@@ -49,15 +49,15 @@ def test_whatever_it_holds_no_word_is_lost_and_no_passage_is_too_long() -> None:
         "。",
         "日本語",
         "a, b. ",
-        "x" * 9000,
+        "x" * 5000,
         "- item\n",
         "| a | b |\n",
         "\t",
         "é",
     ]
-    for _ in range(30):
-        text = " ".join(rng.choices(pieces, k=rng.randrange(1, 120)))
+    for _ in range(10):
+        text = " ".join(rng.choices(pieces, k=rng.randrange(1, 60)))
         cut = passages(text)
         assert all(tokens(passage) <= BUDGET for passage in cut)
-        assert set(text.split()) - {"x" * 9000} <= set(" ".join(cut).split())
+        assert set(text.split()) - {"x" * 5000} <= set(" ".join(cut).split())
         assert "".join(cut).count("x") >= text.count("x")
