@@ -1,6 +1,7 @@
 """Texts are cut where they end something, and nothing of them is lost."""
 
 import random
+from itertools import pairwise
 
 from controlplane.memory.chunking import BUDGET, OVERLAP, passages, tokens
 
@@ -19,7 +20,7 @@ def test_headings_and_paragraphs_are_borders_without_overlap() -> None:
 def test_a_paragraph_that_is_cut_is_cut_at_sentences_and_repeats_the_last_one() -> None:
     cut = passages(" ".join(SENTENCES))
     assert len(cut) > 3
-    for before, after in zip(cut, cut[1:], strict=False):
+    for before, after in pairwise(cut):
         assert before.endswith("bolt.")
         repeated = before.rsplit(". ", 1)[1]
         assert after.startswith(repeated)
