@@ -129,7 +129,13 @@ async def test_acts_are_every_kind_of_operators_act_and_nothing_else(
     assert sorted(acts) == sorted(ACT_KINDS)
     named = {e.kind for e in one_of_each if "by" in e.__struct_fields__}
     assert named - set(acts) == {
-        "feedback", "validation", "capture", "receipt", "appeal", "reflection", "document",
+        "feedback",
+        "validation",
+        "capture",
+        "receipt",
+        "appeal",
+        "reflection",
+        "document",
     }, (  # fmt: skip
         "what a key asks for is an act, or use"
     )
