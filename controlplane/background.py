@@ -152,7 +152,7 @@ class Background:
     async def _finish_documents(self, seq: int, tenant: str, refs: list[str]) -> None:
         """The same of documents that were dropped or replaced."""
         try:
-            await overwrite_documents(self._journal, tenant, refs, seq)
+            await overwrite_documents(self._journal, tenant, dict.fromkeys(refs, seq))
         except (StorageFull, JournalUnavailable) as error:
             log.error("documents_not_overwritten", documents=refs, error=str(error), until="the next write")
             return

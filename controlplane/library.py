@@ -6,6 +6,7 @@ from hashlib import blake2b
 from typing import Any
 
 import msgspec
+import structlog
 
 from auditor import Learner
 from auditor.events import AnyEvent
@@ -39,10 +40,14 @@ from .memory.retrieval import Query, context, found, result
 from .memory.store import MemoryStore
 from .tenants import Caller
 
+log = structlog.get_logger()
 PAGE = 1000  # documents of one page of a list
 TOGETHER = 16  # passages embedded at once, so that a decision that comes meanwhile waits for no more
 SECRET_KEY = "its key holds what looks like a secret, which would be shown; give it another"
 TOO_MANY = f"it has more than {MOST} passages; send it in parts"
+DROPPED_BUT = (
+    "It is dropped, but its content is still on disk: it is overwritten with the next write, or by the next start."
+)
 NOT_EMBEDDED = "the embedding model fails on one of its passages"
 
 
@@ -136,9 +141,14 @@ class Library:
         """Journal them, and overwrite what they take the place of."""
         at, by = self._clock.now(), caller.key_id
         events = [DocumentKept(tenant=caller.tenant, at=at, document=document, by=by) for document in documents]
-        replaced = [event.ref for event in events if self._memory.passages.former(event) is not None]
+        known = {event.ref for event in events if self._memory.passages.former(event) is not None}
         seq = await self._commit(*events)
-        await self._overwrite(caller.tenant, replaced, seq, "The documents are kept, but the former text of one")
+        newest = {event.ref: place for place, event in enumerate(events, seq)}
+        former = newest if len(newest) < len(events) else {ref: newest[ref] for ref in known}
+        try:
+            await overwrite_documents(self._journal, caller.tenant, former)
+        except (StorageFull, JournalUnavailable) as error:  # what was asked for is done, and this is owed
+            log.error("documents_not_overwritten", documents=sorted(former), error=str(error), until="the next write")
 
     async def _commit(self, *events: AnyEvent) -> int:
         """The first's number, once all are folded."""
@@ -146,13 +156,6 @@ class Library:
         failpoint("documents.appended")
         await self._learner.reached(first + len(events) - 1)
         return first
-
-    async def _overwrite(self, tenant: str, refs: Sequence[str], until: int, but: str) -> None:
-        try:
-            await overwrite_documents(self._journal, tenant, refs, until)
-        except (StorageFull, JournalUnavailable) as refusal:
-            later = "is still on disk: it is overwritten with the next write, or by the next start."
-            raise type(refusal)(f"{but} {later}") from refusal
 
     async def search(self, tenant: str, request: DocumentSearchRequest) -> DocumentSearchAnswer:
         """The k best passages after filters, and as a text with its sources where that is asked for.
@@ -208,7 +211,10 @@ class Library:
 
     async def _drop(self, drop: DocumentsDropped, refs: Sequence[str]) -> None:
         seq = await self._commit(drop)
-        await self._overwrite(drop.tenant, refs, seq, "What was asked for is dropped, but its content")
+        try:
+            await overwrite_documents(self._journal, drop.tenant, dict.fromkeys(refs, seq))
+        except (StorageFull, JournalUnavailable) as refusal:
+            raise type(refusal)(DROPPED_BUT) from refusal
 
     async def register(self, caller: Caller, request: OriginRequest) -> DocumentOriginAnswer:
         """Say what an origin is, and under which licence its documents are that name none."""

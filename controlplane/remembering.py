@@ -6,6 +6,7 @@ from hashlib import blake2b
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from auditor import Learner, Trace
 from auditor.events import (
@@ -48,8 +49,11 @@ from .idempotency import Receipt
 from .journal import Journal
 from .llm.local import classify, root_cause
 from .llm.redaction import redacted, unlinked
-from .memory.actions import normalise
+from .masking import masked
+from .memory.actions import family_of, normalise, tool_of
+from .memory.duplicates import near_duplicate
 from .memory.filters import Fits, filters_of
+from .memory.observed import conditions_in
 from .memory.purging import overwrite, overwrite_description, overwrite_reflection
 from .memory.ranking import Match
 from .memory.store import EpisodeRecord, MemoryStore, episode_text, plan_text
@@ -58,6 +62,7 @@ from .tiering import Tiering
 
 OVERSAMPLING = 4  # candidates looked at per result, so that ranking has something to choose from
 WIDENING = 8  # times as many, while filters leave too few
+NAMED = {"namespace", "task_id", "trace_id"}  # what joins a capture with others: kept as they came
 
 
 class Remembering:
@@ -92,7 +97,7 @@ class Remembering:
         space = self._memory.space(tenant, request.namespace)
         duplicate_of = space.by_digest.get(episode.digest)
         if duplicate_of is None:
-            episode = await self._with_vector(episode)
+            episode, duplicate_of = await self._new_or_near(caller, episode)
         at, by = self._clock.now(), caller.key_id
         events: list[AnyEvent] = [
             Captured(tenant=tenant, at=at, episode=episode, duplicate_of=duplicate_of, by=by),
@@ -134,6 +139,15 @@ class Remembering:
             return
         if not await self._journal.about(tenant, trace_id, "decision"):
             raise UnknownTrace
+
+    async def _new_or_near(self, caller: Caller, episode: Episode) -> tuple[Episode, int | None]:
+        """With its vector; or as a repeat of the failure that it nearly is, under the digest of that one."""
+        embedded = await self._with_vector(episode)
+        space, vector = self._memory.space(caller.tenant, episode.namespace), np.frombuffer(embedded.vector, np.float32)
+        near = near_duplicate(space, episode, vector, caller.key_id)
+        if near is None:
+            return embedded, None
+        return msgspec.structs.replace(episode, digest=near.episode.digest), near.episode_id
 
     async def _with_vector(self, episode: Episode) -> Episode:
         try:
@@ -267,11 +281,14 @@ def _episode(request: CaptureRequest) -> Episode:
     fields: dict[str, Any] = {
         name: getattr(request, name) for name in request.__struct_fields__ if name in Episode.__struct_fields__
     }
-    fields.update(goal=redacted(request.goal), error_trace=trace, error_class=request.error_class or classify(trace))
+    fields.update({name: masked(fields[name], most=None) for name in fields.keys() - NAMED})
+    fields.update(goal=redacted(request.goal), error_trace=trace, error_class=fields["error_class"] or classify(trace))
     what = [fields[name] for name in ("namespace", "goal", "planned_action", "resolution", "tool_chain")]
     what.append(normalise(trace))  # paths and numbers change from run to run; the failure is the same
     where = [fields["environment"], fields["preconditions"]]
     digest = blake2b(msgspec.json.encode([what, where], order="sorted"), digest_size=16).hexdigest()
+    if not fields["environment"] and not fields["preconditions"]:
+        fields["preconditions"] = conditions_in(trace)
     return Episode(**fields, digest=digest)
 
 
@@ -305,5 +322,6 @@ def _shown(record: EpisodeRecord) -> dict[str, Any]:
     """The episode as it was captured, without its vector."""
     shown: dict[str, Any] = msgspec.to_builtins(record.episode)
     shown["root_cause"] = record.cause
+    shown["tool_family"] = family_of(tool_of(record.episode.planned_action))
     del shown["vector"], shown["digest"]
     return shown

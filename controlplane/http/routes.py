@@ -98,7 +98,7 @@ class Route(NamedTuple):
     @property
     def refusals(self) -> set[int]:
         """The statuses of the problems a caller may meet here; defects (500) are not among them."""
-        named = self.takes_body or "{" in self.path
+        named = self.takes_body or "{" in self.path or (self.takes_query and self.method is delete)
         return {
             *((400, 404) if named else ()),
             *((400,) if self.takes_query else ()),

@@ -9,6 +9,8 @@ import re
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 
+from ..masking import without_secrets
+
 DESTRUCTIVE = re.compile(
     r"(?:^|[\s;&|(/\"'`])(?:rm|rmdir|dd|mkfs(?:\.\w{1,8})?|shred|truncate|drop|delete|destroy|purge|kill|killall|prune"
     r"|wipe)(?=[\s;&|)]|$)|--force\b|--hard\b|\s-delete\b|\bclean\s+-[a-z]*f|(?:^|[\s;&|])format\s+[a-z]:",
@@ -160,6 +162,7 @@ def signature(tool: str, command: str) -> str:
 
 @lru_cache(CACHED)
 def _signature(tool: str, command: str) -> str:
+    command = without_secrets(command)  # so that it is one action whatever its password, and none is kept
     script, *documents = _without_documents(command)
     if not _SQL.match(script.lstrip()):  # where quotes make a text of a name
         script = _QUOTED.sub(_BARE, script)

@@ -1,7 +1,7 @@
 """Taking what is purged out of the journal."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from auditor.skill_events import SkillDescribed
 
@@ -38,14 +38,14 @@ async def overwrite_description(journal: Journal, tenant: str, described: SkillD
     await _erase(journal, tenant, [recorded.seq for recorded in made])
 
 
-async def overwrite_documents(journal: Journal, tenant: str, refs: Sequence[str], until: int) -> None:
-    """Erase every version of these documents before `until`.
+async def overwrite_documents(journal: Journal, tenant: str, until: Mapping[str, int]) -> None:
+    """Erase every version of documents that is older than an event, by their refs.
 
     Raises:
       StorageFull, JournalUnavailable: one could not be; the journal owes it, and does it with its next write.
     """
-    versions = [recorded for ref in refs for recorded in await journal.about(tenant, ref, "document")]
-    await _erase(journal, tenant, [recorded.seq for recorded in versions if recorded.seq < until])
+    versions = [recorded for ref in until for recorded in await journal.about(tenant, ref, "document")]
+    await _erase(journal, tenant, [recorded.seq for recorded in versions if recorded.seq < until[recorded.event.ref]])
 
 
 async def _erase(journal: Journal, tenant: str, places: Sequence[int]) -> None:

@@ -23,6 +23,7 @@ from ..embedding import Vector
 from ..journal.port import MEMORY_KINDS
 from ..llm.local import UNKNOWN, root_cause
 from ..llm.redaction import redacted, unlinked
+from ..masking import MASK
 from .actions import signature, tool_of
 from .lexical import LexicalIndex
 from .passages import Passages
@@ -70,7 +71,8 @@ class EpisodeRecord(msgspec.Struct):
     def conditions(self) -> dict[str, object]:
         """Under which it happened."""
         if self._conditions is None:
-            self._conditions = {**self.episode.environment, **self.episode.preconditions}
+            stated = {**self.episode.environment, **self.episode.preconditions}
+            self._conditions = {name: value for name, value in stated.items() if value != MASK}
         return self._conditions
 
 

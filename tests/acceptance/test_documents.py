@@ -1,4 +1,4 @@
-"""A server that is killed between the commit of a document and the overwriting of the former one finishes at its start."""
+"""A server that is killed between the commit of a document and the overwriting of the former one."""
 
 import signal
 from collections.abc import Callable

@@ -40,6 +40,7 @@ from auditor.feedback import Outcome
 from auditor.guards import Guard
 from auditor.money_events import BudgetSet, Reconciled, Released, Reserved, Settled, Spender
 from auditor.override import Override, Tuning
+from auditor.passage_events import Document, DocumentKept, DocumentsDropped, OriginRegistered, Passage
 from auditor.policy_events import Appealed, AppealRuled, ChallengerEnded, ChallengerSet, PolicySet, Promoted, RolledBack
 from auditor.ranker_events import Evaluation, RankerSet
 from auditor.reflection_events import Insight, Reflected, ReflectionEvicted, ReuseChecked
@@ -271,6 +272,28 @@ def one_of_each(trace: Trace, episode: Episode) -> tuple[AnyEvent, ...]:
             drawn=True,
             replaces="rf_2",
         ),
+        DocumentKept(
+            **head,
+            document=Document(
+                namespace="n",
+                origin="wiki",
+                key="a.md",
+                kind="patch",
+                title="A",
+                license="MIT",
+                metadata={"team": "x"},
+                version="3",
+                enhancement=0.5,
+                alignment_severity=0.25,
+                semantic_alerts=1,
+                digest="d",
+                embedder="hashing-384",
+                passages=(Passage("text", b"\x00\x01"), Passage("more")),
+            ),
+            by="k1",
+        ),
+        DocumentsDropped(**head, namespace="n", origin="wiki", key="a.md", by="k1"),
+        OriginRegistered(**head, origin="wiki", what="bots", license="MIT", by="k1"),
         ReflectionEvicted(**head, reflection_id="rf_1", episode_id=4, by="k1"),
         ReuseChecked(
             **head,

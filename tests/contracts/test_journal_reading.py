@@ -34,6 +34,7 @@ KINDS = {
     "challenger_set", "challenger_ended", "promoted", "rolled_back", "federated", "origin_forgotten",
     "reserved", "settled", "released", "reconciled", "budget_set", "reflection", "reflection_evicted",
     "reuse_checked", "skill_described", "query", "session_outcome", "ranker",
+    "document", "documents_dropped", "origin_registered",
 }  # fmt: skip
 
 
@@ -82,11 +83,12 @@ async def test_read_memory_gives_what_memory_is_made_of_and_nothing_else(
 ) -> None:
     await journal.append(*one_of_each, *one_of_each)
     kinds = [r.event.kind for r in await journal.read_memory(0, 100)]
-    assert kinds == ["capture", "signature", "episode_deleted", "reflection", "reflection_evicted"] * 2
+    documents = ["document", "documents_dropped", "origin_registered"]
+    assert kinds == ["capture", "signature", "episode_deleted", "reflection", *documents, "reflection_evicted"] * 2
     first = await journal.read_memory(0, 2)
     assert [r.event.kind for r in first] == ["capture", "signature"]
-    following = await journal.read_memory(first[-1].seq, 4)
-    assert [r.event.kind for r in following] == ["episode_deleted", "reflection", "reflection_evicted", "capture"]
+    following = await journal.read_memory(first[-1].seq, 7)
+    assert [r.event.kind for r in following] == [*kinds[2:8], "capture"]
     assert isinstance(following[-1].event, Captured)
     assert isinstance(first[1].event, SignatureSeen)
 
@@ -127,7 +129,15 @@ async def test_acts_are_every_kind_of_operators_act_and_nothing_else(
     acts = [r.event.kind for r in await journal.acts(ALL, 1000, 1000)]
     assert sorted(acts) == sorted(ACT_KINDS)
     named = {e.kind for e in one_of_each if "by" in e.__struct_fields__}
-    assert named - set(acts) == {"feedback", "validation", "capture", "receipt", "appeal", "reflection"}, (
+    assert named - set(acts) == {
+        "feedback",
+        "validation",
+        "capture",
+        "receipt",
+        "appeal",
+        "reflection",
+        "document",
+    }, (  # fmt: skip
         "what a key asks for is an act, or use"
     )
 

@@ -57,9 +57,10 @@ class Sent:
         self._parts = [{"type": "http.request", "body": body, "more_body": False}]
         self._app = app
         given = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+        path, _, query = path.partition("?")
         self._scope = {
             "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": method, "scheme": "http",
-            "path": path, "raw_path": path.encode(), "query_string": b"", "root_path": "", "headers": given,
+            "path": path, "raw_path": path.encode(), "query_string": query.encode(), "root_path": "", "headers": given,
             "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 2), "state": {},
         }  # fmt: skip
 

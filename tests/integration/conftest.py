@@ -145,7 +145,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 
 def chosen(folder: Path, **overrides: Any) -> Settings:
-    """Settings of a test: no keys, no model, greedy, nothing withheld, seeded, nothing of this machine's environment."""
+    """Settings of a test: no keys, no model, greedy, nothing withheld, seeded, not of this machine's environment."""
     plain = {"insecure_local": True, "embedder": "hashing", "epsilon": 0.0, "withheld_share": 0.0, "seed": 7}
     given = {"data_dir": str(folder), **plain, **overrides}
     return settings.load({}, overrides=given)

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from auditor.event import Event
 from auditor.events import (
     EpisodeDeleted,
     KeyEnds,
@@ -25,6 +26,7 @@ from auditor.events import (
     Recorded,
     WindowClosed,
 )
+from auditor.passage_events import DocumentKept, DocumentsDropped
 from controlplane.app import create_app
 from controlplane.http.routes import ROUTES
 from controlplane.rebuilding import rebuild
@@ -103,6 +105,13 @@ async def normal(client: Client) -> None:
     assert left_behind(client.service) == {}
 
 
+def former(event: DocumentKept, later: Event) -> bool:
+    """Whether a document was replaced or dropped by what came later."""
+    of = event.document
+    dropped = isinstance(later, DocumentsDropped) and (later.origin, later.key) == (of.origin, of.key)
+    return dropped or (isinstance(later, DocumentKept) and later.ref == event.ref)
+
+
 def half_done(recorded: list[Recorded]) -> Iterator[str]:
     """Receipts without an effect or twice, purges that left the content, keys that were replaced and go on."""
     receipts, made, replaced = Counter[str](), dict[str, str](), dict[str, str]()
@@ -114,6 +123,8 @@ def half_done(recorded: list[Recorded]) -> Iterator[str]:
                     yield f"receipt {seq} has no effect"
             case EpisodeDeleted() if not isinstance(recorded[event.episode_id - 1].event, Purged):
                 yield f"the purge {seq} left the content of {event.episode_id}"
+            case DocumentKept() if any(former(event, later.event) for later in recorded[place + 1 :]):
+                yield f"the content of document {seq} was left though it was replaced or dropped"
             case KeyIssued() if event.name in made:
                 replaced[made[event.name]] = event.key_id
             case KeyIssued() if event.name.startswith("key "):

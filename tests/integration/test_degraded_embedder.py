@@ -91,6 +91,7 @@ def test_memories_of_another_embedder_are_embedded_again_whatever_one_of_them_ho
     for goal in ("alpha", FAILING, "beta"):
         server.post("/v1/capture", {"goal": goal, "planned_action": "make"}, 201)
     server.post("/v1/decisions", {"goal": "alpha", "planned_action": "make"})
+    server.post("/v1/documents", {"documents": [{"key": "a.md", "text": "alpha"}]})
     assert server.run(_found_with_another_embedder(server.service, ["alpha", "beta"])) == ["alpha", "beta"]
 
 
@@ -101,12 +102,15 @@ async def _found_with_another_embedder(service: Service, goals: list[str]) -> li
     kept = (service.recovery, service.clock, service.outbox, service.metrics)
     background = Background(service.learner, service.journal, memory, embedder, *kept, (), 60.0)
     await background.load_memory()
-    assert memory.counts() == {"episodes": 3, "signatures": 1, "stale_vectors": 4}
+    counted = {"episodes": 3, "signatures": 1, "documents": 1, "passages": 1}
+    assert memory.counts() == {**counted, "stale_vectors": 5}
     await background.tick()
     assert memory.counts()["stale_vectors"] == 0
     space = memory.space("default", "")
     assert len(space.episode_index) == 2, "all but the one that cannot be embedded"
     assert len(space.signature_index) == 1
+    [found] = memory.passages.space("default", "").search(await embedder.embed("alpha"), "document", 1)
+    assert (found.record.document.key, found.similarity > 0.99) == ("a.md", True)
     vectors = [await embedder.embed(plan_text(goal, "make")) for goal in goals]
     embedder.close()
     return [space.episodes[space.episode_index.search(vector, 1)[0][0]].episode.goal for vector in vectors]

@@ -76,6 +76,17 @@ def test_a_document_takes_the_place_of_the_one_under_its_key_whose_text_is_gone(
     assert CANARY.encode() not in on_disk(tmp_path / "data")
 
 
+def test_of_two_versions_that_come_together_the_later_one_is_left(serve: Serve, tmp_path: Path) -> None:
+    server = serve()
+    both = [{"key": "a", "text": f"Old {CANARY}."}, {"key": "a", "text": "New."}]
+    assert [a["status"] for a in kept(server, *both, {"key": "b", "text": "Beside."})] == ["kept"] * 3
+    kept(server, {"key": "b", "text": "Beside it."}, {"key": "c", "text": "And more."})
+    assert sorted(result["text"] for result in found(server, "x")["results"]) == ["And more.", "Beside it.", "New."]
+    assert CANARY.encode() not in on_disk(tmp_path / "data")
+    server.stop()
+    assert sorted(keys(found(serve(), "x"))) == ["a", "b", "c"]
+
+
 def test_what_is_there_as_it_is_changes_nothing(server: Running) -> None:
     document = {"key": "a.md", "text": GUIDE, "version": "1"}
     kept(server, document, namespace="same")
@@ -129,18 +140,6 @@ def test_a_former_text_that_a_crash_left_on_disk_is_overwritten_by_the_next_star
     assert [result["text"] for result in found(server, "new")["results"]] == ["New."]
     server.stop()
     assert CANARY.encode() not in on_disk(tmp_path / "data")
-
-
-def test_an_embedder_that_is_changed_finds_what_another_one_embedded(serve: Serve, tmp_path: Path) -> None:
-    server = serve()
-    kept(server, {"key": "a", "text": "Raise the quota."})
-    server.stop()
-    with sqlite3.connect(tmp_path / "data" / "journal.db") as database:
-        [(payload,)] = database.execute("SELECT payload FROM events WHERE kind = 'document'")
-    assert payload.count(b'"embedder":"hashing-384"') == 1
-    again = serve(embedder="minilm")
-    again.until(lambda: again.get("/status")["memory"]["stale_vectors"] == 0)
-    assert keys(found(again, "quota", min_similarity=0.5)) == ["a"]
 
 
 def test_a_search_is_narrowed_by_kind_origin_and_metadata_and_says_what_it_left_out(server: Running) -> None:

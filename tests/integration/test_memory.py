@@ -61,7 +61,7 @@ def test_an_episode_reads_back_as_it_was_captured(server: Server) -> None:
 
 
 def test_a_capture_is_stored_without_secrets_and_people(server: Server) -> None:
-    """Its command stays what can be run; under another secret it is found as the same plan."""
+    """Under another secret its command is found as the same plan."""
     command = "curl -H 'Authorization: Bearer {}abc' example.org"
     told = {
         "goal": "ask\u202e for ann@acme.org",
@@ -70,7 +70,7 @@ def test_a_capture_is_stored_without_secrets_and_people(server: Server) -> None:
     one = server.capture(**told, namespace="people", planned_action=command.format("hunter"))["episode_id"]
     episode = server.get(f"/v1/episodes/{one}")["episode"]
     assert (episode["goal"], episode["error_trace"]) == ("ask for [mail]", "password=*** is wrong: [phone]")
-    assert episode["planned_action"] == command.format("hunter")
+    assert episode["planned_action"] == "curl -H 'Authorization: *** ***' example.org"
     asked = {"goal": "ask for bob@acme.org", "planned_action": command.format("other"), "namespace": "people"}
     [same] = server.post("/v1/search", {**asked, "min_similarity": 0.999})["results"]
     assert same["episode_id"] == one
@@ -92,6 +92,104 @@ def test_an_exact_repeat_is_counted_and_not_stored_twice(server: Server) -> None
     assert found(server, "again", "again", k=50) == [first["episode_id"]]
     other = server.capture(goal="again", namespace="again", environment={"a": 1})
     assert other["duplicate_of"] is None, "other circumstances are another episode"
+
+
+def test_no_field_of_a_capture_keeps_a_secret(serve: Serve, tmp_path: Path) -> None:
+    server, secret = serve(), "hunter2-4711"
+    said = f"password={secret}"
+    texts = ("goal", "planned_action", "error_trace", "error_class", "resolution", "license", "origin")
+    fields: dict[str, Any] = {
+        **dict.fromkeys(texts, said),
+        **{key: {"api_key": secret, "deep": [{"line": said}]} for key in ("environment", "preconditions", "custom")},
+        **{key: [said] for key in ("tool_chain", "tags")},
+    }
+    server.capture(**fields)
+    server.gate(planned_action=said)
+    assert secret.encode() not in on_disk(tmp_path, "capture", "signature")
+    assert on_disk(tmp_path, "capture").count(b"***") >= len(fields)
+
+
+def on_disk(folder: Path, *kinds: str) -> bytes:
+    """The payloads of the journal, or those of some kinds of events."""
+    with sqlite3.connect(folder / "data" / "journal.db") as database:
+        rows = database.execute("SELECT kind, payload FROM events").fetchall()
+    return b"".join(payload for kind, payload in rows if not kinds or kind in kinds)
+
+
+NEARLY: dict[str, Any] = {
+    "goal": "deploy the web shop to production",
+    "planned_action": "kubectl apply -f shop.yaml",
+    "error_trace": "Error: exceeded quota: pods=12",
+    "environment": {"cluster": "prod"},
+}
+
+
+def test_what_is_nearly_the_same_is_counted_and_not_stored_twice(serve: Serve, tmp_path: Path) -> None:
+    server = serve()
+    first = server.capture(**NEARLY)
+    again = {**NEARLY, "goal": "Deploy the web shop to production!", "error_trace": "Error: exceeded quota: pods=13"}
+    assert server.capture(**again)["duplicate_of"] == first["episode_id"]
+    assert server.capture(**{**again, "custom": {"n": 1}})["duplicate_of"] == first["episode_id"]
+    read = server.get(f"/v1/episodes/{first['episode_id']}")
+    assert (read["repeats"], read["episode"]["goal"]) == (2, NEARLY["goal"])
+    assert server.get("/status")["memory"]["episodes"] == 1
+    server.stop()
+    server = serve()
+    assert server.get(f"/v1/episodes/{first['episode_id']}")["repeats"] == 2
+    server.client.delete(f"/v1/episodes/{first['episode_id']}").raise_for_status()
+    assert b"web shop" not in on_disk(tmp_path), "a purge takes near-duplicates along"
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"resolution": "raise the quota"},
+        {"environment": {"cluster": "dev"}},
+        {"planned_action": "kubectl delete -f shop.yaml"},
+        {"error_class": "timeout"},
+        {"error_trace": "Error: the registry does not know the image"},
+        {"namespace": "elsewhere"},
+    ],
+    ids=lambda other: next(iter(other)),
+)
+def test_what_could_teach_something_else_is_stored(serve: Serve, other: dict[str, Any]) -> None:
+    server = serve()
+    server.capture(**NEARLY)
+    assert server.capture(**{**NEARLY, "goal": f"{NEARLY['goal']}!", **other})["duplicate_of"] is None
+
+
+def test_a_failure_without_a_fix_is_counted_with_one_that_has_it_and_no_other_fix_is(serve: Serve) -> None:
+    server = serve()
+    fixed = server.capture(**NEARLY, resolution="raise the quota")
+    without = server.capture(**{**NEARLY, "goal": f"{NEARLY['goal']}!"})
+    assert without["duplicate_of"] == fixed["episode_id"], "the one that is kept has the fix"
+    other = server.capture(**{**NEARLY, "goal": f"{NEARLY['goal']}?"}, resolution="ask for another cluster")
+    assert other["duplicate_of"] is None
+
+
+def test_another_keys_failure_is_never_a_near_duplicate(serve: Serve) -> None:
+    """Counted as one of those that captured it, a key would be told the other one's words as its own."""
+    server = serve(insecure_local=False)
+    first = server.service.first_keys
+    assert first is not None
+    made = server.client.post(
+        "/v1/admin/keys", json={"name": "other", "tenant": "default"}, headers={"X-Admin-API-Key": first.admin}
+    ).json()["key"]
+    goals = [NEARLY["goal"], f"{NEARLY['goal']}!", f"{NEARLY['goal'].title()}!"]
+    answers = [
+        server.client.post("/v1/capture", json={**NEARLY, "goal": goal}, headers={"X-API-Key": key}).json()
+        for key, goal in zip((first.tenant, made, made), goals, strict=True)
+    ]
+    assert [a["duplicate_of"] for a in answers] == [None, None, answers[1]["episode_id"]]
+
+
+def test_what_a_trace_is_certain_about_stands_for_conditions_that_nobody_gave(server: Server) -> None:
+    trace = "Python 3.11.4\nbash: line 1: kubectl: command not found"
+    given = {"goal": "observe", "namespace": "observed", "planned_action": "kubectl get", "error_trace": trace}
+    answers = [server.capture(**given), server.capture(**given, environment={"stage": "ci"})]
+    read = [server.get(f"/v1/episodes/{a['episode_id']}")["episode"] for a in answers]
+    assert [e["preconditions"] for e in read] == [{"python": "3.11.4", "kubectl": "missing"}, {}]
+    assert read[0]["tool_family"] == "cluster"
 
 
 def test_a_search_gives_the_most_alike_first_and_at_most_k(server: Server) -> None:

@@ -43,6 +43,7 @@ from auditor.session_events import Queried, SessionReported
 from auditor.skill_events import SkillDescribed
 from controlplane.learning import UNLEARNT
 
+REPLACED = ("document",)  # effects that a later one takes away; an oracle of their own looks at what is left
 MOMENTARY = ("policy_version", "q_updates", "active_keys")
 Effect = tuple[Any, ...]
 
@@ -134,7 +135,7 @@ class Ledger:
         most: Counter[Effect] = Counter()
         for entry in self.entries:
             sure = entry.told is not None and entry.remembered not in purged
-            least.update(entry.effects * sure)
+            least.update([effect for effect in entry.effects * sure if effect[0] not in REPLACED])
             most.update(entry.effects * (entry.told is not None or entry.unheard))
         return [
             f"I1: {effect} is there {found[effect]} times; told {least[effect]}, asked {most[effect]}"

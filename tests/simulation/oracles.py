@@ -22,10 +22,12 @@ from auditor.events import (
     TenantSet,
     Validated,
 )
+from auditor.passage_events import DocumentKept
 from auditor.policy_events import ChallengerEnded, PolicySet, RolledBack
 from controlplane.http.encoding import JSON
 from controlplane.http.problems import PROBLEM
 from controlplane.http.routes import COUNTS_AS, ROUTES, Route
+from controlplane.memory.passages import PassageEvent, PassageSpace
 from controlplane.memory.store import MemoryStore, Space
 from controlplane.memory.vectors import VectorIndex
 from controlplane.refold import refold
@@ -148,13 +150,15 @@ def _memory(world: World, events: list[Recorded]) -> list[str]:
     anew, live = MemoryStore(), world.service.memory
     anew.embedder = live.embedder
     for recorded in events:
-        if isinstance(recorded.event, Captured | SignatureSeen | EpisodeDeleted):
+        if isinstance(recorded.event, Captured | SignatureSeen | EpisodeDeleted | PassageEvent):
             anew.take(recorded)
     wrong = [] if _held(anew) == _held(live) else ["I7: memory holds something else than the journal"]
     kept = [r for r in events if isinstance(r.event, Captured)]
     held = {digest: seq for space in live.spaces() for digest, seq in space.by_digest.items()}
     gone = [r.seq for r in kept if held.get(r.event.episode.digest, r.seq + 1) > r.seq]  # type: ignore[union-attr]
-    return wrong + [f"I7: event {seq} is on the disk, though its episode was purged" for seq in gone]
+    documents = [record.seq for space in live.passages.spaces() for record in space.documents.values()]
+    gone += [r.seq for r in events if isinstance(r.event, DocumentKept) and r.seq not in documents]
+    return wrong + [f"I7: event {seq} is on the disk, though it was purged or replaced" for seq in gone]
 
 
 def _overdue(world: World) -> list[str]:
@@ -224,7 +228,19 @@ def _held(memory: MemoryStore) -> dict[Any, Any]:
         )
         for place, space in memory._spaces.items()
         if space.episodes or space.signatures
+    } | {
+        ("documents", *place): _kept(memory, space)
+        for place, space in memory.passages._spaces.items()
+        if space.documents
     }
+
+
+def _kept(memory: MemoryStore, space: PassageSpace) -> list[Any]:
+    """The documents of a space, and the passages that are findable, or are to be embedded yet."""
+    ids = {passage_id for record in space.documents.values() for passage_id in record.ids}
+    held = {passage_id for index in space.indexes.values() for passage_id in index._exact._row}
+    waiting = {stale.passage_id for stale in memory.passages.stale if stale.space is space} & ids
+    return [sorted((*name, record.seq) for name, record in space.documents.items()), sorted(held | waiting)]
 
 
 def _findable(memory: MemoryStore, space: Space, index: VectorIndex | None, known: Mapping[int, Any]) -> list[int]:

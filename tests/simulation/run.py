@@ -52,6 +52,8 @@ HALF_DONE = {  # refusals after which there may be an event
     ("DELETE /v1/episodes/{episode_id:int}", 507),
     ("DELETE /v1/reflections/{reflection_id:str}", 503),  # the same
     ("DELETE /v1/reflections/{reflection_id:str}", 507),
+    ("DELETE /v1/documents", 503),  # the same
+    ("DELETE /v1/documents", 507),
     ("POST /v1/skills/{skill_id:int}/retire", 404),  # a restore that came first unlearnt the skill
 }
 

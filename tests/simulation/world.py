@@ -168,6 +168,7 @@ class World:
         content = b"" if body is None else msgspec.json.encode(body)
         sent = {"content-type": "application/json"} if body is not None else {}
         sent |= headers
+        path, _, query = path.partition("?")
 
         async def receive() -> Any:
             return {"type": "http.request", "body": content, "more_body": False}
@@ -177,7 +178,7 @@ class World:
 
         scope = {
             "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "scheme": "http", "method": method,
-            "path": path, "raw_path": path.encode(), "root_path": "", "query_string": b"",
+            "path": path, "raw_path": path.encode(), "root_path": "", "query_string": query.encode(),
             "headers": [(k.lower().encode(), v.encode()) for k, v in sent.items()],
             "client": ("client", 1), "server": ("server", 80),
         }  # fmt: skip

@@ -1,6 +1,7 @@
 """Texts are cut where they end something, and nothing of them is lost."""
 
 import random
+from itertools import pairwise
 
 from controlplane.memory.chunking import BUDGET, OVERLAP, passages, tokens
 
@@ -19,7 +20,7 @@ def test_headings_and_paragraphs_are_borders_without_overlap() -> None:
 def test_a_paragraph_that_is_cut_is_cut_at_sentences_and_repeats_the_last_one() -> None:
     cut = passages(" ".join(SENTENCES))
     assert len(cut) > 3
-    for before, after in zip(cut, cut[1:], strict=False):
+    for before, after in pairwise(cut):
         assert before.endswith("bolt.")
         repeated = before.rsplit(". ", 1)[1]
         assert after.startswith(repeated)
@@ -49,15 +50,15 @@ def test_whatever_it_holds_no_word_is_lost_and_no_passage_is_too_long() -> None:
         "。",
         "日本語",
         "a, b. ",
-        "x" * 9000,
+        "x" * 5000,
         "- item\n",
         "| a | b |\n",
         "\t",
         "é",
     ]
-    for _ in range(30):
-        text = " ".join(rng.choices(pieces, k=rng.randrange(1, 120)))
+    for _ in range(10):
+        text = " ".join(rng.choices(pieces, k=rng.randrange(1, 60)))
         cut = passages(text)
         assert all(tokens(passage) <= BUDGET for passage in cut)
-        assert set(text.split()) - {"x" * 9000} <= set(" ".join(cut).split())
+        assert set(text.split()) - {"x" * 5000} <= set(" ".join(cut).split())
         assert "".join(cut).count("x") >= text.count("x")

@@ -10,7 +10,8 @@ DENIED = Denylist("GPL-3.0, AGPL-3.0-only ,proprietary")
 @pytest.mark.parametrize(
     ("licence", "denied"),
     [
-        ("GPL-3.0", True), ("gpl-3.0-only", True), ("GPL-3.0-or-later", True), ("GPL-3.0+", True), ("Proprietary", True),
+        ("GPL-3.0", True), ("gpl-3.0-only", True), ("GPL-3.0-or-later", True), ("GPL-3.0+", True),
+        ("Proprietary", True),
         ("GPL-3.0-only WITH GCC-exception-3.1", True), ("MIT AND (AGPL-3.0)", True), ("GPL-3.0 OR AGPL-3.0", True),
         ("MIT OR GPL-3.0-only", False), ("LGPL-3.0-only", False), ("GPL-2.0-only", False), ("MIT", False), ("", False),
         (None, False),

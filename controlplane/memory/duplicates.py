@@ -1,0 +1,36 @@
+"""Near-duplicates: failures that say the same in other words. They are counted, not remembered twice."""
+
+from auditor.events import Episode
+
+from ..embedding import Vector
+from ..llm.local import UNKNOWN
+from .actions import conditions_of, normalise
+from .store import EpisodeRecord, Space
+
+NEAR = 0.97  # cosine similarity of goal and command
+LOOKED_AT = 16  # of the most similar failures
+
+
+def near_duplicate(space: Space, episode: Episode, vector: Vector, by: str) -> EpisodeRecord | None:
+    """What the same key captured before of this failure; never what has another fix, or was met under other conditions.
+
+    Only of the same key: a count makes a key one of those that tell a memory, and it must not tell another one's words.
+    """
+    if space.episode_index is None:
+        return None
+    new = EpisodeRecord(0, 0.0, episode)
+    for episode_id, similarity in space.episode_index.search(vector, LOOKED_AT):
+        record = space.episodes[episode_id]
+        if similarity >= NEAR and by in record.keys and _same(record, new):
+            return record
+    return None
+
+
+def _same(known: EpisodeRecord, new: EpisodeRecord) -> bool:
+    """Whether all but the wording is the same."""
+    return (
+        known.kind == new.kind
+        and (new.episode.error_class != UNKNOWN or normalise(known.cause) == normalise(new.cause))
+        and conditions_of(known.conditions) == conditions_of(new.conditions)
+        and new.episode.resolution in ("", known.episode.resolution)
+    )
