@@ -10,6 +10,7 @@ from .checkpoint_events import Restored as Restored
 from .event import Event
 from .federation_events import Federated, OriginForgotten
 from .feedback import Outcome
+from .hygiene_events import EpisodeReturned, EpisodesArchived, Quarantined, QuarantineLifted
 from .money_events import BudgetSet, Reconciled, Released, Reserved, Settled
 from .policy_events import (
     Appealed,
@@ -23,6 +24,7 @@ from .policy_events import (
 from .reflection_events import Reflected, ReflectionEvicted, ReuseChecked
 from .rules import Rules
 from .trace import Trace
+from .webhook_events import WebhookRemoved, WebhookSet
 
 # What is answered when a decision cannot be journalled: a refusal, the action that lets pass, or what was learnt last.
 FailMode = Literal["closed", "open", "last_good"]
@@ -316,6 +318,12 @@ AnyEvent = (
     | Reflected
     | ReflectionEvicted
     | ReuseChecked
+    | Quarantined
+    | QuarantineLifted
+    | EpisodesArchived
+    | EpisodeReturned
+    | WebhookSet
+    | WebhookRemoved
 )
 
 

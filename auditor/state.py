@@ -27,6 +27,7 @@ from .events import (
 )
 from .federation_events import Federated, OriginForgotten
 from .fold import Applied, TenantFold
+from .hygiene_events import EpisodeReturned, EpisodesArchived, Quarantined, QuarantineLifted
 from .ledger import Ledger, LedgerDump
 from .money_events import BudgetSet, Reconciled, Released, Reserved, Settled
 from .packing import ARRAY, encode, head, mapping
@@ -45,6 +46,7 @@ from .reuse import ClassDump, Reuse
 from .rules import Rules
 from .shares import Shares, TallyDump
 from .steering import Steered, Steering
+from .webhook_events import WebhookRemoved, WebhookSet
 
 FORMAT = 3
 
@@ -135,10 +137,12 @@ class State:
             case Answered():
                 self.receipts.settle(event)
                 return Applied()
-            case TenantSet() | KeyIssued() | KeyEnds():
-                return Applied()  # who may call is no part of what is learnt
+            case TenantSet() | KeyIssued() | KeyEnds() | WebhookSet() | WebhookRemoved():
+                return Applied()  # who may call and who is told is no part of what is learnt
             case Reflected() | ReflectionEvicted():
                 return Applied()  # nor is what models make of it
+            case Quarantined() | QuarantineLifted() | EpisodesArchived() | EpisodeReturned():
+                return Applied()  # nor is which memories are in use
             case ReuseChecked():
                 self.reuse.fold(event)
                 return Applied()

@@ -15,9 +15,11 @@ from auditor.events import (
     TenantSet,
 )
 from auditor.federation_events import Federated, OriginForgotten
+from auditor.hygiene_events import EpisodeReturned, Quarantined, QuarantineLifted
 from auditor.money_events import BudgetSet, Reconciled
 from auditor.policy_events import AppealRuled, ChallengerEnded, ChallengerSet, PolicySet, Promoted, RolledBack
 from auditor.reflection_events import ReflectionEvicted
+from auditor.webhook_events import WebhookRemoved, WebhookSet
 
 from .contract import ActAnswer
 from .journal import Journal
@@ -77,8 +79,16 @@ def _what(event: AnyEvent) -> tuple[str, dict[str, Any]]:
             return event.reservation_id, {"nano_usd": event.nano_usd}
         case AppealRuled():
             return event.trace_id, {"upheld": event.upheld}
-        case EpisodeDeleted():
+        case EpisodeDeleted() | EpisodeReturned():
             return str(event.episode_id), {}
+        case Quarantined():
+            return event.key_id, {"since": event.since, "until": event.until}
+        case QuarantineLifted():
+            return str(event.quarantine_id), {}
+        case WebhookSet():
+            return event.webhook_id, {"kinds": event.kinds}
+        case WebhookRemoved():
+            return event.webhook_id, {}
         case ReflectionEvicted():
             return event.reflection_id, {}
         case SkillRetired():

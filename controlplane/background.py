@@ -17,7 +17,7 @@ from .embedding import BatchingEmbedder
 from .errors import JournalUnavailable, PointsmanError, StorageFull
 from .failpoints import failpoint
 from .journal import Journal
-from .memory.purging import overwrite, overwrite_reflection
+from .memory.purging import overwrite_episode, overwrite_reflection
 from .memory.store import MemoryStore
 from .outbox import Outbox
 from .telemetry import Metrics
@@ -133,9 +133,7 @@ class Background:
         if left is None:
             return
         try:
-            await overwrite(self._journal, event.tenant, left.episode.digest, seq)
-            if left.reflection is not None:
-                await overwrite_reflection(self._journal, event.tenant, left.reflection.reflection_id)
+            await overwrite_episode(self._journal, event.tenant, left.episode.digest, seq, left.reflection)
         except (StorageFull, JournalUnavailable) as error:
             log.error("purge_not_finished", episode_id=event.episode_id, error=str(error), until="the next write")
             return

@@ -29,7 +29,8 @@ from .llm.catalogue import Model
 from .llm.models import Models
 from .llm.reflecting import NoReflection
 from .memory.purging import overwrite_reflection
-from .memory.store import EpisodeRecord, MemoryStore
+from .memory.space import EpisodeRecord
+from .memory.store import MemoryStore
 from .outbox import LONGEST_S, Outbox, TryFailed
 from .reflector import PERSPECTIVES, Reflector, spender
 from .reuse import Near, Reuses

@@ -15,6 +15,7 @@ from auditor.events import (
     SkillRetired,
 )
 from auditor.fold import TenantFold
+from auditor.skills import NONE
 
 from .clock import Clock
 from .contract import (
@@ -40,16 +41,17 @@ from .errors import (
     Unprocessable,
 )
 from .executor.advice import skill_answer
-from .executor.evidence import recall_matches
+from .executor.evidence import recall_matches, standing
 from .failpoints import failpoint
 from .idempotency import Receipt
 from .journal import Journal
 from .llm.local import classify, root_cause
 from .llm.redaction import redacted, unlinked
 from .memory.actions import normalise
-from .memory.purging import overwrite, overwrite_reflection
+from .memory.purging import overwrite_episode
 from .memory.ranking import Match
-from .memory.store import EpisodeRecord, MemoryStore, episode_text, plan_text
+from .memory.space import EpisodeRecord
+from .memory.store import MemoryStore, episode_text, plan_text
 from .tenants import Caller
 from .tiering import Tiering
 
@@ -174,6 +176,7 @@ class Remembering:
             validations=validations.total,
             success_rate=round(validations.success_rate, 4),
             skill_id=skill.skill_id if skill else None,
+            aside=record.aside,
             episode=_shown(record),
         )
 
@@ -200,9 +203,7 @@ class Remembering:
         failpoint("purge.appended")
         await self._learner.reached(seq)
         try:
-            await overwrite(self._journal, tenant, record.episode.digest, seq)
-            if reflection is not None:
-                await overwrite_reflection(self._journal, tenant, reflection.reflection_id)
+            await overwrite_episode(self._journal, tenant, record.episode.digest, seq, reflection)
         except (StorageFull, JournalUnavailable) as refusal:
             raise type(refusal)(
                 "The episode is deleted, but its content is still on disk: it is overwritten with the next write, or"
@@ -210,9 +211,14 @@ class Remembering:
             ) from refusal
 
     def skills(self, tenant: str) -> list[SkillAnswer]:
+        """Those whose episode is in use, and for which anybody stands who is in no quarantine."""
         fold = self._fold(tenant)
-        known = (self._memory.episode(tenant, episode_id) for episode_id in fold.skills.by_episode)
-        return [skill_answer(record, fold) for record in known if record is not None]
+        spaces = ((self._memory.space_of(tenant, episode_id), episode_id) for episode_id in fold.skills.by_episode)
+        return [
+            skill_answer(space.episodes[episode_id], fold)
+            for space, episode_id in spaces
+            if space is not None and episode_id in space.episodes and standing(space, fold, episode_id) is not NONE
+        ]
 
     def skill(self, tenant: str, skill_id: int) -> SkillAnswer:
         """Raises UnknownSkill."""

@@ -35,6 +35,7 @@ from .executor.gate import GatePoint
 from .executor.route import RoutePoint
 from .failpoints import failpoint
 from .federation import Federation
+from .hygiene import Hygiene
 from .idempotency import Idempotency
 from .intake import Intake
 from .journal import Journal
@@ -127,6 +128,7 @@ class Service:
         self.alarms = Alarms(self.outbox, clock)
         self.reflections = Reflections(self.outbox, clock)
         self.evictions = Evictions(self.learner, journal, self.memory, clock)
+        self.hygiene = Hygiene(self.learner, journal, self.memory, registry, clock)
         self.background = self._background()
         self._tasks: list[asyncio.Task[None]] = []
         self._lock: int | None = None

@@ -29,6 +29,7 @@ from .decisions import (
     SupportingEpisode,
 )
 from .federation import FederationAnswer, ImportAnswer, ImportRequest, OriginAnswer
+from .hygiene import PurgeAnswer, PurgeRequest, QuarantineAnswer, QuarantineRequest
 from .memory import (
     CaptureAnswer,
     CapturedReflection,
@@ -114,6 +115,10 @@ __all__ = [
     "PolicyRequest",
     "PruneAnswer",
     "PruneRequest",
+    "PurgeAnswer",
+    "PurgeRequest",
+    "QuarantineAnswer",
+    "QuarantineRequest",
     "ReasonRequest",
     "RecommendationAnswer",
     "ReconcileRequest",

@@ -10,7 +10,7 @@ from ..contract import Reflection, SkillAnswer, SupportingEpisode
 from ..ids import new_id
 from ..llm.local import UNKNOWN
 from ..memory.ranking import Match
-from ..memory.store import MAX_FAULT, EpisodeRecord
+from ..memory.space import MAX_FAULT, EpisodeRecord
 from .evidence import Assessment, GateEvidence
 from .hearsay import Hearsay
 from .recalled import signature_of

@@ -7,6 +7,7 @@ import msgspec
 from auditor.cases import FRESH, RETRY, CaseRecord, as_advised, probability
 from auditor.fold import TenantFold
 from auditor.reflection_events import Reflected
+from auditor.skills import NONE, Validations
 from strategist.features.bins import Fact
 from strategist.features.words import spelled
 from strategist.linear import hashed_word
@@ -16,7 +17,7 @@ from ..embedding import Vector
 from ..memory.actions import conditions_of, family_of, is_destructive, signature, tool_of
 from ..memory.preconditions import match
 from ..memory.ranking import Match, recency, worth
-from ..memory.store import EpisodeRecord, Space
+from ..memory.space import EpisodeRecord, Space
 from .hearsay import Hearsay
 from .point import Evidence
 from .recalled import (
@@ -116,14 +117,24 @@ def recall_matches(
     if space.episode_index is None:
         return []
     found = space.episode_index.search(vector, k)
-    matches = [_match(space.episodes[i], similarity, fold, current, now) for i, similarity in found]
+    matches = [_match(space, space.episodes[i], similarity, fold, current, now) for i, similarity in found]
     return sorted(matches, key=lambda m: -m.score)
 
 
+def standing(space: Space, fold: TenantFold, episode_id: int) -> Validations:
+    """What agents said of an episode's fix; nothing, where only quarantined keys saw it work."""
+    return fold.skills.of(episode_id) if space.trusts({*fold.skills.confirmed.get(episode_id, ())}) else NONE
+
+
 def _match(
-    record: EpisodeRecord, similarity: float, fold: TenantFold, current: Mapping[str, object], now: float
+    space: Space,
+    record: EpisodeRecord,
+    similarity: float,
+    fold: TenantFold,
+    current: Mapping[str, object],
+    now: float,
 ) -> Match:
-    validations = fold.skills.of(record.episode_id)
+    validations = standing(space, fold, record.episode_id)
     return Match(
         record=record,
         similarity=max(0.0, min(1.0, similarity)),
@@ -152,11 +163,11 @@ def gather(
     near = [] if vector is None else near_cases(space, fold, request.namespace, own_signature, vector, everything)
     mended = {m.record.episode.planned_action for m in everything if _is_fix_of(planned, m)}
     matches = [m for m in everything if m.similarity >= RETRIEVAL and _speaks_against(m, request, mended)]
-    skills = [m for m in matches if _is_skill(fold, m.record.episode_id)]
+    skills = [m for m in matches if is_skill(space, fold, m.record.episode_id)]
     told = unreported(fold, request.namespace, matches)
     recalled = recall_outcomes(fold, conditions, own, near, told)
     worded = judge(space, fold, request, conditions, own, recalled)
-    fixes = _fixes(fold, request.namespace, conditions, matches)
+    fixes = _fixes(space, fold, request.namespace, conditions, matches)
     suggestion = suggestion_of(fixes)
     closest = max(matches, key=lambda m: (m.similarity, m.precondition), default=None)
     rule = _rule(closest, skills, at, suggestion=suggestion is not None)
@@ -235,12 +246,15 @@ def same_command(one: str, other: str) -> bool:
     return signature_of(one) == signature_of(other)
 
 
-def _is_skill(fold: TenantFold, episode_id: int) -> bool:
+def is_skill(space: Space, fold: TenantFold, episode_id: int) -> bool:
+    """Whether its fix is a skill, and somebody stands for that who is in no quarantine."""
     skill = fold.skills.by_episode.get(episode_id)
-    return skill is not None and skill.status == "trial"
+    return skill is not None and skill.status == "trial" and standing(space, fold, episode_id) is not NONE
 
 
-def _fixes(fold: TenantFold, namespace: str, conditions: Sequence[str], matches: Sequence[Match]) -> list[Fix]:
+def _fixes(
+    space: Space, fold: TenantFold, namespace: str, conditions: Sequence[str], matches: Sequence[Match]
+) -> list[Fix]:
     """What is known to have helped, the proven first, the likeliest to work here first."""
     found, chances, advised = [], dict[str, float | None](), as_advised(conditions)
     for known in matches:

@@ -15,7 +15,7 @@ from auditor.skills import ENOUGH
 
 from ..llm.local import KNOWN, UNKNOWN
 from ..memory.actions import normalise
-from ..memory.store import EpisodeRecord, Space
+from ..memory.space import EpisodeRecord, Space
 
 LOOKED_AT = 50  # of the failures of a kind, the newest
 Told = Callable[[EpisodeRecord], str]
@@ -45,8 +45,8 @@ class Hearsay(msgspec.Struct, frozen=True):
 
     def resolution(self, record: EpisodeRecord) -> str:
         """Also where another key than its author's ran it and saw it work."""
-        confirmed = self.fold.skills.confirmed.get(record.episode_id, ())
-        if self._may_read(record.keys | {*confirmed}):
+        confirmed = {*self.fold.skills.confirmed.get(record.episode_id, ())}
+        if self._may_read(record.keys | (confirmed - self.space.distrusted)):
             return record.episode.resolution
         return self._told(record, lambda of: of.episode.resolution)
 
@@ -56,8 +56,8 @@ class Hearsay(msgspec.Struct, frozen=True):
     def reflection(self, made: Reflected | None) -> Reflected | None:
         """It tells of the failure it was made of, and of that it was reused for."""
         record = None if made is None else self.space.episodes.get(made.episode_id)
-        if made is None or record is None:
-            return None
+        if made is None or record is None or (made.of is not None and not record.lenders):
+            return None  # none there is, or nobody stands for what it was made of
         return made if self._may_read(record.keys | record.lenders) else None
 
     def may_have_asked(self, record: EpisodeRecord) -> bool:

@@ -14,7 +14,7 @@ from litestar.openapi.spec import OpenAPIType, Operation, Parameter, RequestBody
 from litestar.response.base import ASGIResponse
 
 from ..tenants import Call
-from . import admin, calls, chat, replays
+from . import admin, calls, chat, hygiene, replays
 from .access import OPENAI_SECURITY, SECURITY, Guard, Needs
 from .admission import OPENAI
 from .encoding import JSON, encoded
@@ -159,6 +159,10 @@ ROUTES: tuple[Route, ...] = (
     Route(post, "/v1/admin/keys", admin.issue_key, "operator", 201, repeats="refused"),
     Route(post, "/v1/admin/keys/{key_id:str}/rotate", admin.rotate_key, "operator", 201, repeats="refused"),
     Route(delete, "/v1/admin/keys/{key_id:str}", admin.revoke_key, "operator", 204),
+    Route(get, "/v1/admin/quarantine", hygiene.quarantines, "operator"),
+    Route(post, "/v1/admin/quarantine", hygiene.quarantine, "operator", 201),
+    Route(delete, "/v1/admin/quarantine/{quarantine_id:int}", hygiene.lift, "operator", 204),
+    Route(post, "/v1/admin/purge", hygiene.purge, "operator", repeats="harmless"),
     Route(get, "/v1/admin/audit", admin.audit, "operator"),
     Route(get, "/v1/admin/budget", admin.budget, "operator", aliases=("/admin/budget",)),
     Route(put, "/v1/admin/budget", admin.set_budget, "operator", aliases=("/admin/budget",)),

@@ -1,9 +1,20 @@
 """Taking what is purged out of the journal."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Iterable, Sequence
+
+from auditor.reflection_events import Reflected
 
 from ..journal import Journal
+
+
+async def overwrite_episode(
+    journal: Journal, tenant: str, digest: str, until: int, reflection: Reflected | None
+) -> None:
+    """Erase every capture of a content before `until`, and what models made of it. Raises as `overwrite` does."""
+    await overwrite(journal, tenant, digest, until)
+    if reflection is not None:
+        await overwrite_reflection(journal, tenant, reflection.reflection_id)
 
 
 async def overwrite(journal: Journal, tenant: str, digest: str, until: int) -> None:
@@ -27,7 +38,11 @@ async def overwrite_reflection(journal: Journal, tenant: str, reflection_id: str
 
 
 async def _erase(journal: Journal, tenant: str, places: Sequence[int]) -> None:
-    erasing = [journal.erase(tenant, seq) for seq in places]
+    await together(journal.erase(tenant, seq) for seq in places)
+
+
+async def together(erasing: Iterable[Awaitable[None]]) -> None:
+    """Do all of it, as far as each can be done; raises the first refusal."""
     for refusal in await asyncio.gather(*erasing, return_exceptions=True):
         if refusal is not None:
             raise refusal

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from .store import EpisodeRecord
+from .space import EpisodeRecord
 
 HALF_LIFE_DAYS = 30.0
 DAY_S = 86_400.0

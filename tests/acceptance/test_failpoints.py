@@ -37,8 +37,8 @@ SERVING: dict[str, tuple[int, dict[str, str]]] = {
 }
 STARTING = {"start.locked": 1, "journal.migrate": 2, "start.configured": 1}
 STOPPING = ("shutdown.recovery", "recovery.dumped", "recovery.prune", "journal.records", "journal.recorded")
-# test_outbox.py: it needs a receiver; test_pruning.py; test_reflecting.py: they need a provider
-ELSEWHERE = {"outbox.done", "prune.appended", "reflection.appended", "eviction.appended"}
+# test_outbox.py: it needs a receiver; test_pruning.py; test_purging.py; test_reflecting.py: they need a provider
+ELSEWHERE = {"outbox.done", "prune.appended", "reflection.appended", "eviction.appended", "purge.page"}
 # Places that are passed in two ways; the second way is tried at night only.
 FILES = ("file.written", "file.synced", "file.renamed")
 WHILE_SERVING = ("recovery.dumped", "recovery.prune", "journal.records", "journal.recorded", *FILES)

@@ -44,6 +44,7 @@ ORDER: tuple[set[str], ...] = (
         "learning",
         "reflections",
         "evictions",
+        "hygiene",
         "administration",
         "challengers",
         "federation",

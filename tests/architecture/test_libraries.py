@@ -29,6 +29,7 @@ WHERE: dict[str, dict[str, str]] = {
         "controlplane.http.encoding": "answers as bytes",
         "controlplane.http.page": "the documentation page",
         "controlplane.http.problems": "exceptions as problem documents",
+        "controlplane.http.hygiene": "handlers",
         "controlplane.http.replays": "handlers, and a stream of events",
         "controlplane.http.request_log": "stands around the application",
         "controlplane.http.routes": "path -> handler",

@@ -147,6 +147,8 @@ def test_kinds_of_events_are_those_the_journal_holds() -> None:
         "configured",
         "decision",
         "episode_deleted",
+        "episode_returned",
+        "episodes_archived",
         "federated",
         "feedback",
         "job",
@@ -159,6 +161,8 @@ def test_kinds_of_events_are_those_the_journal_holds() -> None:
         "policy_set",
         "promoted",
         "purged",
+        "quarantine_lifted",
+        "quarantined",
         "receipt",
         "reconciled",
         "reflection",
@@ -174,6 +178,8 @@ def test_kinds_of_events_are_those_the_journal_holds() -> None:
         "tenant_set",
         "trajectory_closed",
         "validation",
+        "webhook_removed",
+        "webhook_set",
         "window_closed",
     ]
 

@@ -13,6 +13,7 @@ from auditor.money_events import Spender
 from auditor.reflection_events import Insight, Reflected
 from controlplane.ids import new_id
 from controlplane.service import Service
+from controlplane.tenants.keys import parse
 from strategist.betting import ENOUGH, GRID, LowerBound
 from strategist.federation import Entry
 
@@ -36,6 +37,9 @@ class Client:
         keys = self.service.first_keys
         assert keys is not None
         self._headers = {"X-API-Key": keys.tenant, "X-Admin-API-Key": keys.admin, "Content-Type": "application/json"}
+        tenant = parse(keys.tenant)
+        assert tenant is not None
+        self.tenant_key = tenant.key_id
         self.numbers = count(1)
         self.resting = asyncio.all_tasks()  # the tasks of a service that does nothing
 
@@ -263,6 +267,22 @@ async def _key(client: Client, path: str) -> Asked:
     return path.replace("{key_id:str}", await client.key()), None
 
 
+async def _quarantine(client: Client, path: str) -> Asked:
+    await client.episode()
+    return path, {"key_id": client.tenant_key, "why": "it lies", "until": 1.0}
+
+
+async def _quarantined(client: Client, path: str) -> Asked:
+    asked, body = await _quarantine(client, "/v1/admin/quarantine")
+    made = await client.call("POST", asked, body)
+    return path.replace("{quarantine_id:int}", str(made["quarantine_id"])), None
+
+
+async def _purge(client: Client, path: str) -> Asked:
+    await client.episode()
+    return path, {"key_id": client.tenant_key}
+
+
 async def _set_budget(client: Client, path: str) -> Asked:
     return path, {"scope": "tenant", "tenant": "default", "period": "day", "limit_usd": 1.0, "why": "enough"}
 
@@ -318,6 +338,10 @@ REQUESTS: dict[tuple[str, str], Callable[[Client, str], Awaitable[Asked]]] = {
     ("GET", "/v1/models"): _bare,
     ("GET", "/status"): _bare,
     ("GET", "/v1/admin/audit"): _bare,
+    ("GET", "/v1/admin/quarantine"): _bare,
+    ("POST", "/v1/admin/quarantine"): _quarantine,
+    ("DELETE", "/v1/admin/quarantine/{quarantine_id:int}"): _quarantined,
+    ("POST", "/v1/admin/purge"): _purge,
     ("GET", "/v1/admin/tenants"): _bare,
     ("POST", "/v1/admin/tenants"): _tenant,
     ("GET", "/v1/admin/keys"): _bare,

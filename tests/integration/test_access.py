@@ -23,6 +23,7 @@ IN_PATH |= {
     "origin:str": "or_x",
     "reservation_id:str": "rv_x",
     "reflection_id:str": "rf_x",
+    "quarantine_id:int": "1",
     "a:str": "cp_x",
     "b:str": "now",
 }

@@ -39,6 +39,7 @@ IN_PATH = {
     "key_id:str": "key_id",
     "reservation_id:str": "reservation_id",
     "reflection_id:str": "reflection_id",
+    "quarantine_id:int": "quarantine_id",
 }
 UNKNOWN: dict[str, Any] = {
     "trace_id": "tr_" + "0" * 32,
@@ -51,6 +52,7 @@ UNKNOWN: dict[str, Any] = {
     "key_id": "0" * 12,
     "reservation_id": "rv_" + "0" * 32,
     "reflection_id": "rf_" + "0" * 32,
+    "quarantine_id": 2**52,
 }
 PROBES = ("goal", "planned_action", "namespace", "environment", "current_state")  # what another's memory is asked by
 

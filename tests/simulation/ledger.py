@@ -34,9 +34,11 @@ from auditor.events import (
 )
 from auditor.federation_events import Federated, OriginForgotten
 from auditor.fold import LATE
+from auditor.hygiene_events import EpisodeReturned, EpisodesArchived, Quarantined, QuarantineLifted
 from auditor.money_events import BudgetSet, Reconciled, Released, Reserved, Settled
 from auditor.policy_events import Appealed, AppealRuled, ChallengerEnded, ChallengerSet, PolicySet, Promoted, RolledBack
 from auditor.reflection_events import Reflected, ReflectionEvicted, ReuseChecked
+from auditor.webhook_events import WebhookRemoved, WebhookSet
 from controlplane.learning import UNLEARNT
 
 MOMENTARY = ("policy_version", "q_updates", "active_keys")
@@ -56,6 +58,8 @@ EFFECTS: dict[type[Any], Callable[[Any], Effect]] = {
     Captured: lambda e: ("capture", e.tenant, e.episode.custom["call"]),
     EpisodeDeleted: lambda e: ("purge", e.tenant, e.episode_id),
     ReflectionEvicted: lambda e: ("evicted", e.tenant, e.reflection_id),
+    Quarantined: lambda e: ("quarantine", e.tenant, e.key_id, e.why),
+    QuarantineLifted: lambda e: ("quarantine lifted", e.quarantine_id),
     SkillRetired: lambda e: ("retire", e.tenant, e.skill_id, e.reason),
     Checkpointed: lambda e: ("checkpoint", e.tenant, e.name),
     Restored: lambda e: ("restore", e.tenant, e.checkpoint_id),
@@ -86,6 +90,9 @@ UNASKED: dict[type[Any], str] = {
     **dict.fromkeys((Reserved, Settled, Released), "whoever spends money, which an oracle of its own looks at"),
     Reflected: "whoever reflects, which an oracle of its own looks at",
     ReuseChecked: "beside a reflection, or when a reuse was drawn to be checked",
+    EpisodeReturned: "beside a validation, when its episode was archived",
+    **dict.fromkeys((WebhookSet, WebhookRemoved), "x"),
+    EpisodesArchived: "the background, when nobody came back to a memory for long",
     Purged: "in the place of what was purged",
     **dict.fromkeys((JobAdded, JobLeased, JobFailed, JobEnded), "the outbox, which an oracle of its own looks at"),
 }
@@ -115,7 +122,8 @@ class Ledger:
     def wrong(self, events: Iterable[Recorded], by_server: Iterable[Effect]) -> list[str]:
         """Effects that are missing, doubled, or that nobody asked for (I1)."""
         everything = list(events)
-        asked_for = [r.event for r in everything if type(r.event) in EFFECTS and not _follows(r.event)]
+        operators = {r.event.key_id for r in everything if isinstance(r.event, KeyIssued) and r.event.tenant == ""}
+        asked_for = [r.event for r in everything if type(r.event) in EFFECTS and not _follows(r.event, operators)]
         found = Counter(EFFECTS[type(event)](event) for event in asked_for)
         found.subtract(by_server)
         purged = _purged(everything)
@@ -132,8 +140,10 @@ class Ledger:
         ] + _apart(everything)
 
 
-def _follows(event: Any) -> bool:
-    """A chat is decided again where a model failed, and a capture decides who reflects on it."""
+def _follows(event: Any, operators: set[str]) -> bool:
+    """A chat is decided again where a model failed, a capture decides who reflects on it; operators purge by key."""
+    if isinstance(event, EpisodeDeleted):
+        return event.by in operators
     if not isinstance(event, Decided):
         return False
     return _at_capture(event) or (event.trace.point == "chat" and event.trace.previous_trace_id is not None)

@@ -43,6 +43,7 @@ OTHERWISE: dict[str, dict[str, Any]] = {  # what makes another body of one that 
     "POST /v1/checkpoints": {"name": "another"},
     "POST /v1/checkpoints/prune": {"keep": 77},
     "POST /v1/admin/tenants": {"tenant": "another"},
+    "POST /v1/admin/quarantine": {"why": "another"},
     "POST /v1/points/{point:str}/challenger": {"why": "another"},
     "POST /v1/points/{point:str}/promote": {"why": "another"},
     "POST /v1/points/{point:str}/rollback": {"why": "another"},
@@ -63,6 +64,7 @@ class Known(msgspec.Struct):
     entries: dict[str, Any] = {}  # what points exported
     reservations: list[str] = []  # calls that are charged whole
     reflections: list[str] = []
+    quarantines: list[int] = []
 
 
 class Call(msgspec.Struct, kw_only=True):
@@ -260,6 +262,31 @@ def evict(draw: Draw) -> Call:
     reflection_id, foreign = draw.one("reflections")
     path, effect = f"/v1/reflections/{reflection_id}", ("evicted", draw.tenant, reflection_id)
     return draw.call("DELETE /v1/reflections/{reflection_id:str}", path, effects=(effect,), foreign=foreign)
+
+
+def quarantine(draw: Draw) -> Call:
+    key_id, why = _some_key(draw)["key_id"], draw.name
+    body: dict[str, Any] = {"key_id": key_id, "why": why, **_span(draw)}
+    learn = lambda a: draw.own.quarantines.append(a["quarantine_id"])  # noqa: E731
+    effects = (("quarantine", draw.tenant, key_id, why),)
+    return draw.call("POST /v1/admin/quarantine", tenant="", body=body, effects=effects, learn=learn)
+
+
+def lift(draw: Draw) -> Call:
+    quarantine_id, _ = draw.one("quarantines")
+    route, path = "DELETE /v1/admin/quarantine/{quarantine_id:int}", f"/v1/admin/quarantine/{quarantine_id}"
+    return draw.call(route, path, tenant="", effects=(("quarantine lifted", quarantine_id),))
+
+
+def purge_by_key(draw: Draw) -> Call:
+    """What it deletes is looked at in the journal: nobody can say it beforehand."""
+    body = {"key_id": _some_key(draw)["key_id"], "dry_run": draw.maybe(0.5), **_span(draw)}
+    return draw.call("POST /v1/admin/purge", tenant="", body=body)
+
+
+def _span(draw: Draw) -> dict[str, float]:
+    """Of all time, or up to a moment that may be over or not."""
+    return {"since": 1.0, "until": draw.rng.choice((2.0, 4e9))} if draw.maybe(0.5) else {}
 
 
 def retire(draw: Draw) -> Call:
@@ -493,6 +520,10 @@ OPERATIONS: dict[str, tuple[int, Operation]] = {
     "POST /v1/validate_fix": (9, validate),
     "DELETE /v1/episodes/{episode_id:int}": (2, purge),
     "DELETE /v1/reflections/{reflection_id:str}": (2, evict),
+    "GET /v1/admin/quarantine": (1, reading("GET /v1/admin/quarantine", operator=True)),
+    "POST /v1/admin/quarantine": (2, quarantine),
+    "DELETE /v1/admin/quarantine/{quarantine_id:int}": (2, lift),
+    "POST /v1/admin/purge": (1, purge_by_key),
     "POST /v1/skills/{skill_id:int}/retire": (1, retire),
     "POST /v1/checkpoints": (3, checkpoint),
     "POST /v1/checkpoints/{checkpoint_id:str}/restore": (2, restore),

@@ -32,6 +32,8 @@ WHERE seq > ? AND seq <= ?
                    'checkpoint', 'restored', 'checkpoints_pruned', 'policy_set', 'appeal', 'appeal_ruled',
                    'challenger_set', 'challenger_ended', 'promoted', 'rolled_back', 'federated', 'origin_forgotten',
                    'budget_set', 'reconciled', 'reflection', 'reflection_evicted',
+                   'quarantined', 'quarantine_lifted', 'episode_returned', 'episodes_archived',
+                   'webhook_set', 'webhook_removed',
                    'job', 'job_leased', 'job_failed', 'job_ended')
   AND (tenant, ref) NOT IN (SELECT tenant, trace_id FROM staying);
 
