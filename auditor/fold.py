@@ -14,19 +14,11 @@ from strategist.types import MOST_HELD
 from . import promotion
 from .answers import AWAITED, Answer, FeedbackResult, Learned, ValidationResult
 from .cases import Cases
+from .changes import Change
 from .counts import PointCounts
 from .credit import Credit, OpenDecision
 from .drift import Alarm
-from .events import (
-    AnyEvent,
-    Decided,
-    EpisodeDeleted,
-    Reported,
-    SkillRetired,
-    TrajectoryClosed,
-    Validated,
-    WindowClosed,
-)
+from .events import AnyEvent, Decided, EpisodeDeleted, Reported, SkillRetired, TrajectoryClosed, Validated, WindowClosed
 from .federation_events import Federated
 from .feedback import Outcome
 from .ledger import Use
@@ -51,6 +43,7 @@ class Applied(msgspec.Struct, frozen=True):
     learned: tuple[Learned, ...] = ()
     alarms: tuple[Alarm, ...] = ()
     near: tuple[Use, ...] = ()  # limits that are nearly reached
+    changes: tuple[Change, ...] = ()  # in how much memories are trusted
 
 
 class TenantFold:
@@ -113,8 +106,7 @@ class TenantFold:
             case EpisodeDeleted():
                 self.skills.forget(event.episode_id)
             case SkillRetired():
-                if (skill := self.skills.by_id(event.skill_id)) is not None:
-                    skill.status, skill.retired_by_operator = "retired", True
+                return Applied(changes=promotion.retire(self.skills, event.skill_id))
         return Applied()
 
     def _decided(self, seq: int, event: Decided) -> tuple[Learned, ...]:
@@ -225,6 +217,7 @@ class TenantFold:
             self.skills.count(event.episode_id, trace_id, event.success)
             if event.success:
                 self.skills.confirm(event.episode_id, event.by)
+        standing = promotion.standing(self.skills, event.episode_id)
         skill = promotion.review(self.skills, event.episode_id, seq, self.rules.promotion)
         learned: tuple[Learned, ...] = ()
         updated, reason, report = False, None, None
@@ -259,6 +252,7 @@ class TenantFold:
                 skill_id=skill.skill_id if skill and skill.status == "trial" else None,
             ),
             learned,
+            changes=promotion.changed(standing, skill),
         )
 
     def _window_closed(self, seq: int, event: WindowClosed) -> tuple[Learned, ...]:

@@ -1,7 +1,10 @@
 """When a fix becomes a skill, and when it stops being one."""
 
+from typing import Literal
+
+from .changes import Change
 from .rules import PromotionRules
-from .skills import Skill, Skills
+from .skills import Skill, Skills, SkillStatus
 
 
 def review(skills: Skills, episode_id: int, seq: int, rules: PromotionRules) -> Skill | None:
@@ -20,3 +23,25 @@ def review(skills: Skills, episode_id: int, seq: int, rules: PromotionRules) -> 
     elif not skill.retired_by_operator:
         skill.status = "trial" if holds else "retired"
     return skill
+
+
+def retire(skills: Skills, skill_id: int) -> tuple[Change, ...]:
+    """Have an operator's word hold, whatever is validated later; what that changed."""
+    if (skill := skills.by_id(skill_id)) is None:
+        return ()
+    before, skill.status, skill.retired_by_operator = skill.status, "retired", True
+    return changed(before, skill)
+
+
+def standing(skills: Skills, episode_id: int) -> SkillStatus | None:
+    """What the episode's skill is, if it has one."""
+    skill = skills.by_episode.get(episode_id)
+    return None if skill is None else skill.status
+
+
+def changed(before: SkillStatus | None, skill: Skill | None) -> tuple[Change, ...]:
+    """What became of a skill that was this before."""
+    if skill is None or skill.status == before:
+        return ()
+    kind: Literal["promoted", "demoted"] = "demoted" if skill.status == "retired" else "promoted"
+    return (Change(kind=kind, name=str(skill.skill_id), episode_id=skill.episode_id),)

@@ -44,6 +44,7 @@ from .lifecycle import Lifecycle
 from .llm.models import Models
 from .llm.provider import Provider
 from .memory.store import MemoryStore
+from .news import Bus
 from .origin import Origin, find
 from .outbox import DEADLINE_S, Deed, Outbox
 from .plane import Plane
@@ -118,16 +119,14 @@ class Service:
         self.chat = self._chat(conversations)
         tiering = Tiering(self.plane, capture, self.reflects, clock)
         self.remembering = Remembering(self.learner, journal, self.memory, self.embedder, tiering, clock)
-        self.appeals = Appeals(self.learner, journal, clock)
-        self.policies = Policies(self.learner, journal, clock)
+        self.appeals, self.policies = Appeals(self.learner, journal, clock), Policies(self.learner, journal, clock)
         self.challengers = Challengers(self.learner, journal, self.prefixes, self.policies, clock)
         self.federation = Federation(self.learner, journal, registry, specs, clock)
         self.lifecycle = Lifecycle(self.learner, journal, checkpoints, self.prefixes, clock)
         self.replays = Replays(settings.data_dir, self.learner)
         self.outbox = Outbox(journal, clock, self._deeds(settings.alarm_url), settings.seed)
-        self.alarms = Alarms(self.outbox, clock)
-        self.reflections = Reflections(self.outbox, clock)
-        self.evictions = Evictions(self.learner, journal, self.memory, clock)
+        self.alarms, self.reflections = Alarms(self.outbox, clock), Reflections(self.outbox, clock)
+        self.evictions, self.news = Evictions(self.learner, journal, self.memory, clock), Bus()
         self.hygiene = Hygiene(self.learner, journal, self.memory, registry, clock)
         self.background = self._background()
         self._tasks: list[asyncio.Task[None]] = []
@@ -221,6 +220,7 @@ class Service:
         await self.outbox.load()
         self.learner.observe(self._observe)
         self.learner.observe(self.budgets.observe)
+        self.learner.observe(self.news.observe)
         self._run(self.learner.run(), "learner")
         await self._caught_up()
         if self.learner.state.rules != self.rules:
@@ -295,6 +295,7 @@ class Service:
     async def close(self) -> None:
         """Stop the loops, write a recovery file, let go of everything."""
         await self.replays.close()
+        await self.news.close()
         await self.chat.close()
         await self.thinking.close()
         for task in self._tasks[1:]:

@@ -14,7 +14,7 @@ from litestar.openapi.spec import OpenAPIType, Operation, Parameter, RequestBody
 from litestar.response.base import ASGIResponse
 
 from ..tenants import Call
-from . import admin, calls, chat, hygiene, replays
+from . import admin, calls, chat, hygiene, news, replays
 from .access import OPENAI_SECURITY, SECURITY, Guard, Needs
 from .admission import OPENAI
 from .encoding import JSON, encoded
@@ -152,6 +152,7 @@ ROUTES: tuple[Route, ...] = (
         post, "/v1/chat/completions", chat.complete, "decide", repeats="harmless", answers=dict[str, Any], media=JSON
     ),
     Route(get, "/v1/models", chat.models, "decide"),
+    Route(get, "/v1/events", news.events, "read", answers=str, media=STREAM),
     Route(get, "/status", calls.status, "read"),
     Route(get, "/v1/admin/tenants", admin.tenants, "operator"),
     Route(post, "/v1/admin/tenants", admin.set_tenant, "operator"),

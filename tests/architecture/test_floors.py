@@ -25,7 +25,7 @@ MAY_IMPORT = {"strategist": PURE | {"numpy", "msgspec"}, "auditor": PURE | {"num
 # siblings meet only through protocols.
 ORDER: tuple[set[str], ...] = (
     {"errors", "clock", "ids", "masking", "contract", "errands", "failpoints"},  # ground: imported by anyone
-    {"telemetry", "settings", "documents", "upstream", "lineage", "filesystems", "jobs"},
+    {"telemetry", "settings", "documents", "upstream", "lineage", "filesystems", "jobs", "news"},
     # demo, hook: clients
     {"embedding", "llm", "journal", "checkpoints", "signals", "router", "tenants", "intake", "demo", "hook"},
     {

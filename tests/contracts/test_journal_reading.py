@@ -33,7 +33,8 @@ KINDS = {
     "policy_set", "appeal", "appeal_ruled",
     "challenger_set", "challenger_ended", "promoted", "rolled_back", "federated", "origin_forgotten",
     "reserved", "settled", "released", "reconciled", "budget_set", "reflection", "reflection_evicted",
-    "reuse_checked",
+    "reuse_checked", "quarantined", "quarantine_lifted", "episodes_archived", "episode_returned",
+    "webhook_set", "webhook_removed",
 }  # fmt: skip
 
 
@@ -82,11 +83,13 @@ async def test_read_memory_gives_what_memory_is_made_of_and_nothing_else(
 ) -> None:
     await journal.append(*one_of_each, *one_of_each)
     kinds = [r.event.kind for r in await journal.read_memory(0, 100)]
-    assert kinds == ["capture", "signature", "episode_deleted", "reflection", "reflection_evicted"] * 2
+    reflected, aside = ["reflection", "reflection_evicted"], ["quarantined", "quarantine_lifted"]
+    archived = ["episodes_archived", "episode_returned"]
+    assert kinds == ["capture", "signature", "episode_deleted", *reflected, *aside, *archived] * 2
     first = await journal.read_memory(0, 2)
     assert [r.event.kind for r in first] == ["capture", "signature"]
-    following = await journal.read_memory(first[-1].seq, 4)
-    assert [r.event.kind for r in following] == ["episode_deleted", "reflection", "reflection_evicted", "capture"]
+    following = await journal.read_memory(first[-1].seq, 8)
+    assert [r.event.kind for r in following] == ["episode_deleted", *reflected, *aside, *archived, "capture"]
     assert isinstance(following[-1].event, Captured)
     assert isinstance(first[1].event, SignatureSeen)
 
@@ -96,7 +99,13 @@ async def test_read_access_finds_the_operators_acts_and_nothing_else(
 ) -> None:
     await journal.append(*one_of_each, *one_of_each)
     acts = await journal.read_access(0, 100)
-    assert [r.event.kind for r in acts] == ["tenant_set", "key_issued", "key_ends"] * 2
+    assert [r.event.kind for r in acts] == [
+        "webhook_set",
+        "webhook_removed",
+        "tenant_set",
+        "key_issued",
+        "key_ends",
+    ] * 2
     assert await journal.read_access(acts[1].seq, 1) == acts[2:3]
 
 

@@ -336,6 +336,7 @@ REQUESTS: dict[tuple[str, str], Callable[[Client, str], Awaitable[Asked]]] = {
     ("DELETE", "/v1/replays/{replay_id:str}"): _replayed,
     ("POST", "/v1/chat/completions"): _chat,
     ("GET", "/v1/models"): _bare,
+    ("GET", "/v1/events"): _bare,
     ("GET", "/status"): _bare,
     ("GET", "/v1/admin/audit"): _bare,
     ("GET", "/v1/admin/quarantine"): _bare,

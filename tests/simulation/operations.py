@@ -549,6 +549,7 @@ OPERATIONS: dict[str, tuple[int, Operation]] = {
     "GET /v1/federation/{point:str}": (3, federation),
     "POST /v1/federation/{point:str}": (4, import_entry),
     "DELETE /v1/federation/{point:str}/{origin:str}": (1, forget_origin),
+    "GET /v1/events": (1, reading("GET /v1/events")),
     "GET /status": (1, reading("GET /status")),
     "GET /v1/admin/tenants": (1, reading("GET /v1/admin/tenants", operator=True)),
     "GET /v1/admin/keys": (1, reading("GET /v1/admin/keys", operator=True)),
