@@ -65,6 +65,7 @@ from .tenants import Limiter, Registry
 from .thinking import DecisionThinking
 from .tiering import Tiering
 from .upstream import Upstream
+from .webhooks import Webhooks
 
 log = structlog.get_logger()
 AHEAD = "but recovery/{} knows a later one: acknowledged events are gone; to go on without them, move that file away"
@@ -124,6 +125,7 @@ class Service:
         self.federation = Federation(self.learner, journal, registry, specs, clock)
         self.lifecycle = Lifecycle(self.learner, journal, checkpoints, self.prefixes, clock)
         self.replays = Replays(settings.data_dir, self.learner)
+        self.webhooks = self._webhooks()
         self.outbox = Outbox(journal, clock, self._deeds(settings.alarm_url), settings.seed)
         self.alarms, self.reflections = Alarms(self.outbox, clock), Reflections(self.outbox, clock)
         self.evictions, self.news = Evictions(self.learner, journal, self.memory, clock), Bus()
@@ -131,6 +133,11 @@ class Service:
         self.background = self._background()
         self._tasks: list[asyncio.Task[None]] = []
         self._lock: int | None = None
+
+    def _webhooks(self) -> Webhooks:
+        private = self.settings.insecure_local or self.settings.webhooks_private
+        upstream = Upstream(self.http, deadline_s=DEADLINE_S)
+        return Webhooks(self.learner, self.journal, self.registry, upstream, self.clock, private=private)
 
     def _chat(self, conversations: Conversations) -> Chat:
         return Chat(
@@ -211,6 +218,7 @@ class Service:
         """Who does which of the outbox's work."""
         asking: dict[str, Deed] = {"reflection": self.reflects, "reuse_check": self.rechecks}
         deeds = asking if self.reflects.able else {}
+        deeds["webhook"] = self.webhooks
         if alarm_url is not None:
             upstream = Upstream(self.http, deadline_s=DEADLINE_S)
             deeds["alarm"] = Sender(alarm_url, self.registry.derived(LABEL), upstream, self.clock)
@@ -218,6 +226,7 @@ class Service:
 
     async def start(self) -> None:
         await self.outbox.load()
+        await self.webhooks.load()
         self.learner.observe(self._observe)
         self.learner.observe(self.budgets.observe)
         self.learner.observe(self.news.observe)
@@ -237,6 +246,7 @@ class Service:
         for file in self.recovery.damaged:
             self.alarms.damaged(file)
         self._run(self.outbox.run("alarm", lambda: self.alarms.look(self._wrong())), "outbox")
+        self._run(self.outbox.run("webhook", lambda: None), "webhooks")
         if self.reflects.able:
             self._run(self._ask("reflection"), "reflections")
             self._run(self._ask("reuse_check"), "reuse checks")
@@ -268,6 +278,7 @@ class Service:
             self.metrics.withheld.inc()
         self.alarms.observe(recorded, applied)
         self.reflections.observe(recorded)
+        self.webhooks.observe(recorded, applied, self.outbox)
         if isinstance(recorded.event, ReuseChecked) and recorded.event.reused:
             self.metrics.reuses_checked.labels("right" if recorded.event.agreed else "wrong").inc()
         for alarm in applied.alarms:

@@ -68,6 +68,7 @@ from .policies import (
     ReasonRequest,
 )
 from .replays import ReplayAnswer, ReplayRequest
+from .webhooks import NewWebhookAnswer, WebhookAnswer, WebhookRequest
 from .wire import MAX_TEXT, MAX_TRACE, Answer, Request, Scope, Tier
 
 __all__ = [
@@ -110,6 +111,7 @@ __all__ = [
     "ListedModel",
     "ModelList",
     "NewKeyAnswer",
+    "NewWebhookAnswer",
     "OriginAnswer",
     "OtherwiseAnswer",
     "PolicyRequest",
@@ -147,4 +149,6 @@ __all__ = [
     "UnreconciledAnswer",
     "ValidateAnswer",
     "ValidateRequest",
+    "WebhookAnswer",
+    "WebhookRequest",
 ]

@@ -14,7 +14,7 @@ from litestar.openapi.spec import OpenAPIType, Operation, Parameter, RequestBody
 from litestar.response.base import ASGIResponse
 
 from ..tenants import Call
-from . import admin, calls, chat, hygiene, news, replays
+from . import admin, calls, chat, hygiene, news, replays, webhooks
 from .access import OPENAI_SECURITY, SECURITY, Guard, Needs
 from .admission import OPENAI
 from .encoding import JSON, encoded
@@ -153,6 +153,9 @@ ROUTES: tuple[Route, ...] = (
     ),
     Route(get, "/v1/models", chat.models, "decide"),
     Route(get, "/v1/events", news.events, "read", answers=str, media=STREAM),
+    Route(get, "/v1/webhooks", webhooks.all_of, "admin"),
+    Route(post, "/v1/webhooks", webhooks.set_one, "admin", 201, repeats="refused"),
+    Route(delete, "/v1/webhooks/{webhook_id:str}", webhooks.remove, "admin", 204),
     Route(get, "/status", calls.status, "read"),
     Route(get, "/v1/admin/tenants", admin.tenants, "operator"),
     Route(post, "/v1/admin/tenants", admin.set_tenant, "operator"),

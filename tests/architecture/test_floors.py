@@ -38,7 +38,12 @@ ORDER: tuple[set[str], ...] = (
     },  # memory searches by the vectors the embedders' port defines
     {"executor", "alarms", "data_folder", "paying", "reuse"},
     # points; what is heard of unasked; where it lies; who pays, and what spares it
-    {"policies", "refold", "reflector"},  # what operators set, and what follows from evidence; folding again; who asks
+    {
+        "policies",
+        "refold",
+        "reflector",
+        "webhooks",
+    },  # what operators set, and what follows from evidence; folding again; who asks
     {
         "plane",
         "learning",

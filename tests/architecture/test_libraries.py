@@ -31,6 +31,7 @@ WHERE: dict[str, dict[str, str]] = {
         "controlplane.http.problems": "exceptions as problem documents",
         "controlplane.http.hygiene": "handlers",
         "controlplane.http.news": "handlers, and a stream of events",
+        "controlplane.http.webhooks": "handlers",
         "controlplane.http.replays": "handlers, and a stream of events",
         "controlplane.http.request_log": "stands around the application",
         "controlplane.http.routes": "path -> handler",

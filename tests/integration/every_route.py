@@ -278,6 +278,18 @@ async def _quarantined(client: Client, path: str) -> Asked:
     return path.replace("{quarantine_id:int}", str(made["quarantine_id"])), None
 
 
+async def _webhook(client: Client, path: str) -> Asked:
+    """Of news that never comes: nothing is sent."""
+    for held in await client.call("GET", path):
+        await client.call("DELETE", f"{path}/{held['webhook_id']}")
+    return path, {"url": "https://hooks.example.org/x", "kinds": ["swung"]}
+
+
+async def _webhooked(client: Client, path: str) -> Asked:
+    made = await client.call("POST", *await _webhook(client, "/v1/webhooks"))
+    return path.replace("{webhook_id:str}", made["webhook_id"]), None
+
+
 async def _purge(client: Client, path: str) -> Asked:
     await client.episode()
     return path, {"key_id": client.tenant_key}
@@ -337,6 +349,9 @@ REQUESTS: dict[tuple[str, str], Callable[[Client, str], Awaitable[Asked]]] = {
     ("POST", "/v1/chat/completions"): _chat,
     ("GET", "/v1/models"): _bare,
     ("GET", "/v1/events"): _bare,
+    ("GET", "/v1/webhooks"): _bare,
+    ("POST", "/v1/webhooks"): _webhook,
+    ("DELETE", "/v1/webhooks/{webhook_id:str}"): _webhooked,
     ("GET", "/status"): _bare,
     ("GET", "/v1/admin/audit"): _bare,
     ("GET", "/v1/admin/quarantine"): _bare,

@@ -65,6 +65,7 @@ class Known(msgspec.Struct):
     reservations: list[str] = []  # calls that are charged whole
     reflections: list[str] = []
     quarantines: list[int] = []
+    webhooks: list[str] = []
 
 
 class Call(msgspec.Struct, kw_only=True):
@@ -270,6 +271,20 @@ def quarantine(draw: Draw) -> Call:
     learn = lambda a: draw.own.quarantines.append(a["quarantine_id"])  # noqa: E731
     effects = (("quarantine", draw.tenant, key_id, why),)
     return draw.call("POST /v1/admin/quarantine", tenant="", body=body, effects=effects, learn=learn)
+
+
+def set_webhook(draw: Draw) -> Call:
+    """Of news that never comes: no drawn world holds the addresses that names have."""
+    url = f"https://{draw.tenant}.example.org/{draw.name}"
+    learn = lambda a: draw.own.webhooks.append(a["webhook_id"])  # noqa: E731
+    body, effect = {"url": url, "kinds": ["swung"]}, ("webhook", draw.tenant, url)
+    return draw.call("POST /v1/webhooks", body=body, effects=(effect,), learn=learn)
+
+
+def remove_webhook(draw: Draw) -> Call:
+    webhook_id, foreign = draw.one("webhooks")
+    route, path = "DELETE /v1/webhooks/{webhook_id:str}", f"/v1/webhooks/{webhook_id}"
+    return draw.call(route, path, effects=(("webhook removed", draw.tenant, webhook_id),), foreign=foreign)
 
 
 def lift(draw: Draw) -> Call:
@@ -550,6 +565,9 @@ OPERATIONS: dict[str, tuple[int, Operation]] = {
     "POST /v1/federation/{point:str}": (4, import_entry),
     "DELETE /v1/federation/{point:str}/{origin:str}": (1, forget_origin),
     "GET /v1/events": (1, reading("GET /v1/events")),
+    "GET /v1/webhooks": (1, reading("GET /v1/webhooks")),
+    "POST /v1/webhooks": (1, set_webhook),
+    "DELETE /v1/webhooks/{webhook_id:str}": (1, remove_webhook),
     "GET /status": (1, reading("GET /status")),
     "GET /v1/admin/tenants": (1, reading("GET /v1/admin/tenants", operator=True)),
     "GET /v1/admin/keys": (1, reading("GET /v1/admin/keys", operator=True)),

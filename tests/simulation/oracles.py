@@ -41,6 +41,7 @@ LOOPS = {
     "background",
     "journal-writer",
     "outbox",
+    "webhooks",
     "reflections",
     "reuse checks",
 }  # what runs while nothing is asked
