@@ -35,6 +35,7 @@ from .executor.gate import GatePoint
 from .executor.route import RoutePoint
 from .failpoints import failpoint
 from .federation import Federation
+from .forgetting import Forgetting
 from .hygiene import Hygiene
 from .idempotency import Idempotency
 from .intake import Intake
@@ -130,6 +131,7 @@ class Service:
         self.alarms, self.reflections = Alarms(self.outbox, clock), Reflections(self.outbox, clock)
         self.evictions, self.news = Evictions(self.learner, journal, self.memory, clock), Bus()
         self.hygiene = Hygiene(self.learner, journal, self.memory, registry, clock)
+        self.forgetting = Forgetting(self.learner, journal, self.memory, clock, settings.archive_after_days)
         self.background = self._background()
         self._tasks: list[asyncio.Task[None]] = []
         self._lock: int | None = None
@@ -161,7 +163,7 @@ class Service:
             self.clock,
             self.outbox,
             self.metrics,
-            (self.policies, self.challengers, self.budgets),
+            (self.policies, self.challengers, self.budgets, self.forgetting),
             self.settings.recovery_interval_s,
         )
 
@@ -279,6 +281,7 @@ class Service:
         self.alarms.observe(recorded, applied)
         self.reflections.observe(recorded)
         self.webhooks.observe(recorded, applied, self.outbox)
+        self.forgetting.observe(recorded)
         if isinstance(recorded.event, ReuseChecked) and recorded.event.reused:
             self.metrics.reuses_checked.labels("right" if recorded.event.agreed else "wrong").inc()
         for alarm in applied.alarms:

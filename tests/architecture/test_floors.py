@@ -50,6 +50,7 @@ ORDER: tuple[set[str], ...] = (
         "reflections",
         "evictions",
         "hygiene",
+        "forgetting",
         "administration",
         "challengers",
         "federation",

@@ -5,7 +5,13 @@ from typing import Any
 
 import pytest
 
-from .conftest import Json, Running, Serve
+from controlplane.clock import FixedClock
+from controlplane.contract import CaptureRequest, DecisionRequest, SearchRequest, ValidateRequest
+from controlplane.memory.ranking import DAY_S
+from controlplane.service import Service
+from controlplane.tenants import LOCAL
+
+from .conftest import Json, Running, Serve, chosen
 from .test_rebuild import verify
 
 LIE = {
@@ -165,3 +171,36 @@ def test_a_purge_by_key_says_what_it_would_do_does_it_and_leaves_nothing_on_disk
 def test_a_key_that_is_nobodys_is_neither_quarantined_nor_purged(yard: Yard) -> None:
     for path, body in (("quarantine", {"why": "x"}), ("purge", {})):
         assert yard.operate("POST", path, {"key_id": "nobody", **body}, 404)["code"] == "unknown_key"
+
+
+async def test_what_nobody_comes_back_to_is_archived_and_back_when_somebody_does(tmp_path: Path) -> None:
+    settings, clock = chosen(tmp_path / "data", archive_after_days=30), FixedClock()
+    service = await Service.open(settings, clock)
+    await service.loaded()
+    old, again, validated, cited = [
+        (
+            await service.remembering.capture(LOCAL, CaptureRequest(goal=f"build {n}", planned_action=f"make {n}"))
+        ).episode_id
+        for n in "abcd"
+    ]
+    await service.learning.validate(LOCAL, ValidateRequest(episode_id=validated, outcome="failure"))
+    clock.advance(29 * DAY_S)
+    await service.forgetting.follow_evidence()
+    assert service.memory.counts()["set_aside"] == 0
+    await service.plane.decide(LOCAL, DecisionRequest(point="gate", goal="build d", planned_action="make d"))
+    new = (await service.remembering.capture(LOCAL, CaptureRequest(goal="build e"))).episode_id
+    clock.advance(2 * DAY_S)
+    await service.forgetting.follow_evidence()
+    aside = {n for n in (old, again, validated, cited, new) if service.remembering.episode("default", n).aside}
+    assert aside == {old, again}
+    await service.remembering.capture(LOCAL, CaptureRequest(goal="build b", planned_action="make b"))
+    assert service.remembering.episode("default", again).aside is None
+    await service.close()
+    service = await Service.open(settings, clock)
+    await service.loaded()
+    assert service.remembering.episode("default", old).aside == "archived"
+    await service.learning.validate(LOCAL, ValidateRequest(episode_id=old, outcome="success"))
+    assert service.remembering.episode("default", old).aside is None
+    found = await service.remembering.search("default", SearchRequest(goal="build a", planned_action="make a"))
+    assert found.results[0].episode_id == old
+    await service.close()
