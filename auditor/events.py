@@ -10,6 +10,11 @@ from .checkpoint_events import Restored as Restored
 from .event import Event
 from .federation_events import Federated, OriginForgotten
 from .feedback import Outcome
+from .hygiene_events import EpisodeReturned, EpisodesArchived, Quarantined, QuarantineLifted
+from .job_events import JobAdded as JobAdded
+from .job_events import JobEnded as JobEnded
+from .job_events import JobFailed as JobFailed
+from .job_events import JobLeased as JobLeased
 from .money_events import BudgetSet, Reconciled, Released, Reserved, Settled
 from .passage_events import DocumentKept, DocumentsDropped, OriginRegistered
 from .policy_events import (
@@ -27,6 +32,7 @@ from .rules import Rules
 from .session_events import Queried, SessionReported
 from .skill_events import SkillDescribed
 from .trace import Trace
+from .webhook_events import WebhookRemoved, WebhookSet
 
 # What is answered when a decision cannot be journalled: a refusal, the action that lets pass, or what was learnt last.
 FailMode = Literal["closed", "open", "last_good"]
@@ -229,57 +235,6 @@ class KeyEnds(Event, frozen=True, kw_only=True, tag="key_ends"):
         return self.key_id
 
 
-class JobAdded(Event, frozen=True, kw_only=True, tag="job"):
-    """Something is owed to the world outside, in the place of an open job of the same work about the same thing."""
-
-    job_id: str
-    work: str  # what kind of thing is to be done
-    about: str
-    body: Any
-    cause: int = 0  # the event it follows from, 0 for none
-
-    @property
-    def ref(self) -> str:
-        return self.job_id
-
-
-class JobLeased(Event, frozen=True, kw_only=True, tag="job_leased"):
-    """A job is tried until `until`; what comes of it counts only under the newest fence."""
-
-    job_id: str
-    fence: int
-    until: float
-
-    @property
-    def ref(self) -> str:
-        return self.job_id
-
-
-class JobFailed(Event, frozen=True, kw_only=True, tag="job_failed"):
-    """A try failed; the next one is not before `next_at`."""
-
-    job_id: str
-    fence: int
-    why: str
-    next_at: float
-
-    @property
-    def ref(self) -> str:
-        return self.job_id
-
-
-class JobEnded(Event, frozen=True, kw_only=True, tag="job_ended"):
-    """A job was done, or given up for a reason."""
-
-    job_id: str
-    fence: int
-    given_up: str | None = None
-
-    @property
-    def ref(self) -> str:
-        return self.job_id
-
-
 AnyEvent = (
     Decided
     | Reported
@@ -328,6 +283,12 @@ AnyEvent = (
     | DocumentKept
     | DocumentsDropped
     | OriginRegistered
+    | Quarantined
+    | QuarantineLifted
+    | EpisodesArchived
+    | EpisodeReturned
+    | WebhookSet
+    | WebhookRemoved
 )
 
 

@@ -10,24 +10,14 @@ from strategist import Policy, Update
 from strategist.types import MOST_HELD
 
 from . import promotion
-from .answers import AWAITED, Answer, FeedbackResult, Learned, ValidationResult
+from .answers import AWAITED, FeedbackResult, Learned, ValidationResult
+from .applied import Applied as Applied
 from .cases import Cases, as_advised
 from .counts import PointCounts
 from .credit import Credit, OpenDecision
-from .drift import Alarm
-from .events import (
-    AnyEvent,
-    Decided,
-    EpisodeDeleted,
-    Reported,
-    SkillRetired,
-    TrajectoryClosed,
-    Validated,
-    WindowClosed,
-)
+from .events import AnyEvent, Decided, EpisodeDeleted, Reported, SkillRetired, TrajectoryClosed, Validated, WindowClosed
 from .federation_events import Federated
 from .feedback import Outcome
-from .ledger import Use
 from .policy_events import Appealed, AppealRuled
 from .proof import Proof
 from .rewards import Report, clip
@@ -41,15 +31,6 @@ from .worth import Worth
 
 LATE = "the decision is closed; this report is logged, not learnt"
 BY_USES = "a reflection is judged by the decisions that show it; this report is logged, not learnt"
-
-
-class Applied(msgspec.Struct, frozen=True):
-    """What one event did: the answer to whoever sent it, the decisions that were learnt, the alarms that raised."""
-
-    answer: Answer = None
-    learned: tuple[Learned, ...] = ()
-    alarms: tuple[Alarm, ...] = ()
-    near: tuple[Use, ...] = ()  # limits that are nearly reached
 
 
 class TenantFold:
@@ -98,6 +79,15 @@ class TenantFold:
     def apply(self, seq: int, event: AnyEvent) -> Applied:
         """Fold one event of this tenant."""
         self._at = event.at
+        return self.told(self._apply(seq, event))
+
+    def told(self, applied: Applied) -> Applied:
+        """With what changed in how much memories are trusted, which is told once."""
+        changes = (*self.skills.changes, *self.worth.changes)
+        self.skills.changes, self.worth.changes = [], []
+        return msgspec.structs.replace(applied, changes=changes) if changes else applied
+
+    def _apply(self, seq: int, event: AnyEvent) -> Applied:
         match event:
             case Decided():
                 return Applied(None, self._decided(seq, event))

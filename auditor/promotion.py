@@ -21,7 +21,7 @@ def review(skills: Skills, worth: Worth, episode_id: int, seq: int, at: float, r
     if not skill.retired_by_operator:
         standing = worth.standing(episode_id)
         why = f"{record.successes} of {record.total} validations worked; its uplift: {standing.spoken}"
-        skill.become(_earned(standing, holds=holds), seq, at, why)
+        skills.note(skill.become(_earned(standing, holds=holds), seq, at, why))
     return skill
 
 

@@ -4,6 +4,8 @@ from typing import Literal
 
 import msgspec
 
+from .changes import Change
+
 SkillStatus = Literal["none", "trial", "promoted", "retired"]
 ENOUGH = 2  # keys
 KEPT = 50  # changes of a skill, the newest
@@ -33,11 +35,14 @@ class Skill(msgspec.Struct):
         """Whether decisions are told of it."""
         return self.status in ("trial", "promoted")
 
-    def become(self, status: SkillStatus, seq: int, at: float, why: str) -> None:
+    def become(self, status: SkillStatus, seq: int, at: float, why: str) -> Change | None:
         """Change, if it is a change, and remember why."""
-        if status != self.status:
-            self.history = [*self.history, SkillChange(seq, at, self.status, status, why)][-KEPT:]
-            self.status = status
+        if status == self.status:
+            return None
+        self.history = [*self.history, SkillChange(seq, at, self.status, status, why)][-KEPT:]
+        self.status = status
+        kind: Literal["promoted", "demoted"] = "demoted" if status == "retired" else "promoted"
+        return Change(kind=kind, name=str(self.skill_id), episode_id=self.episode_id)
 
 
 class Validations(msgspec.Struct):
@@ -65,6 +70,7 @@ class Skills:
     def __init__(self) -> None:
         self.validations: dict[int, Validations] = {}
         self.by_episode: dict[int, Skill] = {}
+        self.changes: list[Change] = []  # since they were asked for
         self.confirmed: dict[int, list[str]] = {}  # by episode, the first two keys that ran its fix and saw it work
 
     def of(self, episode_id: int) -> Validations:
@@ -96,8 +102,13 @@ class Skills:
     def retire(self, skill_id: int, seq: int, at: float, why: str) -> None:
         """An operator's act: nothing but another one brings the skill back."""
         if (skill := self.by_id(skill_id)) is not None:
-            skill.become("retired", seq, at, f"an operator retired it: {why}")
+            self.note(skill.become("retired", seq, at, f"an operator retired it: {why}"))
             skill.retired_by_operator = True
+
+    def note(self, change: Change | None) -> None:
+        """Something became of a skill, if it did."""
+        if change is not None:
+            self.changes.append(change)
 
     def forget(self, episode_id: int) -> None:
         self.confirmed.pop(episode_id, None)

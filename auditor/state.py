@@ -27,6 +27,7 @@ from .events import (
 )
 from .federation_events import Federated, OriginForgotten
 from .fold import Applied, TenantFold
+from .hygiene_events import EpisodeReturned, EpisodesArchived, Quarantined, QuarantineLifted
 from .ledger import Ledger, LedgerDump
 from .money_events import BudgetSet, Reconciled, Released, Reserved, Settled
 from .packing import ARRAY, encode, head, mapping
@@ -47,6 +48,7 @@ from .rules import Rules
 from .session_events import Queried, SessionReported
 from .shares import Shares, TallyDump
 from .steering import Steered, Steering
+from .webhook_events import WebhookRemoved, WebhookSet
 
 FORMAT = 3
 
@@ -137,10 +139,12 @@ class State:
             case Answered():
                 self.receipts.settle(event)
                 return Applied()
-            case TenantSet() | KeyIssued() | KeyEnds():
-                return Applied()  # who may call is no part of what is learnt
+            case TenantSet() | KeyIssued() | KeyEnds() | WebhookSet() | WebhookRemoved():
+                return Applied()  # who may call and who is told is no part of what is learnt
             case Reflected() | ReflectionEvicted():
                 return Applied()  # nor is what models make of it
+            case Quarantined() | QuarantineLifted() | EpisodesArchived() | EpisodeReturned():
+                return Applied()  # nor is which memories are in use
             case ReuseChecked():
                 self.reuse.fold(event)
                 return Applied()
@@ -149,7 +153,7 @@ class State:
             case Reserved() | Settled() | Released() | Reconciled() | BudgetSet():
                 return Applied(near=self.ledger.fold(seq, event))
             case Queried() | SessionReported() | RankerSet():
-                return Applied(joining.follow(self.of(event.tenant), seq, event))
+                return joining.follow(self.of(event.tenant), seq, event)
             case _:
                 if isinstance(event, Appealed | AppealRuled):
                     self.appeals.fold(event)

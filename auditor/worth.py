@@ -9,11 +9,13 @@ from typing import Literal, NamedTuple, Self
 
 import msgspec
 
+from .changes import Change
 from .trace import Offered
 
 Status = Literal["helps", "unproven", "inert", "harms"]
 ALPHA = 0.05  # chance that an end of an interval is ever wrong
 BAND = 0.15  # a difference in the rate of success that is not worth telling apart from none
+SWING = 0.15  # of an uplift, that is news
 SPREAD = 0.15  # standard deviation between memories of a class, before anything is known
 SPREAD_OF_CLASSES = 0.1  # between classes of a tenant, between its origins, and of all its memories around 0
 NEARNESS = 3.0  # times as narrow an interval that decides is near enough to look more often
@@ -128,6 +130,7 @@ class Item(msgspec.Struct, array_like=True):
     error_class: str
     origin: str
     contrast: Contrast = msgspec.field(default_factory=Contrast)
+    told: float = 0.0  # the uplift that was told last
 
 
 class Origin(msgspec.Struct, array_like=True):
@@ -136,6 +139,7 @@ class Origin(msgspec.Struct, array_like=True):
     successes: int = 0
     failures: int = 0
     contrast: Contrast = msgspec.field(default_factory=Contrast)
+    told: float = 0.0  # the uplift that was told last
 
 
 class WorthDump(msgspec.Struct, frozen=True, array_like=True):
@@ -159,6 +163,7 @@ class Worth:
         self.classes: dict[str, Contrast] = {}
         self.origins: dict[str, Origin] = {}
         self.all = Contrast()
+        self.changes: list[Change] = []  # since they were asked for
 
     def see(self, offered: Offered, success: bool) -> None:
         """A decision that was offered a memory, or from which it was withheld, ended so."""
@@ -170,6 +175,14 @@ class Worth:
             self.all,
         ):
             contrast.add(offered, success)
+        self._tell(item, "episode", str(offered.episode_id), self.standing(offered.episode_id).uplift)
+        self._tell(self.origins[item.origin], "origin", item.origin, self.uplift_of_origin(item.origin))
+
+    def _tell(self, of: Item | Origin, what: Literal["episode", "origin"], name: str, uplift: float) -> None:
+        """News, where the uplift moved far from what was told last."""
+        if abs(uplift - of.told) >= SWING:
+            self.changes.append(Change(kind="swung", what=what, name=name, before=of.told, after=uplift))
+            of.told = uplift
 
     def validated(self, origin: str, success: bool) -> None:
         """A fix of an origin was run as advised."""

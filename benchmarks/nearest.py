@@ -20,7 +20,7 @@ from controlplane.embedding import SentenceEmbedder
 from controlplane.embedding.port import Vectors
 from controlplane.memory.exact import ExactIndex
 from controlplane.memory.hnsw import HnswIndex
-from controlplane.memory.store import plan_text
+from controlplane.memory.texts import plan_text
 
 from . import servers
 

@@ -88,7 +88,7 @@ class Alarms:
     def observe(self, recorded: Recorded, applied: Applied) -> None:
         """Raise what a folded event says, unless it was raised when the event was folded for the first time."""
         event, seq = recorded.event, recorded.seq
-        if seq <= self._outbox.jobs.last_cause or self._clock.now() - event.at > LONGEST_S:
+        if self._outbox.jobs.followed(WORK, seq) or self._clock.now() - event.at > LONGEST_S:
             return
         for drift in applied.alarms:
             about = f"{event.tenant}/{drift.point}/{drift.action}"

@@ -15,10 +15,13 @@ from auditor.events import (
     TenantSet,
 )
 from auditor.federation_events import Federated, OriginForgotten
+from auditor.hygiene_events import EpisodeReturned, Quarantined, QuarantineLifted
 from auditor.money_events import BudgetSet, Reconciled
 from auditor.passage_events import DocumentsDropped, OriginRegistered, document_ref
 from auditor.policy_events import AppealRuled, ChallengerEnded, ChallengerSet, PolicySet, Promoted, RolledBack
+from auditor.ranker_events import RankerSet
 from auditor.reflection_events import ReflectionEvicted
+from auditor.webhook_events import WebhookRemoved, WebhookSet
 
 from .contract import ActAnswer
 from .journal import Journal
@@ -78,13 +81,23 @@ def _what(event: AnyEvent) -> tuple[str, dict[str, Any]]:
             return event.reservation_id, {"nano_usd": event.nano_usd}
         case AppealRuled():
             return event.trace_id, {"upheld": event.upheld}
-        case EpisodeDeleted():
+        case EpisodeDeleted() | EpisodeReturned():
             return str(event.episode_id), {}
         case DocumentsDropped():
             about = "" if event.key is None else document_ref(event.namespace, event.origin, event.key)
             return about, {"whole_origin": event.key is None}
         case OriginRegistered():
             return "", {}
+        case Quarantined():
+            return event.key_id, {"since": event.since, "until": event.until}
+        case QuarantineLifted():
+            return str(event.quarantine_id), {}
+        case RankerSet():
+            return "", {"weights": event.weights}
+        case WebhookSet():
+            return event.webhook_id, {"kinds": event.kinds}
+        case WebhookRemoved():
+            return event.webhook_id, {}
         case ReflectionEvicted():
             return event.reflection_id, {}
         case SkillRetired():

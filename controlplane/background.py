@@ -19,7 +19,7 @@ from .errors import JournalUnavailable, PointsmanError, StorageFull
 from .failpoints import failpoint
 from .journal import Journal
 from .memory.passages import MOST
-from .memory.purging import overwrite, overwrite_description, overwrite_documents, overwrite_reflection
+from .memory.purging import overwrite_documents, overwrite_episode, overwrite_reflection
 from .memory.store import MemoryStore
 from .outbox import Outbox
 from .telemetry import Metrics
@@ -139,11 +139,7 @@ class Background:
         if left is None:
             return
         try:
-            await overwrite(self._journal, event.tenant, left.episode.digest, seq)
-            if left.reflection is not None:
-                await overwrite_reflection(self._journal, event.tenant, left.reflection.reflection_id)
-            if left.described is not None:
-                await overwrite_description(self._journal, event.tenant, left.described)
+            await overwrite_episode(self._journal, event.tenant, left, seq, left.reflection)
         except (StorageFull, JournalUnavailable) as error:
             log.error("purge_not_finished", episode_id=event.episode_id, error=str(error), until="the next write")
             return

@@ -16,7 +16,8 @@ from .journal import Journal
 from .llm.models import Models
 from .llm.reflecting import NoReflection
 from .memory.purging import overwrite_description
-from .memory.store import EpisodeRecord, MemoryStore
+from .memory.space import EpisodeRecord
+from .memory.store import MemoryStore
 from .outbox import LONGEST_S, Outbox, TryFailed
 from .reflections import Reflects
 
@@ -79,7 +80,7 @@ class Descriptions:
     def observe(self, recorded: Recorded, applied: Applied) -> None:
         """Owe them once a validation surfaced a skill; not again when an event is folded another time."""
         event, seq, answer = recorded.event, recorded.seq, applied.answer
-        if seq <= self._outbox.jobs.last_cause or self._clock.now() - event.at > LONGEST_S:
+        if self._outbox.jobs.followed(WORK, seq) or self._clock.now() - event.at > LONGEST_S:
             return
         if isinstance(event, Validated) and isinstance(answer, ValidationResult) and answer.skill_id == seq:
             owed = Owed(event.tenant, event.episode_id, event.by)

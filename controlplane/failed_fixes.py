@@ -10,7 +10,9 @@ from .clock import Clock
 from .embedding import BatchingEmbedder, EmbeddingUnavailable
 from .executor.recalled import signature_of
 from .journal import Journal
-from .memory.store import EpisodeRecord, MemoryStore, plan_text
+from .memory.space import EpisodeRecord
+from .memory.store import MemoryStore
+from .memory.texts import plan_text
 
 
 class FailedFixes:

@@ -54,6 +54,7 @@ FAILPOINTS: dict[str, Failpoint] = {
     "validation.appended": Failpoint("a validation is committed, not folded"),
     "capture.appended": Failpoint("a capture is committed, not folded"),
     "purge.appended": Failpoint("a purge is committed, the contents are not overwritten"),
+    "purge.page": Failpoint("a page of a purge by key is committed, neither its contents are overwritten nor the rest"),
     "expiry.appended": Failpoint("the ends of windows are committed, not folded"),
     "budget.reserved": Failpoint("what a call may cost is held and committed, the call is not made"),
     "budget.settled": Failpoint("what a call cost is committed, nobody has heard of it"),

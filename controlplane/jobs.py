@@ -45,7 +45,7 @@ class Jobs:
     def __init__(self) -> None:
         self.open: dict[str, Job] = {}
         self.given_up: deque[GivenUp] = deque(maxlen=GIVEN_UP_KEPT)
-        self.last_cause = 0  # the newest event that a job follows from
+        self._last_cause: dict[str, int] = {}  # by work, the newest event that a job follows from
         self._added: OrderedDict[tuple[str, str], float] = OrderedDict()
 
     def apply(self, event: AnyEvent) -> None:
@@ -73,7 +73,7 @@ class Jobs:
         self.open[event.job_id] = Job(
             job_id=event.job_id, work=event.work, about=event.about, body=event.body, at=event.at, due=event.at
         )
-        self.last_cause = max(self.last_cause, event.cause)
+        self._last_cause[event.work] = max(self._last_cause.get(event.work, 0), event.cause)
         self._added[event.work, event.about] = event.at
         self._added.move_to_end((event.work, event.about))
         if len(self._added) > PLACES_KEPT:
@@ -82,6 +82,10 @@ class Jobs:
     def _current(self, event: JobFailed | JobEnded) -> bool:
         job = self.open.get(event.job_id)
         return job is not None and job.fence == event.fence
+
+    def followed(self, work: str, seq: int) -> bool:
+        """Whether what follows from an event was owed before, or from a later one."""
+        return seq <= self._last_cause.get(work, 0)
 
     def added_at(self, work: str, about: str) -> float | None:
         """When the last job of this work about this thing was added."""

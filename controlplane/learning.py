@@ -12,6 +12,7 @@ from auditor.events import (
     Validated,
 )
 from auditor.fold import LATE
+from auditor.hygiene_events import EpisodeReturned
 from auditor.policy_events import PolicySet, Promoted, RolledBack
 from auditor.reflection_events import Reflected
 from auditor.rewards import Report
@@ -33,7 +34,8 @@ from .idempotency import Receipt
 from .influence import Influence
 from .journal import Journal
 from .lineage import holds
-from .memory.store import EpisodeRecord, MemoryStore
+from .memory.space import EpisodeRecord
+from .memory.store import MemoryStore
 from .telemetry import Metrics
 from .tenants import Caller
 
@@ -174,7 +176,11 @@ class Learning:
                 by=caller.key_id,
                 counts=counts,
             )
-            seq = await (receipt or self._journal).append(validated)
+            known = self._memory.episode(caller.tenant, request.episode_id)
+            events: list[AnyEvent] = [validated]
+            if known is not None and known.aside == "archived":
+                events.append(EpisodeReturned(tenant=caller.tenant, at=validated.at, episode_id=request.episode_id))
+            seq = await (receipt or self._journal).append(*events)
             failpoint("validation.appended")
             answer = await self._learner.reached(seq)
         if counts and validated.applied_suggestion and not validated.success:

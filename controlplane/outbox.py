@@ -51,6 +51,7 @@ WORK = {
     "alarm": Work("an alarm is sent to `alarm_url`", DEADLINE_S, LEASE_S, TRIES, MOST_OPEN, 1),
     "reflection": Work("a language model reflects on a captured failure", 100.0, 300.0, 8, 1000, 4),
     "skill_text": Work("a language model puts a skill into words", 50.0, 150.0, 8, 100, 1),
+    "webhook": Work("a webhook is told what happened to memory", DEADLINE_S, LEASE_S, TRIES, MOST_OPEN, 32),
     "reuse_check": Work(
         "a reused reflection is compared with what a model says of the failure", 50.0, 150.0, 3, 100, 1
     ),
@@ -94,10 +95,11 @@ class Outbox:
             after = page[-1].seq
         self.jobs.take_over()
 
-    def add(self, work: str, about: str, body: object, cause: int = 0) -> None:
+    def add(self, work: str, about: str, body: object, cause: int = 0, *, among: str = "") -> None:
         """Owe a job, in the place of an open one of the same work about the same thing; of too many the oldest goes.
 
-        Where nobody does such work, nothing is owed.
+        Too many are counted among those that are about things that begin so. Where nobody does such work, nothing is
+        owed.
         """
         assert work in WORK
         if work not in self._deeds:
@@ -107,7 +109,8 @@ class Outbox:
             return
         at = self._clock.now()
         self._note(JobAdded(tenant=NOBODY, at=at, job_id=new_id("jb"), work=work, about=about, body=body, cause=cause))
-        alike = [job for job in self.jobs.open.values() if job.work == work and not job.trying]
+        of_work = [job for job in self.jobs.open.values() if job.work == work and not job.trying]
+        alike = [job for job in of_work if job.about.startswith(among)]
         if len(alike) > WORK[work].most_open:
             self._give_up(min(alike, key=lambda job: job.at), f"{WORK[work].most_open} newer ones are open")
 

@@ -25,6 +25,8 @@ from .executor.gate import GatePoint
 from .executor.route import RoutePoint
 from .failed_fixes import FailedFixes
 from .federation import Federation
+from .forgetting import Forgetting
+from .hygiene import Hygiene
 from .idempotency import Idempotency
 from .intake import Intake
 from .journal import Journal
@@ -35,6 +37,7 @@ from .lifecycle import Lifecycle
 from .llm.models import Models
 from .llm.provider import Provider
 from .memory.store import MemoryStore
+from .news import Bus
 from .origin import Origin
 from .outbox import DEADLINE_S, Deed, Outbox
 from .plane import Plane
@@ -56,6 +59,7 @@ from .tenants import Limiter, Registry
 from .thinking import DecisionThinking
 from .tiering import Tiering
 from .upstream import Upstream
+from .webhooks import Webhooks
 
 
 class Parts:
@@ -137,6 +141,9 @@ class Parts:
         self.library = Library(*held, denied, clock)
         self.retrieving = Retrieving(*held, denied, clock, self.settings)
         self.ranker = Ranker(self.learner, self.journal, clock, self.settings)
+        self.hygiene = Hygiene(self.learner, self.journal, self.memory, self.registry, clock)
+        days = self.settings.archive_after_days
+        self.forgetting = Forgetting(self.learner, self.journal, self.memory, clock, days)
 
     def _make_operators(self) -> None:
         """What operators do."""
@@ -157,12 +164,16 @@ class Parts:
             "skill_text": self.describes,
         }
         deeds = asking if self.reflects.able else {}
+        upstream = Upstream(self.http, deadline_s=DEADLINE_S)
+        private = self.settings.insecure_local or self.settings.webhooks_private
+        deeds["webhook"] = self.webhooks = Webhooks(
+            self.learner, self.journal, self.registry, upstream, self.clock, private=private
+        )
         if (url := self.settings.alarm_url) is not None:
-            upstream = Upstream(self.http, deadline_s=DEADLINE_S)
             deeds["alarm"] = Sender(url, self.registry.derived(LABEL), upstream, self.clock)
         self.outbox = Outbox(self.journal, self.clock, deeds, self.settings.seed)
         self.alarms, self.reflections = Alarms(self.outbox, self.clock), Reflections(self.outbox, self.clock)
-        self.descriptions = Descriptions(self.outbox, self.clock)
+        self.descriptions, self.news = Descriptions(self.outbox, self.clock), Bus()
 
     def _make_background(self) -> Background:
         return Background(
@@ -174,6 +185,6 @@ class Parts:
             self.clock,
             self.outbox,
             self.metrics,
-            (self.policies, self.challengers, self.budgets, self.ranker),
+            (self.policies, self.challengers, self.budgets, self.ranker, self.forgetting),
             self.settings.recovery_interval_s,
         )

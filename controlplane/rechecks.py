@@ -17,7 +17,8 @@ from .jobs import Job
 from .journal import Journal
 from .llm.models import Models
 from .llm.reflecting import NoReflection
-from .memory.store import EpisodeRecord, MemoryStore
+from .memory.space import EpisodeRecord
+from .memory.store import MemoryStore
 from .outbox import TryFailed
 from .reflections import OwedCheck, Reflects
 from .reflector import Made

@@ -29,7 +29,8 @@ from .llm.catalogue import Model
 from .llm.models import Models
 from .llm.reflecting import NoReflection
 from .memory.purging import overwrite_reflection
-from .memory.store import EpisodeRecord, MemoryStore
+from .memory.space import EpisodeRecord
+from .memory.store import MemoryStore
 from .outbox import LONGEST_S, Outbox, TryFailed
 from .reflector import PERSPECTIVES, Reflector, spender
 from .reuse import Near, Reuses
@@ -282,13 +283,14 @@ class Reflections:
         Not again when an event is folded another time.
         """
         event, seq = recorded.event, recorded.seq
-        if seq <= self._outbox.jobs.last_cause or self._clock.now() - event.at > LONGEST_S:
+        if self._clock.now() - event.at > LONGEST_S:
             return
+        jobs = self._outbox.jobs
         match event:
-            case Decided() if event.trace.point == "capture":
+            case Decided() if event.trace.point == "capture" and not jobs.followed(WORK, seq):
                 owed = _owed(event, seq - 1)  # it stands behind its capture, in the same commit
                 self._outbox.add(WORK, f"{event.tenant}/{owed.episode_id}", msgspec.structs.asdict(owed), seq)
-            case Reflected(drawn=True, reflection_id=name):
+            case Reflected(drawn=True, reflection_id=name) if not jobs.followed(CHECK, seq):
                 check = OwedCheck(event.tenant, name)
                 self._outbox.add(CHECK, f"{event.tenant}/{name}", msgspec.structs.asdict(check), seq)
 

@@ -18,6 +18,7 @@ from auditor.events import (
     SkillRetired,
 )
 from auditor.fold import TenantFold
+from auditor.skills import NONE
 
 from .clock import Clock
 from .contract import (
@@ -43,7 +44,7 @@ from .errors import (
     Unprocessable,
 )
 from .executor.advice import skill_answer, worth_answer
-from .executor.matching import Sought, recall_matches, standing
+from .executor.matching import Sought, recall_matches, standing, validations_of
 from .failpoints import failpoint
 from .idempotency import Receipt
 from .journal import Journal
@@ -54,9 +55,11 @@ from .memory.actions import family_of, normalise, tool_of
 from .memory.duplicates import near_duplicate
 from .memory.filters import Fits, filters_of
 from .memory.observed import conditions_in
-from .memory.purging import overwrite, overwrite_description, overwrite_reflection
+from .memory.purging import overwrite_episode
 from .memory.ranking import Match
-from .memory.store import EpisodeRecord, MemoryStore, episode_text, plan_text
+from .memory.space import EpisodeRecord
+from .memory.store import MemoryStore
+from .memory.texts import episode_text, plan_text
 from .tenants import Caller
 from .tiering import Tiering
 
@@ -209,6 +212,7 @@ class Remembering:
             success_rate=round(validations.success_rate, 4),
             skill_id=skill.skill_id if skill else None,
             worth=worth_answer(fold.worth.standing(episode_id, record.episode.error_class)),
+            aside=record.aside,
             episode=_shown(record),
         )
 
@@ -235,11 +239,7 @@ class Remembering:
         failpoint("purge.appended")
         await self._learner.reached(seq)
         try:
-            await overwrite(self._journal, tenant, record.episode.digest, seq)
-            if reflection is not None:
-                await overwrite_reflection(self._journal, tenant, reflection.reflection_id)
-            if record.described is not None:
-                await overwrite_description(self._journal, tenant, record.described)
+            await overwrite_episode(self._journal, tenant, record, seq, reflection)
         except (StorageFull, JournalUnavailable) as refusal:
             raise type(refusal)(
                 "The episode is deleted, but its content is still on disk: it is overwritten with the next write, or"
@@ -247,9 +247,16 @@ class Remembering:
             ) from refusal
 
     def skills(self, tenant: str) -> list[SkillAnswer]:
+        """Those whose episode is in use, and for which anybody stands who is in no quarantine."""
         fold = self._fold(tenant)
-        known = (self._memory.episode(tenant, episode_id) for episode_id in fold.skills.by_episode)
-        return [skill_answer(record, fold) for record in known if record is not None]
+        spaces = ((self._memory.space_of(tenant, episode_id), episode_id) for episode_id in fold.skills.by_episode)
+        return [
+            skill_answer(space.episodes[episode_id], fold)
+            for space, episode_id in spaces
+            if space is not None
+            and episode_id in space.episodes
+            and validations_of(space, fold, episode_id) is not NONE
+        ]
 
     def skill(self, tenant: str, skill_id: int) -> SkillAnswer:
         """Raises UnknownSkill."""

@@ -45,8 +45,9 @@ from .memory.chunking import tokens
 from .memory.context import pack
 from .memory.ranking import weights_of
 from .memory.safety import Filters
-from .memory.store import MemoryStore, plan_text
+from .memory.store import MemoryStore
 from .memory.tellable import Tellable
+from .memory.texts import plan_text
 from .ranker import standing_weights
 from .settings import Settings
 from .tenants import Caller

@@ -9,7 +9,9 @@ from auditor.reflection_events import Insight, Reflected
 from auditor.reuse import FLOOR, alike, drawn, hundredths, threshold, told
 
 from .embedding import BatchingEmbedder
-from .memory.store import EpisodeRecord, MemoryStore, episode_text
+from .memory.space import EpisodeRecord
+from .memory.store import MemoryStore
+from .memory.texts import episode_text
 
 NEAREST = 10  # episodes that are looked at
 

@@ -108,8 +108,10 @@ class Service(Parts):
 
     async def start(self) -> None:
         await self.outbox.load()
+        await self.webhooks.load()
         self.learner.observe(self._observe)
         self.learner.observe(self.budgets.observe)
+        self.learner.observe(self.news.observe)
         self._run(self.learner.run(), "learner")
         await self._caught_up()
         if self.learner.state.rules != self.rules:
@@ -126,6 +128,7 @@ class Service(Parts):
         for file in self.recovery.damaged:
             self.alarms.damaged(file)
         self._run(self.outbox.run("alarm", lambda: self.alarms.look(self._wrong())), "outbox")
+        self._run(self.outbox.run("webhook", lambda: None), "webhooks")
         if self.reflects.able:
             self._run(self._ask("reflection"), "reflections")
             self._run(self._ask("reuse_check"), "reuse checks")
@@ -159,6 +162,8 @@ class Service(Parts):
         self.alarms.observe(recorded, applied)
         self.reflections.observe(recorded)
         self.descriptions.observe(recorded, applied)
+        self.webhooks.observe(recorded, applied, self.outbox)
+        self.forgetting.observe(recorded)
         if isinstance(recorded.event, ReuseChecked) and recorded.event.reused:
             self.metrics.reuses_checked.labels("right" if recorded.event.agreed else "wrong").inc()
         for alarm in applied.alarms:
@@ -186,6 +191,7 @@ class Service(Parts):
     async def close(self) -> None:
         """Stop the loops, write a recovery file, let go of everything."""
         await self.replays.close()
+        await self.news.close()
         await self.chat.close()
         await self.thinking.close()
         for task in self._tasks[1:]:

@@ -98,7 +98,8 @@ class _Server(uvicorn.Server):
         gc.freeze()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Whoever waits for a model is told that the server stops, before everything that is left is cut off."""
+        """Whoever waits for a model or for news is told that the server stops, before what is left is cut off."""
+        await self._app.service.news.close()
         telling = asyncio.create_task(self._app.service.chat.close())
         await super().shutdown(sockets)
         await telling

@@ -132,6 +132,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         Annotated[str, Meta(pattern="^https?://")] | None,
         _help("Where alarms are sent: POST of signed JSON. The address is kept like a key."),
     ] = None
+    archive_after_days: Annotated[
+        Annotated[float, Meta(ge=0, le=36_500)],
+        _help("After so many days, memories that nobody came back to are set aside; 0: never."),
+    ] = 0.0
+    webhooks_private: Annotated[
+        bool, _help("Let webhooks of tenants lead into private networks, over plain HTTP too.")
+    ] = False
     openai_base_url: Annotated[
         ProviderUrl,
         _help("Where OpenAI, Ollama, vLLM or llama.cpp is; unset: https://api.openai.com/v1, where there is a key."),
@@ -207,7 +214,15 @@ PROVIDER_KEYS = {"openai_api_key", "anthropic_api_key", "openrouter_api_key"}
 SECRET = {"api_key", "admin_api_key", "alarm_url", *PROVIDER_KEYS}
 HIDDEN, FILE = "(hidden)", "_file"
 _PLACES = {"data_dir", "host", "port", "log_level", "seed", "recovery_interval_s", "insecure_local", "failpoints"}
-_PLACES |= {"request_log", "catalogue", "prompts", "license_denylist", *SECRET}
+_PLACES |= {
+    "request_log",
+    "catalogue",
+    "prompts",
+    "license_denylist",
+    "webhooks_private",
+    "archive_after_days",
+    *SECRET,
+}
 
 
 def _shown(name: str, value: Any) -> Any:

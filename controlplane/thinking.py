@@ -9,7 +9,7 @@ from auditor.reflection_events import Reflected
 from .executor.tiers import AskedTier, AtHand, Thought
 from .ids import new_id
 from .intake import Intake
-from .memory.store import EpisodeRecord
+from .memory.space import EpisodeRecord
 from .reflections import ASKED, NOTHING_SIMILAR, Owed, Reflects
 
 log = structlog.get_logger()

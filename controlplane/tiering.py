@@ -7,7 +7,7 @@ from strategist import NoEligibleAction
 from .clock import Clock
 from .contract import DecisionRequest
 from .executor.capture import CapturePoint
-from .memory.store import EpisodeRecord
+from .memory.space import EpisodeRecord
 from .plane import Plane, Watch
 from .reflections import Reflects
 from .tenants import Caller

@@ -45,16 +45,24 @@ class Upstream:
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise UpstreamFailed(f"the answer is no {answer.__name__}: {error}") from error
 
-    async def tell(self, url: str, body: bytes, headers: Mapping[str, str]) -> None:
-        """Post something; what is answered does not matter.
+    async def tell(self, url: str, body: bytes, headers: Mapping[str, str], address: str | None = None) -> None:
+        """Post something, to the host at this address where one is given; what is answered does not matter.
 
         Raises:
           UpstreamFailed: it was not taken (2xx) within the deadline.
         """
-        await self._content("POST", url, body, headers)
+        await self._content("POST", url, body, headers, address)
 
-    async def _content(self, method: str, url: str, body: bytes | None, headers: Mapping[str, str] = NONE) -> bytes:
-        exchange = asyncio.create_task(self._exchange(method, url, body, {**HEADERS, **headers}), name="upstream")
+    async def _content(
+        self,
+        method: str,
+        url: str,
+        body: bytes | None,
+        headers: Mapping[str, str] = NONE,
+        address: str | None = None,
+    ) -> bytes:
+        given = {**HEADERS, **headers}
+        exchange = asyncio.create_task(self._exchange(method, url, body, given, address), name="upstream")
         self._exchanges.add(exchange)
         exchange.add_done_callback(self._ended)
         await asyncio.wait({exchange}, timeout=self._deadline_s)
@@ -69,15 +77,32 @@ class Upstream:
         if not exchange.cancelled():
             exchange.exception()  # whoever waited was told; nobody waiting any more is no reason to warn
 
-    async def _exchange(self, method: str, url: str, body: bytes | None, headers: Mapping[str, str]) -> bytes:
+    def _request(
+        self, method: str, url: str, body: bytes | None, headers: dict[str, str], address: str | None
+    ) -> httpx.Request:
+        """Of a host that is known by its address, so that the one that was looked at is the one connected to."""
+        place, named = httpx.URL(url), {}
+        if address is not None:
+            headers["Host"], named = place.netloc.decode("ascii"), {"sni_hostname": place.host}
+            place = place.copy_with(host=address)
+        return self._http.build_request(
+            method, place, content=body, headers=headers, timeout=self._deadline_s, extensions=named
+        )
+
+    async def _exchange(
+        self, method: str, url: str, body: bytes | None, headers: dict[str, str], address: str | None
+    ) -> bytes:
         loop = asyncio.get_running_loop()
         ends, answer = loop.time() + self._deadline_s, b""
-        async with self._http.stream(method, url, content=body, headers=headers, timeout=self._deadline_s) as response:
+        response = await self._http.send(self._request(method, url, body, headers, address), stream=True)
+        try:
             response.raise_for_status()
             async for part in response.aiter_raw():
                 answer += part
                 if len(answer) > MAX_ANSWER or loop.time() > ends:
                     raise UpstreamFailed("the answer is too long, or too long in coming")
+        finally:
+            await response.aclose()
         return answer
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from controlplane.contract import CaptureRequest, DecisionRequest
-from controlplane.memory.store import plan_text
+from controlplane.memory.texts import plan_text
 
 from .. import datasets
 

@@ -46,6 +46,7 @@ from .documents import (
     PassageResult,
 )
 from .federation import FederationAnswer, ImportAnswer, ImportRequest, OriginAnswer
+from .hygiene import PurgeAnswer, PurgeRequest, QuarantineAnswer, QuarantineRequest
 from .memory import (
     CaptureAnswer,
     CapturedReflection,
@@ -100,6 +101,7 @@ from .retrieval import (
     SessionsAnswer,
     UsedOrigin,
 )
+from .webhooks import NewWebhookAnswer, WebhookAnswer, WebhookRequest
 from .wire import MAX_TEXT, MAX_TRACE, Answer, Request, Scope, Tier
 
 __all__ = [
@@ -157,6 +159,7 @@ __all__ = [
     "MemoryKind",
     "ModelList",
     "NewKeyAnswer",
+    "NewWebhookAnswer",
     "OriginAnswer",
     "OriginRequest",
     "OriginReturn",
@@ -168,6 +171,10 @@ __all__ = [
     "PolicyRequest",
     "PruneAnswer",
     "PruneRequest",
+    "PurgeAnswer",
+    "PurgeRequest",
+    "QuarantineAnswer",
+    "QuarantineRequest",
     "RankerAnswer",
     "ReasonRequest",
     "RecommendationAnswer",
@@ -203,5 +210,7 @@ __all__ = [
     "UsedOrigin",
     "ValidateAnswer",
     "ValidateRequest",
+    "WebhookAnswer",
+    "WebhookRequest",
     "Worth",
 ]

@@ -89,7 +89,7 @@ class ValidateAnswer(Answer, frozen=True, kw_only=True):
 
 
 class EpisodeAnswer(Answer, frozen=True, kw_only=True):
-    """A remembered failure."""
+    """A remembered failure; `aside` says why it is kept and not in use."""
 
     episode_id: int
     captured_at: float
@@ -98,6 +98,7 @@ class EpisodeAnswer(Answer, frozen=True, kw_only=True):
     success_rate: float
     skill_id: int | None
     worth: Worth
+    aside: Literal["quarantined", "archived"] | None
     episode: FreeMap
 
 

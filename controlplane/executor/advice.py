@@ -14,7 +14,7 @@ from ..ids import new_id
 from ..llm.local import KNOWN, UNKNOWN
 from ..llm.redaction import quotable
 from ..memory.ranking import Match
-from ..memory.store import MAX_FAULT, EpisodeRecord
+from ..memory.space import MAX_FAULT, EpisodeRecord
 from .evidence import Assessment, GateEvidence
 from .hearsay import Hearsay
 from .recalled import signature_of

@@ -7,6 +7,7 @@ import msgspec
 from auditor.cases import FRESH, RETRY, CaseRecord, as_advised, probability
 from auditor.fold import TenantFold
 from auditor.reflection_events import Reflected
+from auditor.skills import NONE
 from auditor.trace import Offered
 from strategist.features.bins import Fact
 from strategist.features.words import spelled
@@ -16,9 +17,9 @@ from ..contract import DecisionRequest
 from ..embedding import Vector
 from ..memory.actions import conditions_of, family_of, is_destructive, signature, tool_of
 from ..memory.ranking import Match
-from ..memory.store import Space
+from ..memory.space import Space
 from .hearsay import Hearsay
-from .matching import Sought, recall_matches, standing
+from .matching import Sought, recall_matches, standing, validations_of
 from .point import Evidence
 from .recalled import (
     NEIGHBOURS,
@@ -131,11 +132,11 @@ def gather(
     near = [] if vector is None else near_cases(space, fold, request.namespace, own_signature, vector, everything)
     against = _against(everything, request)
     matches, shown = _tellable(against, offered), _tellable(_against(stood, request), offered)
-    skills = [m for m in matches if _is_skill(fold, m.record.episode_id)]
+    skills = [m for m in matches if is_skill(space, fold, m.record.episode_id)]
     told = unreported(fold, request.namespace, against)
     recalled = recall_outcomes(fold, conditions, own, near, told)
     worded = judge(space, fold, request, conditions, own, recalled)
-    fixes, shown_fixes = (_fixes(fold, request.namespace, conditions, of) for of in (matches, shown))
+    fixes, shown_fixes = (_fixes(space, fold, request.namespace, conditions, of) for of in (matches, shown))
     closest = max(against, key=lambda m: (m.similarity, m.precondition), default=None)
     rule = _rule(closest, skills, at, suggestion=suggestion_of(fixes) is not None)
     return GateEvidence(
@@ -161,7 +162,7 @@ def gather(
         vector=vector,
         against=against,
         matches=shown,
-        skills=[m for m in shown if _is_skill(fold, m.record.episode_id)],
+        skills=[m for m in shown if is_skill(space, fold, m.record.episode_id)],
         own=own,
         recalled=recalled,
         new_signature=own_signature not in space.signatures,
@@ -245,19 +246,22 @@ def _tellable(against: list[Match], offered: Sequence[Offered]) -> list[Match]:
     return [m for m in against if m.record.episode_id in drawn or m.standing.status != "harms"]
 
 
-def _is_skill(fold: TenantFold, episode_id: int) -> bool:
+def is_skill(space: Space, fold: TenantFold, episode_id: int) -> bool:
+    """Whether its fix is surfaced as a skill, and somebody stands for that who is in no quarantine."""
     skill = fold.skills.by_episode.get(episode_id)
-    return skill is not None and skill.surfaced
+    return skill is not None and skill.surfaced and validations_of(space, fold, episode_id) is not NONE
 
 
-def _fixes(fold: TenantFold, namespace: str, conditions: Sequence[str], matches: Sequence[Match]) -> list[Fix]:
+def _fixes(
+    space: Space, fold: TenantFold, namespace: str, conditions: Sequence[str], matches: Sequence[Match]
+) -> list[Fix]:
     """What is known to have helped, the proven first, the likeliest to work here first."""
     found, chances, advised = [], dict[str, float | None](), as_advised(conditions)
     for known in matches:
         if command := known.record.episode.resolution:
             if command not in chances:
                 chances[command] = _chance(fold, namespace, advised, command)
-            chance, validations = chances[command], fold.skills.of(known.record.episode_id)
+            chance, validations = chances[command], validations_of(space, fold, known.record.episode_id)
             proven = validations.successes > validations.failures
             found.append(Fix(known, known.worth if chance is None else chance, proven))
     return sorted(found, key=lambda fix: (-fix.proven, -fix.chance * fix.match.similarity))

@@ -17,7 +17,8 @@ from strategist import Eligible, HeadChoice, Move, Situation, State
 
 from ..contract import DecisionRequest, GateAnswer, Reflection
 from ..embedding import BatchingEmbedder, EmbeddingUnavailable, Vector
-from ..memory.store import MemoryStore, plan_text
+from ..memory.store import MemoryStore
+from ..memory.texts import plan_text
 from ..settings import Settings
 from . import advice
 from .evidence import GateEvidence, gather

@@ -15,7 +15,7 @@ from auditor.skills import ENOUGH
 
 from ..llm.local import KNOWN, UNKNOWN
 from ..memory.actions import normalise
-from ..memory.store import EpisodeRecord, Space
+from ..memory.space import EpisodeRecord, Space
 
 LOOKED_AT = 50  # of the failures of a kind, the newest
 Told = Callable[[EpisodeRecord], str]
@@ -55,15 +55,14 @@ class Hearsay(msgspec.Struct, frozen=True):
     def reflection(self, made: Reflected | None) -> Reflected | None:
         """It tells of the failure it was made of, and of that it was reused for."""
         record = None if made is None else self.space.episodes.get(made.episode_id)
-        if made is None or record is None:
-            return None
+        if made is None or record is None or (made.of is not None and not record.lenders):
+            return None  # none there is, or nobody stands for what it was made of
         return made if self._may_read(record.keys | record.lenders) else None
 
     def may_read(self, record: EpisodeRecord) -> bool:
         """Whether it is the asker's own, or two keys captured it or saw its fix work."""
-        return self._may_read(record.keys) or self._may_read(
-            record.keys.union(self.fold.skills.confirmed.get(record.episode_id, ()))
-        )
+        confirmed = {*self.fold.skills.confirmed.get(record.episode_id, ())} - self.space.distrusted
+        return self._may_read(record.keys) or self._may_read(record.keys | confirmed)
 
     @property
     def has_proof(self) -> bool:

@@ -5,12 +5,14 @@ from collections.abc import Callable, Iterable, Mapping
 import msgspec
 
 from auditor.fold import TenantFold
+from auditor.skills import NONE, Validations
 from auditor.worth import NOWHERE, Standing
 
 from ..embedding import Vector
 from ..memory.preconditions import Present
 from ..memory.ranking import Match, recency, weights_of, worth
-from ..memory.store import Space, plan_text
+from ..memory.space import Space
+from ..memory.texts import plan_text
 from .hearsay import Hearsay
 
 
@@ -55,7 +57,7 @@ def recall_matches(
             named=words.named.get(key, 0.0),
             precondition=present.fit(record.conditions),
             recency=recency(sought.now - record.at),
-            worth=_worth(fold, key, stands),
+            worth=_worth(space, fold, key, stands),
             origin=_worth_of_origin(fold, record.episode.origin),
             standing=stands,
             weights=weights,
@@ -64,8 +66,13 @@ def recall_matches(
     return ranked(matched(key, similarity) for key, similarity in similar.items() if similarity is not None)
 
 
-def _worth(fold: TenantFold, episode_id: int, stands: Standing) -> float:
-    validations = fold.skills.of(episode_id)
+def validations_of(space: Space, fold: TenantFold, episode_id: int) -> Validations:
+    """What agents said of an episode's fix; nothing, where only quarantined keys saw it work."""
+    return fold.skills.of(episode_id) if space.trusts({*fold.skills.confirmed.get(episode_id, ())}) else NONE
+
+
+def _worth(space: Space, fold: TenantFold, episode_id: int, stands: Standing) -> float:
+    validations = validations_of(space, fold, episode_id)
     return worth(validations.successes, validations.failures, stands.uplift)
 
 

@@ -12,7 +12,7 @@ from auditor.fold import TenantFold
 from ..embedding import Vector
 from ..memory.actions import signature, tool_of
 from ..memory.ranking import Match
-from ..memory.store import Space
+from ..memory.space import Space
 
 NEIGHBOURS = 10
 RETRIEVAL = 0.60  # similarity under which a memory is not about the same thing

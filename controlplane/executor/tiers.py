@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple, Protocol
 from auditor.money_events import Tier
 from auditor.reflection_events import Reflected
 
-from ..memory.store import EpisodeRecord
+from ..memory.space import EpisodeRecord
 
 AskedTier = Literal["cheap", "premium"]
 TIERS: tuple[Tier, ...] = ("cached", "cheap", "premium")  # in the order of what they cost

@@ -10,7 +10,7 @@ from auditor.wording import READ, Plan, Wording, odds_of, words_of_plan
 from strategist.features.words import spelled
 
 from ..contract import DecisionRequest
-from ..memory.store import Space
+from ..memory.space import Space
 from .recalled import Recalled
 
 ENOUGH = 50  # outcomes from which on the words of a plan alone may speak against it

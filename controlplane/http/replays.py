@@ -5,7 +5,7 @@ import asyncio
 import msgspec
 from litestar.params import FromPath, JSONBody
 from litestar.response.base import ASGIResponse
-from litestar.types import Receive, Scope, Send
+from litestar.types import HTTPResponseStartEvent, Receive, Scope, Send
 
 from ..contract import ReplayAnswer, ReplayRequest
 from ..intake import Intake
@@ -47,15 +47,14 @@ class _Events(ASGIResponse):
         self._job, self._intake = job, intake
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = [(b"content-type", STREAM.encode()), (b"cache-control", b"no-store"), (b"x-accel-buffering", b"no")]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        gone = asyncio.create_task(_gone(receive))
+        await send(opened())
+        gone = asyncio.create_task(gone_of(receive))
         try:
             while not self._job.over and not gone.done():
                 news = self._job.news  # of what changes while the last is told, too
-                await _tell(send, self._event("progress"))
+                await tell(send, self._event("progress"))
                 await self._until(news, gone)
-            await _tell(send, self._event(self._job.kept.state))
+            await tell(send, self._event(self._job.kept.state))
         finally:
             gone.cancel()
         await send({"type": "http.response.body", "body": b"", "more_body": False})
@@ -74,11 +73,18 @@ class _Events(ASGIResponse):
         return b"event: %s\ndata: %s\n\n" % (name.encode(), msgspec.json.encode(self._job.answer()))
 
 
-async def _tell(send: Send, told: bytes) -> None:
+def opened() -> HTTPResponseStartEvent:
+    """How a stream of events begins: nothing between keeps or holds back any of it."""
+    headers = [(b"content-type", STREAM.encode()), (b"cache-control", b"no-store"), (b"x-accel-buffering", b"no")]
+    return {"type": "http.response.start", "status": 200, "headers": headers}
+
+
+async def tell(send: Send, told: bytes) -> None:
+    """Send a part of it."""
     await send({"type": "http.response.body", "body": told, "more_body": True})
 
 
-async def _gone(receive: Receive) -> None:
+async def gone_of(receive: Receive) -> None:
     """Until the listener has gone."""
     while (await receive())["type"] != "http.disconnect":
         continue

@@ -14,7 +14,7 @@ from litestar.openapi.spec import OpenAPIType, Operation, Parameter, RequestBody
 from litestar.response.base import ASGIResponse
 
 from ..tenants import Call
-from . import admin, calls, chat, library, replays, retrieval
+from . import admin, calls, chat, hygiene, library, news, replays, retrieval, webhooks
 from .access import OPENAI_SECURITY, SECURITY, Guard, Needs
 from .admission import OPENAI
 from .encoding import JSON, encoded
@@ -163,6 +163,10 @@ ROUTES: tuple[Route, ...] = (
         post, "/v1/chat/completions", chat.complete, "decide", repeats="harmless", answers=dict[str, Any], media=JSON
     ),
     Route(get, "/v1/models", chat.models, "decide"),
+    Route(get, "/v1/events", news.events, "read", answers=str, media=STREAM),
+    Route(get, "/v1/webhooks", webhooks.all_of, "admin"),
+    Route(post, "/v1/webhooks", webhooks.set_one, "admin", 201, repeats="refused"),
+    Route(delete, "/v1/webhooks/{webhook_id:str}", webhooks.remove, "admin", 204),
     Route(get, "/status", calls.status, "read"),
     Route(get, "/v1/admin/tenants", admin.tenants, "operator"),
     Route(post, "/v1/admin/tenants", admin.set_tenant, "operator"),
@@ -170,6 +174,10 @@ ROUTES: tuple[Route, ...] = (
     Route(post, "/v1/admin/keys", admin.issue_key, "operator", 201, repeats="refused"),
     Route(post, "/v1/admin/keys/{key_id:str}/rotate", admin.rotate_key, "operator", 201, repeats="refused"),
     Route(delete, "/v1/admin/keys/{key_id:str}", admin.revoke_key, "operator", 204),
+    Route(get, "/v1/admin/quarantine", hygiene.quarantines, "operator"),
+    Route(post, "/v1/admin/quarantine", hygiene.quarantine, "operator", 201),
+    Route(delete, "/v1/admin/quarantine/{quarantine_id:int}", hygiene.lift, "operator", 204),
+    Route(post, "/v1/admin/purge", hygiene.purge, "operator", repeats="harmless"),
     Route(get, "/v1/admin/audit", admin.audit, "operator"),
     Route(get, "/v1/admin/budget", admin.budget, "operator", aliases=("/admin/budget",)),
     Route(put, "/v1/admin/budget", admin.set_budget, "operator", aliases=("/admin/budget",)),

@@ -7,6 +7,7 @@ from auditor.answers import Learned
 from auditor.events import AnyEvent, Recorded
 
 PASSAGE_ACTS = ("documents_dropped", "origin_registered")
+HYGIENE_ACTS = ("quarantined", "quarantine_lifted", "episode_returned")
 MEMORY_KINDS = (
     "capture",
     "signature",
@@ -16,8 +17,10 @@ MEMORY_KINDS = (
     "skill_described",
     "document",
     *PASSAGE_ACTS,
+    *HYGIENE_ACTS,
+    "episodes_archived",
 )
-ACCESS_KINDS = ("tenant_set", "key_issued", "key_ends")
+ACCESS_KINDS = ("tenant_set", "key_issued", "key_ends", "webhook_set", "webhook_removed")
 CHECKPOINT_KINDS = ("checkpoint", "restored", "checkpoints_pruned")
 POLICY_KINDS = ("policy_set", "appeal_ruled", "challenger_set", "challenger_ended", "promoted", "rolled_back")
 FEDERATION_KINDS = ("federated", "origin_forgotten")
@@ -32,6 +35,8 @@ ACT_KINDS = (
     *FEDERATION_KINDS,
     *MONEY_ACTS,
     *PASSAGE_ACTS,
+    *HYGIENE_ACTS,
+    "ranker",
 )
 JOB_KINDS = ("job", "job_leased", "job_failed", "job_ended")
 STAYING_KINDS = tuple({*MEMORY_KINDS, *ACT_KINDS, "appeal", *JOB_KINDS})  # what an archive leaves in the log
@@ -96,7 +101,7 @@ class Journal(Protocol):
         ...
 
     async def read_access(self, after: int, limit: int) -> list[Recorded]:
-        """The same, of the operators' acts about tenants and keys."""
+        """The same, of the acts about tenants, keys and webhooks."""
         ...
 
     async def read_jobs(self, after: int, limit: int) -> list[Recorded]:

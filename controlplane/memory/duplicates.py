@@ -5,7 +5,7 @@ from auditor.events import Episode
 from ..embedding import Vector
 from ..llm.local import UNKNOWN
 from .actions import conditions_of, normalise
-from .store import EpisodeRecord, Space
+from .space import EpisodeRecord, Space
 
 NEAR = 0.97  # cosine similarity of goal and command
 LOOKED_AT = 16  # of the most similar failures

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
 from .actions import family_of, tool_of
-from .store import EpisodeRecord
+from .space import EpisodeRecord
 
 Fits = Callable[[EpisodeRecord], bool]
 FIELDS = ("error_class", "license", "origin", "episode_type", "tags", "task_id")

@@ -22,11 +22,12 @@ class HnswIndex:
         self._index.init_index(max_elements=room, ef_construction=EF_CONSTRUCTION, M=M, random_seed=100)
         self._index.set_ef(EF)
         self._index.add_items(vectors, ids, num_threads=1)
-        self.room, self.used, self.deleted = room, len(ids), 0
+        self.room, self.used = room, len(ids)
+        self.deleted: set[int] = set()
 
     def add(self, key: int, vector: Vector) -> bool:
-        """False when there is no room left; build a larger index."""
-        if self.used == self.room:
+        """False when there is no room left, or it holds the id as deleted; build another index."""
+        if self.used == self.room or key in self.deleted:
             return False
         self._index.add_items(vector[None], [key], num_threads=1)
         self.used += 1
@@ -34,7 +35,7 @@ class HnswIndex:
 
     def remove(self, key: int) -> None:
         self._index.mark_deleted(key)
-        self.deleted += 1
+        self.deleted.add(key)
 
     def search(self, vector: Vector, k: int, keep: Callable[[int], bool] | None = None) -> list[tuple[int, float]]:
         """Up to k (id, similarity), the most similar first, of those that are kept.
@@ -48,4 +49,4 @@ class HnswIndex:
     @property
     def stale(self) -> bool:
         """Whether it is time to build a new one: over a quarter deleted, or nearly full."""
-        return self.deleted * 4 > self.used or self.used * 10 > self.room * 9
+        return len(self.deleted) * 4 > self.used or self.used * 10 > self.room * 9

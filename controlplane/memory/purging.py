@@ -1,11 +1,24 @@
 """Taking what is purged out of the journal."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 
+from auditor.reflection_events import Reflected
 from auditor.skill_events import SkillDescribed
 
 from ..journal import Journal
+from .space import EpisodeRecord
+
+
+async def overwrite_episode(
+    journal: Journal, tenant: str, record: EpisodeRecord, until: int, reflection: Reflected | None
+) -> None:
+    """Erase every capture of a content before `until`, and what models made of it. Raises as `overwrite` does."""
+    await overwrite(journal, tenant, record.episode.digest, until)
+    if reflection is not None:
+        await overwrite_reflection(journal, tenant, reflection.reflection_id)
+    if record.described is not None:
+        await overwrite_description(journal, tenant, record.described)
 
 
 async def overwrite(journal: Journal, tenant: str, digest: str, until: int) -> None:
@@ -49,7 +62,11 @@ async def overwrite_documents(journal: Journal, tenant: str, until: Mapping[str,
 
 
 async def _erase(journal: Journal, tenant: str, places: Sequence[int]) -> None:
-    erasing = [journal.erase(tenant, seq) for seq in places]
+    await together(journal.erase(tenant, seq) for seq in places)
+
+
+async def together(erasing: Iterable[Awaitable[None]]) -> None:
+    """Do all of it, as far as each can be done; raises the first refusal."""
     for refusal in await asyncio.gather(*erasing, return_exceptions=True):
         if refusal is not None:
             raise refusal

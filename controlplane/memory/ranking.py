@@ -8,7 +8,7 @@ import msgspec
 from auditor.fold import TenantFold
 from auditor.worth import Standing
 
-from .store import EpisodeRecord
+from .space import EpisodeRecord
 
 HALF_LIFE_DAYS = 30.0
 DAY_S = 86_400.0

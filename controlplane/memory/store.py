@@ -10,119 +10,20 @@ import numpy as np
 
 from auditor.events import (
     Captured,
-    Episode,
     EpisodeDeleted,
     Recorded,
     SignatureSeen,
 )
+from auditor.hygiene_events import EpisodeReturned, EpisodesArchived, Quarantined, QuarantineLifted
 from auditor.passage_events import DocumentKept, DocumentsDropped, OriginRegistered
 from auditor.reflection_events import Reflected, ReflectionEvicted
 from auditor.skill_events import SkillDescribed
 
-from ..embedding import Vector
 from ..journal.port import MEMORY_KINDS
-from ..llm.local import UNKNOWN, root_cause
-from ..llm.redaction import redacted, unlinked
-from ..masking import MASK
-from .actions import signature, tool_of
-from .lexical import LexicalIndex
+from .hygiene import Hygiene
 from .passages import Passages
-from .vectors import VectorIndex
-
-MAX_FAULT = 120  # characters
-MOST_TASKS = 10_000  # of a space, whose last failure is known
-
-
-class EpisodeRecord(msgspec.Struct):
-    """An episode with its id, when it was captured, and how often it was captured again."""
-
-    episode_id: int
-    at: float
-    episode: Episode
-    repeats: int = 0
-    reflection: Reflected | None = None  # with the insight, whosever it is
-    lenders: set[str] = msgspec.field(default_factory=set)  # keys that captured what a reused reflection was made of
-    evicted: bool = False  # it had one that was bad
-    described: SkillDescribed | None = None  # what its fix does as a skill, in a model's words
-    keys: set[str] = msgspec.field(default_factory=set)  # that captured it
-    _cause: str | None = None
-    _conditions: dict[str, object] | None = None
-
-    @property
-    def cause(self) -> str:
-        """The line of its trace that says what went wrong, without links; read once."""
-        if self._cause is None:
-            self._cause = unlinked(root_cause(self.episode.error_trace))
-        return self._cause
-
-    @property
-    def fault(self) -> str:
-        """What went wrong, in a few words: the error's class, or where it has none the line that says it."""
-        known = self.episode.error_class != UNKNOWN or not self.cause
-        return self.episode.error_class if known else repr(self.cause[:MAX_FAULT])
-
-    @property
-    def kind(self) -> tuple[str, str]:
-        """Which failures are of one kind: those of an error class and an action signature."""
-        planned = self.episode.planned_action
-        return self.episode.error_class, signature(tool_of(planned), planned)
-
-    @property
-    def conditions(self) -> dict[str, object]:
-        """Under which it happened."""
-        if self._conditions is None:
-            stated = {**self.episode.environment, **self.episode.preconditions}
-            self._conditions = {name: value for name, value in stated.items() if value != MASK}
-        return self._conditions
-
-
-class SignatureRecord(msgspec.Struct, frozen=True):
-    """An action signature with the text it is found by."""
-
-    key: int  # the sequence number of its first sighting
-    signature: str
-    text: str
-
-
-class Space:
-    """Memory of one namespace of one tenant."""
-
-    def __init__(self) -> None:
-        self.episodes: dict[int, EpisodeRecord] = {}
-        self.by_digest: dict[str, int] = {}
-        self.of_kind: dict[tuple[str, str], dict[int, EpisodeRecord]] = {}
-        self._last: dict[str, int] = {}  # the episode that a task captured last, tasks in the order they did
-        self.signatures: dict[str, SignatureRecord] = {}
-        self.signature_of: dict[int, SignatureRecord] = {}
-        self.words = LexicalIndex()
-        self.episode_index: VectorIndex | None = None
-        self.signature_index: VectorIndex | None = None
-
-    def captured_by(self, task_id: str, episode_id: int) -> None:
-        """The task's newest failure is this one."""
-        self._last.pop(task_id, None)
-        self._last[task_id] = episode_id
-        if len(self._last) > MOST_TASKS:
-            del self._last[next(iter(self._last))]
-
-    def last_of(self, task_id: str | None) -> Episode | None:
-        """The failure that a task captured last, as it was captured first; None where it was purged or long ago."""
-        record = self.episodes.get(self._last.get(task_id or "", 0))
-        return None if record is None else record.episode
-
-    def vector(self, episode_id: int) -> Vector | None:
-        """What an episode is found by."""
-        return None if self.episode_index is None else self.episode_index.get(episode_id)
-
-    def index_episode(self, episode_id: int, vector: Vector) -> None:
-        if self.episode_index is None:
-            self.episode_index = VectorIndex(len(vector))
-        self.episode_index.add(episode_id, vector)
-
-    def index_signature(self, key: int, vector: Vector) -> None:
-        if self.signature_index is None:
-            self.signature_index = VectorIndex(len(vector))
-        self.signature_index.add(key, vector)
+from .space import EpisodeRecord, SignatureRecord, Space
+from .texts import episode_text
 
 
 class Stale(msgspec.Struct, frozen=True):
@@ -141,6 +42,7 @@ class MemoryStore:
         self._spaces: dict[tuple[str, str], Space] = {}
         self._space_of_episode: dict[tuple[str, int], Space] = {}
         self.reflections: dict[tuple[str, str], Reflected] = {}  # by tenant and id
+        self.hygiene = Hygiene(self._spaces, self._space_of_episode, self.embed_again)
         self.passages = Passages()
         self._embedder = ""
         self.stale: list[Stale] = []
@@ -158,14 +60,22 @@ class MemoryStore:
         self._embedder = self.passages.embedder = name
 
     def space(self, tenant: str, namespace: str) -> Space:
-        return self._spaces.setdefault((tenant, namespace), Space())
+        if (space := self._spaces.get((tenant, namespace))) is None:
+            space = self._spaces[tenant, namespace] = Space(self.hygiene.quarantines.keys(tenant))
+        return space
 
     def spaces(self) -> Iterator[Space]:
         yield from self._spaces.values()
 
+    def spaces_of(self, tenant: str) -> list[Space]:
+        return [space for (owner, _), space in self._spaces.items() if owner == tenant]
+
     def episode(self, tenant: str, episode_id: int) -> EpisodeRecord | None:
-        space = self._space_of_episode.get((tenant, episode_id))
-        return None if space is None else space.episodes.get(episode_id)
+        space = self.space_of(tenant, episode_id)
+        return None if space is None else space.known(episode_id)
+
+    def space_of(self, tenant: str, episode_id: int) -> Space | None:
+        return self._space_of_episode.get((tenant, episode_id))
 
     def observe(self, recorded: Recorded) -> None:
         """Take in one committed event; until the past is loaded it is held back."""
@@ -203,25 +113,33 @@ class MemoryStore:
                 self._let_go(event.tenant, event.episode_id)
             case DocumentKept() | DocumentsDropped() | OriginRegistered() as event:
                 self.passages.take(recorded.seq, event)
+            case Quarantined() | QuarantineLifted() | EpisodesArchived() | EpisodeReturned() as event:
+                self.hygiene.fold(recorded.seq, event)
 
     def _captured(self, seq: int, event: Captured) -> None:
         space = self.space(event.tenant, event.episode.namespace)
         first = space.by_digest.get(event.episode.digest)
         if event.episode.task_id:
             space.captured_by(event.episode.task_id, first or seq)
-        if first is not None:
-            space.episodes[first].repeats += 1
-            space.episodes[first].keys.add(event.by)
+        if first is not None and (known := space.known(first)) is not None:
+            known.repeats += 1
+            known.captured(event.by, event.at)
+            self.hygiene.captured(event.tenant, space, known)
             return
-        record = EpisodeRecord(seq, event.at, msgspec.structs.replace(event.episode, vector=b""), keys={event.by})
-        space.episodes[seq] = space.of_kind.setdefault(record.kind, {})[seq] = record
+        record = EpisodeRecord(seq, event.at, msgspec.structs.replace(event.episode, vector=b""))
+        record.captured(event.by, event.at)
+        space.admit(record, None)
         space.by_digest[event.episode.digest] = seq
         self._space_of_episode[event.tenant, seq] = space
-        space.words.add(seq, *episode_words(record))
         if event.episode.embedder == self.embedder:
             space.index_episode(seq, np.frombuffer(event.episode.vector, np.float32))
         else:
-            self.stale.append(Stale(space, seq, episode_text(event.episode), is_episode=True))
+            self.embed_again(space, record)
+        self.hygiene.captured(event.tenant, space, record)
+
+    def embed_again(self, space: Space, record: EpisodeRecord) -> None:
+        """It has no vector that it can be found by."""
+        self.stale.append(Stale(space, record.episode_id, episode_text(record.episode), is_episode=True))
 
     def _signature_seen(self, seq: int, event: SignatureSeen) -> None:
         space = self.space(event.tenant, event.namespace)
@@ -272,18 +190,15 @@ class MemoryStore:
         space = self._space_of_episode.pop((event.tenant, event.episode_id), None)
         if space is None:
             return
-        record = space.episodes.pop(event.episode_id)
-        del space.of_kind[record.kind][event.episode_id]
-        if not space.of_kind[record.kind]:
-            del space.of_kind[record.kind]
+        kept = space.aside.pop(event.episode_id, None)
+        record = space.episodes[event.episode_id] if kept is None else kept[0]
+        if kept is None:
+            space.take_out(record)
         if record.reflection is not None and record.reflection.of is None:
             self._evicted(event.tenant, record.reflection.reflection_id)  # it tells of what is purged
         elif record.reflection is not None:
             del self.reflections[event.tenant, record.reflection.reflection_id]
         space.by_digest.pop(record.episode.digest, None)
-        space.words.remove(event.episode_id, *episode_words(record))
-        if space.episode_index is not None:
-            space.episode_index.remove(event.episode_id)
 
     def counts(self, tenant: str | None = None) -> dict[str, int]:
         """Of one tenant, or of all."""
@@ -292,22 +207,7 @@ class MemoryStore:
         return {
             **passages,
             "episodes": sum(len(space.episodes) for space in spaces),
+            "set_aside": sum(len(space.aside) for space in spaces),
             "signatures": sum(len(space.signatures) for space in spaces),
             "stale_vectors": passages["stale_vectors"] + sum(stale.space in spaces for stale in self.stale),
         }
-
-
-def plan_text(goal: str, planned_action: str) -> str:
-    """What a plan, and the memory of one, is embedded as."""
-    return redacted("\n".join(part for part in (goal, planned_action) if part))
-
-
-def episode_text(episode: Episode) -> str:
-    return plan_text(episode.goal, episode.planned_action or " ".join(episode.tool_chain))
-
-
-def episode_words(record: EpisodeRecord) -> tuple[str, str]:
-    """What an episode is found by its words in: all that was said of it, and what of that tells most."""
-    episode = record.episode
-    fixed = redacted(episode.resolution)
-    return "\n".join((episode_text(episode), *episode.tool_chain, fixed, *episode.tags)), record.cause

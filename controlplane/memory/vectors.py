@@ -45,21 +45,30 @@ class VectorIndex:
         self._removals = 0
 
     def add(self, key: int, vector: Vector) -> None:
-        """Add a vector under an id that was never used before."""
+        """Add a vector under an id that is not there; one that was there before has the same vector again."""
         self._exact.add(key, vector)
         if self._missed is not None:
             self._missed.add(key)
         if self._graph is not None and not self._graph.add(key, vector):
-            self._graph = None  # full: exact search until the next graph is there
+            self._graph = None  # full, or it has the id as deleted: exact search until the next graph is there
 
-    def remove(self, key: int) -> None:
-        if key in self._exact:
-            self._exact.remove(key)
-            self._removals += 1
-            if self._missed is not None:
-                self._missed.add(key)
-            if self._graph is not None:
-                self._graph.remove(key)
+    def remove(self, key: int) -> Vector | None:
+        """Take an id out; the vector it had."""
+        row = self._exact.get(key)
+        if row is None:
+            return None
+        vector = row.copy()
+        self._exact.remove(key)
+        self._removals += 1
+        if self._missed is not None:
+            self._missed.add(key)
+        if self._graph is not None:
+            self._graph.remove(key)
+        return vector
+
+    def build_anew(self) -> None:
+        """Let go of what was removed: a graph keeps deleted vectors until it is built again."""
+        self._graph = None
 
     def search(self, vector: Vector, k: int) -> list[tuple[int, float]]:
         """Up to k (id, cosine similarity), the most similar first; not the caller's to change."""
@@ -111,6 +120,9 @@ class VectorIndex:
     def __len__(self) -> int:
         return len(self._exact)
 
+    def __contains__(self, key: int) -> bool:
+        return key in self._exact
+
     @property
     def wants_graph(self) -> bool:
         large = len(self._exact) > self._switch_point
@@ -132,9 +144,10 @@ class VectorIndex:
             self._missed = None
 
     def _catch_up(self, graph: "HnswIndex", built: set[int]) -> None:
-        """Ids are never used twice, so what was built and touched since was removed."""
+        """What was built and is gone leaves; what came, comes. An id has one vector for ever."""
         for key in self._missed or ():
-            if key in built:
+            vector = self._exact.get(key)
+            if key in built and vector is None:
                 graph.remove(key)
-            elif (vector := self._exact.get(key)) is not None:
+            elif key not in built and vector is not None:
                 graph.add(key, vector)

@@ -37,8 +37,8 @@ SERVING: dict[str, tuple[int, dict[str, str]]] = {
 }
 STARTING = {"start.locked": 1, "journal.migrate": 2, "start.configured": 1}
 STOPPING = ("shutdown.recovery", "recovery.dumped", "recovery.prune", "journal.records", "journal.recorded")
-# test_documents.py; test_sessions.py; test_pruning.py; test_outbox.py and test_reflecting.py: they need a receiver, a
-# provider
+# test_documents.py; test_sessions.py; test_pruning.py; test_purging.py; test_outbox.py and test_reflecting.py: they
+# need a receiver, a provider
 ELSEWHERE = {
     "query.appended",
     "session.appended",
@@ -49,6 +49,7 @@ ELSEWHERE = {
     "reflection.appended",
     "eviction.appended",
     "skill.appended",
+    "purge.page",
 }
 # Places that are passed in two ways; the second way is tried at night only.
 FILES = ("file.written", "file.synced", "file.renamed")

@@ -34,7 +34,7 @@ ORDER: tuple[set[str], ...] = (
         "failpoints",
         "licences",
     },  # ground: imported by anyone
-    {"telemetry", "settings", "documents", "upstream", "lineage", "filesystems", "jobs"},
+    {"telemetry", "settings", "documents", "upstream", "lineage", "filesystems", "jobs", "news"},
     # demo, hook: clients
     {"embedding", "llm", "journal", "checkpoints", "signals", "router", "tenants", "intake", "demo", "hook"},
     {
@@ -52,12 +52,15 @@ ORDER: tuple[set[str], ...] = (
         "refold",
         "reflector",
         "failed_fixes",
+        "webhooks",
     },  # what operators set, and what follows from evidence; folding again; who asks
     {
         "plane",
         "learning",
         "reflections",
         "evictions",
+        "hygiene",
+        "forgetting",
         "administration",
         "challengers",
         "federation",

@@ -149,6 +149,8 @@ def test_kinds_of_events_are_those_the_journal_holds() -> None:
         "document",
         "documents_dropped",
         "episode_deleted",
+        "episode_returned",
+        "episodes_archived",
         "federated",
         "feedback",
         "job",
@@ -162,6 +164,8 @@ def test_kinds_of_events_are_those_the_journal_holds() -> None:
         "policy_set",
         "promoted",
         "purged",
+        "quarantine_lifted",
+        "quarantined",
         "query",
         "ranker",
         "receipt",
@@ -181,6 +185,8 @@ def test_kinds_of_events_are_those_the_journal_holds() -> None:
         "tenant_set",
         "trajectory_closed",
         "validation",
+        "webhook_removed",
+        "webhook_set",
         "window_closed",
     ]
 

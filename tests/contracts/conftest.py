@@ -38,6 +38,7 @@ from auditor.events import (
 from auditor.federation_events import Federated, OriginForgotten
 from auditor.feedback import Outcome
 from auditor.guards import Guard
+from auditor.hygiene_events import EpisodeReturned, EpisodesArchived, Quarantined, QuarantineLifted
 from auditor.money_events import BudgetSet, Reconciled, Released, Reserved, Settled, Spender
 from auditor.override import Override, Tuning
 from auditor.passage_events import Document, DocumentKept, DocumentsDropped, OriginRegistered, Passage
@@ -50,6 +51,7 @@ from auditor.rules import PointRules, Rules
 from auditor.session_events import Queried, SessionReported, Shown
 from auditor.skill_events import SkillDescribed, SkillText
 from auditor.trace import Trace
+from auditor.webhook_events import WebhookRemoved, WebhookSet
 from controlplane.embedding import Embedder, HashingEmbedder, SentenceEmbedder
 from controlplane.journal import Journal, MemoryJournal, SqliteJournal, connect
 from strategist import HeadChoice, PolicySettings, State, Update
@@ -309,6 +311,12 @@ def one_of_each(trace: Trace, episode: Episode) -> tuple[AnyEvent, ...]:
         Queried(**head, session_id="se_1", namespace="team", shown=(shown,), by="k1"),
         SessionReported(**head, session_id="se_1", success=True, contribution=0.5, used=(4,), by="k1", counts=False),
         RankerSet(**head, weights={"similarity": 1.0}, evaluation=evaluation, by="k1"),
+        Quarantined(**head, key_id="k2", since=1.5, until=9.5, why="it lied", by="k1"),
+        QuarantineLifted(**head, quarantine_id=7, by="k1"),
+        EpisodesArchived(**head, episode_ids=(4, 5)),
+        EpisodeReturned(**head, episode_id=4, by="k1"),
+        WebhookSet(**head, webhook_id="wh_1", url="https://example.org/hook", kinds=("captured",), by="k1"),
+        WebhookRemoved(**head, webhook_id="wh_1", by="k1"),
         Checkpointed(**head, checkpoint_id="cp_1", name="before", seq=7, size_bytes=99),
         Restored(**head, checkpoint_id="cp_1", seq=7),
         CheckpointsPruned(**head, checkpoint_ids=("cp_1", "cp_2"), freed_bytes=99),

@@ -35,6 +35,8 @@ KINDS = {
     "reserved", "settled", "released", "reconciled", "budget_set", "reflection", "reflection_evicted",
     "reuse_checked", "skill_described", "query", "session_outcome", "ranker",
     "document", "documents_dropped", "origin_registered",
+    "quarantined", "quarantine_lifted", "episodes_archived", "episode_returned",
+    "webhook_set", "webhook_removed",
 }  # fmt: skip
 
 
@@ -84,11 +86,13 @@ async def test_read_memory_gives_what_memory_is_made_of_and_nothing_else(
     await journal.append(*one_of_each, *one_of_each)
     kinds = [r.event.kind for r in await journal.read_memory(0, 100)]
     documents = ["document", "documents_dropped", "origin_registered"]
-    assert kinds == ["capture", "signature", "episode_deleted", "reflection", *documents, "reflection_evicted"] * 2
+    aside = ["quarantined", "quarantine_lifted", "episodes_archived", "episode_returned"]
+    made = ["reflection", *documents, "reflection_evicted", "skill_described"]
+    assert kinds == ["capture", "signature", "episode_deleted", *made, *aside] * 2
     first = await journal.read_memory(0, 2)
     assert [r.event.kind for r in first] == ["capture", "signature"]
-    following = await journal.read_memory(first[-1].seq, 7)
-    assert [r.event.kind for r in following] == [*kinds[2:8], "capture"]
+    following = await journal.read_memory(first[-1].seq, 12)
+    assert [r.event.kind for r in following] == [*kinds[2:13], "capture"]
     assert isinstance(following[-1].event, Captured)
     assert isinstance(first[1].event, SignatureSeen)
 
@@ -98,7 +102,13 @@ async def test_read_access_finds_the_operators_acts_and_nothing_else(
 ) -> None:
     await journal.append(*one_of_each, *one_of_each)
     acts = await journal.read_access(0, 100)
-    assert [r.event.kind for r in acts] == ["tenant_set", "key_issued", "key_ends"] * 2
+    assert [r.event.kind for r in acts] == [
+        "webhook_set",
+        "webhook_removed",
+        "tenant_set",
+        "key_issued",
+        "key_ends",
+    ] * 2
     assert await journal.read_access(acts[1].seq, 1) == acts[2:3]
 
 
@@ -137,6 +147,9 @@ async def test_acts_are_every_kind_of_operators_act_and_nothing_else(
         "appeal",
         "reflection",
         "document",
+        "skill_described",
+        "query",
+        "session_outcome",
     }, (  # fmt: skip
         "what a key asks for is an act, or use"
     )

@@ -20,6 +20,7 @@ from controlplane.cli import app
 from controlplane.errors import PointsmanError
 from controlplane.http.problems import Problem
 from controlplane.http.routes import ROUTES, Route
+from controlplane.news import KINDS
 from controlplane.outbox import WORK
 from controlplane.status import PolicyAnswer
 from controlplane.telemetry import Metrics
@@ -162,6 +163,11 @@ def test_kinds_of_work_and_alarms_are_documented_with_what_they_mean(pages: Page
     page = pages["docs/operations.md"].split("## Outbox and alarms")[1].split("\n## ")[0]
     rows = dict(re.findall(r"^\| `(\w+)` \| (.+) \|$", page, re.MULTILINE))
     assert rows == {**{work: of.means for work, of in WORK.items()}, **ALARMS}
+
+
+def test_kinds_of_news_are_documented_with_what_they_say(pages: Pages) -> None:
+    page = pages["docs/memory.md"].split("## News")[1].split("\n## ")[0]
+    assert dict(re.findall(r"^\| `(\w+)` \| (.+) \|$", page, re.MULTILINE)) == KINDS
 
 
 def test_reward_terms_are_documented_with_their_weights(pages: Pages) -> None:

@@ -19,6 +19,8 @@ _numbers = count(1)
 OTHERWISE: dict[str, Any] = {
     "point": None,  # a name of ours
     "scopes": None,  # the same
+    "url": "https://cnry.invalid/x",  # an address: of news that never comes nothing is sent there
+    "kinds": ["swung"],
     "filters": None,  # its keys are names of ours, and a filter by a new text finds nothing
     "min_similarity": -1.0,  # everything is near enough
     "version": 0,  # of what was never changed

@@ -14,6 +14,7 @@ from auditor.money_events import Spender
 from auditor.reflection_events import Insight, Reflected
 from controlplane.ids import new_id
 from controlplane.service import Service
+from controlplane.tenants.keys import parse
 from strategist.betting import ENOUGH, GRID, LowerBound
 from strategist.federation import Entry
 
@@ -37,6 +38,9 @@ class Client:
         keys = self.service.first_keys
         assert keys is not None
         self._headers = {"X-API-Key": keys.tenant, "X-Admin-API-Key": keys.admin, "Content-Type": "application/json"}
+        tenant = parse(keys.tenant)
+        assert tenant is not None
+        self.tenant_key = tenant.key_id
         self.numbers = count(1)
         self.resting = asyncio.all_tasks()  # the tasks of a service that does nothing
 
@@ -302,6 +306,33 @@ async def _key(client: Client, path: str) -> Asked:
     return path.replace("{key_id:str}", await client.key()), None
 
 
+async def _quarantine(client: Client, path: str) -> Asked:
+    return path, {"key_id": await client.key(), "why": "it lies"}
+
+
+async def _quarantined(client: Client, path: str) -> Asked:
+    asked, body = await _quarantine(client, "/v1/admin/quarantine")
+    made = await client.call("POST", asked, body)
+    return path.replace("{quarantine_id:int}", str(made["quarantine_id"])), None
+
+
+async def _webhook(client: Client, path: str) -> Asked:
+    """Of news that never comes: nothing is sent."""
+    for held in await client.call("GET", path):
+        await client.call("DELETE", f"{path}/{held['webhook_id']}")
+    return path, {"url": "https://hooks.example.org/x", "kinds": ["swung"]}
+
+
+async def _webhooked(client: Client, path: str) -> Asked:
+    made = await client.call("POST", *await _webhook(client, "/v1/webhooks"))
+    return path.replace("{webhook_id:str}", made["webhook_id"]), None
+
+
+async def _purge(client: Client, path: str) -> Asked:
+    await client.episode()
+    return path, {"key_id": client.tenant_key}
+
+
 async def _set_budget(client: Client, path: str) -> Asked:
     return path, {"scope": "tenant", "tenant": "default", "period": "day", "limit_usd": 1.0, "why": "enough"}
 
@@ -366,8 +397,16 @@ REQUESTS: dict[tuple[str, str], Callable[[Client, str], Awaitable[Asked]]] = {
     ("DELETE", "/v1/replays/{replay_id:str}"): _replayed,
     ("POST", "/v1/chat/completions"): _chat,
     ("GET", "/v1/models"): _bare,
+    ("GET", "/v1/events"): _bare,
+    ("GET", "/v1/webhooks"): _bare,
+    ("POST", "/v1/webhooks"): _webhook,
+    ("DELETE", "/v1/webhooks/{webhook_id:str}"): _webhooked,
     ("GET", "/status"): _bare,
     ("GET", "/v1/admin/audit"): _bare,
+    ("GET", "/v1/admin/quarantine"): _bare,
+    ("POST", "/v1/admin/quarantine"): _quarantine,
+    ("DELETE", "/v1/admin/quarantine/{quarantine_id:int}"): _quarantined,
+    ("POST", "/v1/admin/purge"): _purge,
     ("GET", "/v1/admin/tenants"): _bare,
     ("POST", "/v1/admin/tenants"): _tenant,
     ("GET", "/v1/admin/keys"): _bare,

@@ -24,6 +24,8 @@ IN_PATH |= {
     "reservation_id:str": "rv_x",
     "reflection_id:str": "rf_x",
     "session_id:str": "se_x",
+    "quarantine_id:int": "1",
+    "webhook_id:str": "wh_x",
     "a:str": "cp_x",
     "b:str": "now",
 }

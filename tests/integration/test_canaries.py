@@ -39,6 +39,8 @@ IN_PATH = {
     "key_id:str": "key_id",
     "reservation_id:str": "reservation_id",
     "reflection_id:str": "reflection_id",
+    "quarantine_id:int": "quarantine_id",
+    "webhook_id:str": "webhook_id",
 }
 UNKNOWN: dict[str, Any] = {
     "trace_id": "tr_" + "0" * 32,
@@ -51,6 +53,8 @@ UNKNOWN: dict[str, Any] = {
     "key_id": "0" * 12,
     "reservation_id": "rv_" + "0" * 32,
     "reflection_id": "rf_" + "0" * 32,
+    "quarantine_id": 2**52,
+    "webhook_id": "wh_" + "0" * 32,
 }
 PROBES = ("goal", "planned_action", "namespace", "environment", "current_state")  # what another's memory is asked by
 
@@ -198,7 +202,7 @@ class Crossing:
     def _keep(self, tenant: Tenant, route: Route, answer: httpx.Response) -> None:
         """Remember the ids that an answer gave."""
         told = answer.json() if answer.content and answer.headers["content-type"] == "application/json" else {}
-        for kind in ("trace_id", "episode_id", "checkpoint_id", "replay_id"):
+        for kind in ("trace_id", "episode_id", "checkpoint_id", "replay_id", "webhook_id"):
             if isinstance(told, dict) and told.get(kind) and route.method.__name__ == "post":
                 tenant.ids[kind].append(told[kind])
 

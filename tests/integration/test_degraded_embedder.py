@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from controlplane.background import Background
 from controlplane.embedding import BatchingEmbedder, HashingEmbedder
-from controlplane.memory.store import MemoryStore, plan_text
+from controlplane.memory.store import MemoryStore
+from controlplane.memory.texts import plan_text
 from controlplane.service import Service
 
 Serve = Callable[..., Any]

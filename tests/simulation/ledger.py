@@ -34,6 +34,7 @@ from auditor.events import (
 )
 from auditor.federation_events import Federated, OriginForgotten
 from auditor.fold import LATE
+from auditor.hygiene_events import EpisodeReturned, EpisodesArchived, Quarantined, QuarantineLifted
 from auditor.money_events import BudgetSet, Reconciled, Released, Reserved, Settled
 from auditor.passage_events import DocumentKept, DocumentsDropped, OriginRegistered
 from auditor.policy_events import Appealed, AppealRuled, ChallengerEnded, ChallengerSet, PolicySet, Promoted, RolledBack
@@ -41,6 +42,7 @@ from auditor.ranker_events import RankerSet
 from auditor.reflection_events import Reflected, ReflectionEvicted, ReuseChecked
 from auditor.session_events import Queried, SessionReported
 from auditor.skill_events import SkillDescribed
+from auditor.webhook_events import WebhookRemoved, WebhookSet
 from controlplane.learning import UNLEARNT
 
 REPLACED = ("document",)  # effects that a later one takes away; an oracle of their own looks at what is left
@@ -64,6 +66,10 @@ EFFECTS: dict[type[Any], Callable[[Any], Effect]] = {
     DocumentKept: lambda e: ("document", e.tenant, e.document.key, e.document.version),
     DocumentsDropped: lambda e: ("drop", e.tenant, e.namespace, e.origin, e.key),
     OriginRegistered: lambda e: ("origin", e.tenant, e.origin, e.what, e.license),
+    Quarantined: lambda e: ("quarantine", e.tenant, e.key_id, e.why),
+    QuarantineLifted: lambda e: ("quarantine lifted", e.quarantine_id),
+    WebhookSet: lambda e: ("webhook", e.tenant, e.url),
+    WebhookRemoved: lambda e: ("webhook removed", e.tenant, e.webhook_id),
     SkillRetired: lambda e: ("retire", e.tenant, e.skill_id, e.reason),
     SessionReported: lambda e: ("outcome", e.tenant, e.session_id, e.success, e.contribution),
     Checkpointed: lambda e: ("checkpoint", e.tenant, e.name),
@@ -98,6 +104,8 @@ UNASKED: dict[type[Any], str] = {
     SkillDescribed: "whoever puts skills into words",
     Queried: "beside the answer to a query; asked again, it begins another session",
     RankerSet: "the ranker, when its weights are better",
+    EpisodeReturned: "beside a validation, when its episode was archived",
+    EpisodesArchived: "the background, when nobody came back to a memory for long",
     Purged: "in the place of what was purged",
     **dict.fromkeys((JobAdded, JobLeased, JobFailed, JobEnded), "the outbox, which an oracle of its own looks at"),
 }
@@ -127,7 +135,8 @@ class Ledger:
     def wrong(self, events: Iterable[Recorded], by_server: Iterable[Effect]) -> list[str]:
         """Effects that are missing, doubled, or that nobody asked for (I1)."""
         everything = list(events)
-        asked_for = [r.event for r in everything if type(r.event) in EFFECTS and not _follows(r.event)]
+        operators = {r.event.key_id for r in everything if isinstance(r.event, KeyIssued) and r.event.tenant == ""}
+        asked_for = [r.event for r in everything if type(r.event) in EFFECTS and not _follows(r.event, operators)]
         found = Counter(EFFECTS[type(event)](event) for event in asked_for)
         found.subtract(by_server)
         purged = _purged(everything)
@@ -144,8 +153,10 @@ class Ledger:
         ] + _apart(everything)
 
 
-def _follows(event: Any) -> bool:
-    """A chat is decided again where a model failed, and a capture decides who reflects on it."""
+def _follows(event: Any, operators: set[str]) -> bool:
+    """A chat is decided again where a model failed, a capture decides who reflects on it; operators purge by key."""
+    if isinstance(event, EpisodeDeleted):
+        return event.by in operators
     if not isinstance(event, Decided):
         return False
     return _at_capture(event) or (event.trace.point == "chat" and event.trace.previous_trace_id is not None)

@@ -44,6 +44,7 @@ OTHERWISE: dict[str, dict[str, Any]] = {  # what makes another body of one that 
     "POST /v1/checkpoints": {"name": "another"},
     "POST /v1/checkpoints/prune": {"keep": 77},
     "POST /v1/admin/tenants": {"tenant": "another"},
+    "POST /v1/admin/quarantine": {"why": "another"},
     "POST /v1/points/{point:str}/challenger": {"why": "another"},
     "POST /v1/points/{point:str}/promote": {"why": "another"},
     "POST /v1/points/{point:str}/rollback": {"why": "another"},
@@ -65,6 +66,8 @@ class Known(msgspec.Struct):
     reservations: list[str] = []  # calls that are charged whole
     reflections: list[str] = []
     sessions: list[str] = []
+    quarantines: list[int] = []
+    webhooks: list[str] = []
 
 
 class Call(msgspec.Struct, kw_only=True):
@@ -335,6 +338,45 @@ def session_outcome(draw: Draw) -> Call:
     return draw.call(route, path, body=body, effects=(effect,), foreign=foreign)
 
 
+def quarantine(draw: Draw) -> Call:
+    key_id, why = _some_key(draw)["key_id"], draw.name
+    body: dict[str, Any] = {"key_id": key_id, "why": why, **_span(draw)}
+    learn = lambda a: draw.own.quarantines.append(a["quarantine_id"])  # noqa: E731
+    effects = (("quarantine", draw.tenant, key_id, why),)
+    return draw.call("POST /v1/admin/quarantine", tenant="", body=body, effects=effects, learn=learn)
+
+
+def set_webhook(draw: Draw) -> Call:
+    """Of news that never comes: no drawn world holds the addresses that names have."""
+    url = f"https://{draw.tenant}.example.org/{draw.name}"
+    learn = lambda a: draw.own.webhooks.append(a["webhook_id"])  # noqa: E731
+    body, effect = {"url": url, "kinds": ["swung"]}, ("webhook", draw.tenant, url)
+    return draw.call("POST /v1/webhooks", body=body, effects=(effect,), learn=learn)
+
+
+def remove_webhook(draw: Draw) -> Call:
+    webhook_id, foreign = draw.one("webhooks")
+    route, path = "DELETE /v1/webhooks/{webhook_id:str}", f"/v1/webhooks/{webhook_id}"
+    return draw.call(route, path, effects=(("webhook removed", draw.tenant, webhook_id),), foreign=foreign)
+
+
+def lift(draw: Draw) -> Call:
+    quarantine_id, _ = draw.one("quarantines")
+    route, path = "DELETE /v1/admin/quarantine/{quarantine_id:int}", f"/v1/admin/quarantine/{quarantine_id}"
+    return draw.call(route, path, tenant="", effects=(("quarantine lifted", quarantine_id),))
+
+
+def purge_by_key(draw: Draw) -> Call:
+    """What it deletes is looked at in the journal: nobody can say it beforehand."""
+    body = {"key_id": _some_key(draw)["key_id"], "dry_run": draw.maybe(0.5), **_span(draw)}
+    return draw.call("POST /v1/admin/purge", tenant="", body=body)
+
+
+def _span(draw: Draw) -> dict[str, float]:
+    """Of all time, or up to a moment that may be over or not."""
+    return {"since": 1.0, "until": draw.rng.choice((2.0, 4e9))} if draw.maybe(0.5) else {}
+
+
 def retire(draw: Draw) -> Call:
     skill_id, foreign = draw.one("skills")
     reason = draw.text("old")
@@ -577,6 +619,10 @@ OPERATIONS: dict[str, tuple[int, Operation]] = {
     "GET /v1/sessions": (1, reading("GET /v1/sessions")),
     "POST /v1/sessions/{session_id:str}/outcome": (5, session_outcome),
     "POST /v1/ranker/reload": (1, reading("POST /v1/ranker/reload")),
+    "GET /v1/admin/quarantine": (1, reading("GET /v1/admin/quarantine", operator=True)),
+    "POST /v1/admin/quarantine": (2, quarantine),
+    "DELETE /v1/admin/quarantine/{quarantine_id:int}": (2, lift),
+    "POST /v1/admin/purge": (1, purge_by_key),
     "POST /v1/skills/{skill_id:int}/retire": (1, retire),
     "POST /v1/checkpoints": (3, checkpoint),
     "POST /v1/checkpoints/{checkpoint_id:str}/restore": (2, restore),
@@ -602,6 +648,10 @@ OPERATIONS: dict[str, tuple[int, Operation]] = {
     "GET /v1/federation/{point:str}": (3, federation),
     "POST /v1/federation/{point:str}": (4, import_entry),
     "DELETE /v1/federation/{point:str}/{origin:str}": (1, forget_origin),
+    "GET /v1/events": (1, reading("GET /v1/events")),
+    "GET /v1/webhooks": (1, reading("GET /v1/webhooks")),
+    "POST /v1/webhooks": (1, set_webhook),
+    "DELETE /v1/webhooks/{webhook_id:str}": (1, remove_webhook),
     "GET /status": (1, reading("GET /status")),
     "GET /v1/admin/tenants": (1, reading("GET /v1/admin/tenants", operator=True)),
     "GET /v1/admin/keys": (1, reading("GET /v1/admin/keys", operator=True)),

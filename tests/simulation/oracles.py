@@ -18,7 +18,6 @@ from auditor.events import (
     KeyIssued,
     Recorded,
     Reported,
-    SignatureSeen,
     TenantSet,
     Validated,
 )
@@ -27,8 +26,10 @@ from auditor.policy_events import ChallengerEnded, PolicySet, RolledBack
 from controlplane.http.encoding import JSON
 from controlplane.http.problems import PROBLEM
 from controlplane.http.routes import COUNTS_AS, ROUTES, Route
-from controlplane.memory.passages import PassageEvent, PassageSpace
-from controlplane.memory.store import MemoryStore, Space
+from controlplane.journal.port import MEMORY_KINDS
+from controlplane.memory.passages import PassageSpace
+from controlplane.memory.space import Space
+from controlplane.memory.store import MemoryStore
 from controlplane.memory.vectors import VectorIndex
 from controlplane.refold import refold
 from controlplane.tenants.limits import quota
@@ -43,6 +44,7 @@ LOOPS = {
     "background",
     "journal-writer",
     "outbox",
+    "webhooks",
     "reflections",
     "reuse checks",
 }  # what runs while nothing is asked
@@ -150,7 +152,7 @@ def _memory(world: World, events: list[Recorded]) -> list[str]:
     anew, live = MemoryStore(), world.service.memory
     anew.embedder = live.embedder
     for recorded in events:
-        if isinstance(recorded.event, Captured | SignatureSeen | EpisodeDeleted | PassageEvent):
+        if recorded.event.kind in MEMORY_KINDS:
             anew.take(recorded)
     wrong = [] if _held(anew) == _held(live) else ["I7: memory holds something else than the journal"]
     kept = [r for r in events if isinstance(r.event, Captured)]

@@ -45,7 +45,9 @@ def some(route: str) -> list[Call]:
     key = {"key_id": "k", "key": "k", "name": "n"}
     for number in range(DRAWS):
         known = {
-            tenant: Known("k", [key], ["tr_1"], [1], [1], ["cp_1"], {}, ENTRIES, ["rv_1"], ["rf_1"], ["se_1"])
+            tenant: Known(
+                "k", [key], ["tr_1"], [1], [1], ["cp_1"], {}, ENTRIES, ["rv_1"], ["rf_1"], ["se_1"], [1], ["wh_1"]
+            )
             for tenant in TENANTS
         }
         try:

@@ -29,10 +29,11 @@ INSERT INTO archive.events (seq, tenant, kind, ref, at, payload, checksum)
 SELECT seq, tenant, kind, ref, at, payload, checksum FROM main.events
 WHERE seq > ? AND seq <= ?
   AND kind NOT IN ('capture', 'signature', 'episode_deleted', 'reflection', 'reflection_evicted', 'skill_described', 'document',
-                   'documents_dropped', 'origin_registered', 'tenant_set', 'key_issued', 'key_ends', 'skill_retired',
-                   'checkpoint', 'restored', 'checkpoints_pruned', 'policy_set', 'appeal_ruled', 'challenger_set',
-                   'challenger_ended', 'promoted', 'rolled_back', 'federated', 'origin_forgotten', 'budget_set',
-                   'reconciled', 'appeal', 'job', 'job_leased', 'job_failed', 'job_ended')
+                   'documents_dropped', 'origin_registered', 'quarantined', 'quarantine_lifted', 'episode_returned',
+                   'episodes_archived', 'tenant_set', 'key_issued', 'key_ends', 'webhook_set', 'webhook_removed',
+                   'skill_retired', 'checkpoint', 'restored', 'checkpoints_pruned', 'policy_set', 'appeal_ruled',
+                   'challenger_set', 'challenger_ended', 'promoted', 'rolled_back', 'federated', 'origin_forgotten',
+                   'budget_set', 'reconciled', 'ranker', 'appeal', 'job', 'job_leased', 'job_failed', 'job_ended')
   AND (tenant, ref) NOT IN (SELECT tenant, trace_id FROM staying);
 
 -- name: copy_records

@@ -27,23 +27,26 @@ FROM events WHERE seq > ? ORDER BY seq LIMIT ?;
 -- Everything memory is made of, of all tenants.
 SELECT seq, CAST(tenant AS BLOB), CAST(kind AS BLOB), CAST(ref AS BLOB), at, payload, checksum
 FROM events WHERE kind IN ('capture', 'signature', 'episode_deleted', 'reflection', 'reflection_evicted', 'skill_described', 'document',
-                'documents_dropped', 'origin_registered')
+                'documents_dropped', 'origin_registered', 'quarantined', 'quarantine_lifted', 'episode_returned',
+                'episodes_archived')
   AND seq > ? ORDER BY seq LIMIT ?;
 
 -- name: read_access
--- All operators' acts about tenants and keys.
+-- All acts about tenants, keys and webhooks.
 SELECT seq, CAST(tenant AS BLOB), CAST(kind AS BLOB), CAST(ref AS BLOB), at, payload, checksum
-FROM events WHERE kind IN ('tenant_set', 'key_issued', 'key_ends') AND seq > ? ORDER BY seq LIMIT ?;
+FROM events WHERE kind IN ('tenant_set', 'key_issued', 'key_ends', 'webhook_set', 'webhook_removed')
+  AND seq > ? ORDER BY seq LIMIT ?;
 
 -- name: acts
 -- The last of the operators' acts before a place in the log, of one tenant or of all, in order.
 SELECT seq, CAST(tenant AS BLOB), CAST(kind AS BLOB), CAST(ref AS BLOB), at, payload, checksum
 FROM events WHERE seq IN (
     SELECT seq FROM events
-    WHERE kind IN ('tenant_set', 'key_issued', 'key_ends', 'episode_deleted', 'reflection_evicted', 'skill_retired', 'checkpoint',
-                   'restored', 'checkpoints_pruned', 'policy_set', 'appeal_ruled', 'challenger_set', 'challenger_ended',
-                   'promoted', 'rolled_back', 'federated', 'origin_forgotten', 'budget_set', 'reconciled',
-                   'documents_dropped', 'origin_registered')
+    WHERE kind IN ('tenant_set', 'key_issued', 'key_ends', 'webhook_set', 'webhook_removed', 'episode_deleted', 'reflection_evicted',
+                   'skill_retired', 'checkpoint', 'restored', 'checkpoints_pruned', 'policy_set', 'appeal_ruled',
+                   'challenger_set', 'challenger_ended', 'promoted', 'rolled_back', 'federated', 'origin_forgotten',
+                   'budget_set', 'reconciled', 'documents_dropped', 'origin_registered', 'quarantined',
+                   'quarantine_lifted', 'episode_returned', 'ranker')
       AND seq < ? AND ? IN (tenant, '*') ORDER BY seq DESC LIMIT ?
 ) ORDER BY seq;
 

@@ -1,0 +1,51 @@
+"""What operators do to memory as a whole, by whose key captured it and when."""
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from .wire import Answer, Filled, Named, Request
+
+Moment = Annotated[float, Meta(ge=0, le=2**53)]  # seconds since the epoch
+
+
+class QuarantineRequest(Request, frozen=True, kw_only=True):
+    """Whose captures are set aside: from `since` on, before `until`; without an end later ones too."""
+
+    key_id: Named
+    since: Moment = 0.0
+    until: Moment | None = None
+    why: Filled
+
+
+class QuarantineAnswer(Answer, frozen=True, kw_only=True):
+    """A quarantine that holds, and how many episodes are out of use because of it; of these, how many are skills."""
+
+    quarantine_id: int
+    tenant: str
+    key_id: str
+    since: float
+    until: float | None
+    why: str
+    by: str
+    at: float
+    episodes: int
+    skills: int
+
+
+class PurgeRequest(Request, frozen=True, kw_only=True):
+    """Whose captures are deleted for good; with `dry_run` it is only counted what that would be."""
+
+    key_id: Named
+    since: Moment = 0.0
+    until: Moment | None = None
+    dry_run: bool = False
+
+
+class PurgeAnswer(Answer, frozen=True, kw_only=True):
+    """How many episodes a purge took, or would; of these, how many were skills and had reflections."""
+
+    dry_run: bool
+    episodes: int
+    skills: int
+    reflections: int

@@ -1,0 +1,30 @@
+"""Calls about memory as a whole: what a key captured is set aside, let back in, or deleted for good."""
+
+from typing import Annotated
+
+from litestar.params import JSONBody, PathParameter
+
+from ..contract import PurgeAnswer, PurgeRequest, QuarantineAnswer, QuarantineRequest
+from .admission import AdmittedRequest
+
+Id = Annotated[int, PathParameter(ge=1, le=2**53)]
+
+
+async def quarantines(request: AdmittedRequest) -> list[QuarantineAnswer]:
+    """All quarantines that hold."""
+    return request.service.hygiene.quarantines()
+
+
+async def quarantine(request: AdmittedRequest, data: JSONBody[QuarantineRequest]) -> QuarantineAnswer:
+    """Set aside what a key captured."""
+    return await request.service.hygiene.quarantine(request.caller.key_id, data, request.receipt)
+
+
+async def lift(request: AdmittedRequest, quarantine_id: Id) -> None:
+    """End a quarantine: what it set aside is in use again."""
+    await request.service.hygiene.lift(request.caller.key_id, quarantine_id)
+
+
+async def purge(request: AdmittedRequest, data: JSONBody[PurgeRequest]) -> PurgeAnswer:
+    """Delete for good what a key captured, or say what that would be."""
+    return await request.service.hygiene.purge(request.caller.key_id, data)

@@ -1,0 +1,155 @@
+"""One namespace of one tenant: its episodes and action signatures, and the indexes they are found by."""
+
+from collections.abc import Set
+from typing import Literal
+
+import msgspec
+
+from auditor.events import Episode
+from auditor.reflection_events import Reflected
+from auditor.skill_events import SkillDescribed
+
+from ..embedding import Vector
+from ..llm.local import UNKNOWN, root_cause
+from ..llm.redaction import unlinked
+from ..masking import MASK
+from .actions import signature, tool_of
+from .lexical import LexicalIndex
+from .texts import episode_words
+from .vectors import VectorIndex
+
+MAX_FAULT = 120  # characters
+MOST_TASKS = 10_000  # of a space, whose last failure is known
+Aside = Literal["quarantined", "archived"]  # why an episode is kept and not in use
+
+
+class EpisodeRecord(msgspec.Struct):
+    """An episode with its id, when it was captured, and how often it was captured again."""
+
+    episode_id: int
+    at: float
+    episode: Episode
+    repeats: int = 0
+    reflection: Reflected | None = None  # with the insight, whosever it is
+    lenders: set[str] = msgspec.field(default_factory=set)  # keys that captured what a reused reflection was made of
+    evicted: bool = False  # it had one that was bad
+    described: SkillDescribed | None = None  # what its fix does as a skill, in a model's words
+    keys: set[str] = msgspec.field(default_factory=set)  # that captured it, but for what is quarantined
+    captures: dict[str, tuple[float, float]] = msgspec.field(default_factory=dict)  # by key, the first and the last
+    aside: Aside | None = None
+    _cause: str | None = None
+    _conditions: dict[str, object] | None = None
+
+    def captured(self, by: str, at: float) -> None:
+        first, last = self.captures.get(by, (at, at))
+        self.captures[by] = min(first, at), max(last, at)
+
+    @property
+    def last_at(self) -> float:
+        """When it was captured last, in seconds since the epoch."""
+        return max(last for _, last in self.captures.values())
+
+    @property
+    def cause(self) -> str:
+        """The line of its trace that says what went wrong, without links; read once."""
+        if self._cause is None:
+            self._cause = unlinked(root_cause(self.episode.error_trace))
+        return self._cause
+
+    @property
+    def fault(self) -> str:
+        """What went wrong, in a few words: the error's class, or where it has none the line that says it."""
+        known = self.episode.error_class != UNKNOWN or not self.cause
+        return self.episode.error_class if known else repr(self.cause[:MAX_FAULT])
+
+    @property
+    def kind(self) -> tuple[str, str]:
+        """Which failures are of one kind: those of an error class and an action signature."""
+        planned = self.episode.planned_action
+        return self.episode.error_class, signature(tool_of(planned), planned)
+
+    @property
+    def conditions(self) -> dict[str, object]:
+        """Under which it happened."""
+        if self._conditions is None:
+            stated = {**self.episode.environment, **self.episode.preconditions}
+            self._conditions = {name: value for name, value in stated.items() if value != MASK}
+        return self._conditions
+
+
+class SignatureRecord(msgspec.Struct, frozen=True):
+    """An action signature with the text it is found by."""
+
+    key: int  # the sequence number of its first sighting
+    signature: str
+    text: str
+
+
+class Space:
+    """Memory of one namespace of one tenant."""
+
+    def __init__(self, distrusted: Set[str] = frozenset()) -> None:
+        self.distrusted = distrusted  # keys that a quarantine is about
+        self.episodes: dict[int, EpisodeRecord] = {}  # that are in use
+        self.aside: dict[int, tuple[EpisodeRecord, Vector | None]] = {}  # that are not, each with its vector
+        self.by_digest: dict[str, int] = {}
+        self.of_kind: dict[tuple[str, str], dict[int, EpisodeRecord]] = {}
+        self._last: dict[str, int] = {}  # the episode that a task captured last, tasks in the order they did
+        self.signatures: dict[str, SignatureRecord] = {}
+        self.signature_of: dict[int, SignatureRecord] = {}
+        self.words = LexicalIndex()
+        self.episode_index: VectorIndex | None = None
+        self.signature_index: VectorIndex | None = None
+
+    def captured_by(self, task_id: str, episode_id: int) -> None:
+        """The task's newest failure is this one."""
+        self._last.pop(task_id, None)
+        self._last[task_id] = episode_id
+        if len(self._last) > MOST_TASKS:
+            del self._last[next(iter(self._last))]
+
+    def last_of(self, task_id: str | None) -> Episode | None:
+        """The failure that a task captured last, as it was captured first; None where it was purged or long ago."""
+        record = self.episodes.get(self._last.get(task_id or "", 0))
+        return None if record is None else record.episode
+
+    def known(self, episode_id: int) -> EpisodeRecord | None:
+        """An episode, in use or not."""
+        kept = self.aside.get(episode_id)
+        return self.episodes.get(episode_id) if kept is None else kept[0]
+
+    def trusts(self, keys: Set[str]) -> bool:
+        """Whether anybody among the keys is in no quarantine; of nobody nothing bad is known."""
+        return not keys or bool(keys - self.distrusted)
+
+    def admit(self, record: EpisodeRecord, vector: Vector | None) -> None:
+        """It is in use from here on, and found by its vector."""
+        record.aside = None
+        self.episodes[record.episode_id] = record
+        self.of_kind.setdefault(record.kind, {})[record.episode_id] = record
+        self.words.add(record.episode_id, *episode_words(record.episode, record.cause))
+        if vector is not None:
+            self.index_episode(record.episode_id, vector)
+
+    def take_out(self, record: EpisodeRecord) -> Vector | None:
+        """It is in use no more; the vector it was found by, if it was."""
+        del self.episodes[record.episode_id], self.of_kind[record.kind][record.episode_id]
+        if not self.of_kind[record.kind]:
+            del self.of_kind[record.kind]
+        self.words.remove(record.episode_id, *episode_words(record.episode, record.cause))
+        return None if self.episode_index is None else self.episode_index.remove(record.episode_id)
+
+    def vector(self, episode_id: int) -> Vector | None:
+        """What an episode in use is found by."""
+        return None if self.episode_index is None else self.episode_index.get(episode_id)
+
+    def index_episode(self, episode_id: int, vector: Vector) -> None:
+        if self.episode_index is None:
+            self.episode_index = VectorIndex(len(vector))
+        if episode_id not in self.episode_index:
+            self.episode_index.add(episode_id, vector)
+
+    def index_signature(self, key: int, vector: Vector) -> None:
+        if self.signature_index is None:
+            self.signature_index = VectorIndex(len(vector))
+        self.signature_index.add(key, vector)
