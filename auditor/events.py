@@ -10,6 +10,7 @@ from .checkpoint_events import Restored as Restored
 from .event import Event
 from .federation_events import Federated, OriginForgotten
 from .feedback import Outcome
+from .modality import ModalVector
 from .money_events import BudgetSet, Reconciled, Released, Reserved, Settled
 from .policy_events import (
     Appealed,
@@ -97,6 +98,7 @@ class Captured(Event, frozen=True, kw_only=True, tag="capture"):
     episode: Episode
     duplicate_of: int | None = None
     by: str = ""
+    modalities: dict[str, ModalVector] = {}
 
     @property
     def ref(self) -> str:

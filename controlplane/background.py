@@ -13,12 +13,12 @@ from auditor.reflection_events import Reflected, ReflectionEvicted
 
 from .checkpoints import RecoveryFiles
 from .clock import Clock
-from .embedding import BatchingEmbedder
+from .embedding import BatchingEmbedder, EmbedderUnreachable, EmbeddingUnavailable, Vector
 from .errors import JournalUnavailable, PointsmanError, StorageFull
 from .failpoints import failpoint
 from .journal import Journal
 from .memory.purging import overwrite, overwrite_reflection
-from .memory.store import MemoryStore
+from .memory.store import MemoryStore, Stale
 from .outbox import Outbox
 from .telemetry import Metrics
 
@@ -154,19 +154,33 @@ class Background:
         if not self._memory.live:
             return
         for space in list(self._memory.spaces()):
-            for index in (space.episode_index, space.signature_index):
+            for index in (*space.indexes.values(), space.signature_index):
                 if index is not None:
                     await index.maintain()
         await self._embed_stale()
 
     async def _embed_stale(self) -> None:
         """Embed again what another embedder's vector made unfindable, a batch at a time."""
-        batch, self._memory.stale = self._memory.stale[:PAGE], self._memory.stale[PAGE:]
-        vectors = await self._embedder.embed_many([stale.text for stale in batch])
+        batch = self._memory.stale[:PAGE]
+        try:
+            vectors = await asyncio.gather(*map(self._embedded, batch))
+        except EmbedderUnreachable:
+            return  # it was logged, and the next tick tries again
+        del self._memory.stale[: len(batch)]
         for stale, vector in zip(batch, vectors, strict=True):
             if vector is None:
                 log.error("memory_not_findable", seq=stale.key, reason="its text cannot be embedded")
             elif stale.is_episode and stale.key in stale.space.episodes:
-                stale.space.index_episode(stale.key, vector)
+                stale.space.index_episode(stale.key, vector, stale.modality)
             elif not stale.is_episode:
                 stale.space.index_signature(stale.key, vector)
+
+    async def _embedded(self, stale: Stale) -> Vector | None:
+        """Raises EmbedderUnreachable: nothing can be embedded for now."""
+        vectorizer = self._memory.vectorizers.get(stale.modality)
+        try:
+            return await (vectorizer or self._embedder).embed(stale.text)
+        except EmbedderUnreachable:
+            raise
+        except EmbeddingUnavailable:
+            return None

@@ -1,5 +1,7 @@
 """The episodic-memory calls: capture a failure, search for similar ones, read, purge, and manage skills."""
 
+import asyncio
+from collections.abc import Sequence
 from hashlib import blake2b
 from typing import Any
 
@@ -15,6 +17,7 @@ from auditor.events import (
     SkillRetired,
 )
 from auditor.fold import TenantFold
+from auditor.modality import ModalVector
 
 from .clock import Clock
 from .contract import (
@@ -49,7 +52,9 @@ from .llm.redaction import redacted, unlinked
 from .memory.actions import normalise
 from .memory.purging import overwrite, overwrite_reflection
 from .memory.ranking import Match
-from .memory.store import EpisodeRecord, MemoryStore, episode_text, plan_text
+from .memory.store import EpisodeRecord, MemoryStore, plan_text
+from .memory.vectorizers import TEXT
+from .memory.vectorizers.image import decoded
 from .tenants import Caller
 from .tiering import Tiering
 
@@ -82,18 +87,20 @@ class Remembering:
         Raises:
           UnknownTrace: it names a decision this tenant does not have.
           EmbedderLoading: the model is not there yet.
+          Unprocessable: an image cannot be read, or none can be.
         """
         tenant = caller.tenant
         await self._known_trace(tenant, request.trace_id)
-        episode = _episode(request)
+        images = [decoded(image, f"images[{place}]") for place, image in enumerate(request.images)]
+        episode = _episode(request, images)
         space = self._memory.space(tenant, request.namespace)
         duplicate_of = space.by_digest.get(episode.digest)
-        if duplicate_of is None:
-            episode = await self._with_vector(episode)
+        found = await self._vectors(episode, images) if duplicate_of is None else {}
+        if text := found.pop(TEXT, None):
+            episode = msgspec.structs.replace(episode, embedder=text.model, vector=text.vector)
         at, by = self._clock.now(), caller.key_id
-        events: list[AnyEvent] = [
-            Captured(tenant=tenant, at=at, episode=episode, duplicate_of=duplicate_of, by=by),
-        ]
+        captured = Captured(tenant=tenant, at=at, episode=episode, duplicate_of=duplicate_of, by=by, modalities=found)
+        events: list[AnyEvent] = [captured]
         repeated = receipt is not None and receipt.received is not None
         decided = None if repeated or duplicate_of is not None else await self._decided(caller, episode)
         if decided is not None:
@@ -132,25 +139,39 @@ class Remembering:
         if not await self._journal.about(tenant, trace_id, "decision"):
             raise UnknownTrace
 
-    async def _with_vector(self, episode: Episode) -> Episode:
+    async def _vectors(self, episode: Episode, images: Sequence[bytes]) -> dict[str, ModalVector]:
+        """One of each modality that the failure has content for."""
+        known = self._memory.vectorizers
+        contents = {name: content for name, of in known.items() if (content := of.content(episode, images)) is not None}
         try:
-            vector = await self._embedder.embed(episode_text(episode))
+            vectors = await asyncio.gather(*(known[name].embed(content) for name, content in contents.items()))
         except EmbeddingUnavailable as error:
             raise EmbedderLoading(str(error)) from error
-        return msgspec.structs.replace(episode, embedder=self._embedder.name, vector=vector.tobytes())
+        return {
+            name: ModalVector(
+                model=known[name].model,
+                vector=vector.tobytes(),
+                digests=() if isinstance(content, str) else tuple(map(_digest, content)),
+            )
+            for (name, content), vector in zip(contents.items(), vectors, strict=True)
+        }
 
     async def search(self, tenant: str, request: SearchRequest) -> SearchAnswer:
         """The k best matches after filters, each with its score taken apart."""
         unknown = sorted(request.filters.keys() - set(FILTERABLE))
         if unknown:
             raise Unprocessable(f"filters has {', '.join(unknown)}; it takes {', '.join(FILTERABLE)}")
+        vectorizer = self._memory.vectorizers.get(request.modality)
+        if vectorizer is None:
+            raise Unprocessable(f"modality is one of {', '.join(sorted(self._memory.vectorizers))}")
+        plan = plan_text(request.goal, request.planned_action)
         try:
-            vector = await self._embedder.embed(plan_text(request.goal, request.planned_action))
+            vector = await vectorizer.embed(plan if request.modality == TEXT else vectorizer.query(request.query))
         except EmbeddingUnavailable as error:
             raise EmbedderLoading(str(error)) from error
         space, fold = self._memory.space(tenant, request.namespace), self._fold(tenant)
         k = len(space.episodes) if request.filters else request.k * OVERSAMPLING
-        matches = recall_matches(space, fold, vector, request.current_state, self._clock.now(), k)
+        matches = recall_matches(space, fold, vector, request.current_state, self._clock.now(), k, request.modality)
         filtered: dict[str, int] = {}
         kept = []
         for match in matches:
@@ -239,7 +260,7 @@ class Remembering:
         return self.skill(tenant, skill_id)
 
 
-def _episode(request: CaptureRequest) -> Episode:
+def _episode(request: CaptureRequest, images: Sequence[bytes]) -> Episode:
     trace = redacted(request.error_trace)
     fields: dict[str, Any] = {
         name: getattr(request, name) for name in request.__struct_fields__ if name in Episode.__struct_fields__
@@ -247,9 +268,14 @@ def _episode(request: CaptureRequest) -> Episode:
     fields.update(goal=redacted(request.goal), error_trace=trace, error_class=request.error_class or classify(trace))
     what = [fields[name] for name in ("namespace", "goal", "planned_action", "resolution", "tool_chain")]
     what.append(normalise(trace))  # paths and numbers change from run to run; the failure is the same
+    what.extend(map(_digest, images))
     where = [fields["environment"], fields["preconditions"]]
     digest = blake2b(msgspec.json.encode([what, where], order="sorted"), digest_size=16).hexdigest()
     return Episode(**fields, digest=digest)
+
+
+def _digest(content: bytes) -> str:
+    return blake2b(content, digest_size=16).hexdigest()
 
 
 def _reflection(episode: Episode, decided: Trace | None) -> CapturedReflection:

@@ -26,7 +26,8 @@ from .chat import Chat
 from .checkpoints import CHECKPOINT_FOLDER, CheckpointFiles, RecoveryFiles, clear_unfinished
 from .clock import Clock, SystemClock
 from .data_folder import RECOVERY_FOLDER, lock_folder, open_journal
-from .embedding import BatchingEmbedder, embedder_named
+from .embedders import Embedders
+from .embedding import BatchingEmbedder
 from .errors import JournalDamaged, PointsmanError
 from .evictions import Evictions
 from .executor.capture import CapturePoint
@@ -43,6 +44,7 @@ from .lifecycle import Lifecycle
 from .llm.models import Models
 from .llm.provider import Provider
 from .memory.store import MemoryStore
+from .memory.vectorizers import vectorizers
 from .origin import Origin, find
 from .outbox import DEADLINE_S, Deed, Outbox
 from .plane import Plane
@@ -89,7 +91,8 @@ class Service:
         self.started_at = clock.monotonic()
         self.metrics = Metrics()
         self.http = httpx.AsyncClient(follow_redirects=False, transport=transport)
-        self.embedder, self.memory = BatchingEmbedder(), MemoryStore()
+        self.embedder, self.embedders = BatchingEmbedder(), Embedders(settings, clock, self.metrics)
+        self.memory = MemoryStore(vectorizers(self.embedder, settings))
         checkpoints = CheckpointFiles(Path(settings.data_dir) / CHECKPOINT_FOLDER)
         self.prefixes = Prefixes(journal, checkpoints, origin)
         self.learner = Learner(state, journal, journal, self.prefixes)
@@ -228,7 +231,7 @@ class Service:
             await self.learner.reached(seq)
         if not self.settings.insecure_local:
             self.first_keys = await self.administration.first_keys()
-        self._run(self.embedder.load(lambda: embedder_named(self.settings.embedder)), "embedder")
+        self._run(self.embedder.load(*self.embedders.ways()), "embedder")
         self._run(self.background.load_memory(), "memory")
         self._run(self.background.run(), "background")
         self.replays.go_on()
@@ -316,6 +319,7 @@ class Service:
         await self.journal.close()
         await self.http.aclose()
         await self.models.close()
+        await self.embedders.close()
         self.embedder.close()
         if self._lock is not None:
             os.close(self._lock)

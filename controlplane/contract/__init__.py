@@ -67,9 +67,10 @@ from .policies import (
     ReasonRequest,
 )
 from .replays import ReplayAnswer, ReplayRequest
-from .wire import MAX_TEXT, MAX_TRACE, Answer, Request, Scope, Tier
+from .wire import MAX_IMAGE, MAX_TEXT, MAX_TRACE, Answer, Request, Scope, Tier
 
 __all__ = [
+    "MAX_IMAGE",
     "MAX_TEXT",
     "MAX_TRACE",
     "ActAnswer",

@@ -17,6 +17,7 @@ from ..memory.actions import conditions_of, family_of, is_destructive, signature
 from ..memory.preconditions import match
 from ..memory.ranking import Match, recency, worth
 from ..memory.store import EpisodeRecord, Space
+from ..memory.vectorizers import TEXT
 from .hearsay import Hearsay
 from .point import Evidence
 from .recalled import (
@@ -110,12 +111,18 @@ class GateEvidence(Evidence, kw_only=True):
 
 
 def recall_matches(
-    space: Space, fold: TenantFold, vector: Vector, current: Mapping[str, object], now: float, k: int
+    space: Space,
+    fold: TenantFold,
+    vector: Vector,
+    current: Mapping[str, object],
+    now: float,
+    k: int,
+    modality: str = TEXT,
 ) -> list[Match]:
-    """The k nearest episodes of a space as ranked matches."""
-    if space.episode_index is None:
+    """The k episodes of a space that are nearest in a modality, as ranked matches."""
+    if modality not in space.indexes:
         return []
-    found = space.episode_index.search(vector, k)
+    found = space.indexes[modality].search(vector, k)
     matches = [_match(space.episodes[i], similarity, fold, current, now) for i, similarity in found]
     return sorted(matches, key=lambda m: -m.score)
 

@@ -3,7 +3,7 @@
 Each space (tenant, namespace) has indexes of its own, so nothing of another tenant can be found.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import msgspec
 import numpy as np
@@ -21,6 +21,8 @@ from ..embedding import Vector
 from ..llm.local import UNKNOWN, root_cause
 from ..llm.redaction import redacted, unlinked
 from .actions import signature, tool_of
+from .vectorizers import TEXT
+from .vectorizers.port import Vectorizer
 from .vectors import VectorIndex
 
 MAX_FAULT = 120  # characters
@@ -86,7 +88,7 @@ class Space:
         self._last: dict[str, int] = {}  # the episode that a task captured last, tasks in the order they did
         self.signatures: dict[str, SignatureRecord] = {}
         self.signature_of: dict[int, SignatureRecord] = {}
-        self.episode_index: VectorIndex | None = None
+        self.indexes: dict[str, VectorIndex] = {}  # of episodes, by modality
         self.signature_index: VectorIndex | None = None
 
     def captured_by(self, task_id: str, episode_id: int) -> None:
@@ -101,10 +103,15 @@ class Space:
         record = self.episodes.get(self._last.get(task_id or "", 0))
         return None if record is None else record.episode
 
-    def index_episode(self, episode_id: int, vector: Vector) -> None:
-        if self.episode_index is None:
-            self.episode_index = VectorIndex(len(vector))
-        self.episode_index.add(episode_id, vector)
+    @property
+    def episode_index(self) -> VectorIndex | None:
+        """By what was wanted and done."""
+        return self.indexes.get(TEXT)
+
+    def index_episode(self, episode_id: int, vector: Vector, modality: str = TEXT) -> None:
+        if modality not in self.indexes:
+            self.indexes[modality] = VectorIndex(len(vector))
+        self.indexes[modality].add(episode_id, vector)
 
     def index_signature(self, key: int, vector: Vector) -> None:
         if self.signature_index is None:
@@ -119,12 +126,15 @@ class Stale(msgspec.Struct, frozen=True):
     key: int
     text: str
     is_episode: bool
+    modality: str = TEXT
 
 
 class MemoryStore:
     """All spaces. `observe` folds events; nothing else changes it."""
 
-    def __init__(self) -> None:
+    def __init__(self, vectorizers: Mapping[str, Vectorizer] | None = None) -> None:
+        """`vectorizers` by modality: what else than their text episodes are found by."""
+        self.vectorizers = vectorizers or {}
         self._spaces: dict[tuple[str, str], Space] = {}
         self._space_of_episode: dict[tuple[str, int], Space] = {}
         self.reflections: dict[tuple[str, str], Reflected] = {}  # by tenant and id
@@ -193,6 +203,16 @@ class MemoryStore:
             space.index_episode(seq, np.frombuffer(event.episode.vector, np.float32))
         else:
             self.stale.append(Stale(space, seq, episode_text(event.episode), is_episode=True))
+        for modality in self.vectorizers.keys() - {TEXT}:
+            self._index(space, seq, event, modality)
+
+    def _index(self, space: Space, seq: int, event: Captured, modality: str) -> None:
+        """By its vector, where that is of the model in use; else, where its content is there yet, it is embedded."""
+        vectorizer, kept = self.vectorizers[modality], event.modalities.get(modality)
+        if kept is not None and kept.model == vectorizer.model:
+            space.index_episode(seq, np.frombuffer(kept.vector, np.float32), modality)
+        elif isinstance(content := vectorizer.content(event.episode, ()), str):
+            self.stale.append(Stale(space, seq, content, is_episode=True, modality=modality))
 
     def _signature_seen(self, seq: int, event: SignatureSeen) -> None:
         space = self.space(event.tenant, event.namespace)
@@ -252,8 +272,8 @@ class MemoryStore:
         elif record.reflection is not None:
             del self.reflections[event.tenant, record.reflection.reflection_id]
         space.by_digest.pop(record.episode.digest, None)
-        if space.episode_index is not None:
-            space.episode_index.remove(event.episode_id)
+        for index in space.indexes.values():
+            index.remove(event.episode_id)
 
     def counts(self, tenant: str | None = None) -> dict[str, int]:
         """Of one tenant, or of all."""

@@ -84,7 +84,13 @@ def test_clock_and_dice_of_the_control_plane_are_where_they_can_be_replaced() ->
     assert {source: {m.name for m in served if source in m.roots} for source in sources} == {
         "time": {"controlplane.clock", "controlplane.ids"},
         # from the setting `seed`
-        "random": {"controlplane.plane", "controlplane.outbox", "controlplane.llm.models", "controlplane.reuse"},
+        "random": {
+            "controlplane.embedders",
+            "controlplane.llm.models",
+            "controlplane.outbox",
+            "controlplane.plane",
+            "controlplane.reuse",
+        },
         # print moments, and look up the price of one, that they are told
         "datetime": {"controlplane.cli.output", "controlplane.llm.prices"},
         "secrets": {"controlplane.tenants.keys"},  # which nobody may be able to repeat
