@@ -15,6 +15,7 @@ from .job_events import JobAdded as JobAdded
 from .job_events import JobEnded as JobEnded
 from .job_events import JobFailed as JobFailed
 from .job_events import JobLeased as JobLeased
+from .modality import ModalVector
 from .money_events import BudgetSet, Reconciled, Released, Reserved, Settled
 from .passage_events import DocumentKept, DocumentsDropped, OriginRegistered
 from .policy_events import (
@@ -108,6 +109,7 @@ class Captured(Event, frozen=True, kw_only=True, tag="capture"):
     episode: Episode
     duplicate_of: int | None = None
     by: str = ""
+    modalities: dict[str, ModalVector] = {}
 
     @property
     def ref(self) -> str:

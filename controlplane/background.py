@@ -14,13 +14,13 @@ from auditor.reflection_events import Reflected, ReflectionEvicted
 
 from .checkpoints import RecoveryFiles
 from .clock import Clock
-from .embedding import BatchingEmbedder
+from .embedding import BatchingEmbedder, EmbedderUnreachable, EmbeddingUnavailable, Vector
 from .errors import JournalUnavailable, PointsmanError, StorageFull
 from .failpoints import failpoint
 from .journal import Journal
 from .memory.passages import MOST
 from .memory.purging import overwrite_documents, overwrite_episode, overwrite_reflection
-from .memory.store import MemoryStore
+from .memory.store import MemoryStore, Stale
 from .outbox import Outbox
 from .telemetry import Metrics
 
@@ -167,7 +167,7 @@ class Background:
         if not self._memory.live:
             return
         for space in list(self._memory.spaces()):
-            for index in (space.episode_index, space.signature_index):
+            for index in (*space.indexes.values(), space.signature_index):
                 if index is not None:
                     await index.maintain()
         for passages in list(self._memory.passages.spaces()):
@@ -178,13 +178,17 @@ class Background:
 
     async def _embed_stale(self) -> None:
         """Embed again what another embedder's vector made unfindable, a batch at a time."""
-        batch, self._memory.stale = self._memory.stale[:PAGE], self._memory.stale[PAGE:]
-        vectors = await self._embedder.embed_many([stale.text for stale in batch])
+        batch = self._memory.stale[:PAGE]
+        try:
+            vectors = await asyncio.gather(*map(self._embedded, batch))
+        except EmbedderUnreachable:
+            return  # it was logged, and the next tick tries again
+        del self._memory.stale[: len(batch)]
         for stale, vector in zip(batch, vectors, strict=True):
             if vector is None:
                 log.error("memory_not_findable", seq=stale.key, reason="its text cannot be embedded")
             elif stale.is_episode and stale.key in stale.space.episodes:
-                stale.space.index_episode(stale.key, vector)
+                stale.space.index_episode(stale.key, vector, stale.modality)
             elif not stale.is_episode:
                 stale.space.index_signature(stale.key, vector)
 
@@ -198,3 +202,13 @@ class Background:
                 log.error("memory_not_findable", seq=stale.passage_id // MOST, reason="its text cannot be embedded")
             else:
                 stale.space.index(stale.passage_id, vector)
+
+    async def _embedded(self, stale: Stale) -> Vector | None:
+        """Raises EmbedderUnreachable: nothing can be embedded for now."""
+        vectorizer = self._memory.vectorizers.get(stale.modality)
+        try:
+            return await (vectorizer or self._embedder).embed(stale.text)
+        except EmbedderUnreachable:
+            raise
+        except EmbeddingUnavailable:
+            return None

@@ -19,6 +19,7 @@ import msgspec
 
 from .clock import Clock
 from .data_folder import JOURNAL_FILE, RECOVERY_FOLDER, begun, refuse_new
+from .embedding.quantized import SHIPPED_INT8
 from .embedding.sentence import SHIPPED, shipped_model, verify
 from .errors import BadSetting, JournalDamaged, ModelUntrusted, PointsmanError
 from .filesystems import magic_of, refuse_network
@@ -191,7 +192,7 @@ def _ahead(newest_file: str, seq: int) -> Finding | None:
 
 
 def _model(settings: Settings) -> Finding:
-    if settings.embedder != SHIPPED:
+    if settings.embedder not in (SHIPPED, SHIPPED_INT8):
         return _fine("model", f"{settings.embedder}, which is not looked at")
     try:
         verify(shipped_model() / "model.safetensors")

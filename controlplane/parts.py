@@ -17,6 +17,7 @@ from .chat import Chat
 from .checkpoints import CHECKPOINT_FOLDER, CheckpointFiles, RecoveryFiles
 from .clock import Clock
 from .describing import Describes, Descriptions
+from .embedders import Embedders
 from .embedding import BatchingEmbedder
 from .evictions import Evictions
 from .executor.capture import CapturePoint
@@ -37,6 +38,7 @@ from .lifecycle import Lifecycle
 from .llm.models import Models
 from .llm.provider import Provider
 from .memory.store import MemoryStore
+from .memory.vectorizers import vectorizers
 from .news import Bus
 from .origin import Origin
 from .outbox import DEADLINE_S, Deed, Outbox
@@ -80,7 +82,8 @@ class Parts:
         self.settings, self.journal, self.clock, self.recovery = settings, journal, clock, recovery
         self.registry, self.limiter, self.intake = registry, Limiter(clock), Intake(clock)
         self.metrics, self.http = Metrics(), httpx.AsyncClient(follow_redirects=False, transport=transport)
-        self.embedder, self.memory = BatchingEmbedder(), MemoryStore()
+        self.embedder, self.embedders = BatchingEmbedder(), Embedders(settings, clock, self.metrics)
+        self.memory = MemoryStore(vectorizers(self.embedder, settings))
         self.checkpoints = CheckpointFiles(Path(settings.data_dir) / CHECKPOINT_FOLDER)
         self.prefixes = Prefixes(journal, self.checkpoints, origin)
         self.learner = Learner(state, journal, journal, self.prefixes)

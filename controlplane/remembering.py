@@ -1,8 +1,8 @@
 """The episodic-memory calls: capture a failure, search for similar ones, read, purge, and manage skills."""
 
+import asyncio
 from collections import Counter
-from collections.abc import Mapping
-from hashlib import blake2b
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -18,6 +18,7 @@ from auditor.events import (
     SkillRetired,
 )
 from auditor.fold import TenantFold
+from auditor.modality import ModalVector
 from auditor.skills import NONE
 
 from .clock import Clock
@@ -48,24 +49,23 @@ from .executor.matching import Sought, recall_matches, standing, validations_of
 from .failpoints import failpoint
 from .idempotency import Receipt
 from .journal import Journal
-from .llm.local import classify, root_cause
-from .llm.redaction import redacted, unlinked
-from .masking import masked
-from .memory.actions import family_of, normalise, tool_of
+from .llm.local import root_cause
+from .llm.redaction import unlinked
+from .memory.actions import family_of, tool_of
+from .memory.captured import episode_of, image_digest
 from .memory.duplicates import near_duplicate
 from .memory.filters import Fits, filters_of
-from .memory.observed import conditions_in
 from .memory.purging import overwrite_episode
 from .memory.ranking import Match
-from .memory.space import EpisodeRecord
+from .memory.space import TEXT, EpisodeRecord
 from .memory.store import MemoryStore
-from .memory.texts import episode_text, plan_text
+from .memory.texts import plan_text
+from .memory.vectorizers.image import decoded
 from .tenants import Caller
 from .tiering import Tiering
 
 OVERSAMPLING = 4  # candidates looked at per result, so that ranking has something to choose from
 WIDENING = 8  # times as many, while filters leave too few
-NAMED = {"namespace", "task_id", "trace_id"}  # what joins a capture with others: kept as they came
 
 
 class Remembering:
@@ -93,18 +93,22 @@ class Remembering:
         Raises:
           UnknownTrace: it names a decision this tenant does not have.
           EmbedderLoading: the model is not there yet.
+          Unprocessable: an image cannot be read, or none can be.
         """
         tenant = caller.tenant
         await self._known_trace(tenant, request.trace_id)
-        episode = _episode(request)
+        images = [decoded(image, f"images[{place}]") for place, image in enumerate(request.images)]
+        episode = episode_of(request, images)
         space = self._memory.space(tenant, request.namespace)
         duplicate_of = space.by_digest.get(episode.digest)
-        if duplicate_of is None:
-            episode, duplicate_of = await self._new_or_near(caller, episode)
+        found = await self._vectors(episode, images) if duplicate_of is None else {}
+        if text := found.pop(TEXT, None):
+            embedded = msgspec.structs.replace(episode, embedder=text.model, vector=text.vector)
+            episode, duplicate_of = (embedded, None) if images else self._new_or_near(caller, embedded)
+            found = found if duplicate_of is None else {}
         at, by = self._clock.now(), caller.key_id
-        events: list[AnyEvent] = [
-            Captured(tenant=tenant, at=at, episode=episode, duplicate_of=duplicate_of, by=by),
-        ]
+        captured = Captured(tenant=tenant, at=at, episode=episode, duplicate_of=duplicate_of, by=by, modalities=found)
+        events: list[AnyEvent] = [captured]
         repeated = receipt is not None and receipt.received is not None
         decided = None if repeated or duplicate_of is not None else await self._decided(caller, episode)
         if decided is not None:
@@ -143,38 +147,53 @@ class Remembering:
         if not await self._journal.about(tenant, trace_id, "decision"):
             raise UnknownTrace
 
-    async def _new_or_near(self, caller: Caller, episode: Episode) -> tuple[Episode, int | None]:
-        """With its vector; or as a repeat of the failure that it nearly is, under the digest of that one."""
-        embedded = await self._with_vector(episode)
-        space, vector = self._memory.space(caller.tenant, episode.namespace), np.frombuffer(embedded.vector, np.float32)
-        near = near_duplicate(space, episode, vector, caller.key_id)
+    def _new_or_near(self, caller: Caller, embedded: Episode) -> tuple[Episode, int | None]:
+        """As it is; or as a repeat of the failure that it nearly is, under the digest of that one, without a vector."""
+        space = self._memory.space(caller.tenant, embedded.namespace)
+        near = near_duplicate(space, embedded, np.frombuffer(embedded.vector, np.float32), caller.key_id)
         if near is None:
             return embedded, None
-        return msgspec.structs.replace(episode, digest=near.episode.digest), near.episode_id
+        repeat = msgspec.structs.replace(embedded, embedder="", vector=b"", digest=near.episode.digest)
+        return repeat, near.episode_id
 
-    async def _with_vector(self, episode: Episode) -> Episode:
+    async def _vectors(self, episode: Episode, images: Sequence[bytes]) -> dict[str, ModalVector]:
+        """One of each modality that the failure has content for."""
+        known = self._memory.vectorizers
+        contents = {name: content for name, of in known.items() if (content := of.content(episode, images)) is not None}
         try:
-            vector = await self._embedder.embed(episode_text(episode))
+            vectors = await asyncio.gather(*(known[name].embed(content) for name, content in contents.items()))
         except EmbeddingUnavailable as error:
             raise EmbedderLoading(str(error)) from error
-        return msgspec.structs.replace(episode, embedder=self._embedder.name, vector=vector.tobytes())
+        return {
+            name: ModalVector(
+                model=known[name].model,
+                vector=vector.tobytes(),
+                digests=() if isinstance(content, str) else tuple(map(image_digest, content)),
+            )
+            for (name, content), vector in zip(contents.items(), vectors, strict=True)
+        }
 
     async def search(self, caller: Caller, request: SearchRequest) -> SearchAnswer:
         """The k best matches after filters, each with its score taken apart.
 
         Raises:
-          Unprocessable: a filter is unknown, or does not take what it was given.
+          Unprocessable: a filter or modality is unknown, or does not take what it was given.
           EmbedderLoading: the model is not there yet.
         """
         try:
             filters = filters_of(request.filters)
         except ValueError as error:
             raise Unprocessable(str(error)) from error
+        vectorizer = self._memory.vectorizers.get(request.modality)
+        if vectorizer is None:
+            raise Unprocessable(f"modality is one of {', '.join(sorted(self._memory.vectorizers))}")
+        plan = plan_text(request.goal, request.planned_action)
         try:
-            vector = await self._embedder.embed(plan_text(request.goal, request.planned_action))
+            vector = await vectorizer.embed(plan if request.modality == TEXT else vectorizer.query(request.query))
         except EmbeddingUnavailable as error:
             raise EmbedderLoading(str(error)) from error
-        sought = Sought.of(request.goal, request.planned_action, vector, request.current_state, self._clock.now())
+        current, now, modality = request.current_state, self._clock.now(), request.modality
+        sought = Sought.of(request.goal, request.planned_action, vector, current, now, modality)
         kept, filtered = self._kept(caller, request, sought, filters)
         fallback = ("embedding_fallback",) if self._embedder.state.status == "fallback" else ()
         return SearchAnswer(results=[_result(m) for m in kept[: request.k]], filtered=filtered, degraded=fallback)
@@ -281,22 +300,6 @@ class Remembering:
         seq = await (receipt or self._journal).append(retired)
         await self._learner.reached(seq)
         return self.skill(tenant, skill_id)
-
-
-def _episode(request: CaptureRequest) -> Episode:
-    trace = redacted(request.error_trace)
-    fields: dict[str, Any] = {
-        name: getattr(request, name) for name in request.__struct_fields__ if name in Episode.__struct_fields__
-    }
-    fields.update({name: masked(fields[name], most=None) for name in fields.keys() - NAMED})
-    fields.update(goal=redacted(request.goal), error_trace=trace, error_class=fields["error_class"] or classify(trace))
-    what = [fields[name] for name in ("namespace", "goal", "planned_action", "resolution", "tool_chain")]
-    what.append(normalise(trace))  # paths and numbers change from run to run; the failure is the same
-    where = [fields["environment"], fields["preconditions"]]
-    digest = blake2b(msgspec.json.encode([what, where], order="sorted"), digest_size=16).hexdigest()
-    if not fields["environment"] and not fields["preconditions"]:
-        fields["preconditions"] = conditions_in(trace)
-    return Episode(**fields, digest=digest)
 
 
 def _reflection(episode: Episode, decided: Trace | None) -> CapturedReflection:

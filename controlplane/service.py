@@ -20,7 +20,6 @@ from .administration import FirstKeys, load_registry
 from .checkpoints import CHECKPOINT_FOLDER, RecoveryFiles, clear_unfinished
 from .clock import Clock, SystemClock
 from .data_folder import RECOVERY_FOLDER, lock_folder, open_journal
-from .embedding import embedder_named
 from .errors import JournalDamaged, PointsmanError
 from .failpoints import failpoint
 from .journal import Journal
@@ -121,7 +120,7 @@ class Service(Parts):
             await self.learner.reached(seq)
         if not self.settings.insecure_local:
             self.first_keys = await self.administration.first_keys()
-        self._run(self.embedder.load(lambda: embedder_named(self.settings.embedder)), "embedder")
+        self._run(self.embedder.load(*self.embedders.ways()), "embedder")
         self._run(self.background.load_memory(), "memory")
         self._run(self.background.run(), "background")
         self.replays.go_on()
@@ -215,6 +214,7 @@ class Service(Parts):
         await self.journal.close()
         await self.http.aclose()
         await self.models.close()
+        await self.embedders.close()
         self.embedder.close()
         if self._lock is not None:
             os.close(self._lock)

@@ -136,6 +136,10 @@ def describe_status(service: Service, tenant: str) -> dict[str, Any]:
         "reuse": _reuse(service, tenant),
         "embedder": service.embedder.state,
         "memory": service.memory.counts(fold.tenant),
+        "modalities": {
+            name: {"model": of.model, "dimension": of.dimension, "source": of.source}
+            for name, of in service.memory.vectorizers.items()
+        },
         "failpoints": failpoints.on(),
         "appeals": len(service.learner.state.appeals.of(fold.tenant)),
         "open_decisions": len(fold.credit.open),

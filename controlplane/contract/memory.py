@@ -5,7 +5,22 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from .decisions import Worth
-from .wire import MAX_TRACE, Answer, Conditioned, Conditions, Filled, FreeMap, Id, Name, Request, Text
+from .wire import (
+    MAX_IMAGE,
+    MAX_IMAGES,
+    MAX_TRACE,
+    Answer,
+    Conditioned,
+    Conditions,
+    Filled,
+    FreeMap,
+    Id,
+    Name,
+    Request,
+    Text,
+)
+
+Image = Annotated[str, Meta(min_length=1, max_length=MAX_IMAGE)]
 
 
 class CaptureRequest(Conditioned, frozen=True, kw_only=True):
@@ -28,18 +43,28 @@ class CaptureRequest(Conditioned, frozen=True, kw_only=True):
     origin: Name = "agents"
     tags: Annotated[tuple[Name, ...], Meta(max_length=64)] = ()
     custom: FreeMap = {}
+    images: Annotated[tuple[Image, ...], Meta(max_length=MAX_IMAGES)] = ()
 
 
 class SearchRequest(Conditioned, frozen=True, kw_only=True):
-    """Episodes like this goal."""
+    """Episodes like this goal, or in another modality like this query: a trace, code, an image in base64."""
 
-    goal: Filled
+    goal: Text = ""
+    modality: Name = "text"
+    query: Annotated[str, Meta(max_length=MAX_IMAGE)] = ""
     planned_action: Text = ""
     namespace: Name = ""
     current_state: Conditions = {}
     k: Annotated[int, Meta(ge=1, le=100)] = 5
     min_similarity: Annotated[float, Meta(ge=-1, le=1)] = 0.6
     filters: FreeMap = {}
+
+    def __post_init__(self) -> None:
+        asked, other = ("goal", "query") if self.modality == "text" else ("query", "goal")
+        if not getattr(self, asked):
+            raise ValueError(f"the modality {self.modality!r} is searched by `{asked}`, which is missing")
+        if self.query and other == "query":
+            raise ValueError("`query` is for other modalities; text is searched by `goal`")
 
 
 class ValidateRequest(Request, frozen=True, kw_only=True):

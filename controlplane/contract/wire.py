@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Meta
 
 MAX_TEXT, MAX_TRACE, MAX_CANDIDATES = 8192, 65536, 64
+MAX_IMAGES, MAX_IMAGE = 4, 700_000  # of a capture, and characters of one in base64
 Text = Annotated[str, Meta(max_length=MAX_TEXT)]
 Name = Annotated[str, Meta(max_length=256)]
 Filled = Annotated[str, Meta(min_length=1, max_length=MAX_TEXT)]

@@ -1,22 +1,24 @@
-"""Text to vectors: a sentence model, a hashing embedder, and the one worker that batches requests."""
+"""Text to vectors: a sentence model, whole or in 8 bits, a hashing one, one that is asked, and the batching worker."""
 
+from .asked import AskedEmbedder
 from .batching import BatchingEmbedder, EmbedderState
 from .hashing import HashingEmbedder
-from .port import Embedder, EmbeddingUnavailable, Vector
+from .images import ImageEmbedder, ImageUnreadable
+from .port import Embedder, EmbedderUnreachable, EmbeddingUnavailable, Vector
+from .quantized import QuantizedEmbedder
 from .sentence import SentenceEmbedder
 
 __all__ = [
+    "AskedEmbedder",
     "BatchingEmbedder",
     "Embedder",
     "EmbedderState",
+    "EmbedderUnreachable",
     "EmbeddingUnavailable",
     "HashingEmbedder",
+    "ImageEmbedder",
+    "ImageUnreadable",
+    "QuantizedEmbedder",
     "SentenceEmbedder",
     "Vector",
-    "embedder_named",
 ]
-
-
-def embedder_named(name: str) -> Embedder:
-    """The embedder a setting names; blocking."""
-    return HashingEmbedder() if name == "hashing" else SentenceEmbedder(name)

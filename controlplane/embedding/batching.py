@@ -1,7 +1,7 @@
 """One worker thread embeds for everybody: requests that wait together go as one batch, texts are cached.
 
 Tokenizers are not safe under threads, so nothing else may call the embedder. The model loads in the
-same thread; when it cannot, the hashing embedder takes over, loudly.
+same thread; when it cannot, another takes over, loudly.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ import structlog
 from cachetools import LRUCache
 
 from .hashing import HashingEmbedder
-from .port import Embedder, EmbeddingUnavailable, Vector
+from .port import Embedder, EmbedderUnreachable, EmbeddingUnavailable, Vector
 
 log = structlog.get_logger()
 BATCH = 64
@@ -51,22 +51,29 @@ class BatchingEmbedder:
     def dimension(self) -> int:
         return self._embedder.dimension if self._embedder else 0
 
-    async def load(self, make: Callable[[], Embedder]) -> None:
-        """Make the embedder in its thread; fall back to hashing when that fails."""
+    async def load(self, make: Callable[[], Embedder], instead: Callable[[], Embedder] | None = None) -> None:
+        """Make the embedder in its thread; where that fails its equal `instead`, and hashing where there is none."""
         loop = asyncio.get_running_loop()
         begun = loop.time()
         status: Literal["ready", "fallback"] = "ready"
-        reason = None
-        try:
-            self._embedder = await loop.run_in_executor(self._thread, make)
-        except Exception as error:  # whatever a model library raises: the service goes on without it, and says so
-            status, reason = "fallback", f"{type(error).__name__}: {error}"
-            self._embedder = HashingEmbedder()
-            log.error("embedding_model_failed", reason=reason, fallback=self._embedder.name)
-        self.state = EmbedderState(
-            status=status, name=self._embedder.name, reason=reason, load_s=round(loop.time() - begun, 2)
-        )
+        made, reason = await self._made(make)
+        if made is None and instead is not None:
+            log.warning("embedder_replaced", reason=reason)
+            made, also = await self._made(instead)
+            reason = reason if also is None else f"{reason}; {also}"
+        if made is None:
+            status, made = "fallback", HashingEmbedder()
+            log.error("embedding_model_failed", reason=reason, fallback=made.name)
+        self._embedder = made
+        self.state = EmbedderState(status=status, name=made.name, reason=reason, load_s=round(loop.time() - begun, 2))
         self._loaded.set()
+
+    async def _made(self, make: Callable[[], Embedder]) -> tuple[Embedder | None, str | None]:
+        """An embedder, or why there is none."""
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, make), None
+        except Exception as error:  # whatever a model library raises: the service goes on without it, and says so
+            return None, f"{type(error).__name__}: {error}"
 
     async def loaded(self) -> None:
         """Wait until there is an embedder."""
@@ -109,21 +116,24 @@ class BatchingEmbedder:
             for text, vector in zip(texts, await self._vectors(embedder, texts), strict=True):
                 self._resolve(text, vector)
 
-    async def _vectors(self, embedder: Embedder, texts: list[str]) -> list[Vector | None]:
+    async def _vectors(self, embedder: Embedder, texts: list[str]) -> Sequence[Vector | EmbeddingUnavailable]:
         """A vector per text; a text the model fails on gets none and spoils no other."""
         try:
             return list(await asyncio.get_running_loop().run_in_executor(self._thread, embedder.embed, texts))
+        except EmbedderUnreachable as unreachable:
+            log.warning("embedder_unreachable", error=str(unreachable))
+            return [EmbedderUnreachable(str(unreachable)) for _ in texts]
         except Exception as error:  # whatever a model library raises belongs to one of these texts
             if len(texts) > 1:
                 return [vector for text in texts for vector in await self._vectors(embedder, [text])]
             log.error("embedding_failed", length=len(texts[0]), error=f"{type(error).__name__}: {error}")
-            return [None]
+            return [EmbeddingUnavailable("the embedding model failed on this text")]
 
-    def _resolve(self, text: str, vector: Vector | None) -> None:
+    def _resolve(self, text: str, vector: Vector | EmbeddingUnavailable) -> None:
         future = self._waiting.pop(text)
-        if vector is None:
+        if isinstance(vector, EmbeddingUnavailable):
             if not future.done():
-                future.set_exception(EmbeddingUnavailable("the embedding model failed on this text"))
+                future.set_exception(vector)
                 future.exception()  # whoever waited was told; nobody waiting is no reason to warn
             return
         self._cache[text] = vector

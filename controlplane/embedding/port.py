@@ -14,6 +14,10 @@ class EmbeddingUnavailable(Exception):
     """The text cannot be embedded now; the caller goes on without a vector and says so."""
 
 
+class EmbedderUnreachable(EmbeddingUnavailable):
+    """No text can be embedded for now; it is worth another try later."""
+
+
 class Embedder(Protocol):
     """Blocking; called from one worker thread only."""
 
@@ -21,5 +25,9 @@ class Embedder(Protocol):
     dimension: int
 
     def embed(self, texts: Sequence[str]) -> Vectors:
-        """Unit vectors [N, D]; the same text gives the same vector."""
+        """Unit vectors [N, D]; the same text gives the same vector.
+
+        Raises:
+          EmbedderUnreachable: none for now; whatever else is raised belongs to one of the texts.
+        """
         ...

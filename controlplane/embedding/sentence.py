@@ -8,13 +8,14 @@ from collections.abc import Sequence
 from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ..errors import ModelUntrusted
 from .port import Vectors
 
-SHIPPED = "minilm"
+SHIPPED, SHIPPED_NAME = "minilm", "all-MiniLM-L6-v2"
 WEIGHTS_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
 
@@ -32,26 +33,35 @@ class SentenceEmbedder:
             path = shipped_model()
             verify(path / "model.safetensors")
             os.environ["HF_HUB_OFFLINE"] = "1"  # read when the library is imported: nothing is looked up
-            self.name = "all-MiniLM-L6-v2"
+            self.name = SHIPPED_NAME
         else:
             path, self.name = Path(model), model
-        import transformers
-
-        transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-        import torch
-        from sentence_transformers import SentenceTransformer
-
-        torch.set_num_threads(1)  # more wait for each other in a loop: for one short text, up to eight times the CPU
-        self._model = SentenceTransformer(str(path), device="cpu")
+        self.model = loaded(str(path))
         self.dimension = self.embed([""]).shape[1]
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         if not texts:
             return np.empty((0, self.dimension), np.float32)
-        vectors = self._model.encode(
+        vectors = self.model.encode(
             list(texts), normalize_embeddings=True, convert_to_numpy=True, show_progress_bar=False
         )
         return np.asarray(vectors, np.float32)
+
+
+def loaded(model: str) -> Any:
+    """A SentenceTransformer.
+
+    Raises:
+      OSError, ValueError, ImportError: it cannot be loaded.
+    """
+    import transformers
+
+    transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    import torch
+    from sentence_transformers import SentenceTransformer
+
+    torch.set_num_threads(1)  # more wait for each other in a loop: for one short text, up to eight times the CPU
+    return SentenceTransformer(model, device="cpu")
 
 
 def shipped_model() -> Path:

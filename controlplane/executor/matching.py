@@ -11,7 +11,7 @@ from auditor.worth import NOWHERE, Standing
 from ..embedding import Vector
 from ..memory.preconditions import Present
 from ..memory.ranking import Match, recency, weights_of, worth
-from ..memory.space import Space
+from ..memory.space import TEXT, Space
 from ..memory.texts import plan_text
 from .hearsay import Hearsay
 
@@ -23,11 +23,20 @@ class Sought(msgspec.Struct, frozen=True):
     text: str
     current: Mapping[str, object]
     now: float
+    modality: str = TEXT  # that the vector is of
 
     @classmethod
-    def of(cls, goal: str, planned_action: str, vector: Vector, current: Mapping[str, object], now: float) -> "Sought":
+    def of(
+        cls,
+        goal: str,
+        planned_action: str,
+        vector: Vector,
+        current: Mapping[str, object],
+        now: float,
+        modality: str = TEXT,
+    ) -> "Sought":
         """Its words are the action's, for that is what fails; the goal's where no action is told."""
-        return cls(vector, plan_text("", planned_action) or goal, current, now)
+        return cls(vector, plan_text("", planned_action) or goal, current, now, modality)
 
 
 def recall_matches(
@@ -37,7 +46,7 @@ def recall_matches(
 
     Where `keep` is given, those are looked for among the episodes that it keeps.
     """
-    index = space.episode_index
+    index = space.indexes.get(sought.modality)
     if index is None:
         return []
     near = index.search(sought.vector, k) if keep is None else index.search_among(sought.vector, k, keep)

@@ -25,6 +25,7 @@ from strategist.features.words import words_of
 
 from ..contract import DecisionAnswer, DecisionRequest, Explanations
 from ..embedding import Vector
+from ..embedding.quantized import INT8
 
 E = TypeVar("E", bound="Evidence")
 Read = TypeVar("Read", bound="Evidence", contravariant=True)  # evidence that is handed in only
@@ -184,7 +185,7 @@ def own_scalars(given: Mapping[str, object], known: Container[str]) -> dict[str,
 def _codebook(spec: FeatureSpec, embedder: str, dimension: int) -> Codebook:
     if spec.codebook:
         learnt_with, levels = _learnt(spec.codebook)
-        if learnt_with == embedder:
+        if learnt_with == embedder.removesuffix(INT8):  # 9 texts of 10 are in the same cell
             return Centroids(levels)
     return SignBits(spec.text_bits, dimension)
 

@@ -12,16 +12,18 @@ import msgspec
 from litestar import Request
 from litestar.types import Empty, HTTPRequestEvent
 
-from ..contract import MAX_DOCUMENT, MAX_TEXT, MAX_TRACE
+from ..contract import MAX_DOCUMENT, MAX_IMAGE, MAX_TEXT, MAX_TRACE
 from ..errors import InvalidRequest, TooLarge, UnsupportedMedia
 from ..idempotency import Receipt
 from ..service import Service
 from ..tenants import Caller, Left
 
-MAX_BODY, MAX_CHAT = 256 * 1024, 1024 * 1024
+MAX_BODY, MAX_LARGE = 256 * 1024, 1024 * 1024
 OPENAI = frozenset(f"{before}/v1/{call}" for before in ("", "/api") for call in ("chat/completions", "models"))
+IMAGES = frozenset(f"{before}/v1/{call}" for before in ("", "/api") for call in ("capture", "search"))
 MAX_DEPTH = 32
 MAX_INT = 2**53
+LONGER = {"$.error_trace": MAX_TRACE, "$.query": MAX_IMAGE, "$.images": MAX_IMAGE}  # texts that may be longer
 _NUL = rb"\u0000"
 _LONG_NUMBER = re.compile(rb"[0-9](?:[eE]|[0-9]{15})")  # starts with one class, which the engine finds fast
 # a string never gives back what it took, closed or not: its bytes are looked at once
@@ -56,11 +58,16 @@ class AdmittedRequest(Request[Any, Any, Any]):
             self._sent = dict(self.scope["headers"])
         return self._sent
 
+    @property
+    def may_be_large(self) -> bool:
+        """Whether it may hold a conversation or images."""
+        return self.speaks_openai or self.scope["path"] in IMAGES
+
     async def body(self) -> bytes:
         """The body.
 
         Raises:
-          TooLarge: it is longer than MAX_BODY, or as a chat MAX_CHAT, whatever its headers say.
+          TooLarge: it is longer than MAX_BODY, or as a chat or with images MAX_LARGE, whatever its headers say.
           InvalidRequest: the caller went away before it was whole.
         """
         if self._body is Empty:
@@ -73,7 +80,7 @@ class AdmittedRequest(Request[Any, Any, Any]):
         return self._body
 
     async def _read(self) -> bytes:
-        read, more, most = b"", True, MAX_CHAT if self.speaks_openai else MAX_BODY
+        read, more, most = b"", True, MAX_LARGE if self.may_be_large else MAX_BODY
         while more and len(read) <= most:
             message = cast(HTTPRequestEvent, await self.receive())
             if message["type"] != "http.request":
@@ -95,7 +102,7 @@ class AdmittedRequest(Request[Any, Any, Any]):
             raise UnsupportedMedia
         if self.sent.get(b"content-encoding", b"identity").lower() != b"identity":
             raise UnsupportedMedia("send the body as it is, without Content-Encoding")
-        return admit(body, MAX_CHAT if self.speaks_openai else MAX_TEXT)
+        return admit(body, MAX_LARGE if self.speaks_openai else MAX_TEXT)
 
 
 def admit(body: bytes, most: int = MAX_TEXT) -> Any:
@@ -131,9 +138,7 @@ def _depth(body: bytes) -> int:
 
 def _longest(path: str) -> int:
     """Characters of a text that has a bound of its own; 0 for all others."""
-    if path == "$.error_trace":
-        return MAX_TRACE
-    return MAX_DOCUMENT if _DOCUMENT.fullmatch(path) else 0
+    return MAX_DOCUMENT if _DOCUMENT.fullmatch(path) else LONGER.get(path.partition("[")[0], 0)
 
 
 def _out_of_bounds(value: Any, path: str, most: int) -> Iterator[tuple[str, str]]:

@@ -1,6 +1,7 @@
 """A provider that answers by a script, over real sockets of this machine: for tests, benchmarks and first tries.
 
-It speaks as OpenAI and as Anthropic, errs in every way a provider does, bills exactly and tells what it billed.
+It speaks as OpenAI (embeddings too) and as Anthropic, errs in every way a provider does, bills exactly and tells what
+it billed.
 """
 
 import asyncio
@@ -13,7 +14,17 @@ import msgspec
 
 from .fake_faults import broken_body, broken_head, in_time, whole_parts
 from .fake_script import Behaviour, Playing, Script
-from .fake_shapes import Json, Said, anthropic_body, anthropic_events, event, named, openai_body, openai_events
+from .fake_shapes import (
+    Json,
+    Said,
+    anthropic_body,
+    anthropic_events,
+    embeddings_body,
+    event,
+    named,
+    openai_body,
+    openai_events,
+)
 
 HOST = "127.0.0.1"
 MOST_BODY = 16 * 1024 * 1024
@@ -32,9 +43,22 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
         return self.path.endswith("/messages")
 
     @property
+    def embedded(self) -> list[str] | None:
+        """The texts that vectors are asked of, where they are."""
+        return list(self.body["input"]) if self.path.endswith("/embeddings") else None
+
+    @property
     def message(self) -> str:
-        """The text of the last message of the user's."""
+        """The text of the last message of the user's, or the last that is to be embedded."""
+        if self.embedded is not None:
+            return self.embedded[-1]
         return next((_text(said) for said in reversed(self.body["messages"]) if said["role"] == "user"), "")
+
+    @property
+    def words(self) -> int:
+        """How many it holds: they pass for its tokens."""
+        texts = map(_text, self.body["messages"]) if self.embedded is None else self.embedded
+        return sum(len(text.split()) for text in texts)
 
 
 class FakeProvider:
@@ -129,7 +153,7 @@ class FakeProvider:
                 return _answer(writer, status, {"error": error}, behaviour.headers)
         if asked.body.get("stream") and broken_head(behaviour) is None:
             return await self._stream(reader, writer, asked, behaviour, said)
-        body = broken_body(behaviour, anthropic_body(said) if asked.anthropic else openai_body(said))
+        body = broken_body(behaviour, _whole(asked, said))
         head = _head(200, {**behaviour.headers, **(broken_head(behaviour) or {})})
         async for part in in_time(behaviour, whole_parts(behaviour, head, body)):
             writer.write(part)
@@ -167,8 +191,9 @@ class FakeProvider:
     def _said(self, asked: Asked, behaviour: Behaviour) -> Said:
         text = asked.message if behaviour.echo else behaviour.text
         prompt, completion = behaviour.prompt_tokens, behaviour.completion_tokens
-        prompt = _words(asked.body["messages"]) if prompt is None else prompt
-        completion = len(text.split()) if completion is None else completion
+        prompt = asked.words if prompt is None else prompt
+        if completion is None:
+            completion = len(text.split()) if asked.embedded is None else 0
         cost = self.playing.charge(behaviour, prompt, completion)
         usage: Any = {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
         if self.playing.script.tell_cost:
@@ -206,8 +231,10 @@ def _keyed(headers: dict[str, str]) -> bool:
     return "authorization" in headers or "x-api-key" in headers
 
 
-def _words(messages: list[Json]) -> int:
-    return sum(len(_text(said).split()) for said in messages)
+def _whole(asked: Asked, said: Said) -> Json:
+    if asked.embedded is not None:
+        return embeddings_body(said, asked.embedded)
+    return anthropic_body(said) if asked.anthropic else openai_body(said)
 
 
 def _text(message: Json) -> str:

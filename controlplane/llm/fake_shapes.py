@@ -1,10 +1,12 @@
 """How OpenAI and Anthropic write an answer, whole and streamed, for the fake provider."""
 
 from typing import Any
+from zlib import crc32
 
 import msgspec
 
 Json = dict[str, Any]
+DIMENSION = 256  # of its embeddings
 STOPS = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use", "content_filter": "refusal"}
 
 
@@ -43,6 +45,25 @@ def openai_events(said: Said) -> list[bytes]:
     events += [delta(tool_calls=[{"index": place, **call}]) for place, call in enumerate(said.tool_calls)]
     events.append(delta(said.finish_reason))
     return events if said.usage is None else [*events, chunk(choices=[], usage=said.usage)]
+
+
+def embeddings_body(said: Said, texts: list[str]) -> Json:
+    """Embeddings of texts: their words, counted in buckets, so that texts which share words are near each other."""
+    data: list[Json] = [
+        {"object": "embedding", "index": i, "embedding": _buckets(text)} for i, text in enumerate(texts)
+    ]
+    body = {"object": "list", "model": said.model, "data": data}
+    used = said.usage
+    if isinstance(used, dict):
+        used = {name: count for name, count in used.items() if name != "completion_tokens"}
+    return body if used is None else {**body, "usage": used}
+
+
+def _buckets(text: str) -> list[float]:
+    counts = [0.01] * DIMENSION
+    for word in text.lower().split():
+        counts[crc32(word.encode()) % DIMENSION] += 1.0
+    return counts
 
 
 def anthropic_body(said: Said) -> Json:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from auditor.hygiene_events import EpisodeReturned, EpisodesArchived, Quarantined, QuarantineLifted
 
 from .quarantine import Quarantines
-from .space import Aside, EpisodeRecord, Space
+from .space import TEXT, Aside, EpisodeRecord, Space
 
 
 class Hygiene:
@@ -70,9 +70,9 @@ class Hygiene:
             self._weigh(tenant, space, record)
 
     def _bring_back(self, space: Space, record: EpisodeRecord) -> None:
-        _, vector = space.aside.pop(record.episode_id)
-        space.admit(record, vector)
-        if vector is None:
+        _, vectors = space.aside.pop(record.episode_id)
+        space.admit(record, vectors)
+        if TEXT not in vectors:
             self._embed_again(space, record)
 
 

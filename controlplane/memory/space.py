@@ -1,6 +1,6 @@
 """One namespace of one tenant: its episodes and action signatures, and the indexes they are found by."""
 
-from collections.abc import Set
+from collections.abc import Mapping, Set
 from typing import Literal
 
 import msgspec
@@ -20,6 +20,8 @@ from .vectors import VectorIndex
 
 MAX_FAULT = 120  # characters
 MOST_TASKS = 10_000  # of a space, whose last failure is known
+TEXT = "text"  # the modality that everything has
+Vectors = Mapping[str, Vector]  # by modality
 Aside = Literal["quarantined", "archived"]  # why an episode is kept and not in use
 
 
@@ -91,14 +93,14 @@ class Space:
     def __init__(self, distrusted: Set[str] = frozenset()) -> None:
         self.distrusted = distrusted  # keys that a quarantine is about
         self.episodes: dict[int, EpisodeRecord] = {}  # that are in use
-        self.aside: dict[int, tuple[EpisodeRecord, Vector | None]] = {}  # that are not, each with its vector
+        self.aside: dict[int, tuple[EpisodeRecord, Vectors]] = {}  # that are not, each with its vectors
         self.by_digest: dict[str, int] = {}
         self.of_kind: dict[tuple[str, str], dict[int, EpisodeRecord]] = {}
         self._last: dict[str, int] = {}  # the episode that a task captured last, tasks in the order they did
         self.signatures: dict[str, SignatureRecord] = {}
         self.signature_of: dict[int, SignatureRecord] = {}
         self.words = LexicalIndex()
-        self.episode_index: VectorIndex | None = None
+        self.indexes: dict[str, VectorIndex] = {}  # of episodes, by modality
         self.signature_index: VectorIndex | None = None
 
     def captured_by(self, task_id: str, episode_id: int) -> None:
@@ -122,32 +124,37 @@ class Space:
         """Whether anybody among the keys is in no quarantine; of nobody nothing bad is known."""
         return not keys or bool(keys - self.distrusted)
 
-    def admit(self, record: EpisodeRecord, vector: Vector | None) -> None:
-        """It is in use from here on, and found by its vector."""
+    def admit(self, record: EpisodeRecord, vectors: Vectors) -> None:
+        """It is in use from here on, and found by its vectors."""
         record.aside = None
         self.episodes[record.episode_id] = record
         self.of_kind.setdefault(record.kind, {})[record.episode_id] = record
         self.words.add(record.episode_id, *episode_words(record.episode, record.cause))
-        if vector is not None:
-            self.index_episode(record.episode_id, vector)
+        for modality, vector in vectors.items():
+            self.index_episode(record.episode_id, vector, modality)
 
-    def take_out(self, record: EpisodeRecord) -> Vector | None:
-        """It is in use no more; the vector it was found by, if it was."""
+    def take_out(self, record: EpisodeRecord) -> Vectors:
+        """It is in use no more; the vectors that it was found by."""
         del self.episodes[record.episode_id], self.of_kind[record.kind][record.episode_id]
         if not self.of_kind[record.kind]:
             del self.of_kind[record.kind]
         self.words.remove(record.episode_id, *episode_words(record.episode, record.cause))
-        return None if self.episode_index is None else self.episode_index.remove(record.episode_id)
+        taken = {modality: index.remove(record.episode_id) for modality, index in self.indexes.items()}
+        return {modality: vector for modality, vector in taken.items() if vector is not None}
+
+    @property
+    def episode_index(self) -> VectorIndex | None:
+        """By what was wanted and done."""
+        return self.indexes.get(TEXT)
 
     def vector(self, episode_id: int) -> Vector | None:
         """What an episode in use is found by."""
         return None if self.episode_index is None else self.episode_index.get(episode_id)
 
-    def index_episode(self, episode_id: int, vector: Vector) -> None:
-        if self.episode_index is None:
-            self.episode_index = VectorIndex(len(vector))
-        if episode_id not in self.episode_index:
-            self.episode_index.add(episode_id, vector)
+    def index_episode(self, episode_id: int, vector: Vector, modality: str = TEXT) -> None:
+        index = self.indexes.setdefault(modality, VectorIndex(len(vector)))
+        if episode_id not in index:
+            index.add(episode_id, vector)
 
     def index_signature(self, key: int, vector: Vector) -> None:
         if self.signature_index is None:

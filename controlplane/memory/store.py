@@ -3,7 +3,7 @@
 Each space (tenant, namespace) has indexes of its own, so nothing of another tenant can be found.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import msgspec
 import numpy as np
@@ -22,8 +22,9 @@ from auditor.skill_events import SkillDescribed
 from ..journal.port import MEMORY_KINDS
 from .hygiene import Hygiene
 from .passages import Passages
-from .space import EpisodeRecord, SignatureRecord, Space
+from .space import TEXT, EpisodeRecord, SignatureRecord, Space
 from .texts import episode_text
+from .vectorizers.port import Vectorizer
 
 
 class Stale(msgspec.Struct, frozen=True):
@@ -33,12 +34,15 @@ class Stale(msgspec.Struct, frozen=True):
     key: int
     text: str
     is_episode: bool
+    modality: str = TEXT
 
 
 class MemoryStore:
     """All spaces. `observe` folds events; nothing else changes it."""
 
-    def __init__(self) -> None:
+    def __init__(self, vectorizers: Mapping[str, Vectorizer] | None = None) -> None:
+        """`vectorizers` by modality: what else than their text episodes are found by."""
+        self.vectorizers = vectorizers or {}
         self._spaces: dict[tuple[str, str], Space] = {}
         self._space_of_episode: dict[tuple[str, int], Space] = {}
         self.reflections: dict[tuple[str, str], Reflected] = {}  # by tenant and id
@@ -128,14 +132,24 @@ class MemoryStore:
             return
         record = EpisodeRecord(seq, event.at, msgspec.structs.replace(event.episode, vector=b""))
         record.captured(event.by, event.at)
-        space.admit(record, None)
+        space.admit(record, {})
         space.by_digest[event.episode.digest] = seq
         self._space_of_episode[event.tenant, seq] = space
         if event.episode.embedder == self.embedder:
             space.index_episode(seq, np.frombuffer(event.episode.vector, np.float32))
         else:
             self.embed_again(space, record)
+        for modality in self.vectorizers.keys() - {TEXT}:
+            self._index(space, seq, event, modality)
         self.hygiene.captured(event.tenant, space, record)
+
+    def _index(self, space: Space, seq: int, event: Captured, modality: str) -> None:
+        """By its vector, where that is of the model in use; else, where its content is there yet, it is embedded."""
+        vectorizer, kept = self.vectorizers[modality], event.modalities.get(modality)
+        if kept is not None and kept.model == vectorizer.model:
+            space.index_episode(seq, np.frombuffer(kept.vector, np.float32), modality)
+        elif isinstance(content := vectorizer.content(event.episode, ()), str):
+            self.stale.append(Stale(space, seq, content, is_episode=True, modality=modality))
 
     def embed_again(self, space: Space, record: EpisodeRecord) -> None:
         """It has no vector that it can be found by."""

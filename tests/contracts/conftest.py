@@ -52,7 +52,8 @@ from auditor.session_events import Queried, SessionReported, Shown
 from auditor.skill_events import SkillDescribed, SkillText
 from auditor.trace import Trace
 from auditor.webhook_events import WebhookRemoved, WebhookSet
-from controlplane.embedding import Embedder, HashingEmbedder, SentenceEmbedder
+from controlplane.checkpoints import write_atomically
+from controlplane.embedding import Embedder, HashingEmbedder, QuantizedEmbedder, SentenceEmbedder
 from controlplane.journal import Journal, MemoryJournal, SqliteJournal, connect
 from strategist import HeadChoice, PolicySettings, State, Update
 from strategist.federation import Entry
@@ -101,10 +102,22 @@ async def on_disk(tmp_path: Path) -> AsyncIterator[Callable[[], Awaitable[Sqlite
         await opened.pop().close()
 
 
-@pytest.fixture(scope="session", params=["hashing", "sentence"])
+@pytest.fixture(scope="session")
+def sentence() -> Embedder:
+    """The shipped model: it takes seconds to load."""
+    return SentenceEmbedder()
+
+
+@pytest.fixture(scope="session")
+def int8(sentence: SentenceEmbedder, tmp_path_factory: pytest.TempPathFactory) -> Embedder:
+    """The same in 8 bits: it takes seconds to be made."""
+    return QuantizedEmbedder(tmp_path_factory.mktemp("data") / "embedder", write_atomically, lambda: sentence)
+
+
+@pytest.fixture(scope="session", params=["hashing", "sentence", "int8"])
 def embedder(request: pytest.FixtureRequest) -> Embedder:
-    """Each embedder, made once: the sentence model takes seconds to load."""
-    return HashingEmbedder() if request.param == "hashing" else SentenceEmbedder()
+    """Each embedder, made once."""
+    return HashingEmbedder() if request.param == "hashing" else request.getfixturevalue(request.param)
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
-"""Both embedders: unit vectors of a stated size, the same for the same text, alone or in company."""
+"""Each embedder: unit vectors of a stated size, the same for the same text, alone or in company."""
 
+from collections.abc import Sequence
 from hashlib import sha256
 from itertools import combinations
 from pathlib import Path
@@ -63,23 +64,48 @@ def test_similar_texts_are_nearer_than_different_ones(embedder: Embedder) -> Non
     assert base @ near > base @ far
 
 
+TOPICS = [
+    ["git push to the remote", "rebase my branch on main", "resolve the merge conflict", "amend the last commit"],
+    ["the enzyme digests protein", "mitochondria of a cell", "the heart pumps blood", "a virus infects bacteria"],
+    ["integrate the polynomial", "the derivative of sin x", "prove the theorem by induction", "solve for x and y"],
+]
+
+
 @pytest.mark.parametrize("embedder", ["sentence"], indirect=True)
 def test_texts_about_one_thing_share_a_coarse_code_more_often_than_others(embedder: Embedder) -> None:
     """By the shipped codebook, which was learnt from the sentence model's vectors."""
-    features = Features("route.toml")
-    topics = [
-        ["git push to the remote", "rebase my branch on main", "resolve the merge conflict", "amend the last commit"],
-        ["the enzyme digests protein", "mitochondria of a cell", "the heart pumps blood", "a virus infects bacteria"],
-        ["integrate the polynomial", "the derivative of sin x", "prove the theorem by induction", "solve for x and y"],
-    ]
-    coarse = [[features.codes(vector, embedder.name)[0] for vector in embedder.embed(texts)] for texts in topics]
+    coarse = [[codes[0] for codes in codes_of(embedder, texts)] for texts in TOPICS]
     within = [a == b for codes in coarse for a, b in combinations(codes, 2)]
     across = [a == b for one, other in combinations(coarse, 2) for a in one for b in other]
     assert np.mean(within) > 3.0 * np.mean(across)
 
 
+def test_the_quantised_model_has_the_originals_codes_of_most_texts_under_its_own_name(
+    sentence: Embedder, int8: Embedder
+) -> None:
+    texts = [text for topic in TOPICS for text in topic]
+    plain, quantised = codes_of(sentence, texts), codes_of(int8, texts)
+    same = [
+        a.replace(sentence.name, int8.name) == b
+        for one, other in zip(plain, quantised, strict=True)
+        for a, b in zip(one, other, strict=True)
+    ]
+    assert np.mean(same) > 0.75
+    assert not {code for codes in plain for code in codes} & {code for codes in quantised for code in codes}
+
+
+def codes_of(embedder: Embedder, texts: Sequence[str]) -> list[tuple[str, ...]]:
+    features = Features("route.toml")
+    return [features.codes(vector, embedder.name) for vector in embedder.embed(texts)]
+
+
 def test_the_name_tells_embedders_apart(embedder: Embedder) -> None:
-    assert embedder.name in {"hashing-384", "all-MiniLM-L6-v2"}
+    assert embedder.name in {"hashing-384", "all-MiniLM-L6-v2", "all-MiniLM-L6-v2-int8"}
+
+
+def test_the_quantised_model_says_what_the_original_says(sentence: Embedder, int8: Embedder) -> None:
+    """Also of texts that it was not compared with when it was made, however strange."""
+    assert (sentence.embed(TEXTS) * int8.embed(TEXTS)).sum(axis=1).min() >= 0.97
 
 
 def test_the_shipped_weights_are_the_expected_ones() -> None:

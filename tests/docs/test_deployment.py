@@ -11,7 +11,7 @@ import yaml
 
 from controlplane import settings
 from controlplane.cli import app
-from controlplane.http.admission import MAX_BODY
+from controlplane.http.admission import MAX_LARGE
 from controlplane.http.routes import ROUTES
 from controlplane.serving import GRACE_S
 
@@ -94,7 +94,7 @@ def test_a_proxy_leaves_it_to_the_server_to_refuse_a_large_body(
     files: dict[str, str], name: str, directive: str
 ) -> None:
     [kilobytes] = re.findall(rf"{directive} (\d+)k", files[name], re.IGNORECASE)
-    assert int(kilobytes) * 1000 > MAX_BODY
+    assert int(kilobytes) * 1000 > MAX_LARGE
 
 
 def test_the_scrape_of_the_page_has_the_job_that_the_alerts_ask_for(files: dict[str, str], page: str) -> None:

@@ -23,6 +23,9 @@ OTHERWISE: dict[str, Any] = {
     "kinds": ["swung"],
     "filters": None,  # its keys are names of ours, and a filter by a new text finds nothing
     "min_similarity": -1.0,  # everything is near enough
+    "images": None,  # no text
+    "modality": None,  # a name of ours
+    "query": None,  # of other modalities, which test_modalities.py crosses tenants with
     "version": 0,  # of what was never changed
     "weights": None,  # its keys are names of ours
     "actions": ["BLOCK"],

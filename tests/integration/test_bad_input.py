@@ -146,7 +146,8 @@ SIZES = [
         plan(b'"context": {"error_trace": ' + text(9000) + b"}"),
         "at most 8192",
     ),
-    Case("a body over 256 KB", 413, "too_large", "send less", CAPTURE, b'{"goal": ' + text(262_144) + b"}"),
+    Case("a body over 256 KB", 413, "too_large", "over 256 KB", DECIDE, plan(b'"goal": ' + text(262_144))),
+    Case("a capture over 1 MB", 413, "too_large", "over 1024 KB", CAPTURE, b'{"goal": ' + text(1_048_576) + b"}"),
 ]
 MEANING = [
     Case(name, 422, "unprocessable", says, path, body)

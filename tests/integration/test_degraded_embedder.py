@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controlplane.background import Background
-from controlplane.embedding import BatchingEmbedder, HashingEmbedder
+from controlplane.embedding import BatchingEmbedder, Embedder, HashingEmbedder
 from controlplane.memory.store import MemoryStore
 from controlplane.memory.texts import plan_text
 from controlplane.service import Service
@@ -85,6 +85,18 @@ def test_a_model_that_cannot_load_is_replaced_by_hashing_loudly(serve: Serve, tm
     assert server.post("/v1/search", {"goal": "deploy"})["degraded"] == ["embedding_fallback"]
     assert server.metric("pointsman_degraded_total", part="embedding_fallback") == 2
     assert server.get("/readyz")["embedder"] == "fallback", "it works, and says how"
+
+
+def test_a_model_that_cannot_load_is_replaced_by_its_equal_where_it_has_one(serve: Serve) -> None:
+    server = serve()
+    server.run(server.service.embedder.load(_broken, Fussy))
+    embedder = server.get("/status")["embedder"]
+    assert (embedder["status"], embedder["name"], embedder["reason"]) == ("ready", "hashing-384", "OSError: no export")
+    assert server.post("/v1/decisions", {"goal": "deploy", "planned_action": "make"})["degraded"] == []
+
+
+def _broken() -> Embedder:
+    raise OSError("no export")
 
 
 def test_memories_of_another_embedder_are_embedded_again_whatever_one_of_them_holds(serve: Serve) -> None:

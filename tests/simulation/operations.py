@@ -226,7 +226,7 @@ def capture(draw: Draw) -> Call:
     if draw.maybe(0.2):
         body |= {"origin": draw.text("o"), "error_class": draw.text("c"), "preconditions": {"os": draw.text("linux")}}
     if draw.maybe(0.1):
-        body |= {"episode_type": "failure", "task_id": draw.text("t1", "t2")}
+        body |= {"episode_type": "failure", "task_id": draw.text("t1", "t2"), "images": []}
     if draw.own.traces and draw.maybe(0.2):
         body["trace_id"] = rng.choice(draw.own.traces)
     effects = (("capture", draw.tenant, draw.name),)
@@ -238,6 +238,8 @@ def search(draw: Draw) -> Call:
     body = {"goal": draw.text("a", "b"), "planned_action": draw.text(*PLANS), "namespace": draw.text("x", "y")}
     body |= {"k": draw.rng.randint(1, 5), "min_similarity": -1.0} if draw.maybe(0.5) else {}
     body |= {"current_state": {"cluster": draw.text("p")}, "filters": {"origin": "agents"}} if draw.maybe(0.3) else {}
+    if draw.maybe(0.3):
+        body |= {"modality": "error", "query": draw.text("Error: quota", "Timeout", "denied")}
     return draw.call("POST /v1/search", body=body)
 
 

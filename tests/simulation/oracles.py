@@ -3,7 +3,6 @@
 import gc
 import math
 from collections import defaultdict
-from collections.abc import Mapping
 from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -30,7 +29,6 @@ from controlplane.journal.port import MEMORY_KINDS
 from controlplane.memory.passages import PassageSpace
 from controlplane.memory.space import Space
 from controlplane.memory.store import MemoryStore
-from controlplane.memory.vectors import VectorIndex
 from controlplane.refold import refold
 from controlplane.tenants.limits import quota
 
@@ -149,7 +147,8 @@ def _drawn(event: Decided) -> list[str]:
 
 def _memory(world: World, events: list[Recorded]) -> list[str]:
     """I7: memory and its indexes hold what was captured and not purged, and what was purged is on the disk no more."""
-    anew, live = MemoryStore(), world.service.memory
+    live = world.service.memory
+    anew = MemoryStore(live.vectorizers)
     anew.embedder = live.embedder
     for recorded in events:
         if recorded.event.kind in MEMORY_KINDS:
@@ -225,8 +224,8 @@ def _held(memory: MemoryStore) -> dict[Any, Any]:
         place: (
             sorted((e.episode_id, e.repeats) for e in space.episodes.values()),
             sorted(space.signature_of),
-            _findable(memory, space, space.episode_index, space.episodes),
-            _findable(memory, space, space.signature_index, space.signature_of),
+            [_findable(memory, space, name) for name in sorted(memory.vectorizers)],
+            _findable(memory, space, None),
         )
         for place, space in memory._spaces.items()
         if space.episodes or space.signatures
@@ -245,11 +244,16 @@ def _kept(memory: MemoryStore, space: PassageSpace) -> list[Any]:
     return [sorted((*name, record.seq) for name, record in space.documents.items()), sorted(held | waiting)]
 
 
-def _findable(memory: MemoryStore, space: Space, index: VectorIndex | None, known: Mapping[int, Any]) -> list[int]:
-    """What an index holds, and what is to be embedded for it yet, for it came in while that was not possible."""
-    held = set(index._exact._row) if index else set()
-    waiting = {stale.key for stale in memory.stale if stale.space is space and stale.key in known}
-    return sorted(held | waiting)
+def _findable(memory: MemoryStore, space: Space, modality: str | None) -> list[int]:
+    """The episodes that an index holds, or the signatures, and what came in while it could not be embedded."""
+    index = space.indexes.get(modality) if modality else space.signature_index
+    waiting = {
+        stale.key
+        for stale in memory.stale
+        if stale.space is space
+        and (stale.key in space.episodes and stale.modality == modality if stale.is_episode else modality is None)
+    }
+    return sorted((set(index._exact._row) if index else set()) | waiting)
 
 
 def _series(world: World) -> list[str]:

@@ -10,7 +10,7 @@ import pytest
 
 from auditor.reflection_events import Insight
 from auditor.reuse import alike, told
-from controlplane.embedding import embedder_named
+from controlplane.embedding import Embedder, HashingEmbedder, SentenceEmbedder
 
 FILE = Path(__file__).parents[2] / "fixtures" / "insights" / "insights.toml"
 ONE_IN = 8  # of each kind of pair, at most one is mistaken for the other kind
@@ -34,15 +34,16 @@ def examples() -> Sequence[Example]:
     return msgspec.convert(tomllib.loads(FILE.read_text("utf-8"))["insights"], list[Example])
 
 
-@pytest.mark.parametrize("name", ["hashing", pytest.param("minilm", marks=pytest.mark.nightly)])
-def test_one_cause_told_twice_is_taken_for_the_same_and_another_cause_of_the_class_is_not(name: str) -> None:
+@pytest.mark.parametrize("make", [HashingEmbedder, pytest.param(SentenceEmbedder, marks=pytest.mark.nightly)])
+def test_one_cause_told_twice_is_taken_for_the_same_and_another_cause_of_the_class_is_not(make: type[Embedder]) -> None:
     found = examples()
-    vectors = embedder_named(name).embed([example.told for example in found])
+    embedder = make()
+    vectors = embedder.embed([example.told for example in found])
     same, other = list[bool](), list[bool]()
     for (i, one), (j, two) in combinations(enumerate(found), 2):
         if one.error_class == two.error_class:
             (same if one.cause == two.cause else other).append(alike(float(vectors[i] @ vectors[j])))
-    print(f"{name}: {same.count(False)} of {len(same)} pairs of one cause are taken for two,", end=" ")
+    print(f"{embedder.name}: {same.count(False)} of {len(same)} pairs of one cause are taken for two,", end=" ")
     print(f"{other.count(True)} of {len(other)} pairs of two causes for one")
     assert same.count(False) <= len(same) / ONE_IN
     assert other.count(True) <= len(other) / ONE_IN
