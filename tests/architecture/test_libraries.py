@@ -98,7 +98,7 @@ UNIMPORTED = {
     "httptools": "uvicorn's fast parser",
     "uvloop": "uvicorn's fast loop",
 }
-BROUGHT = {"transformers", "tokenizers"}  # by sentence-transformers, which is a layer on top of them
+BROUGHT = {"transformers"}  # by sentence-transformers, which is a layer on top of it
 MODULE_OF = {
     "genai-prices": "genai_prices",
     "scikit-learn": "sklearn",
