@@ -100,8 +100,8 @@ def test_no_field_of_a_capture_keeps_a_secret(serve: Serve, tmp_path: Path) -> N
     texts = ("goal", "planned_action", "error_trace", "error_class", "resolution", "license", "origin")
     fields: dict[str, Any] = {
         **dict.fromkeys(texts, said),
-        **dict.fromkeys(("environment", "preconditions", "custom"), {"api_key": secret, "deep": [{"line": said}]}),
-        **dict.fromkeys(("tool_chain", "tags"), [said]),
+        **{name: {"api_key": secret, "deep": [{"line": said}]} for name in ("environment", "preconditions", "custom")},
+        **{name: [said] for name in ("tool_chain", "tags")},
     }
     server.capture(**fields)
     server.gate(planned_action=said)
