@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx
 
-TIMEOUT_S, TRIES, LONGEST_WAIT_S = 120.0, 8, 60.0
+TIMEOUT_S, TRIES, LONGEST_WAIT_S = 120.0, 5, 60.0
 
 
 class ServerRefused(Exception):
