@@ -104,11 +104,12 @@ class Library:
         registered = self._memory.passages.origins.get((tenant, origin))
         licence = asked.license or (registered.license if registered else None)
         parts = chunking.passages(text)
-        why = self._denied.objection(licence, asked.text)
+        violation = self._denied.objection(licence, asked.text)
+        why = violation or (TOO_MANY if len(parts) > MOST else None)
         if key != without_secrets(key):
             key, why = without_secrets(key), SECRET_KEY
-        if why is not None or len(parts) > MOST:
-            return KeptAnswer(key=key, status="refused", passages=0, why=why or TOO_MANY)
+        if why is not None:
+            return KeptAnswer(key=key, status="refused", passages=0, why=why, violation=why == violation)
         fields: dict[str, Any] = {
             "namespace": request.namespace,
             "origin": origin,

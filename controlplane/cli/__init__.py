@@ -4,6 +4,7 @@
 from . import (
     access,
     appeals,
+    backfilling,
     budgets,
     challengers,
     decisions,
@@ -23,6 +24,7 @@ __all__ = [
     "access",
     "app",
     "appeals",
+    "backfilling",
     "budgets",
     "challengers",
     "decisions",

@@ -37,12 +37,13 @@ class DocumentsRequest(Request, frozen=True, kw_only=True):
 
 
 class KeptAnswer(Answer, frozen=True, kw_only=True):
-    """What became of one document; `why` says why it was refused."""
+    """What became of one document; `why` says why it was refused, `violation` that it was for its licence."""
 
     key: str
     status: Status
     passages: int
     why: str | None
+    violation: bool = False
 
 
 class DocumentsAnswer(Answer, frozen=True, kw_only=True):

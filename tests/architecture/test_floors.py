@@ -36,7 +36,19 @@ ORDER: tuple[set[str], ...] = (
     },  # ground: imported by anyone
     {"telemetry", "settings", "documents", "upstream", "lineage", "filesystems", "jobs", "news"},
     # demo, hook: clients
-    {"embedding", "llm", "journal", "checkpoints", "signals", "router", "tenants", "intake", "demo", "hook"},
+    {
+        "embedding",
+        "llm",
+        "journal",
+        "checkpoints",
+        "signals",
+        "router",
+        "tenants",
+        "intake",
+        "demo",
+        "hook",
+        "backfill",
+    },
     {
         "memory",
         "embedders",

@@ -15,7 +15,7 @@ from controlplane.http.admission import MAX_LARGE
 from controlplane.http.routes import ROUTES
 from controlplane.serving import GRACE_S
 
-UNITS = ("pointsman.service", "pointsman-backup.service", "pointsman-backup.timer")
+UNITS = ("pointsman.service", "pointsman-backup.service", "pointsman-backup.timer", "pointsman-backfill.service")
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def operators_paths() -> list[str]:
 
 
 def test_units_run_commands_that_exist_as_the_user_that_the_page_makes(files: dict[str, str], page: str) -> None:
-    for name in UNITS[:2]:
+    for name in (*UNITS[:2], UNITS[3]):
         service = unit(files[name])["Service"]
         words = re.findall(r"/opt/pointsman/\.venv/bin/pointsman (\w+)", service["ExecStart"])
         assert [word in app for word in words] == [True]
@@ -105,5 +105,5 @@ def test_the_scrape_of_the_page_has_the_job_that_the_alerts_ask_for(files: dict[
 
 
 def test_every_file_to_deploy_is_named_on_the_page(files: dict[str, str], page: str) -> None:
-    globbed = page.replace("pointsman*.service", " ".join(UNITS[:2])).replace("pointsman*.timer", UNITS[2])
+    globbed = page.replace("pointsman*.service", " ".join((*UNITS[:2], UNITS[3]))).replace("pointsman*.timer", UNITS[2])
     assert [name for name in files if name not in globbed] == []

@@ -1,0 +1,243 @@
+"""Backfills from real files: what is new is kept, what changed is replaced, what is gone is dropped, nothing twice."""
+
+import json
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from controlplane.backfill.described import read_described
+from controlplane.backfill.passing import Backfill, Passed
+from controlplane.backfill.server import Server
+from controlplane.errors import BadSetting
+from controlplane.licences import fingerprints
+
+from .conftest import Running, Serve
+
+TABLE = "CREATE TABLE fixes (id INTEGER PRIMARY KEY, title TEXT, body, changed INTEGER, licence TEXT, score REAL)"
+ORIGIN = """
+[[origin]]
+name = "fixes"
+path = "fixes.db"
+table = "fixes"
+key = "id"
+title = "title"
+text = ["title", "body"]
+modified = "changed"
+license_from = "licence"
+enhancement = "score"
+metadata = ["changed"]
+kind = "patch"
+what = "enhancements"
+"""
+LINES = """
+[[origin]]
+name = "lines"
+path = "errors.jsonl"
+key = "name"
+text = ["said"]
+license = "MIT"
+"""
+Sql = Callable[..., None]
+
+
+@pytest.fixture
+def sql(tmp_path: Path) -> Sql:
+    """Changes the database."""
+
+    def run(statement: str, *rows: tuple[Any, ...]) -> None:
+        with closing(sqlite3.connect(tmp_path / "fixes.db")) as database, database:
+            database.executemany(statement, rows) if rows else database.execute(statement)
+
+    run(TABLE)
+    run("INSERT INTO fixes VALUES (?, ?, ?, ?, ?, ?)", *((n, f"Fix {n}", f"do {n}", 1, None, 0.5) for n in range(1, 4)))
+    return run
+
+
+Passes = Callable[..., Callable[[], Passed]]
+
+
+@pytest.fixture
+def passes(tmp_path: Path) -> Iterator[Passes]:
+    """Makes clients, each of which goes over a described origin as often as it is called."""
+    with ExitStack() as open_clients:
+
+        def made(server: Running, described: str, stopped: Callable[[], bool] = lambda: False) -> Callable[[], Passed]:
+            (tmp_path / "origins.toml").write_text(described, "utf-8")
+            [origin] = read_described(tmp_path / "origins.toml")
+            asked = Server(server.url, "", lambda wait_s: False)
+            open_clients.callback(asked.close)
+            work = Backfill(asked, stopped)
+            return lambda: work.over(origin, lambda done, of: None)
+
+        yield made
+
+
+def counts(passed: Passed) -> tuple[int, int, int]:
+    assert passed.failed is None, passed.failed
+    return passed.kept, passed.unchanged, passed.dropped
+
+
+def texts(server: Running) -> dict[str, str]:
+    asked = {"query": "fix", "min_similarity": -1.0, "k": 100}
+    return {r["key"]: r["text"] for r in server.post("/v1/documents/search", asked)["results"]}
+
+
+def test_records_are_kept_once_and_again_only_when_they_changed(
+    serve: Serve, tmp_path: Path, sql: Sql, passes: Passes
+) -> None:
+    server = serve()
+    run = passes(server, ORIGIN)
+    assert [counts(run()) for _ in range(2)] == [(3, 0, 0), (0, 3, 0)]
+    before = server.last_seq
+    sql("UPDATE fixes SET body = 'do otherwise', changed = 2 WHERE id = 2")
+    sql("DELETE FROM fixes WHERE id = 3")
+    sql("INSERT INTO fixes VALUES (4, 'Fix 4', 'do 4', 2, NULL, NULL)")
+    assert counts(run()) == (2, 1, 1)
+    assert server.last_seq == before + 3
+    kept = texts(server)
+    assert {key: "otherwise" in text for key, text in kept.items()} == {"1": False, "2": True, "4": False}
+    found = server.post("/v1/documents/search", {"query": "Fix 1 do 1", "k": 1})["results"][0]
+    assert (found["title"], found["kind"], found["enhancement"]) == ("Fix 1", "patch", 0.5)
+    assert found["metadata"] == {"changed": "1"}
+    [origin] = server.get("/v1/origins")
+    assert (origin["origin"], origin["what"], origin["documents"]) == ("fixes", "enhancements", 3)
+
+
+def test_what_changed_is_found_without_a_column_that_says_so(
+    serve: Serve, tmp_path: Path, sql: Sql, passes: Passes
+) -> None:
+    run = passes(serve(), ORIGIN.replace('modified = "changed"\n', ""))
+    assert counts(run()) == (3, 0, 0)
+    sql("UPDATE fixes SET body = 'do otherwise' WHERE id = 2")
+    assert counts(run()) == (1, 2, 0)
+
+
+def test_another_client_goes_on_where_the_first_one_stopped(
+    serve: Serve, tmp_path: Path, sql: Sql, passes: Passes
+) -> None:
+    server = serve()
+    rows = [(n, f"Fix {n}", f"do {n}", 1, None, 0.5) for n in range(4, 201)]
+    sql("INSERT INTO fixes VALUES (?, ?, ?, ?, ?, ?)", *rows)
+    records = count()
+    assert counts(passes(server, ORIGIN, lambda: next(records) > 100)()) == (64, 0, 0), "one batch was sent"
+    assert counts(passes(server, ORIGIN)()) == (136, 64, 0)
+    assert server.get("/status")["memory"]["documents"] == 200
+
+
+def test_a_query_and_names_with_quotes_are_read(serve: Serve, sql: Sql, passes: Passes) -> None:
+    server = serve()
+    sql('CREATE TABLE "odd ""name" AS SELECT * FROM fixes')
+    odd = ORIGIN.replace('table = "fixes"', "table = 'odd \"name'")
+    assert counts(passes(server, odd)()) == (3, 0, 0)
+    joined = 'query = "SELECT *, id AS number FROM fixes WHERE id > 1;"'
+    asked = ORIGIN.replace('table = "fixes"', joined).replace('name = "fixes"', 'name = "some"')
+    assert counts(passes(server, asked)()) == (2, 0, 0)
+
+
+def test_records_that_are_none_are_named_and_spoil_no_other(
+    serve: Serve, tmp_path: Path, sql: Sql, passes: Passes
+) -> None:
+    server = serve()
+    bad = [
+        (10, "latin", b"abc\xe9", 1, None, 0.5),
+        (11, "huge", "x" * 131_073, 1, None, 0.5),
+        (12, None, "", 1, None, 0.5),
+        (13, "scored", "badly", 1, None, 7.0),
+        (14, "nul", "a\x00b", 1, None, None),
+    ]
+    sql("INSERT INTO fixes VALUES (?, ?, ?, ?, ?, ?)", *bad)
+    passed = passes(server, ORIGIN)()
+    assert counts(passed) == (3, 0, 0)
+    whys = {skipped.key: skipped.why for skipped in passed.skipped}
+    assert whys.keys() == {"10", "11", "12", "13", "14"}
+    said = {"10": "body is not UTF-8", "11": "at most 131072", "12": "no text", "13": "from 0 to 1", "14": "NUL"}
+    assert [key for key, words in said.items() if words not in whys[key]] == []
+
+
+def test_denied_licences_are_violations_and_are_not_sent_again(
+    serve: Serve, tmp_path: Path, sql: Sql, passes: Passes
+) -> None:
+    notice = "All rights reserved."
+    server = serve(license_denylist=f"GPL-3.0, {min(fingerprints(notice))}")
+    sql("UPDATE fixes SET licence = 'GPL-3.0-only' WHERE id = 1")
+    sql(f"UPDATE fixes SET title = NULL, body = '{notice}' WHERE id = 2")
+    run = passes(server, ORIGIN)
+    for _ in range(2):
+        passed = run()
+        assert [skipped.key for skipped in passed.violations] == ["1", "2"]
+        assert passed.skipped == []
+    assert passed.unchanged == 1
+
+
+@pytest.mark.parametrize(
+    ("described", "said"),
+    [
+        (ORIGIN.replace("fixes.db", "none.db"), "unable to open"),
+        (ORIGIN.replace('table = "fixes"', 'table = "none"'), "no such table"),
+        (ORIGIN.replace('["title", "body"]', '["none"]'), "no column 'none'"),
+        (ORIGIN.replace("fixes.db", "origins.toml"), "not a database"),
+        (LINES, "No such file"),
+    ],
+)
+def test_a_source_that_cannot_be_read_is_named_and_drops_nothing(
+    serve: Serve, sql: Sql, described: str, said: str, passes: Passes
+) -> None:
+    server = serve()
+    assert counts(passes(server, ORIGIN)()) == (3, 0, 0)
+    passed = passes(server, described)()
+    assert said in str(passed.failed)
+    assert passed.dropped == 0
+    assert len(texts(server)) == 3
+
+
+def test_a_source_that_another_program_locks_is_read_the_next_time(
+    serve: Serve, tmp_path: Path, sql: Sql, passes: Passes
+) -> None:
+    run = passes(serve(), ORIGIN)
+    with closing(sqlite3.connect(tmp_path / "fixes.db", isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        assert "locked" in str(run().failed)
+        other.execute("ROLLBACK")
+    assert counts(run()) == (3, 0, 0)
+
+
+def test_json_lines_are_read_and_lines_that_are_none_are_named(serve: Serve, tmp_path: Path, passes: Passes) -> None:
+    server = serve()
+    lines = [
+        json.dumps({"name": "a", "said": "Fix the quota"}).encode(),
+        b'{"name": "b", "said": "abc\xe9"}', b"no json", b"[1]", b"",
+        json.dumps({"said": "nameless"}).encode(),
+        json.dumps({"name": "a", "said": "twice"}).encode(),
+        json.dumps({"name": "c", "said": {"deep": 1}}).encode(),
+    ]  # fmt: skip
+    (tmp_path / "errors.jsonl").write_bytes(b"\n".join(lines))
+    passed = passes(server, LINES)()
+    assert counts(passed) == (2, 0, 0)
+    whys = [(skipped.key, skipped.why.partition(":")[0]) for skipped in passed.skipped]
+    assert whys == [
+        ("record 2", "its line is no JSON"), ("record 3", "its line is no JSON"), ("record 4", "its line is no object"),
+        ("record 5", "it has no key"), ("a", "another record has its key"),
+    ]  # fmt: skip
+    assert texts(server) == {"a": "Fix the quota", "c": '{"deep":1}'}
+    assert [o["license"] for o in server.get("/v1/origins")] == ["MIT"]
+
+
+@pytest.mark.parametrize(
+    ("described", "said"),
+    [
+        ("", "origin"),
+        ("[[origin]", "origins.toml does not describe origins"),
+        (ORIGIN.replace("key =", "kee ="), "kee"),
+        (ORIGIN + 'query = "SELECT 1"', "not both"),
+        (ORIGIN + ORIGIN, "two origins of one name"),
+    ],
+)
+def test_a_description_that_does_not_fit_says_what_is_wrong(tmp_path: Path, described: str, said: str) -> None:
+    (tmp_path / "origins.toml").write_text(described, "utf-8")
+    with pytest.raises(BadSetting, match=said):
+        read_described(tmp_path / "origins.toml")
