@@ -21,6 +21,7 @@ from .alarms import LABEL, Alarms, Sender
 from .appeals import Appeals
 from .background import Background
 from .budgets import Budgets
+from .carrying import Carrying
 from .challengers import Challengers
 from .chat import Chat
 from .checkpoints import CHECKPOINT_FOLDER, CheckpointFiles, RecoveryFiles, clear_unfinished
@@ -130,8 +131,7 @@ class Service:
         self.outbox = Outbox(journal, clock, self._deeds(settings.alarm_url), settings.seed)
         self.alarms, self.reflections = Alarms(self.outbox, clock), Reflections(self.outbox, clock)
         self.evictions, self.news = Evictions(self.learner, journal, self.memory, clock), Bus()
-        self.hygiene = Hygiene(self.learner, journal, self.memory, registry, clock)
-        self.forgetting = Forgetting(self.learner, journal, self.memory, clock, settings.archive_after_days)
+        self._keep_memory()
         self.background = self._background()
         self._tasks: list[asyncio.Task[None]] = []
         self._lock: int | None = None
@@ -141,31 +141,22 @@ class Service:
         upstream = Upstream(self.http, deadline_s=DEADLINE_S)
         return Webhooks(self.learner, self.journal, self.registry, upstream, self.clock, private=private)
 
+    def _keep_memory(self) -> None:
+        """Make what keeps memory clean, and what carries it."""
+        parts = self.learner, self.journal, self.memory
+        self.hygiene = Hygiene(*parts, self.registry, self.clock)
+        self.forgetting = Forgetting(*parts, self.clock, self.settings.archive_after_days)
+        self.carrying = Carrying(*parts, self.embedder, self.federation, self.registry, self.clock)
+
     def _chat(self, conversations: Conversations) -> Chat:
-        return Chat(
-            self.models,
-            self.budgets,
-            self.plane,
-            self.learning,
-            conversations,
-            self.metrics,
-            self.clock,
-            self.settings.chat_deadline_s,
-        )
+        asked = self.models, self.budgets, self.plane, self.learning, conversations
+        return Chat(*asked, self.metrics, self.clock, self.settings.chat_deadline_s)
 
     def _background(self) -> Background:
-        return Background(
-            self.learner,
-            self.journal,
-            self.memory,
-            self.embedder,
-            self.recovery,
-            self.clock,
-            self.outbox,
-            self.metrics,
-            (self.policies, self.challengers, self.budgets, self.forgetting),
-            self.settings.recovery_interval_s,
-        )
+        following = self.policies, self.challengers, self.budgets, self.forgetting
+        learnt = self.learner, self.journal, self.memory, self.embedder, self.recovery
+        interval_s = self.settings.recovery_interval_s
+        return Background(*learnt, self.clock, self.outbox, self.metrics, following, interval_s)
 
     @classmethod
     async def open(cls, settings: Settings, clock: Clock | None = None) -> Self:

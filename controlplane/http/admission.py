@@ -26,6 +26,7 @@ _NUL = rb"\u0000"
 _LONG_NUMBER = re.compile(rb"[0-9](?:[eE]|[0-9]{15})")  # starts with one class, which the engine finds fast
 # a string never gives back what it took, closed or not: its bytes are looked at once
 _MARKS = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
+_TRACE = re.compile(r"\$(?:\.episodes\[\d+\]\.episode)?\.error_trace")  # of a capture, and of a carried one
 _decoder = msgspec.json.Decoder()
 
 
@@ -131,7 +132,7 @@ def _depth(body: bytes) -> int:
 def _out_of_bounds(value: Any, path: str, most: int) -> Iterator[tuple[str, str]]:
     match value:
         case str():
-            longest = MAX_TRACE if path == "$.error_trace" else most
+            longest = MAX_TRACE if _TRACE.fullmatch(path) else most
             if len(value) > longest:
                 yield path, f"the text has {len(value)} characters; at most {longest} are taken"
             if "\x00" in value:

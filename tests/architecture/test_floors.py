@@ -61,6 +61,7 @@ ORDER: tuple[set[str], ...] = (
     },  # the two loops, what keeps them, and what operators did
     {"lifecycle", "explanation", "replay", "chat", "tiering", "thinking", "rechecks"},
     {"remembering"},  # a capture decides
+    {"carrying"},  # what was captured elsewhere
     {"service"},  # makes every part and hands it what it needs
     {"purse"},  # what operators see of money
     {"status", "backups", "doctor"},  # look at a whole service
