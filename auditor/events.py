@@ -27,6 +27,7 @@ from .policy_events import (
     Promoted,
     RolledBack,
 )
+from .provenance import Provenance
 from .ranker_events import RankerSet
 from .reflection_events import Reflected, ReflectionEvicted, ReuseChecked
 from .rules import Rules
@@ -98,6 +99,7 @@ class Episode(msgspec.Struct, frozen=True, kw_only=True):
     origin: str = "agents"
     tags: tuple[str, ...] = ()
     custom: dict[str, object] = {}
+    provenance: Provenance | None = None  # where it was captured, if that was not here
     digest: str  # of its text, to recognise an exact repeat
     embedder: str = ""
     vector: bytes = b""  # float32 little-endian; empty for a duplicate

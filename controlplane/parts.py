@@ -12,6 +12,7 @@ from .alarms import LABEL, Alarms, Sender
 from .appeals import Appeals
 from .background import Background
 from .budgets import Budgets
+from .carrying import Carrying
 from .challengers import Challengers
 from .chat import Chat
 from .checkpoints import CHECKPOINT_FOLDER, CheckpointFiles, RecoveryFiles
@@ -158,6 +159,8 @@ class Parts:
         self.federation = Federation(learner, journal, self.registry, self.specs, clock)
         self.lifecycle = Lifecycle(learner, journal, self.checkpoints, self.prefixes, clock)
         self.replays = Replays(self.settings.data_dir, learner)
+        held = (learner, journal, self.memory, self.embedder)
+        self.carrying = Carrying(*held, self.federation, self.registry, clock)
 
     def _make_owed(self) -> None:
         """What is owed to the world outside, and who does which of it."""

@@ -12,6 +12,7 @@ from .budgets import (
     SpentAnswer,
     UnreconciledAnswer,
 )
+from .carrying import CarriedAnswer, CarriedEpisode, CarryAnswer, CarryRequest
 from .chat import ChatBody, ChatMessage, ListedModel, ModelList
 from .decisions import (
     Candidate,
@@ -121,6 +122,10 @@ __all__ = [
     "CaptureAnswer",
     "CaptureRequest",
     "CapturedReflection",
+    "CarriedAnswer",
+    "CarriedEpisode",
+    "CarryAnswer",
+    "CarryRequest",
     "ChallengerAnswer",
     "ChallengerRequest",
     "ChangeAnswer",

@@ -23,12 +23,18 @@ OPENAI = frozenset(f"{before}/v1/{call}" for before in ("", "/api") for call in 
 IMAGES = frozenset(f"{before}/v1/{call}" for before in ("", "/api") for call in ("capture", "search"))
 MAX_DEPTH = 32
 MAX_INT = 2**53
-LONGER = {"$.error_trace": MAX_TRACE, "$.query": MAX_IMAGE, "$.images": MAX_IMAGE}  # texts that may be longer
+LONGER = {  # texts that may be longer, by where they stand, whichever of a list they are
+    "$.error_trace": MAX_TRACE,
+    "$.episodes.episode.error_trace": MAX_TRACE,
+    "$.documents.text": MAX_DOCUMENT,
+    "$.query": MAX_IMAGE,
+    "$.images": MAX_IMAGE,
+}
 _NUL = rb"\u0000"
 _LONG_NUMBER = re.compile(rb"[0-9](?:[eE]|[0-9]{15})")  # starts with one class, which the engine finds fast
 # a string never gives back what it took, closed or not: its bytes are looked at once
 _MARKS = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
-_DOCUMENT = re.compile(r"\$\.documents\[\d+\]\.text")
+_PLACE = re.compile(r"\[\d+\]")
 _decoder = msgspec.json.Decoder()
 
 
@@ -138,7 +144,7 @@ def _depth(body: bytes) -> int:
 
 def _longest(path: str) -> int:
     """Characters of a text that has a bound of its own; 0 for all others."""
-    return MAX_DOCUMENT if _DOCUMENT.fullmatch(path) else LONGER.get(path.partition("[")[0], 0)
+    return LONGER.get(_PLACE.sub("", path), 0)
 
 
 def _out_of_bounds(value: Any, path: str, most: int) -> Iterator[tuple[str, str]]:

@@ -1,10 +1,18 @@
-"""Calls about memory as a whole: what a key captured is set aside, let back in, or deleted for good."""
+"""Calls about memory as a whole: what a key captured is set aside or deleted; all of it is carried elsewhere."""
 
 from typing import Annotated
 
-from litestar.params import JSONBody, PathParameter
+from litestar.params import JSONBody, PathParameter, QueryParameter
 
-from ..contract import PurgeAnswer, PurgeRequest, QuarantineAnswer, QuarantineRequest
+from ..contract import (
+    CarriedAnswer,
+    CarryAnswer,
+    CarryRequest,
+    PurgeAnswer,
+    PurgeRequest,
+    QuarantineAnswer,
+    QuarantineRequest,
+)
 from .admission import AdmittedRequest
 
 Id = Annotated[int, PathParameter(ge=1, le=2**53)]
@@ -28,3 +36,13 @@ async def lift(request: AdmittedRequest, quarantine_id: Id) -> None:
 async def purge(request: AdmittedRequest, data: JSONBody[PurgeRequest]) -> PurgeAnswer:
     """Delete for good what a key captured, or say what that would be."""
     return await request.service.hygiene.purge(request.caller.key_id, data)
+
+
+async def carried(request: AdmittedRequest, after: Annotated[int, QueryParameter(ge=0, le=2**53)] = 0) -> CarriedAnswer:
+    """A page of the tenant's memory, to be taken in elsewhere."""
+    return request.service.carrying.page(request.caller.tenant, after)
+
+
+async def carry(request: AdmittedRequest, data: JSONBody[CarryRequest]) -> CarryAnswer:
+    """Take in what was captured elsewhere."""
+    return await request.service.carrying.take(request.caller, data)

@@ -164,6 +164,8 @@ ROUTES: tuple[Route, ...] = (
     ),
     Route(get, "/v1/models", chat.models, "decide"),
     Route(get, "/v1/events", news.events, "read", answers=str, media=STREAM),
+    Route(get, "/v1/memory", hygiene.carried, "admin"),
+    Route(post, "/v1/memory", hygiene.carry, "admin", repeats="harmless"),
     Route(get, "/v1/webhooks", webhooks.all_of, "admin"),
     Route(post, "/v1/webhooks", webhooks.set_one, "admin", 201, repeats="refused"),
     Route(delete, "/v1/webhooks/{webhook_id:str}", webhooks.remove, "admin", 204),

@@ -84,7 +84,7 @@ ORDER: tuple[set[str], ...] = (
         "library",
         "ranker",
     },  # the two loops, what keeps them, and what operators did
-    {"lifecycle", "explanation", "replay", "chat", "tiering", "thinking", "rechecks", "describing"},
+    {"lifecycle", "explanation", "replay", "chat", "tiering", "thinking", "rechecks", "describing", "carrying"},
     {"remembering", "retrieving"},  # a capture decides
     {"parts"},  # makes every part and hands it what it needs
     {"service"},  # starts and stops them

@@ -79,6 +79,7 @@ WHERE: dict[str, dict[str, str]] = {
         "controlplane.cli.decisions": "the same",
         "controlplane.cli.federation": "the same",
         "controlplane.cli.hooks": "the same",
+        "controlplane.cli.memory": "the same",
         "controlplane.cli.policies": "the same",
         "controlplane.cli.replays": "the same",
         "controlplane.cli.server": "the same",

@@ -217,3 +217,24 @@ async def test_a_graph_with_few_left_alive_still_answers() -> None:
     for key in range(590):
         assert {found for found, _ in index.search(vectors[key], 9)} <= set(range(590, 600))
         assert len(index.search(vectors[key], 9)) == 9
+
+
+async def test_what_was_taken_out_and_is_put_back_is_found_again_also_across_a_build() -> None:
+    """As what is set aside is, and let back in."""
+    vectors = unit(60)
+    index = await _graph(vectors)
+    taken = index.remove(7)
+    assert taken is not None
+    assert np.array_equal(taken, vectors[7])
+    index.add(7, taken)
+    assert index.kind == "exact", "a graph holds the id as deleted"
+    assert index.search(vectors[7], 1)[0][0] == 7
+    building = asyncio.create_task(index.maintain())
+    await asyncio.sleep(0)
+    index.add(7, index.remove(7))  # type: ignore[arg-type]  # it is there
+    await building
+    assert index.kind == "hnsw"
+    assert index.search(vectors[7], 1)[0][0] == 7
+    index.build_anew()
+    await index.maintain()
+    assert index.search(vectors[7], 1)[0][0] == 7

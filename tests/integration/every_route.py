@@ -316,6 +316,11 @@ async def _quarantined(client: Client, path: str) -> Asked:
     return path.replace("{quarantine_id:int}", str(made["quarantine_id"])), None
 
 
+async def _carry(client: Client, path: str) -> Asked:
+    came = {"origin": ELSEWHERE, "key": "k", "episode_id": 1, "captured_at": 1.0}
+    return path, {"episodes": [{"episode": {"goal": client.new("ship")}, "provenance": came}]}
+
+
 async def _webhook(client: Client, path: str) -> Asked:
     """Of news that never comes: nothing is sent."""
     for held in await client.call("GET", path):
@@ -398,6 +403,8 @@ REQUESTS: dict[tuple[str, str], Callable[[Client, str], Awaitable[Asked]]] = {
     ("POST", "/v1/chat/completions"): _chat,
     ("GET", "/v1/models"): _bare,
     ("GET", "/v1/events"): _bare,
+    ("GET", "/v1/memory"): _bare,
+    ("POST", "/v1/memory"): _carry,
     ("GET", "/v1/webhooks"): _bare,
     ("POST", "/v1/webhooks"): _webhook,
     ("DELETE", "/v1/webhooks/{webhook_id:str}"): _webhooked,

@@ -1,13 +1,15 @@
 """Memory as a whole: what a key captured is set aside and let back in, or deleted for good, and nothing else is."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from controlplane.clock import FixedClock
+from controlplane.clock import FixedClock, SystemClock
 from controlplane.contract import CaptureRequest, DecisionRequest, SearchRequest, ValidateRequest
 from controlplane.memory.ranking import DAY_S
+from controlplane.retention import archive
 from controlplane.service import Service
 from controlplane.tenants import LOCAL
 
@@ -132,15 +134,18 @@ def test_a_skill_that_only_quarantined_keys_confirmed_is_none_meanwhile(yard: Ya
     assert len(yard.ask(honest, "GET", "skills")) == 1, "a key that is trusted saw it work"
 
 
-def test_a_quarantine_survives_a_restart_and_is_no_part_of_what_is_learnt(serve: Serve) -> None:
+def test_a_quarantine_survives_a_restart_and_an_archive_and_is_no_part_of_what_is_learnt(serve: Serve) -> None:
     yard = Yard(server := serve(insecure_local=False))
     liar, honest = yard.key(), yard.key()
     lie, truth = yard.capture(liar, **LIE), yard.capture(honest, **TRUTH)
+    yard.ask(liar, "POST", "decisions", ASKED)
     held = yard.quarantine(liar)
     server.stop()
     assert verify(server.settings).verdict.startswith("bit-identical")
-    again = serve(insecure_local=False)
-    yard.server = again
+    later = FixedClock(SystemClock().now() + 2 * DAY_S)
+    moved = asyncio.run(archive(Path(server.settings.data_dir), 1, later, lambda done, of: None))
+    assert moved.events > 0
+    yard.server = serve(insecure_local=False)
     assert yard.found(honest) == {truth}
     assert yard.operate("GET", "quarantine") == [held]
     yard.operate("DELETE", f"quarantine/{held['quarantine_id']}", status=204)

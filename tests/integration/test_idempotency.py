@@ -120,6 +120,12 @@ WHY = {"why": "to try"}
 
 
 # Every writing POST: its path and body, made when its turn comes, and the event that is its effect.
+def a_key(server: Running) -> str:
+    """The id of a tenant's key."""
+    server.post("/v1/admin/tenants", {"tenant": "acme"})
+    return str(server.post("/v1/admin/keys", {"tenant": "acme"}, 201)["key_id"])
+
+
 CALLS: dict[str, tuple[Callable[[Running], tuple[str, Json | None]], str]] = {
     "/v1/decisions": (lambda s: ("/v1/decisions", PLACES), "decision"),
     "/v1/feedback": (
@@ -149,6 +155,10 @@ CALLS: dict[str, tuple[Callable[[Running], tuple[str, Json | None]], str]] = {
     ),
     "/v1/checkpoints/prune": (lambda s: ("/v1/checkpoints/prune", {"keep": 1}), "checkpoints_pruned"),
     "/v1/admin/tenants": (lambda s: ("/v1/admin/tenants", {"tenant": "acme", "tier": "pro"}), "tenant_set"),
+    "/v1/admin/quarantine": (
+        lambda s: ("/v1/admin/quarantine", {"key_id": a_key(s), "why": "it lies"}),
+        "quarantined",
+    ),
 }
 
 
@@ -159,9 +169,14 @@ def test_every_writing_post_is_tried_here() -> None:
     assert {path for path, repeats in posts.items() if repeats == "harmless"} == {
         "/v1/search",
         "/v1/replays",
+        "/v1/context",  # another session is begun
+        "/v1/patches/search",  # the same
+        "/v1/ranker/reload",
         "/v1/documents",  # what is there as it is changes nothing
         "/v1/documents/search",
         "/v1/origins",
+        "/v1/admin/purge",  # what is left
+        "/v1/memory",  # what is not known yet
         "/v1/chat/completions",  # it is not kept what a model answered
     }
 

@@ -348,6 +348,17 @@ def quarantine(draw: Draw) -> Call:
     return draw.call("POST /v1/admin/quarantine", tenant="", body=body, effects=effects, learn=learn)
 
 
+def carry(draw: Draw) -> Call:
+    """A capture of another installation; it is new, for it has this call's name."""
+    captured = capture(draw)
+    body = {**captured.body, "goal": draw.text(draw.name), "task_id": draw.text("t1"), "trace_id": None}
+    came = {"origin": draw.text("or"), "key": draw.text("k"), "episode_id": 7, "captured_at": 1.0}
+    came |= {"repeats": 2, "successes": 3, "failures": 1, "skill": draw.text("trial")}
+    carried = {"episodes": [{"episode": body, "provenance": came}]}
+    learn = lambda a: draw.own.episodes.extend(a["episode_ids"])  # noqa: E731
+    return draw.call("POST /v1/memory", body=carried, effects=captured.effects, learn=learn)
+
+
 def set_webhook(draw: Draw) -> Call:
     """Of news that never comes: no drawn world holds the addresses that names have."""
     url = f"https://{draw.tenant}.example.org/{draw.name}"
@@ -651,6 +662,8 @@ OPERATIONS: dict[str, tuple[int, Operation]] = {
     "POST /v1/federation/{point:str}": (4, import_entry),
     "DELETE /v1/federation/{point:str}/{origin:str}": (1, forget_origin),
     "GET /v1/events": (1, reading("GET /v1/events")),
+    "GET /v1/memory": (1, reading("GET /v1/memory")),
+    "POST /v1/memory": (2, carry),
     "GET /v1/webhooks": (1, reading("GET /v1/webhooks")),
     "POST /v1/webhooks": (1, set_webhook),
     "DELETE /v1/webhooks/{webhook_id:str}": (1, remove_webhook),

@@ -266,6 +266,8 @@ class Run:
                 entry.effects = ()  # what stood there stands
             if call.route == "POST /v1/capture":
                 entry.remembered = call.tenant, answer["episode_id"]
+            if call.route == "POST /v1/memory":
+                entry.remembered = call.tenant, answer["episode_ids"][0]
             call.learn(answer)
         if call.route.startswith("DELETE /v1/admin/keys"):
             self.revoked.update(k["key"] for k in self.known_keys() if k["key_id"] == call.effects[0][2])
