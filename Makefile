@@ -15,7 +15,7 @@ EXTRAS_STAMP := $(if $(EXTRAS),$(STAMP)-$(subst $(COMMA),-,$(EXTRAS)))
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_CONSTRAINT=$(LOCK) PIP_BUILD_CONSTRAINT=$(LOCK) $(BIN)/python -m pip
 
 .DEFAULT_GOAL := help
-.PHONY: help install run serve test test-nightly lint bench bench-chat bench-demo bench-learning bench-ope bench-calibration bench-chat-routing
+.PHONY: help install run serve test test-nightly lint bench bench-chat bench-demo bench-learning bench-ope bench-calibration bench-chat-routing bench-worth
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -62,6 +62,9 @@ bench-calibration: install ## compare the gate's risk with what happened, and dr
 
 bench-chat-routing: install ## route chats on recorded answers (ARGS="--data DIR"), and draw docs/routing-cost.svg
 	$(BIN)/python -m benchmarks.chat_routing $(ARGS)
+
+bench-worth: install ## plant memories that help, harm or do neither, and count how many are found when
+	$(BIN)/python -m benchmarks.worth $(ARGS)
 
 # What pip cannot bring is asked for first, before anything is downloaded.
 define check_machine

@@ -27,6 +27,7 @@ TARGETS = (
     "bench-learning",
     "bench-calibration",
     "bench-chat-routing",
+    "bench-worth",
 )
 
 
