@@ -113,7 +113,7 @@ class Service:
         self.rules = rules_of(settings, {point: spec.hash for point, spec in specs.items()})
         self.idempotency = Idempotency(self.learner, journal, clock)
         self.plane = Plane(asked, (capture,), self.learner, journal, clock, settings, self.metrics)
-        failed_fixes = FailedFixes(journal, self.memory, self.embedder, clock)
+        failed_fixes = FailedFixes(self.learner, journal, self.memory, self.embedder, clock)
         self.learning = Learning(self.learner, journal, self.memory, failed_fixes, clock, self.metrics)
         self.administration = Administration(registry, journal, self.learner, clock)
         self.chat = self._chat(conversations)

@@ -48,8 +48,8 @@ def near_cases(
 ) -> list[NearCase]:
     """Outcomes of the actions most similar to a text, its own excepted.
 
-    A fix reads much like the plan it mends and ends the other way: neither is a case for the other. To other actions it is
-    one once it failed as advice.
+    A fix reads much like the plan it mends and ends the other way: neither is a case for the other.
+    For other actions it is one, once it failed as advice.
     """
     if space.signature_index is None:
         return []
@@ -62,7 +62,7 @@ def near_cases(
 
 
 def _other_side(fold: TenantFold, namespace: str, own: str, mended: Sequence[tuple[str, str]]) -> set[str]:
-    """Of pairs of plan and fix: the plans of a fix; of any other action the fixes, unless they failed and mend another."""
+    """Of pairs of plan and fix: a fix's plans; any other action's fixes, and those of others unless they failed."""
     fixes = {fix for _, fix in mended}
     if own in fixes:
         return {plan for plan, _ in mended} - fixes

@@ -6,16 +6,16 @@ from benchmarks.worth import Played, World
 from controlplane.embedding import BatchingEmbedder, HashingEmbedder
 from controlplane.settings import Settings
 
-LENGTH = 2400
+LENGTH = 3200
 
 
 async def test_withholding_finds_memories_that_harm_and_accuses_no_other(seed: int) -> None:
-    """About 800 draws of each; `make bench-worth` plays the world of the page."""
+    """About 400 draws of each; `make bench-worth` plays the world of the page."""
     embedder = BatchingEmbedder()
     await embedder.load(HashingEmbedder)
     try:
         async with shipped(Settings(seed=seed), DEFAULT_WEIGHTS["gate"], embedder, "gate") as running:
-            played = Played(World(seed, {"helps": 4, "inert": 0, "harms": 2}), running)
+            played = Played(World(seed, {"helps": 14, "inert": 0, "harms": 2}), running)
             await played.remember()
             await played.go_on(played.world.tries(LENGTH))
     finally:
