@@ -36,7 +36,7 @@ class TenantDump(msgspec.Struct, frozen=True, kw_only=True):
     rivals: dict[str, RivalDump] = {}
     imported: list[Federated] = []  # by point and origin
     confirmed: list[tuple[int, list[str]]] = []
-    worth: WorthDump = WorthDump()
+    worth: WorthDump = msgspec.field(default_factory=WorthDump)
 
 
 def pieces(fold: TenantFold) -> Iterator[bytes]:

@@ -142,8 +142,10 @@ def test_worth_survives_being_written_down_and_is_empty_in_what_older_versions_w
     dump = decode_tenant(story.state.dump_tenant(story.tenant))
     older = msgspec.to_builtins(dump)
     del older["worth"]
-    fold = load(msgspec.convert(older, type(dump)), story.fold.rules)
-    assert (fold.worth.items, fold.worth.all.n) == ({}, 0)
+    for _ in range(2):
+        fold = load(msgspec.convert(older, type(dump)), story.fold.rules)
+        assert (fold.worth.items, fold.worth.all.n) == ({}, 0), "nor does one tenant's begin with another's"
+        fold.worth.see(item(), True)
 
 
 def becomes(story: Story, name: str, *, works_with: int, works_without: int) -> str:
