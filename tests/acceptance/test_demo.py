@@ -277,7 +277,7 @@ def remembered(episode_id: int, uplift: float, *, withheld: int = 9) -> dict[str
     status = "helps" if uplift > 0.5 else "harms" if uplift < -0.5 else "unproven"
     worth = {"status": status, "uplift": uplift, "low": -1.0, "high": 1.0, "offered": 123, "withheld": withheld}
     command = f"a command of episode {episode_id}\nthat is far too long for a table"
-    return {"episode_id": episode_id, "episode": {"planned_action": command, "resolution": "ls"}, "worth": worth}
+    return {"episode_id": episode_id, "episode": {"planned_action": command, "resolution": command}, "worth": worth}
 
 
 UPLIFTS = (0.1, -0.6, 0.9, 0.3, -0.2, 0.0, 0.2, 0.7)
