@@ -15,7 +15,7 @@ EXTRAS_STAMP := $(if $(EXTRAS),$(STAMP)-$(subst $(COMMA),-,$(EXTRAS)))
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_CONSTRAINT=$(LOCK) PIP_BUILD_CONSTRAINT=$(LOCK) $(BIN)/python -m pip
 
 .DEFAULT_GOAL := help
-.PHONY: help install run serve test test-nightly lint bench bench-chat bench-demo bench-learning bench-ope bench-calibration bench-chat-routing bench-embedding
+.PHONY: help install run serve test test-nightly lint bench bench-chat bench-demo bench-learning bench-ope bench-calibration bench-chat-routing bench-embedding bench-worth bench-memory bench-retrieval
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -65,6 +65,9 @@ bench-chat-routing: install ## route chats on recorded answers (ARGS="--data DIR
 
 bench-embedding: install ## measure the 8-bit embedder beside the original (ARGS="--data DIR" for recorded texts)
 	$(BIN)/python -m benchmarks.embedding $(ARGS)
+
+bench-worth: install ## plant memories that help, harm or do neither, and count how many are found when
+	$(BIN)/python -m benchmarks.worth $(ARGS)
 
 # What pip cannot bring is asked for first, before anything is downloaded.
 define check_machine

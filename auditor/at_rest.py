@@ -38,7 +38,7 @@ class TenantDump(msgspec.Struct, frozen=True, kw_only=True):
     imported: list[Federated] = []  # by point and origin
     confirmed: list[tuple[int, list[str]]] = []
     sessions: SessionsDump = SessionsDump()
-    worth: WorthDump = WorthDump()
+    worth: WorthDump = msgspec.field(default_factory=WorthDump)
 
 
 def pieces(fold: TenantFold) -> Iterator[bytes]:

@@ -50,8 +50,11 @@ class CaseRecord(CaseCount, array_like=True, gc=False):
 
     def speaks_at(self, turn: str) -> float:
         """Of all outcomes, how many speak of a like command at a turn; those as advice do once one of them failed."""
-        advised = self.conditions.get(ADVISED)
-        return self.share(turn) + (self.share(ADVISED) if advised is not None and advised.failures else 0.0)
+        return self.share(turn) + (self.share(ADVISED) if self.failed_as_advice else 0.0)
+
+    @property
+    def failed_as_advice(self) -> bool:
+        return ADVISED in self.conditions and self.conditions[ADVISED].failures > 0
 
     def add(self, conditions: Iterable[str], success: bool) -> None:
         """Count one outcome, and count it for each of its conditions."""

@@ -207,8 +207,8 @@ class TenantFold:
             self.cases.observe(decision.namespace, signature, conditions, outcome.success, plan)
 
     def _observe_fix(self, decision: OpenDecision, event: Validated) -> None:
-        """Advice that was run, where no report said so."""
-        if not decision.outcomes and decision.advised is not None and event.episode_id in decision.cited:
+        """Advice that was run, where no report said so; events of before it was counted name no origin."""
+        if event.origin and not decision.outcomes and decision.advised and event.episode_id in decision.cited:
             conditions = as_advised(decision.conditions)
             self.cases.observe(decision.namespace, decision.advised, conditions, event.success)
 
@@ -224,7 +224,8 @@ class TenantFold:
             self.skills.count(event.episode_id, trace_id, event.success)
             if event.success:
                 self.skills.confirm(event.episode_id, event.by)
-            self.worth.validated(event.origin, event.success)
+            if event.origin:
+                self.worth.validated(event.origin, event.success)
         skill = self._review(event.episode_id, seq)
         learned: tuple[Learned, ...] = ()
         updated, reason, report = False, None, None

@@ -16,7 +16,7 @@ Status = Literal["helps", "unproven", "inert", "harms"]
 ALPHA = 0.05  # chance that an end of an interval is ever wrong
 BAND = 0.15  # a difference in the rate of success that is not worth telling apart from none
 SWING = 0.15  # of an uplift, that is news
-SPREAD = 0.15  # standard deviation between memories of a class, before anything is known
+SPREAD = 0.25  # standard deviation between memories of a class, before anything is known
 SPREAD_OF_CLASSES = 0.1  # between classes of a tenant, between its origins, and of all its memories around 0
 NEARNESS = 3.0  # times as narrow an interval that decides is near enough to look more often
 

@@ -4,6 +4,7 @@ A command that agents plan is found by its first decision; a fix that was only e
 words alone.
 """
 
+from auditor import Learner
 from auditor.events import SignatureSeen
 
 from .clock import Clock
@@ -18,8 +19,11 @@ from .memory.texts import plan_text
 class FailedFixes:
     """Makes the fixes of memories findable, once they failed."""
 
-    def __init__(self, journal: Journal, memory: MemoryStore, embedder: BatchingEmbedder, clock: Clock) -> None:
-        self._journal, self._memory, self._embedder, self._clock = journal, memory, embedder, clock
+    def __init__(
+        self, learner: Learner, journal: Journal, memory: MemoryStore, embedder: BatchingEmbedder, clock: Clock
+    ) -> None:
+        self._learner, self._journal, self._memory = learner, journal, memory
+        self._embedder, self._clock = embedder, clock
 
     async def note(self, tenant: str, record: EpisodeRecord) -> None:
         """The fix was run and failed. While there is no embedder it stays as it is until it fails again."""
@@ -41,4 +45,4 @@ class FailedFixes:
             embedder=self._embedder.name,
             vector=vector.tobytes(),
         )
-        await self._journal.append(seen)
+        await self._learner.passed(await self._journal.append(seen))

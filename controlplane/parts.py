@@ -124,7 +124,7 @@ class Parts:
         self.rules = rules_of(settings, {point: spec.hash for point, spec in self.specs.items()})
         self.plane = Plane(asked, (capture,), self.learner, self.journal, clock, settings, self.metrics)
         self.tiering = Tiering(self.plane, capture, self.reflects, clock)
-        failed_fixes = FailedFixes(self.journal, self.memory, self.embedder, clock)
+        failed_fixes = FailedFixes(self.learner, self.journal, self.memory, self.embedder, clock)
         self.learning = Learning(self.learner, self.journal, self.memory, failed_fixes, clock, self.metrics)
         self.chat = Chat(
             self.models,

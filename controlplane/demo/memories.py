@@ -8,7 +8,7 @@ from rich import box
 from rich.table import Table
 
 SHOWN = 3  # best ones, and as many worst ones
-WORDS = 22  # characters of a command that are shown
+WORDS = 20  # characters of a command that are shown
 
 
 class Memory(msgspec.Struct, frozen=True, kw_only=True):

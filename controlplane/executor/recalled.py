@@ -6,7 +6,6 @@ from functools import lru_cache
 import msgspec
 
 from auditor.cases import CaseRecord, probability
-from auditor.events import Episode
 from auditor.fold import TenantFold
 
 from ..embedding import Vector
@@ -50,20 +49,24 @@ def near_cases(
     """Outcomes of the actions most similar to a text, its own excepted.
 
     A fix reads much like the plan it mends and ends the other way: neither is a case for the other.
+    For other actions it is one, once it failed as advice.
     """
     if space.signature_index is None:
         return []
-    other = {own, *_other_side(own, [m.record.episode for m in known])}
+    pairs = [(signature_of(e.planned_action), signature_of(e.resolution)) for e in (m.record.episode for m in known)]
+    other = {own, *_other_side(fold, namespace, own, pairs)}
     found = space.signature_index.search(vector, NEIGHBOURS)
     seen = ((similarity, space.signature_of[key].signature) for key, similarity in found if similarity >= RETRIEVAL)
     near = [NearCase(similarity, fold.cases.of(namespace, sig)) for similarity, sig in seen if sig not in other]
     return [case for case in near if case.record.total]
 
 
-def _other_side(own: str, episodes: Sequence[Episode]) -> set[str]:
-    """Signatures of the fixes of an action that needs one; of what it mends for an action that is a fix."""
-    fixes = {signature_of(e.resolution) for e in episodes if e.resolution}
-    return {signature_of(e.planned_action) for e in episodes} - fixes if own in fixes else fixes
+def _other_side(fold: TenantFold, namespace: str, own: str, mended: Sequence[tuple[str, str]]) -> set[str]:
+    """Of pairs of plan and fix: a fix's plans; any other action's fixes, and those of others unless they failed."""
+    fixes = {fix for _, fix in mended}
+    if own in fixes:
+        return {plan for plan, _ in mended} - fixes
+    return {fix for plan, fix in mended if plan == own or not fold.cases.of(namespace, fix).failed_as_advice}
 
 
 def unreported(fold: TenantFold, namespace: str, matches: Sequence[Match]) -> list[Match]:

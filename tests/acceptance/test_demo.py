@@ -24,6 +24,7 @@ from controlplane import settings
 from controlplane.data_folder import lock_folder
 from controlplane.demo.agent import Errand, Step, work
 from controlplane.demo.gate import Advice, Answer, NoGate, Question
+from controlplane.demo.memories import Memories
 from controlplane.demo.purse import Purse
 from controlplane.demo.report import Figures, Latency, Report, show
 from controlplane.demo.run import TUNED
@@ -89,7 +90,7 @@ def tried(task: Task, folder: Path, tools: Path) -> bool:
 
 
 def test_demo_prints_the_contract_and_nothing_else(report: dict[str, Any]) -> None:
-    assert set(report) == {"seed", "tasks", "runs", "purse"}
+    assert set(report) == {"seed", "tasks", "runs", "purse", "memories"}
     assert (report["seed"], report["tasks"]) == (SEED, TASKS)
     assert [run["gate"] for run in report["runs"]] == ["none", *ASKED]
     for run in report["runs"]:
@@ -271,6 +272,35 @@ TOLD = {
 PURSE = Purse.of({"cheap": 33, "cached": 7}, TOLD)
 
 
+def remembered(episode_id: int, uplift: float, *, withheld: int = 9) -> dict[str, Any]:
+    """A server's account of an episode."""
+    status = "helps" if uplift > 0.5 else "harms" if uplift < -0.5 else "unproven"
+    worth = {"status": status, "uplift": uplift, "low": -1.0, "high": 1.0, "offered": 123, "withheld": withheld}
+    command = f"a command of episode {episode_id}\nthat is far too long for a table"
+    return {"episode_id": episode_id, "episode": {"planned_action": command, "resolution": command}, "worth": worth}
+
+
+UPLIFTS = (0.1, -0.6, 0.9, 0.3, -0.2, 0.0, 0.2, 0.7)
+TOLD_MEMORIES = [remembered(n, uplift) for n, uplift in enumerate(UPLIFTS)]
+MEMORIES = Memories.of([*TOLD_MEMORIES, remembered(99, 0.95, withheld=0)])
+
+
+def test_report_shows_the_best_and_the_worst_memories_of_which_both_sides_are_known() -> None:
+    assert [memory.uplift for memory in MEMORIES.best] == [0.9, 0.7, 0.3]
+    assert [memory.uplift for memory in MEMORIES.worst] == [0.0, -0.2, -0.6]
+    assert MEMORIES.sentence == (
+        "Of 9 memories 8 were both offered and withheld: 3 helps, 5 unproven, 0 inert, 1 harms."
+    )
+    few = Memories.of(TOLD_MEMORIES[:2])
+    assert [memory.uplift for memory in (*few.best, *few.worst)] == [0.1, -0.6], "none twice"
+
+
+def test_demo_tells_what_its_memories_are_worth(report: dict[str, Any]) -> None:
+    memories = report["memories"]
+    assert memories["remembered"] == sum(memories["statuses"].values()) > 0
+    assert memories["compared"] >= len(memories["best"]) + len(memories["worst"])
+
+
 def test_report_says_what_reflections_cost_beside_the_premium_model() -> None:
     assert PURSE.tiers == {"cached": 7, "cheap": 33, "premium": 0}
     assert PURSE.sentence == (
@@ -289,7 +319,7 @@ def test_demo_pays_for_reflections_and_tells_the_sum(report: dict[str, Any]) -> 
 
 
 def test_report_says_so_where_the_learned_gate_does_not_win() -> None:
-    wasted, solved, _, _ = Report(seed=1, tasks=400, runs=RUNS, purse=PURSE).sentences
+    wasted, solved, *_ = Report(seed=1, tasks=400, runs=RUNS, purse=PURSE, memories=MEMORIES).sentences
     assert wasted == (
         "Over 400 tasks the learned gate wasted 60 steps: 25% fewer than no gate (80), "
         "40% fewer than the fixed rule (100) and 20% more than the fixed rule at its best thresholds (50)."
@@ -302,7 +332,8 @@ def test_report_says_so_where_the_learned_gate_does_not_win() -> None:
 
 def test_report_fits_a_plain_terminal_and_draws_one_bar_row_per_gate() -> None:
     printed = StringIO()
-    show(Report(seed=1, tasks=400, runs=RUNS, purse=PURSE), Console(file=printed, width=80, color_system=None))
+    report = Report(seed=1, tasks=400, runs=RUNS, purse=PURSE, memories=MEMORIES)
+    show(report, Console(file=printed, width=80, color_system=None))
     lines = printed.getvalue().splitlines()
     assert max(map(len, lines)) <= 80
     assert "  none        ██ 16 ▄▄  8 ▄▄  8 ▄▄  8 ▄▄  8 ▄▄  8 ▄▄  8 ▄▄  8 ▄▄  8     0" in lines

@@ -28,6 +28,9 @@ TARGETS = (
     "bench-calibration",
     "bench-chat-routing",
     "bench-embedding",
+    "bench-worth",
+    "bench-memory",
+    "bench-retrieval",
 )
 
 
