@@ -88,7 +88,7 @@ class Remembering:
         """
         tenant = caller.tenant
         await self._known_trace(tenant, request.trace_id)
-        episode = _episode(request)
+        episode = episode_of(request)
         space = self._memory.space(tenant, request.namespace)
         duplicate_of = space.by_digest.get(episode.digest)
         if duplicate_of is None:
@@ -259,7 +259,7 @@ class Remembering:
         return self.skill(tenant, skill_id)
 
 
-def _episode(request: CaptureRequest) -> Episode:
+def episode_of(request: CaptureRequest) -> Episode:
     trace = redacted(request.error_trace)
     fields: dict[str, Any] = {
         name: getattr(request, name) for name in request.__struct_fields__ if name in Episode.__struct_fields__
