@@ -15,7 +15,7 @@ EXTRAS_STAMP := $(if $(EXTRAS),$(STAMP)-$(subst $(COMMA),-,$(EXTRAS)))
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_CONSTRAINT=$(LOCK) PIP_BUILD_CONSTRAINT=$(LOCK) $(BIN)/python -m pip
 
 .DEFAULT_GOAL := help
-.PHONY: help install run serve test test-nightly lint bench bench-chat bench-demo bench-learning bench-ope bench-calibration bench-chat-routing
+.PHONY: help install run serve test test-nightly lint bench bench-chat bench-demo bench-learning bench-ope bench-calibration bench-chat-routing bench-memory bench-retrieval
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -62,6 +62,12 @@ bench-calibration: install ## compare the gate's risk with what happened, and dr
 
 bench-chat-routing: install ## route chats on recorded answers (ARGS="--data DIR"), and draw docs/routing-cost.svg
 	$(BIN)/python -m benchmarks.chat_routing $(ARGS)
+
+bench-memory: install ## measure how fast memory is searched, what HNSW misses, and how much room 1,000 tenants take
+	$(BIN)/python -m benchmarks.memory $(ARGS)
+
+bench-retrieval: install ## does what memory finds show the fault that comes? (ARGS="--data DIR") beside cosine and BM25
+	$(BIN)/python -m benchmarks.memory.retrieval $(ARGS)
 
 # What pip cannot bring is asked for first, before anything is downloaded.
 define check_machine

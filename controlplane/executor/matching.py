@@ -1,12 +1,13 @@
 """Which remembered failures match a request: found by meaning and by words, ranked by all that is known of each."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
 from auditor.fold import TenantFold
 
 from ..embedding import Vector
+from ..memory.lexical import Keep, best
 from ..memory.preconditions import Present
 from ..memory.ranking import Match, recency, worth
 from ..memory.store import Space, plan_text
@@ -27,9 +28,7 @@ class Sought(msgspec.Struct, frozen=True):
         return cls(vector, plan_text("", planned_action) or goal, current, now)
 
 
-def recall_matches(
-    space: Space, fold: TenantFold, sought: Sought, k: int, keep: Callable[[int], bool] | None = None
-) -> list[Match]:
+def recall_matches(space: Space, fold: TenantFold, sought: Sought, k: int, keep: Keep | None = None) -> list[Match]:
     """The k episodes of a space that are nearest in meaning and the k that share most words, as matches, best first.
 
     Where `keep` is given, those are looked for among the episodes that it keeps.
@@ -39,8 +38,8 @@ def recall_matches(
         return []
     near = index.search(sought.vector, k) if keep is None else index.search_among(sought.vector, k, keep)
     similar: dict[int, float | None] = dict(near)
-    words = space.words.search(sought.text)
-    for key in words.best(k, keep):
+    shares = space.words.search(sought.text)
+    for key in best(shares, k, keep):
         if key not in similar:
             similar[key] = index.similarity(key, sought.vector)
     present = Present(sought.current)
@@ -48,8 +47,7 @@ def recall_matches(
         Match(
             record=(record := space.episodes[key]),
             similarity=max(0.0, min(1.0, similarity)),
-            lexical=words.words.get(key, 0.0),
-            named=words.named.get(key, 0.0),
+            lexical=shares.get(key, 0.0),
             precondition=present.fit(record.conditions),
             recency=recency(sought.now - record.at),
             worth=_worth(fold, key),

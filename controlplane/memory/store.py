@@ -4,6 +4,8 @@ Each space (tenant, namespace) has indexes of its own, so nothing of another ten
 """
 
 from collections.abc import Iterator
+from functools import lru_cache
+from sys import intern
 
 import msgspec
 import numpy as np
@@ -25,6 +27,7 @@ from .lexical import LexicalIndex
 from .vectors import VectorIndex
 
 MAX_FAULT = 120  # characters
+_EMPTY: dict[str, object] = {}  # nothing is ever put into it
 MOST_TASKS = 10_000  # of a space, whose last failure is known
 
 
@@ -36,9 +39,9 @@ class EpisodeRecord(msgspec.Struct):
     episode: Episode
     repeats: int = 0
     reflection: Reflected | None = None  # with the insight, whosever it is
-    lenders: set[str] = msgspec.field(default_factory=set)  # keys that captured what a reused reflection was made of
+    lender: "EpisodeRecord | None" = None  # what a reused reflection was made of
     evicted: bool = False  # it had one that was bad
-    keys: set[str] = msgspec.field(default_factory=set)  # that captured it
+    keys: frozenset[str] = frozenset()  # that captured it
     _cause: str | None = None
     _conditions: dict[str, object] | None = None
 
@@ -46,8 +49,13 @@ class EpisodeRecord(msgspec.Struct):
     def cause(self) -> str:
         """The line of its trace that says what went wrong, without links; read once."""
         if self._cause is None:
-            self._cause = unlinked(root_cause(self.episode.error_trace))
+            self._cause = cause_of(self.episode)
         return self._cause
+
+    @property
+    def lenders(self) -> frozenset[str]:
+        """The keys that captured what its reflection was made of."""
+        return self.lender.keys if self.lender is not None else frozenset()
 
     @property
     def fault(self) -> str:
@@ -185,13 +193,13 @@ class MemoryStore:
             space.captured_by(event.episode.task_id, first or seq)
         if first is not None:
             space.episodes[first].repeats += 1
-            space.episodes[first].keys.add(event.by)
+            space.episodes[first].keys |= {event.by}
             return
-        record = EpisodeRecord(seq, event.at, msgspec.structs.replace(event.episode, vector=b""), keys={event.by})
+        record = EpisodeRecord(seq, event.at, _held(event.episode), keys=_only(event.by))
         space.episodes[seq] = space.of_kind.setdefault(record.kind, {})[seq] = record
         space.by_digest[event.episode.digest] = seq
         self._space_of_episode[event.tenant, seq] = space
-        space.words.add(seq, *episode_words(record))
+        space.words.add(seq, episode_words(record.episode))
         if event.episode.embedder == self.embedder:
             space.index_episode(seq, np.frombuffer(event.episode.vector, np.float32))
         else:
@@ -220,7 +228,7 @@ class MemoryStore:
             del self.reflections[event.tenant, before.reflection_id]
         record.reflection = msgspec.structs.replace(event, insight=root.insight)
         lent = self.episode(event.tenant, root.episode_id)
-        record.lenders = lent.keys if lent is not None and lent is not record else set()
+        record.lender = lent if lent is not record else None
         self.reflections[event.tenant, event.reflection_id] = record.reflection
 
     def _evicted(self, tenant: str, root: str) -> None:
@@ -255,7 +263,7 @@ class MemoryStore:
         elif record.reflection is not None:
             del self.reflections[event.tenant, record.reflection.reflection_id]
         space.by_digest.pop(record.episode.digest, None)
-        space.words.remove(event.episode_id, *episode_words(record))
+        space.words.remove(event.episode_id, episode_words(record.episode))
         if space.episode_index is not None:
             space.episode_index.remove(event.episode_id)
 
@@ -278,8 +286,35 @@ def episode_text(episode: Episode) -> str:
     return plan_text(episode.goal, episode.planned_action or " ".join(episode.tool_chain))
 
 
-def episode_words(record: EpisodeRecord) -> tuple[str, str]:
-    """What an episode is found by its words in: all that was said of it, and what of that tells most."""
-    episode = record.episode
-    fixed = redacted(episode.resolution)
-    return "\n".join((episode_text(episode), *episode.tool_chain, fixed, *episode.tags)), record.cause
+def episode_words(episode: Episode) -> str:
+    """What an episode is found by its words in."""
+    said = episode_text(episode), *episode.tool_chain, cause_of(episode), redacted(episode.resolution), *episode.tags
+    return "\n".join(said)
+
+
+def cause_of(episode: Episode) -> str:
+    """The line of its trace that says what went wrong, without links."""
+    return unlinked(root_cause(episode.error_trace))
+
+
+def _held(episode: Episode) -> Episode:
+    """An episode as it is kept: without its vector, and with one copy of what many have in common."""
+    return msgspec.structs.replace(
+        episode,
+        vector=b"",
+        embedder=intern(episode.embedder),
+        error_class=intern(episode.error_class),
+        origin=intern(episode.origin),
+        environment=_sharing(episode.environment),
+        preconditions=_sharing(episode.preconditions),
+        custom=_sharing(episode.custom),
+    )
+
+
+def _sharing(values: dict[str, object]) -> dict[str, object]:
+    return {name: intern(value) if isinstance(value, str) else value for name, value in values.items()} or _EMPTY
+
+
+@lru_cache(1_000)
+def _only(key: str) -> frozenset[str]:
+    return frozenset((key,))

@@ -27,6 +27,8 @@ TARGETS = (
     "bench-learning",
     "bench-calibration",
     "bench-chat-routing",
+    "bench-memory",
+    "bench-retrieval",
 )
 
 
