@@ -85,6 +85,7 @@ def search(size: int) -> dict[str, float]:
     return {
         "p50_ms": quantile(spent, 0.5),
         "p99_ms": quantile(spent, 0.99),
+        "recall_at_10": recalled(space, vectors[:size], vectors[size : size + QUERIES]),
         **inserting(memory, vectors[-INSERTS:], size),
     }
 
