@@ -69,6 +69,12 @@ bench-embedding: install ## measure the 8-bit embedder beside the original (ARGS
 bench-worth: install ## plant memories that help, harm or do neither, and count how many are found when
 	$(BIN)/python -m benchmarks.worth $(ARGS)
 
+bench-memory: install ## measure how fast memory is searched, what HNSW misses, and how much room 1,000 tenants take
+	$(BIN)/python -m benchmarks.memory $(ARGS)
+
+bench-retrieval: install ## does what memory finds show the fault that comes? (ARGS="--data DIR") beside cosine and BM25
+	$(BIN)/python -m benchmarks.memory.retrieval $(ARGS)
+
 # What pip cannot bring is asked for first, before anything is downloaded.
 define check_machine
 @test -n "$(PYTHON)" && $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo \

@@ -27,12 +27,12 @@ class Known:
 
 async def embedder_of(texts: Sequence[str]) -> BatchingEmbedder:
     """The batching embedder over the vectors of these texts."""
-    known, embedder = _known(sorted(set(texts))), BatchingEmbedder()
-    await embedder.load(lambda: known)
+    known_texts, embedder = known(sorted(set(texts))), BatchingEmbedder()
+    await embedder.load(lambda: known_texts)
     return embedder
 
 
-def _known(texts: list[str]) -> Known:
+def known(texts: list[str]) -> Known:
     """Vectors made now, or kept from an earlier run."""
     model = SentenceEmbedder()
     file = KEPT / f"{blake2b(repr((model.name, texts)).encode(), digest_size=12).hexdigest()}.npy"

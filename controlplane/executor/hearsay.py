@@ -5,6 +5,7 @@ are not repeated: they may have been written to be.
 """
 
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from itertools import islice
 
 import msgspec
@@ -83,5 +84,5 @@ class Hearsay(msgspec.Struct, frozen=True):
                     keys |= other.keys
         return said if self._may_read(keys) else ""
 
-    def _may_read(self, keys: set[str]) -> bool:
+    def _may_read(self, keys: AbstractSet[str]) -> bool:
         return not self.asker or self.asker in keys or len(keys) >= ENOUGH

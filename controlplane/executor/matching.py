@@ -1,6 +1,6 @@
 """Which remembered failures match a request: found by meaning and by words, ranked by all that is known of each."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
@@ -9,6 +9,7 @@ from auditor.skills import NONE, Validations
 from auditor.worth import NOWHERE, Standing
 
 from ..embedding import Vector
+from ..memory.lexical import Keep, best
 from ..memory.preconditions import Present
 from ..memory.ranking import Match, recency, weights_of, worth
 from ..memory.space import TEXT, Space
@@ -39,9 +40,7 @@ class Sought(msgspec.Struct, frozen=True):
         return cls(vector, plan_text("", planned_action) or goal, current, now, modality)
 
 
-def recall_matches(
-    space: Space, fold: TenantFold, sought: Sought, k: int, keep: Callable[[int], bool] | None = None
-) -> list[Match]:
+def recall_matches(space: Space, fold: TenantFold, sought: Sought, k: int, keep: Keep | None = None) -> list[Match]:
     """The k episodes of a space that are nearest in meaning and the k that share most words, as matches, best first.
 
     Where `keep` is given, those are looked for among the episodes that it keeps.
@@ -51,8 +50,8 @@ def recall_matches(
         return []
     near = index.search(sought.vector, k) if keep is None else index.search_among(sought.vector, k, keep)
     similar: dict[int, float | None] = dict(near)
-    words = space.words.search(sought.text)
-    for key in words.best(k, keep):
+    shares = space.words.search(sought.text)
+    for key in best(shares, k, keep):
         if key not in similar:
             similar[key] = index.similarity(key, sought.vector)
     present, weights = Present(sought.current), weights_of(fold)
@@ -62,8 +61,7 @@ def recall_matches(
         return Match(
             record=record,
             similarity=max(0.0, min(1.0, similarity)),
-            lexical=words.words.get(key, 0.0),
-            named=words.named.get(key, 0.0),
+            lexical=shares.get(key, 0.0),
             precondition=present.fit(record.conditions),
             recency=recency(sought.now - record.at),
             worth=_worth(space, fold, key, stands),

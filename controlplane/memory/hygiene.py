@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from auditor.hygiene_events import EpisodeReturned, EpisodesArchived, Quarantined, QuarantineLifted
 
 from .quarantine import Quarantines
+from .sharing import only
 from .space import TEXT, Aside, EpisodeRecord, Space
 
 
@@ -56,8 +57,7 @@ class Hygiene:
     def _weigh(self, tenant: str, space: Space, record: EpisodeRecord) -> None:
         """An episode that nobody stands for is set aside as long as that is so."""
         standing = self.quarantines.standing(tenant, record.captures)
-        record.keys.clear()  # the set itself is known to reflections that are lent
-        record.keys.update(standing)
+        record.keys = only(*standing) if len(standing) == 1 else frozenset(standing)
         if not standing and record.aside is None:
             _set_aside(space, record, "quarantined")
         elif standing and record.aside == "quarantined":

@@ -8,11 +8,9 @@ import heapq
 import math
 import re
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from importlib import resources
 from itertools import islice
-
-import msgspec
 
 from ..journal.queries import named
 
@@ -26,22 +24,8 @@ BUFFER_BYTES = 65_536  # of what is not merged yet
 
 _WORD = re.compile(r"\w+")
 _PART = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+")
-_TELLING = "!"  # before a word that stands in what a text tells foremost; a sign of words to the tokenizer alone
 
 Keep = Callable[[int], bool]
-
-
-class Found(msgspec.Struct, frozen=True):
-    """What texts share with a query, by id; both figures are in [0, 1], and 0 for what is not there."""
-
-    words: dict[int, float]  # share of the query's words it has, each counted by how rare it is
-    named: dict[int, float]  # how rare the rarest of them is that stands in what the text tells foremost
-
-    def best(self, k: int, keep: Keep | None = None) -> list[int]:
-        """Up to k ids that share most, the newest of equal ones first."""
-        foremost = self.named.get
-        ranked = [(words + foremost(key, 0.0), key) for key, words in self.words.items() if keep is None or keep(key)]
-        return [key for _, key in heapq.nlargest(k, ranked)]
 
 
 def words_of(text: str) -> dict[str, None]:
@@ -59,7 +43,7 @@ def words_of(text: str) -> dict[str, None]:
 
 
 class LexicalIndex:
-    """Add, remove and search; a text is removed with the words it was added with."""
+    """Add, remove and search."""
 
     def __init__(self) -> None:
         self._db = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
@@ -70,20 +54,20 @@ class LexicalIndex:
         self._words = self._changes = 0
         self._common = set[str]()  # words that were asked for, and that too many texts have
 
-    def add(self, key: int, text: str, telling: str = "") -> None:
-        """Add a text under an id that was never used before; `telling` is the part of it that tells most."""
-        words = _marked(text, telling)
+    def add(self, key: int, text: str) -> None:
+        """Add a text under an id that was never used before."""
+        words = words_of(text)
         self._db.execute(SQL["add"], (key, " ".join(words)))
         self._lengths[key] = len(words)
         self._words += len(words)
         self._changed()
 
-    def remove(self, key: int, text: str, telling: str = "") -> None:
-        """Remove what was added with the same texts."""
+    def remove(self, key: int, text: str) -> None:
+        """Remove the text that was added under an id."""
         length = self._lengths.pop(key, None)
         if length is None:
             return
-        self._db.execute(SQL["remove"], (key, " ".join(_marked(text, telling))))
+        self._db.execute(SQL["remove"], (key, " ".join(words_of(text))))
         self._words -= length
         self._common.clear()
         self._changed()
@@ -94,26 +78,21 @@ class LexicalIndex:
             self._db.execute("COMMIT")
             self._db.execute("BEGIN")
 
-    def search(self, text: str) -> Found:
-        """Every text that has one of the query's rarest words."""
-        rows = {word: self._having(word) for word in self._rarest(text)}
-        weights = {word: self._weight(len(found)) for word, found in rows.items()}
-        total, rarest = sum(weights.values()), self._weight(1)
-        words, foremost = dict[int, float](), dict[int, float]()
-        for word, found in rows.items():
+    def search(self, text: str) -> dict[int, float]:
+        """What each text has of the query's rarest words, by id: a share in [0, 1], each counted by how rare it is."""
+        having = {word: self._having(word) for word in self._rarest(text)}
+        weights = {word: self._weight(len(rows)) for word, rows in having.items()}
+        total, shares = sum(weights.values()), dict[int, float]()
+        for word, rows in having.items():
             share = weights[word] / total
-            for (key,) in found:
-                words[key] = words.get(key, 0.0) + share
-            telling = self._having(_TELLING + word)
-            rarity = self._weight(len(telling)) / rarest
-            for (key,) in telling:
-                foremost[key] = max(foremost.get(key, 0.0), rarity)
-        return Found(self._by_length(words), foremost)
+            for (key,) in rows:
+                shares[key] = shares.get(key, 0.0) + share
+        return self._by_length(shares)
 
-    def _by_length(self, words: dict[int, float]) -> dict[int, float]:
+    def _by_length(self, shares: dict[int, float]) -> dict[int, float]:
         """Long texts have more words of any query: they are marked down."""
         lengths, per_word = self._lengths, LENGTH * len(self._lengths) / max(1, self._words)
-        return {key: min(1.0, share / (1.0 - LENGTH + per_word * lengths[key])) for key, share in words.items()}
+        return {key: min(1.0, share / (1.0 - LENGTH + per_word * lengths[key])) for key, share in shares.items()}
 
     def _weight(self, texts: int) -> float:
         """How much a word says that so many texts have: BM25's idf."""
@@ -147,7 +126,7 @@ class LexicalIndex:
         return len(self._lengths)
 
 
-def _marked(text: str, telling: str) -> list[str]:
-    """The words of both, and those that tell once more under a mark."""
-    foremost = words_of(telling)
-    return [*(words_of(text) | foremost), *(_TELLING + word for word in foremost)]
+def best(shares: Mapping[int, float], k: int, keep: Keep | None = None) -> list[int]:
+    """Up to k ids that share most, the newest of equal ones first."""
+    ranked = [(share, key) for key, share in shares.items() if keep is None or keep(key)]
+    return [key for _, key in heapq.nlargest(k, ranked)]

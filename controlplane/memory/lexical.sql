@@ -1,7 +1,7 @@
 -- The words of texts, by id. The texts themselves are not kept, nor where in them a word stands.
 
 -- name: make
-CREATE VIRTUAL TABLE words USING fts5(word, content='', columnsize=0, detail=none, tokenize="ascii tokenchars '_!'");
+CREATE VIRTUAL TABLE words USING fts5(word, content='', columnsize=0, detail=none, tokenize="ascii tokenchars '_'");
 
 -- name: buffer
 -- So many bytes are held back before they are merged.

@@ -18,8 +18,7 @@ class Weights(msgspec.Struct, frozen=True, kw_only=True):
     """What each term counts; together 1. Chosen on one half of the tasks of `make bench-retrieval`."""
 
     similarity: float = 0.38
-    lexical: float = 0.34
-    named: float = 0.10
+    lexical: float = 0.44
     precondition: float = 0.08
     recency: float = 0.02
     worth: float = 0.05
@@ -47,7 +46,6 @@ class Match(msgspec.Struct, frozen=True, kw_only=True):
     record: EpisodeRecord
     similarity: float  # of meaning
     lexical: float  # share of the plan's words it has
-    named: float  # how rare a word of the plan its error names
     precondition: float
     recency: float
     worth: float

@@ -10,12 +10,11 @@ from auditor.reflection_events import Reflected
 from auditor.skill_events import SkillDescribed
 
 from ..embedding import Vector
-from ..llm.local import UNKNOWN, root_cause
-from ..llm.redaction import unlinked
+from ..llm.local import UNKNOWN
 from ..masking import MASK
 from .actions import signature, tool_of
 from .lexical import LexicalIndex
-from .texts import episode_words
+from .texts import cause_of, episode_words
 from .vectors import VectorIndex
 
 MAX_FAULT = 120  # characters
@@ -31,20 +30,33 @@ class EpisodeRecord(msgspec.Struct):
     episode_id: int
     at: float
     episode: Episode
+    by: str = ""  # who captured it first
+    keys: frozenset[str] = frozenset()  # that captured it, but for what is quarantined
     repeats: int = 0
     reflection: Reflected | None = None  # with the insight, whosever it is
-    lenders: set[str] = msgspec.field(default_factory=set)  # keys that captured what a reused reflection was made of
+    lender: "EpisodeRecord | None" = None  # what a reused reflection was made of
     evicted: bool = False  # it had one that was bad
     described: SkillDescribed | None = None  # what its fix does as a skill, in a model's words
-    keys: set[str] = msgspec.field(default_factory=set)  # that captured it, but for what is quarantined
-    captures: dict[str, tuple[float, float]] = msgspec.field(default_factory=dict)  # by key, the first and the last
     aside: Aside | None = None
+    _again: dict[str, tuple[float, float]] | None = None  # its captures, once there were several
     _cause: str | None = None
     _conditions: dict[str, object] | None = None
 
+    @property
+    def captures(self) -> dict[str, tuple[float, float]]:
+        """By key, when it was captured first and last."""
+        return self._again or {self.by: (self.at, self.at)}
+
     def captured(self, by: str, at: float) -> None:
-        first, last = self.captures.get(by, (at, at))
-        self.captures[by] = min(first, at), max(last, at)
+        """It was captured once more."""
+        self._again = self.captures
+        first, last = self._again.get(by, (at, at))
+        self._again[by] = min(first, at), max(last, at)
+
+    @property
+    def lenders(self) -> frozenset[str]:
+        """The keys that captured what its reflection was made of."""
+        return self.lender.keys if self.lender is not None else frozenset()
 
     @property
     def last_at(self) -> float:
@@ -55,7 +67,7 @@ class EpisodeRecord(msgspec.Struct):
     def cause(self) -> str:
         """The line of its trace that says what went wrong, without links; read once."""
         if self._cause is None:
-            self._cause = unlinked(root_cause(self.episode.error_trace))
+            self._cause = cause_of(self.episode)
         return self._cause
 
     @property
@@ -129,7 +141,7 @@ class Space:
         record.aside = None
         self.episodes[record.episode_id] = record
         self.of_kind.setdefault(record.kind, {})[record.episode_id] = record
-        self.words.add(record.episode_id, *episode_words(record.episode, record.cause))
+        self.words.add(record.episode_id, episode_words(record.episode))
         for modality, vector in vectors.items():
             self.index_episode(record.episode_id, vector, modality)
 
@@ -138,7 +150,7 @@ class Space:
         del self.episodes[record.episode_id], self.of_kind[record.kind][record.episode_id]
         if not self.of_kind[record.kind]:
             del self.of_kind[record.kind]
-        self.words.remove(record.episode_id, *episode_words(record.episode, record.cause))
+        self.words.remove(record.episode_id, episode_words(record.episode))
         taken = {modality: index.remove(record.episode_id) for modality, index in self.indexes.items()}
         return {modality: vector for modality, vector in taken.items() if vector is not None}
 

@@ -22,6 +22,7 @@ from auditor.skill_events import SkillDescribed
 from ..journal.port import MEMORY_KINDS
 from .hygiene import Hygiene
 from .passages import Passages
+from .sharing import held, only
 from .space import TEXT, EpisodeRecord, SignatureRecord, Space
 from .texts import episode_text
 from .vectorizers.port import Vectorizer
@@ -130,8 +131,7 @@ class MemoryStore:
             known.captured(event.by, event.at)
             self.hygiene.captured(event.tenant, space, known)
             return
-        record = EpisodeRecord(seq, event.at, msgspec.structs.replace(event.episode, vector=b""))
-        record.captured(event.by, event.at)
+        record = EpisodeRecord(seq, event.at, held(event.episode), event.by, only(event.by))
         space.admit(record, {})
         space.by_digest[event.episode.digest] = seq
         self._space_of_episode[event.tenant, seq] = space
@@ -178,7 +178,7 @@ class MemoryStore:
             del self.reflections[event.tenant, before.reflection_id]
         record.reflection = msgspec.structs.replace(event, insight=root.insight)
         lent = self.episode(event.tenant, root.episode_id)
-        record.lenders = lent.keys if lent is not None and lent is not record else set()
+        record.lender = lent if lent is not record else None
         self.reflections[event.tenant, event.reflection_id] = record.reflection
 
     def _evicted(self, tenant: str, root: str) -> None:

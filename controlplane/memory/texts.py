@@ -2,7 +2,8 @@
 
 from auditor.events import Episode
 
-from ..llm.redaction import redacted
+from ..llm.local import root_cause
+from ..llm.redaction import redacted, unlinked
 
 
 def plan_text(goal: str, planned_action: str) -> str:
@@ -14,7 +15,12 @@ def episode_text(episode: Episode) -> str:
     return plan_text(episode.goal, episode.planned_action or " ".join(episode.tool_chain))
 
 
-def episode_words(episode: Episode, cause: str) -> tuple[str, str]:
-    """What an episode is found by its words in: all that was said of it, and what of that tells most."""
-    fixed = redacted(episode.resolution)
-    return "\n".join((episode_text(episode), *episode.tool_chain, fixed, *episode.tags)), cause
+def episode_words(episode: Episode) -> str:
+    """What an episode is found by its words in."""
+    said = episode_text(episode), *episode.tool_chain, cause_of(episode), redacted(episode.resolution), *episode.tags
+    return "\n".join(said)
+
+
+def cause_of(episode: Episode) -> str:
+    """The line of its trace that says what went wrong, without links."""
+    return unlinked(root_cause(episode.error_trace))

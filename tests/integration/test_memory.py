@@ -375,3 +375,73 @@ def _folder(server: Server) -> Path:
 
 def _database(server: Server) -> bytes:
     return b"".join(path.read_bytes() for path in sorted(_folder(server).glob("journal.db*")))
+
+
+def test_a_search_finds_by_words_what_it_does_not_find_by_meaning(server: Server) -> None:
+    """Of many plans that mean the same, the one whose error names what is asked for."""
+    ids = [captured(server, "words", f"report {i}", error_trace=f"Error: no such table: ledger_{i}") for i in range(40)]
+    asked = {"goal": "totals", "planned_action": "sum ledger_7", "namespace": "words", "min_similarity": -1.0}
+    best, *_ = server.post("/v1/search", asked)["results"]
+    assert best["episode_id"] == ids[7]
+    assert best["scores"]["lexical"] > 0.5
+    assert set(best["scores"]) == {"similarity", "lexical", "precondition", "recency", "worth"}
+    assert all(0.0 <= value <= 1.0 for value in (best["score"], *best["scores"].values()))
+    server.client.delete(f"/v1/episodes/{ids[7]}").raise_for_status()
+    assert ids[7] not in [r["episode_id"] for r in server.post("/v1/search", {**asked, "k": 100})["results"]]
+
+
+def test_conditions_may_be_listed(server: Server) -> None:
+    listed = ["cluster=prod", "OS: Linux", "python3 installed"]
+    one = captured(server, "listed", "one", environment=listed, preconditions=["quota raised"])
+    read = server.get(f"/v1/episodes/{one}")["episode"]
+    assert read["environment"] == {"cluster": "prod", "OS": "Linux", "python3 installed": True}
+    assert read["preconditions"] == {"quota raised": True}
+    asked = {"goal": "build one", "namespace": "listed", "min_similarity": 0.0}
+    for state, fit in ((listed, 3.5 / 4), ({"cluster": "PROD", "os": "linux"}, 3.0 / 4), (["cluster=dev"], 1.5 / 4)):
+        [result] = server.post("/v1/search", {**asked, "current_state": state})["results"]
+        assert result["scores"]["precondition"] == fit
+    decided = server.post("/v1/decisions", {"goal": "x", "planned_action": "make x", "environment": listed})
+    assert decided["action"] == "PROCEED"
+
+
+def test_a_search_is_narrowed_by_what_an_episode_was_captured_with(server: Server) -> None:
+    cluster = captured(server, "narrow", "one", planned_action="kubectl get pods", custom={"team": "a"}, task_id="t-1")
+    other = captured(server, "narrow", "two", planned_action="git push", custom={"team": "b", "tries": 2})
+    for filters, wanted in (
+        ({"tool_family": "cluster"}, {cluster}),
+        ({"tool_family": ["cluster", "version control"]}, {cluster, other}),
+        ({"task_id": "t-1"}, {cluster}),
+        ({"custom.team": "b"}, {other}),
+        ({"custom.tries": [1, 2]}, {other}),
+        ({"custom.absent": None}, {cluster, other}),
+        ({"since": 0}, {cluster, other}),
+        ({"since": "2020-01-01T00:00:00Z", "until": "2999-01-01"}, {cluster, other}),
+        ({"until": 1.5}, set()),
+    ):
+        assert set(found(server, "narrow", "build", filters=filters)) == wanted, filters
+    body = {"goal": "build", "namespace": "narrow", "min_similarity": 0.0, "filters": {"custom.team": "a", "until": 1}}
+    assert server.post("/v1/search", body)["filtered"] == {"until": 1, "custom.team": 1}
+
+
+def test_filters_are_met_however_many_nearer_ones_do_not(server: Server) -> None:
+    rare = captured(server, "rare", "other", planned_action="something else", license="MIT")
+    for number in range(60):
+        captured(server, "rare", f"near {number}")
+    assert found(server, "rare", "build near 1", planned_action="make near 1", k=1, filters={"license": "MIT"}) == [
+        rare
+    ]
+
+
+@pytest.mark.parametrize(
+    ("filters", "said"),
+    [
+        ({"colour": "red"}, "filters has colour; it takes error_class, license"),
+        ({"custom.": 1}, "filters has custom.; it takes"),
+        ({"license": {"is": "MIT"}}, "filters.license takes a value, or a list of values"),
+        ({"since": "yesterday"}, "filters.since takes seconds since 1970, or a time such as"),
+    ],
+)
+def test_a_filter_that_cannot_be_says_what_it_takes(server: Server, filters: dict[str, Any], said: str) -> None:
+    refused = server.client.post("/v1/search", json={"goal": "x", "filters": filters})
+    assert refused.status_code == 422
+    assert said in refused.json()["detail"]

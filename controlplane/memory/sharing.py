@@ -1,0 +1,34 @@
+"""One copy of what many memories have in common: a million of them are to have room."""
+
+from functools import lru_cache
+from sys import intern
+
+import msgspec
+
+from auditor.events import Episode
+
+_EMPTY: dict[str, object] = {}  # nothing is ever put into it
+
+
+def held(episode: Episode) -> Episode:
+    """An episode as it is kept: without its vector."""
+    return msgspec.structs.replace(
+        episode,
+        vector=b"",
+        embedder=intern(episode.embedder),
+        error_class=intern(episode.error_class),
+        origin=intern(episode.origin),
+        environment=_sharing(episode.environment),
+        preconditions=_sharing(episode.preconditions),
+        custom=_sharing(episode.custom),
+    )
+
+
+def _sharing(values: dict[str, object]) -> dict[str, object]:
+    return {name: intern(value) if isinstance(value, str) else value for name, value in values.items()} or _EMPTY
+
+
+@lru_cache(1_000)
+def only(key: str) -> frozenset[str]:
+    """The set of one key."""
+    return frozenset((key,))
