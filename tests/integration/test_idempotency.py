@@ -76,6 +76,12 @@ def skill(server: Running) -> int:
     return found
 
 
+def session(server: Running) -> str:
+    """Where the outcome of a session is told that was shown something."""
+    episode(server, "shown")
+    return f"/v1/sessions/{server.post('/v1/context', {'goal': 'shown'})['session_id']}/outcome"
+
+
 def checkpoint(server: Running) -> str:
     found: str = server.post("/v1/checkpoints", {}, 201)["checkpoint_id"]
     return found
@@ -147,6 +153,7 @@ CALLS: dict[str, tuple[Callable[[Running], tuple[str, Json | None]], str]] = {
         lambda s: ("/v1/validate_fix", {"episode_id": episode(s, "fixed"), "outcome": "success"}),
         "validation",
     ),
+    "/v1/sessions/{session_id:str}/outcome": (lambda s: (session(s), {"success": True}), "session_outcome"),
     "/v1/skills/{skill_id:int}/retire": (lambda s: (f"/v1/skills/{skill(s)}/retire", None), "skill_retired"),
     "/v1/checkpoints": (lambda s: ("/v1/checkpoints", {"name": "once"}), "checkpoint"),
     "/v1/checkpoints/{checkpoint_id:str}/restore": (
