@@ -178,12 +178,12 @@ class Background:
 
     async def _embed_stale(self) -> None:
         """Embed again what another embedder's vector made unfindable, a batch at a time."""
-        batch = self._memory.stale[:PAGE]
+        batch, self._memory.stale = self._memory.stale[:PAGE], self._memory.stale[PAGE:]
         try:
             vectors = await asyncio.gather(*map(self._embedded, batch))
-        except EmbedderUnreachable:
-            return  # it was logged, and the next tick tries again
-        del self._memory.stale[: len(batch)]
+        except EmbedderUnreachable:  # it was logged, and the next tick tries again
+            self._memory.stale = batch + self._memory.stale
+            return
         for stale, vector in zip(batch, vectors, strict=True):
             if vector is None:
                 log.error("memory_not_findable", seq=stale.key, reason="its text cannot be embedded")

@@ -226,6 +226,7 @@ _PLACES |= {
     "license_denylist",
     "webhooks_private",
     "archive_after_days",
+    "image_model",
     *SECRET,
 }
 

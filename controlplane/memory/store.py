@@ -139,8 +139,9 @@ class MemoryStore:
             space.index_episode(seq, np.frombuffer(event.episode.vector, np.float32))
         else:
             self.embed_again(space, record)
-        for modality in self.vectorizers.keys() - {TEXT}:
-            self._index(space, seq, event, modality)
+        for modality in self.vectorizers:
+            if modality != TEXT:
+                self._index(space, seq, event, modality)
         self.hygiene.captured(event.tenant, space, record)
 
     def _index(self, space: Space, seq: int, event: Captured, modality: str) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from hashlib import sha256
-from itertools import combinations
+from itertools import chain, combinations
 from pathlib import Path
 
 import numpy as np
@@ -85,13 +85,9 @@ def test_the_quantised_model_has_the_originals_codes_of_most_texts_under_its_own
 ) -> None:
     texts = [text for topic in TOPICS for text in topic]
     plain, quantised = codes_of(sentence, texts), codes_of(int8, texts)
-    same = [
-        a.replace(sentence.name, int8.name) == b
-        for one, other in zip(plain, quantised, strict=True)
-        for a, b in zip(one, other, strict=True)
-    ]
-    assert np.mean(same) > 0.75
-    assert not {code for codes in plain for code in codes} & {code for codes in quantised for code in codes}
+    renamed = [tuple(code.replace(sentence.name, int8.name) for code in codes) for codes in plain]
+    assert (np.array(renamed) == np.array(quantised)).mean() > 0.75
+    assert not set(chain(*plain)) & set(chain(*quantised))
 
 
 def codes_of(embedder: Embedder, texts: Sequence[str]) -> list[tuple[str, ...]]:

@@ -84,10 +84,10 @@ def test_memories_wait_for_a_provider_that_is_away_and_are_found_when_it_is_back
     first = serve()
     episode = first.capture(goal="deploy the billing service")["episode_id"]
     first.stop()
-    models.script(rules=[{"times": 1, "then": {"status": 429, "headers": {"retry-after": "60"}}}])
+    models.always(status=429, headers={"retry-after": "60"})
     server = served(serve, models)
-    server.until(lambda: models.asked)
-    assert server.get("/status")["memory"]["stale_vectors"] == 1
+    server.until(lambda: len(models.asked) > 1 and server.get("/status")["memory"]["stale_vectors"] == 1)
+    models.always()
     server.until(lambda: server.get("/status")["memory"]["stale_vectors"] == 0)
     found = server.post("/v1/search", {"goal": "deploy the billing service", "planned_action": "make deploy"})
     assert [result["episode_id"] for result in found["results"]] == [episode]

@@ -71,7 +71,7 @@ class ImageVectorizer:
 
 
 def _told_apart(model: str) -> str:
-    """A model's name; of a folder with a digest of what tells models in one place apart, their weights unread."""
+    """A model's name; of a folder with a digest that tells models in one place apart, without reading their weights."""
     folder = Path(model)
     if not model or not folder.is_dir():
         return model
