@@ -27,7 +27,8 @@ from controlplane.contract import CaptureRequest
 from controlplane.embedding.port import Vectors
 from controlplane.executor.matching import Sought, recall_matches
 from controlplane.journal import decode_event, encode_event
-from controlplane.memory.store import MemoryStore, Space
+from controlplane.memory.space import Space
+from controlplane.memory.store import MemoryStore
 from controlplane.remembering import OVERSAMPLING, episode_of
 
 from .. import servers
@@ -55,7 +56,7 @@ def captures(tenant: str, vectors: Vectors, seed: int, first: int = 1) -> Iterat
             error_trace=f"{failure['error_trace']}, target t{seq}",
             resolution=failure["resolution"],
         )
-        episode = msgspec.structs.replace(episode_of(request), embedder="given", vector=vector.tobytes())
+        episode = msgspec.structs.replace(episode_of(request, ()), embedder="given", vector=vector.tobytes())
         yield Recorded(seq, Captured(tenant=tenant, at=NOW - seq, episode=episode))
 
 
