@@ -60,6 +60,7 @@ class SearchRequest(Conditioned, frozen=True, kw_only=True):
     filters: FreeMap = {}
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         asked, other = ("goal", "query") if self.modality == "text" else ("query", "goal")
         if not getattr(self, asked):
             raise ValueError(f"the modality {self.modality!r} is searched by `{asked}`, which is missing")

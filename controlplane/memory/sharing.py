@@ -25,7 +25,14 @@ def held(episode: Episode) -> Episode:
 
 
 def _sharing(values: dict[str, object]) -> dict[str, object]:
-    return {name: intern(value) if isinstance(value, str) else value for name, value in values.items()} or _EMPTY
+    """Equal maps are one; none is ever changed."""
+    return _of(msgspec.json.encode(values, order="deterministic")) if values else _EMPTY
+
+
+@lru_cache(10_000)
+def _of(encoded: bytes) -> dict[str, object]:
+    values: dict[str, object] = msgspec.json.decode(encoded)
+    return {name: intern(value) if isinstance(value, str) else value for name, value in values.items()}
 
 
 @lru_cache(1_000)

@@ -384,7 +384,7 @@ def test_a_search_finds_by_words_what_it_does_not_find_by_meaning(server: Server
     best, *_ = server.post("/v1/search", asked)["results"]
     assert best["episode_id"] == ids[7]
     assert best["scores"]["lexical"] > 0.5
-    assert set(best["scores"]) == {"similarity", "lexical", "precondition", "recency", "worth"}
+    assert set(best["scores"]) == {"similarity", "lexical", "precondition", "recency", "worth", "origin"}
     assert all(0.0 <= value <= 1.0 for value in (best["score"], *best["scores"].values()))
     server.client.delete(f"/v1/episodes/{ids[7]}").raise_for_status()
     assert ids[7] not in [r["episode_id"] for r in server.post("/v1/search", {**asked, "k": 100})["results"]]
