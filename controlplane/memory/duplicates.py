@@ -4,7 +4,7 @@ from auditor.events import Episode
 
 from ..embedding import Vector
 from ..llm.local import UNKNOWN
-from .actions import conditions_of, normalise
+from .actions import normalise
 from .space import EpisodeRecord, Space
 
 NEAR = 0.97  # cosine similarity of goal and command
@@ -31,6 +31,6 @@ def _same(known: EpisodeRecord, new: EpisodeRecord) -> bool:
     return (
         known.kind == new.kind
         and (new.episode.error_class != UNKNOWN or normalise(known.cause) == normalise(new.cause))
-        and conditions_of(known.conditions) == conditions_of(new.conditions)
+        and known.conditions == new.conditions
         and new.episode.resolution in ("", known.episode.resolution)
     )

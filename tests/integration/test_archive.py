@@ -33,6 +33,7 @@ Row = tuple[Any, ...]
 LEAVING = {
     "decision", "feedback", "validation", "purged", "window_closed", "trajectory_closed",
     "configured", "receipt", "answered", "reserved", "settled", "released", "reuse_checked",
+    "query", "session_outcome",
 }  # fmt: skip
 SECRET = "the-canary-7be1"
 

@@ -41,6 +41,7 @@ IN_PATH = {
     "reflection_id:str": "reflection_id",
     "quarantine_id:int": "quarantine_id",
     "webhook_id:str": "webhook_id",
+    "session_id:str": "session_id",
 }
 UNKNOWN: dict[str, Any] = {
     "trace_id": "tr_" + "0" * 32,
@@ -55,6 +56,7 @@ UNKNOWN: dict[str, Any] = {
     "reflection_id": "rf_" + "0" * 32,
     "quarantine_id": 2**52,
     "webhook_id": "wh_" + "0" * 32,
+    "session_id": "se_" + "0" * 32,
 }
 PROBES = ("goal", "planned_action", "namespace", "environment", "current_state")  # what another's memory is asked by
 
@@ -202,7 +204,7 @@ class Crossing:
     def _keep(self, tenant: Tenant, route: Route, answer: httpx.Response) -> None:
         """Remember the ids that an answer gave."""
         told = answer.json() if answer.content and answer.headers["content-type"] == "application/json" else {}
-        for kind in ("trace_id", "episode_id", "checkpoint_id", "replay_id", "webhook_id"):
+        for kind in ("trace_id", "episode_id", "checkpoint_id", "replay_id", "webhook_id", "session_id"):
             if isinstance(told, dict) and told.get(kind) and route.method.__name__ == "post":
                 tenant.ids[kind].append(told[kind])
 

@@ -115,7 +115,7 @@ async def _found_with_another_embedder(service: Service, goals: list[str]) -> li
     kept = (service.recovery, service.clock, service.outbox, service.metrics)
     background = Background(service.learner, service.journal, memory, embedder, *kept, (), 60.0)
     await background.load_memory()
-    counted = {"episodes": 3, "signatures": 1, "documents": 1, "passages": 1}
+    counted = {"episodes": 3, "set_aside": 0, "signatures": 1, "documents": 1, "passages": 1}
     assert memory.counts() == {**counted, "stale_vectors": 5}
     await background.tick()
     assert memory.counts()["stale_vectors"] == 0

@@ -206,6 +206,6 @@ async def test_what_nobody_comes_back_to_is_archived_and_back_when_somebody_does
     assert service.remembering.episode("default", old).aside == "archived"
     await service.learning.validate(LOCAL, ValidateRequest(episode_id=old, outcome="success"))
     assert service.remembering.episode("default", old).aside is None
-    found = await service.remembering.search("default", SearchRequest(goal="build a", planned_action="make a"))
+    found = await service.remembering.search(LOCAL, SearchRequest(goal="build a", planned_action="make a"))
     assert found.results[0].episode_id == old
     await service.close()

@@ -131,7 +131,8 @@ def test_no_text_is_taken_for_anything_but_a_text(traced: tuple[Running, list[st
         apart = {"namespace": "kept", "resolution": str(number)}  # marks that are not seen tell no two goals apart
         kept = server.capture(goal=payload, custom={payload: payload}, **apart)["episode_id"]
         told = server.get(f"/v1/episodes/{kept}")["episode"]
-        assert (told["goal"], told["custom"]) == (redacted(payload), {payload: payload}), "it is kept as text"
+        text = "***" if "Cookie" in payload else payload  # what a name calls a cookie is masked
+        assert (told["goal"], told["custom"]) == (redacted(payload), {payload: text}), "it is kept as text"
     assert len(statements) > 100
     assert [statement for statement in statements if not is_ours(statement)] == []
     assert server.get(f"/v1/episodes/{first}")["episode"]["goal"] == "kept"
