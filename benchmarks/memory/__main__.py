@@ -27,9 +27,10 @@ from controlplane.contract import CaptureRequest
 from controlplane.embedding.port import Vectors
 from controlplane.executor.matching import Sought, recall_matches
 from controlplane.journal import decode_event, encode_event
+from controlplane.memory.captured import episode_of
 from controlplane.memory.space import Space
 from controlplane.memory.store import MemoryStore
-from controlplane.remembering import OVERSAMPLING, episode_of
+from controlplane.remembering import OVERSAMPLING
 
 from .. import servers
 from ..nearest import DIMENSION, QUERIES, clustered, recall
