@@ -28,15 +28,18 @@ from .contract import (
 from .embedding import BatchingEmbedder, EmbeddingUnavailable
 from .errands import Errands
 from .errors import EmbedderLoading, JournalUnavailable, NotFound, StorageFull
+from .executor.matching import Sought
+from .executor.telling import Asking
 from .failpoints import failpoint
 from .journal import Journal
-from .licences import Denylist
 from .llm.redaction import redacted
 from .masking import masked, without_secrets
 from .memory import chunking
 from .memory.passages import MOST, embedded_as
 from .memory.purging import overwrite_documents
+from .memory.ranking import weights_of
 from .memory.retrieval import Query, context, found, result
+from .memory.safety import Filters
 from .memory.store import MemoryStore
 from .tenants import Caller
 
@@ -60,12 +63,10 @@ class Library:
         journal: Journal,
         memory: MemoryStore,
         embedder: BatchingEmbedder,
-        denied: Denylist,
         clock: Clock,
     ) -> None:
         self._learner, self._journal, self._memory = learner, journal, memory
-        self._embedder, self._denied = embedder, denied
-        self._clock, self._errands = clock, Errands()
+        self._embedder, self._clock, self._errands = embedder, clock, Errands()
 
     async def keep(self, caller: Caller, request: DocumentsRequest) -> DocumentsAnswer:
         """Keep documents, each in the place of the one under its key; one that is there as it is changes nothing.
@@ -104,7 +105,7 @@ class Library:
         registered = self._memory.passages.origins.get((tenant, origin))
         licence = asked.license or (registered.license if registered else None)
         parts = chunking.passages(text)
-        violation = self._denied.objection(licence, asked.text)
+        violation = self._memory.denied.objection(licence, asked.text)
         why = violation or (TOO_MANY if len(parts) > MOST else None)
         if key != without_secrets(key):
             key, why = without_secrets(key), SECRET_KEY
@@ -158,28 +159,39 @@ class Library:
         await self._learner.reached(first + len(events) - 1)
         return first
 
-    async def search(self, tenant: str, request: DocumentSearchRequest) -> DocumentSearchAnswer:
+    async def search(self, caller: Caller, request: DocumentSearchRequest) -> DocumentSearchAnswer:
         """The k best passages after filters, and as a text with its sources where that is asked for.
 
         Raises:
           EmbedderLoading: the model is not there yet.
+          Unprocessable: a fingerprint that is none.
         """
+        text, now = redacted(request.query), self._clock.now()
+        filters = Filters(request.safety, self._memory.denied, now)
         try:
-            vector = await self._embedder.embed(redacted(request.query))
+            vector = await self._embedder.embed(text)
         except EmbeddingUnavailable as error:
             raise EmbedderLoading(str(error)) from error
+        fold, space = (
+            self._learner.state.of(caller.tenant),
+            self._memory.passages.space(caller.tenant, request.namespace),
+        )
+        sought, weights = Sought.of(text, "", vector, {}, now), weights_of(fold)
+        asking = Asking(self._memory, fold, request.namespace, caller.key_id, sought)
         query = Query(
+            vector=vector,
+            text=text,
             kind=request.kind,
             origin=request.origin,
             metadata=request.filters,
             k=request.k,
             min_similarity=request.min_similarity,
         )
-        kept, filtered = found(self._memory.passages.space(tenant, request.namespace), vector, query, self._denied)
-        results = [result(hit) for hit in kept]
+        hits, filtered = found(space, query, weights, lambda hit: filters.reason(asking.looks_of_passage(hit)))
+        results = [result(hit, weights) for hit in hits]
         told, size = None, None
         if request.format == "context":
-            told, size, results = context(results, request.token_budget)
+            told, size, results = context(results, space, text, request.token_budget)
         fallback = ("embedding_fallback",) if self._embedder.state.status == "fallback" else ()
         return DocumentSearchAnswer(results=results, filtered=filtered, context=told, tokens=size, degraded=fallback)
 

@@ -49,6 +49,9 @@ class Denylist:
         return None
 
 
+NOTHING = Denylist("")
+
+
 def fingerprints(text: str) -> set[str]:
     """Of the whole text and of its first paragraph; marks of comments, white space and case do not count.
 

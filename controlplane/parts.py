@@ -84,7 +84,8 @@ class Parts:
         self.registry, self.limiter, self.intake = registry, Limiter(clock), Intake(clock)
         self.metrics, self.http = Metrics(), httpx.AsyncClient(follow_redirects=False, transport=transport)
         self.embedder, self.embedders = BatchingEmbedder(), Embedders(settings, clock, self.metrics)
-        self.memory = MemoryStore(vectorizers(self.embedder, settings))
+        denied = Denylist(settings.license_denylist or "")
+        self.memory = MemoryStore(vectorizers(self.embedder, settings), denied)
         self.checkpoints = CheckpointFiles(Path(settings.data_dir) / CHECKPOINT_FOLDER)
         self.prefixes = Prefixes(journal, self.checkpoints, origin)
         self.learner = Learner(state, journal, journal, self.prefixes)
@@ -140,10 +141,10 @@ class Parts:
     def _make_memory(self) -> None:
         """What clients do to memory, and what it returns."""
         held = (self.learner, self.journal, self.memory, self.embedder)
-        denied, clock = Denylist(self.settings.license_denylist or ""), self.clock
+        clock = self.clock
         self.remembering = Remembering(*held, self.tiering, clock)
-        self.library = Library(*held, denied, clock)
-        self.retrieving = Retrieving(*held, denied, clock, self.settings)
+        self.library = Library(*held, clock)
+        self.retrieving = Retrieving(*held, clock, self.settings)
         self.ranker = Ranker(self.learner, self.journal, clock, self.settings)
         self.hygiene = Hygiene(self.learner, self.journal, self.memory, self.registry, clock)
         days = self.settings.archive_after_days

@@ -45,7 +45,9 @@ from .errors import (
     Unprocessable,
 )
 from .executor.advice import skill_answer, worth_answer
+from .executor.hearsay import Hearsay
 from .executor.matching import Sought, recall_matches, standing, validations_of
+from .executor.telling import Asking
 from .failpoints import failpoint
 from .idempotency import Receipt
 from .journal import Journal
@@ -53,10 +55,12 @@ from .llm.local import root_cause
 from .llm.redaction import unlinked
 from .memory.actions import family_of, tool_of
 from .memory.captured import episode_of, image_digest
+from .memory.clusters import representatives
 from .memory.duplicates import near_duplicate
 from .memory.filters import Fits, filters_of
 from .memory.purging import overwrite_episode
 from .memory.ranking import Match
+from .memory.safety import Filters
 from .memory.space import TEXT, EpisodeRecord
 from .memory.store import MemoryStore
 from .memory.texts import plan_text
@@ -184,6 +188,8 @@ class Remembering:
             filters = filters_of(request.filters)
         except ValueError as error:
             raise Unprocessable(str(error)) from error
+        now = self._clock.now()
+        safety = Filters(request.safety, self._memory.denied, now)
         vectorizer = self._memory.vectorizers.get(request.modality)
         if vectorizer is None:
             raise Unprocessable(f"modality is one of {', '.join(sorted(self._memory.vectorizers))}")
@@ -192,30 +198,34 @@ class Remembering:
             vector = await vectorizer.embed(plan if request.modality == TEXT else vectorizer.query(request.query))
         except EmbeddingUnavailable as error:
             raise EmbedderLoading(str(error)) from error
-        current, now, modality = request.current_state, self._clock.now(), request.modality
+        current, modality = request.current_state, request.modality
         sought = Sought.of(request.goal, request.planned_action, vector, current, now, modality)
-        kept, filtered = self._kept(caller, request, sought, filters)
+        results, filtered = self._kept(caller, request, sought, filters, safety)
         fallback = ("embedding_fallback",) if self._embedder.state.status == "fallback" else ()
-        return SearchAnswer(results=[_result(m) for m in kept[: request.k]], filtered=filtered, degraded=fallback)
+        return SearchAnswer(results=results[: request.k], filtered=filtered, degraded=fallback)
 
     def _kept(
-        self, caller: Caller, request: SearchRequest, sought: Sought, filters: Mapping[str, Fits]
-    ) -> tuple[list[Match], dict[str, int]]:
-        """The matches that filters leave, and how many each took out: of ever more, while they leave too few."""
+        self, caller: Caller, request: SearchRequest, sought: Sought, filters: Mapping[str, Fits], safety: Filters
+    ) -> tuple[list[SearchResult], dict[str, int]]:
+        """What filters leave, one of each cluster, and how many each took out: of ever more, while too few are left."""
         space, fold = self._memory.space(caller.tenant, request.namespace), self._fold(caller.tenant)
+        asking = Asking(self._memory, fold, request.namespace, caller.key_id, sought)
+        readable = Hearsay(caller.key_id, space, fold).may_read
         k = request.k * OVERSAMPLING
         while True:
             matches = recall_matches(space, fold, sought, k)
             kept, filtered = list[Match](), Counter[str]()
             for match in standing(space, fold, sought, k, caller.key_id, matches):
                 why = _filtered_by(match, request.min_similarity, filters)
+                why = why or safety.reason(asking.looks_of(match.record))
                 if why is None:
                     kept.append(match)
                 else:
                     filtered[why] += 1
             near_enough = sum(match.similarity >= request.min_similarity for match in matches)
-            if not filters or len(kept) >= request.k or near_enough < k or k >= len(space.episodes):
-                return kept, dict(filtered)
+            shown = representatives(kept, space.vector, readable)
+            if len(shown) >= request.k or near_enough < k or k >= len(space.episodes):
+                return [_result(m, shown) for m in kept if m.record.episode_id in shown], dict(filtered)
             k *= WIDENING
 
     def episode(self, tenant: str, episode_id: int) -> EpisodeAnswer:
@@ -319,10 +329,11 @@ def _filtered_by(match: Match, min_similarity: float, filters: Mapping[str, Fits
     return next((name for name, fits in filters.items() if not fits(match.record)), None)
 
 
-def _result(match: Match) -> SearchResult:
+def _result(match: Match, shown: Mapping[int, int]) -> SearchResult:
     return SearchResult(
         episode_id=match.record.episode_id,
         score=round(match.score, 4),
+        alike=shown[match.record.episode_id],
         scores={name: round(value, 4) for name, value in match.scores.items()},
         episode=_shown(match.record),
     )

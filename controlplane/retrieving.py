@@ -30,20 +30,19 @@ from .contract import (
 )
 from .embedding import BatchingEmbedder, EmbeddingUnavailable, Vector
 from .errands import Errands
-from .errors import EmbedderLoading, Unprocessable
+from .errors import EmbedderLoading
 from .executor.matching import Sought
-from .executor.telling import Asking, episodes, passages
+from .executor.telling import Asking, clustered, episodes, passages
 from .executor.withholding import probability_of
 from .failpoints import failpoint
 from .idempotency import Receipt
 from .ids import new_id
 from .influence import Influence
 from .journal import Journal
-from .licences import Denylist
 from .llm.redaction import redacted
 from .memory.chunking import tokens
 from .memory.context import pack
-from .memory.ranking import weights_of
+from .memory.ranking import Weights, weights_of
 from .memory.safety import Filters
 from .memory.store import MemoryStore
 from .memory.tellable import Tellable
@@ -69,12 +68,11 @@ class Retrieving:
         journal: Journal,
         memory: MemoryStore,
         embedder: BatchingEmbedder,
-        denied: Denylist,
         clock: Clock,
         settings: Settings,
     ) -> None:
         self._learner, self._journal, self._memory, self._embedder = learner, journal, memory, embedder
-        self._denied, self._clock = denied, clock
+        self._clock = clock
         self._share, self._rng = settings.withheld_share, random.Random(_seed(settings.seed))
         self._influence, self._errands = Influence(learner, clock), Errands()
 
@@ -97,7 +95,8 @@ class Retrieving:
         near = [one for one in found if one.similarity >= request.min_similarity]
         kept, filtered = self._safe(near, request.safety)
         filtered |= {"min_similarity": len(found) - len(near)} if len(near) < len(found) else {}
-        best = sorted(kept, key=lambda one: -weights.of(one.scores))[: request.k]
+        ranked = sorted(kept, key=lambda one: -weights.of(one.scores))
+        best = clustered(asking, ranked)[: request.k]
         offered, told = self._drawn(asking.fold, best)
         packed = pack([one.candidate(weights) for one in told], query, request.token_budget, tokens)
         ids = {candidate.entry["memory_id"] for candidate in packed.chosen}
@@ -122,9 +121,11 @@ class Retrieving:
           EmbedderLoading: the model is not there yet.
           Unprocessable: a fingerprint that is none.
         """
-        vector, degraded = await self._embed(redacted(request.query))
-        asking = self._asking(caller, request.namespace, Sought.of(request.query, "", vector, {}, self._clock.now()))
-        found = [_enhanced(one, request.enhancement_weight) for one in passages(asking, "patch", 4 * request.k)]
+        query = redacted(request.query)
+        vector, degraded = await self._embed(query)
+        asking = self._asking(caller, request.namespace, Sought.of(query, "", vector, {}, self._clock.now()))
+        weights, own = weights_of(asking.fold), request.enhancement_weight
+        found = [_enhanced(one, weights, own) for one in passages(asking, "patch", 4 * request.k)]
         kept, filtered = self._safe(found, request.safety)
         best = sorted(kept, key=lambda one: -one.scores["score"])
         good = [one for one in _once(best) if one.scores["score"] >= request.min_score][: request.k]
@@ -145,10 +146,7 @@ class Retrieving:
 
     def _safe(self, found: Iterable[Tellable], bounds: Safety) -> tuple[list[Tellable], dict[str, int]]:
         """What may be told, and how many may not, by why."""
-        try:
-            filters = Filters(bounds, self._denied, self._clock.now())
-        except ValueError as error:
-            raise Unprocessable(f"safety.license_denylist: {error}") from error
+        filters = Filters(bounds, self._memory.denied, self._clock.now())
         kept, filtered = list[Tellable](), Counter[str]()
         for one in found:
             why = "harms" if one.standing.status == "harms" else filters.reason(one.looks)
@@ -250,10 +248,10 @@ def _by_kind(chosen: Iterable[Any], kinds: dict[int, MemoryKind]) -> dict[str, l
     return told
 
 
-def _enhanced(one: Tellable, weight: float) -> Tellable:
-    """With its score: similarity, mixed with the patch's own figure where it states one."""
-    similarity, own = max(0.0, min(1.0, one.similarity)), one.entry["enhancement"]
-    mixed = similarity if own is None else (1.0 - weight) * similarity + weight * float(str(own))
+def _enhanced(one: Tellable, weights: Weights, weight: float) -> Tellable:
+    """With its score: how well it fits, mixed with the patch's own figure where it states one."""
+    fits, own = weights.of({term: one.scores[term] for term in ("similarity", "lexical")}), one.entry["enhancement"]
+    mixed = fits if own is None else (1.0 - weight) * fits + weight * float(str(own))
     return one._replace(scores={**one.scores, "score": mixed})
 
 

@@ -184,7 +184,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     license_denylist: Annotated[
         str | None,
         _help(
-            "Licences whose documents are neither kept nor found, by name, SPDX id or `sha256:` of a text, with commas."
+            "Licences whose documents are neither kept nor found, and whose failures are not told of, by name, SPDX id"
+            " or `sha256:` of a text, with commas."
         ),
     ] = None
     failpoints: Annotated[

@@ -23,10 +23,10 @@ from auditor.events import Captured, Recorded
 from controlplane.clock import FixedClock
 from controlplane.embedding import Vector
 from controlplane.executor.matching import Sought, recall_matches
+from controlplane.memory.captured import episode_of
 from controlplane.memory.lexical import words_of
 from controlplane.memory.store import MemoryStore
 from controlplane.memory.texts import episode_text, episode_words
-from controlplane.memory.captured import episode_of
 
 from ..learning import embedded, gating
 from .faults import exception, sql_fault

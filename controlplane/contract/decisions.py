@@ -83,9 +83,10 @@ class Worth(Answer, frozen=True, kw_only=True):
 
 
 class SupportingEpisode(Answer, frozen=True, kw_only=True):
-    """A remembered failure an answer rests on."""
+    """A remembered failure an answer rests on; it stands for `alike` near-duplicates that are not shown."""
 
     episode_id: int
+    alike: int
     similarity: float
     precondition: float
     goal: str

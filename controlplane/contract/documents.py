@@ -6,6 +6,7 @@ from msgspec import Meta
 
 from auditor.passage_events import PassageKind
 
+from .retrieval import Safety
 from .wire import Answer, Filled, FreeMap, Name, Named, Request, Text
 
 MAX_DOCUMENT, MAX_DOCUMENTS = 131_072, 64
@@ -77,15 +78,17 @@ class DocumentSearchRequest(Request, frozen=True, kw_only=True):
     filters: FreeMap = {}
     k: Annotated[int, Meta(ge=1, le=100)] = 5
     min_similarity: Annotated[float, Meta(ge=-1, le=1)] = 0.3
+    safety: Safety = Safety()
     format: Format = "results"
     token_budget: Annotated[int, Meta(ge=64, le=32_768)] = 2000
 
 
 class PassageResult(Answer, frozen=True, kw_only=True):
-    """A passage with the document it is part of: the `part`-th of `parts`."""
+    """A passage with the document it is part of: the `part`-th of `parts`; its score is taken apart."""
 
     passage_id: int
     score: float
+    scores: dict[str, float]
     text: str
     part: int
     parts: int

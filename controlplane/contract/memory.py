@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from .decisions import Worth
+from .retrieval import Safety
 from .wire import (
     MAX_IMAGE,
     MAX_IMAGES,
@@ -58,6 +59,7 @@ class SearchRequest(Conditioned, frozen=True, kw_only=True):
     k: Annotated[int, Meta(ge=1, le=100)] = 5
     min_similarity: Annotated[float, Meta(ge=-1, le=1)] = 0.6
     filters: FreeMap = {}
+    safety: Safety = Safety()
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -129,10 +131,11 @@ class EpisodeAnswer(Answer, frozen=True, kw_only=True):
 
 
 class SearchResult(Answer, frozen=True, kw_only=True):
-    """One match with its score taken apart."""
+    """One match with its score taken apart; it stands for `alike` near-duplicates that are not shown."""
 
     episode_id: int
     score: float
+    alike: int
     scores: dict[str, float]
     episode: FreeMap
 

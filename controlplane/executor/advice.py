@@ -13,10 +13,10 @@ from ..contract import Reflection, SkillAnswer, SkillStep, SupportingEpisode, Wo
 from ..ids import new_id
 from ..llm.local import KNOWN, UNKNOWN
 from ..llm.redaction import quotable
+from ..memory.clusters import representatives
 from ..memory.ranking import Match
 from ..memory.space import MAX_FAULT, EpisodeRecord
 from .evidence import Assessment, GateEvidence
-from .hearsay import Hearsay
 from .recalled import signature_of
 from .rule import PROCEED, REWRITE
 from .tiers import Thought
@@ -60,8 +60,14 @@ def lesson(evidence: GateEvidence, thought: Thought | None) -> Lesson | None:
 
 def cited(evidence: GateEvidence) -> list[Match]:
     """The matches an answer rests on: the best few, and always the one whose resolution it quotes."""
-    best, resolved = evidence.matches[:CITED], evidence.quoted
+    shown, resolved = clustered(evidence), evidence.quoted
+    best = [match for match in evidence.matches if match.record.episode_id in shown][:CITED]
     return best if resolved is None or resolved in best else [*best[: CITED - 1], resolved]
+
+
+def clustered(evidence: GateEvidence) -> dict[int, int]:
+    """The matches that stand for those nearly the same, by their ids, and for how many others each does."""
+    return representatives(evidence.matches, evidence.space.vector, evidence.hearsay.may_read)
 
 
 def hints(evidence: GateEvidence, reflection: Reflection, word: str | None) -> list[str]:
@@ -128,13 +134,16 @@ def _nearest(evidence: GateEvidence) -> str:
 
 def supporting(evidence: GateEvidence) -> list[SupportingEpisode]:
     """What the answer rests on; of what is hearsay the figures, and no words."""
-    return [_supporting(match, evidence.fold, evidence.hearsay) for match in cited(evidence)]
+    shown = clustered(evidence)
+    return [_supporting(m, evidence, shown.get(m.record.episode_id, 0)) for m in cited(evidence)]
 
 
-def _supporting(match: Match, fold: TenantFold, hearsay: Hearsay) -> SupportingEpisode:
-    record, validations = match.record, fold.skills.of(match.record.episode_id)
+def _supporting(match: Match, evidence: GateEvidence, alike: int) -> SupportingEpisode:
+    record, hearsay = match.record, evidence.hearsay
+    validations = evidence.fold.skills.of(record.episode_id)
     return SupportingEpisode(
-        episode_id=match.record.episode_id,
+        episode_id=record.episode_id,
+        alike=alike,
         similarity=round(match.similarity, 4),
         precondition=round(match.precondition, 4),
         goal=hearsay.goal(record),

@@ -131,7 +131,7 @@ def gather(
     everything, stood = _recalled(space, fold, request, asker, vector, now, offered)
     near = [] if vector is None else near_cases(space, fold, request.namespace, own_signature, vector, everything)
     against = _against(everything, request)
-    matches, shown = _tellable(against, offered), _tellable(_against(stood, request), offered)
+    matches, shown = _tellable(space, against, offered), _tellable(space, _against(stood, request), offered)
     skills = [m for m in matches if is_skill(space, fold, m.record.episode_id)]
     told = unreported(fold, request.namespace, against)
     recalled = recall_outcomes(fold, conditions, own, near, told)
@@ -240,10 +240,14 @@ def _recalled(
     return everything, stood
 
 
-def _tellable(against: list[Match], offered: Sequence[Offered]) -> list[Match]:
-    """What harms counts as the failure it is, and is told of only where that was drawn, to go on measuring it."""
+def _tellable(space: Space, against: list[Match], offered: Sequence[Offered]) -> list[Match]:
+    """What harms counts as the failure it is, and is told of only where that was drawn, to go on measuring it.
+
+    What comes under a denied licence counts as well, and is never told of.
+    """
     drawn = {item.episode_id for item in offered}
-    return [m for m in against if m.record.episode_id in drawn or m.standing.status != "harms"]
+    harmless = (m for m in against if m.record.episode_id in drawn or m.standing.status != "harms")
+    return [m for m in harmless if not space.denies(m.record)]
 
 
 def is_skill(space: Space, fold: TenantFold, episode_id: int) -> bool:

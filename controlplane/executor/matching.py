@@ -9,7 +9,8 @@ from auditor.skills import NONE, Validations
 from auditor.worth import NOWHERE, Standing
 
 from ..embedding import Vector
-from ..memory.lexical import Keep, best
+from ..memory.fusion import Hit, fused
+from ..memory.lexical import Keep
 from ..memory.preconditions import Present
 from ..memory.ranking import Match, recency, weights_of, worth
 from ..memory.space import TEXT, Space
@@ -48,29 +49,24 @@ def recall_matches(space: Space, fold: TenantFold, sought: Sought, k: int, keep:
     index = space.indexes.get(sought.modality)
     if index is None:
         return []
-    near = index.search(sought.vector, k) if keep is None else index.search_among(sought.vector, k, keep)
-    similar: dict[int, float | None] = dict(near)
-    shares = space.words.search(sought.text)
-    for key in best(shares, k, keep):
-        if key not in similar:
-            similar[key] = index.similarity(key, sought.vector)
     present, weights = Present(sought.current), weights_of(fold)
 
-    def matched(key: int, similarity: float) -> Match:
-        record, stands = space.episodes[key], fold.worth.standing(key, space.episodes[key].episode.error_class)
+    def matched(hit: Hit) -> Match:
+        record = space.episodes[hit.key]
+        stands = fold.worth.standing(hit.key, record.episode.error_class)
         return Match(
             record=record,
-            similarity=max(0.0, min(1.0, similarity)),
-            lexical=shares.get(key, 0.0),
+            similarity=max(0.0, min(1.0, hit.similarity)),
+            lexical=hit.lexical,
             precondition=present.fit(record.conditions),
             recency=recency(sought.now - record.at),
-            worth=_worth(space, fold, key, stands),
+            worth=_worth(space, fold, hit.key, stands),
             origin=_worth_of_origin(fold, record.episode.origin),
             standing=stands,
             weights=weights,
         )
 
-    return ranked(matched(key, similarity) for key, similarity in similar.items() if similarity is not None)
+    return ranked(map(matched, fused(index, space.words, sought.vector, sought.text, k, keep)))
 
 
 def validations_of(space: Space, fold: TenantFold, episode_id: int) -> Validations:

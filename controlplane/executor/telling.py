@@ -1,15 +1,17 @@
 """Memories as they may be told to who asks: episodes as far as the asking key may read them, passages with sources."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from auditor.fold import TenantFold
 from auditor.passage_events import Document, PassageKind
 
 from ..embedding import Vector
+from ..memory.clusters import representatives
 from ..memory.passages import Found
 from ..memory.ranking import Match, recency, worth
 from ..memory.safety import Looks
+from ..memory.space import EpisodeRecord
 from ..memory.store import MemoryStore
 from ..memory.tellable import Tellable
 from .hearsay import Hearsay
@@ -37,6 +39,31 @@ class Asking(NamedTuple):
         """How often sessions with memories of an origin went well, in (0, 1)."""
         return self.fold.sessions.origin(what, origin).success_rate
 
+    def looks_of(self, record: EpisodeRecord) -> Looks:
+        """What safety looks at in a failure."""
+        episode, custom, alerts = record.episode, record.episode.custom, record.episode.custom.get("semantic_alerts")
+        return Looks(
+            at=record.at,
+            alignment_severity=_number(custom.get("alignment_severity")),
+            semantic_alerts=len(alerts) if isinstance(alerts, list) else int(_number(alerts)),
+            license=episode.license,
+            text=episode.resolution,
+            trust=self.trust(self.what(episode.origin, EPISODES), episode.origin),
+        )
+
+    def looks_of_passage(self, hit: Found) -> Looks:
+        """What safety looks at in a part of a document."""
+        document = hit.record.document
+        _, text = hit.record.passage(hit.passage_id)
+        return Looks(
+            at=hit.record.at,
+            alignment_severity=document.alignment_severity or 0.0,
+            semantic_alerts=document.semantic_alerts or 0,
+            license=document.license,
+            text=text,
+            trust=self.trust(self.what(document.origin, OF_KIND[document.kind]), document.origin),
+        )
+
 
 def episodes(asking: Asking, k: int) -> Iterator[Tellable]:
     """Similar failures of which something may be told."""
@@ -45,6 +72,14 @@ def episodes(asking: Asking, k: int) -> Iterator[Tellable]:
     for match in recall_matches(space, asking.fold, asking.sought, k):
         if told := _told(match, hearsay):
             yield _episode(asking, match, told)
+
+
+def clustered(asking: Asking, ranked: Sequence[Tellable]) -> list[Tellable]:
+    """Of failures that are nearly the same the first alone, with how many others it stands for."""
+    space = asking.memory.space(asking.fold.tenant, asking.namespace)
+    readable = Hearsay(asking.asker, space, asking.fold).may_read
+    shown = representatives([one.match for one in ranked if one.match is not None], space.vector, readable)
+    return [one._replace(alike=shown.get(one.item, 0)) for one in ranked if one.match is None or one.item in shown]
 
 
 def _told(match: Match, hearsay: Hearsay) -> dict[str, object]:
@@ -60,7 +95,6 @@ def _told(match: Match, hearsay: Hearsay) -> dict[str, object]:
 def _episode(asking: Asking, match: Match, told: dict[str, object]) -> Tellable:
     episode = match.record.episode
     what = asking.what(episode.origin, EPISODES)
-    custom, alerts = episode.custom, episode.custom.get("semantic_alerts")
     return Tellable(
         item=match.record.episode_id,
         kind="episode",
@@ -71,15 +105,9 @@ def _episode(asking: Asking, match: Match, told: dict[str, object]) -> Tellable:
         similarity=match.similarity,
         entry={**told, "license": episode.license, "worth": match.standing.spoken},
         vector=asking.memory.space(asking.fold.tenant, asking.namespace).vector(match.record.episode_id),
-        looks=Looks(
-            at=match.record.at,
-            alignment_severity=_number(custom.get("alignment_severity")),
-            semantic_alerts=len(alerts) if isinstance(alerts, list) else int(_number(alerts)),
-            license=episode.license,
-            text=episode.resolution,
-            trust=asking.trust(what, episode.origin),
-        ),
+        looks=asking.looks_of(match.record),
         standing=match.standing,
+        match=match,
     )
 
 
@@ -90,7 +118,7 @@ def _number(value: object) -> float:
 def passages(asking: Asking, kind: PassageKind, k: int) -> Iterator[Tellable]:
     """Parts of documents of a kind."""
     space = asking.memory.passages.space(asking.fold.tenant, asking.namespace)
-    for hit in space.search(asking.sought.vector, kind, k):
+    for hit in space.search(asking.sought.vector, asking.sought.text, kind, k):
         yield _passage(asking, hit, space.vector(hit.passage_id))
 
 
@@ -106,7 +134,7 @@ def _passage(asking: Asking, hit: Found, vector: Vector | None) -> Tellable:
         origin=document.origin,
         like=document.kind,
         scores={
-            "similarity": max(0.0, min(1.0, hit.similarity)),
+            **hit.scores,
             "recency": recency(asking.sought.now - hit.record.at),
             "worth": worth(0, 0, standing.uplift),
             "origin": max(0.0, min(1.0, trust + uplift / 2.0)),
@@ -114,14 +142,7 @@ def _passage(asking: Asking, hit: Found, vector: Vector | None) -> Tellable:
         similarity=hit.similarity,
         entry={**_source(document), "part": place_text[0] + 1, "text": place_text[1], "worth": standing.spoken},
         vector=vector,
-        looks=Looks(
-            at=hit.record.at,
-            alignment_severity=document.alignment_severity or 0.0,
-            semantic_alerts=document.semantic_alerts or 0,
-            license=document.license,
-            text=place_text[1],
-            trust=trust,
-        ),
+        looks=asking.looks_of_passage(hit),
         standing=standing,
     )
 

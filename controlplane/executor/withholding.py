@@ -29,7 +29,8 @@ class Withholding:
         share = rules.withheld_share
         if not share or rules.policy.mode == "frozen" or found.said.risk >= rules.audit_ceiling:
             return ()
-        told = {match.record.episode_id: match for match in (*cited(found), *found.against[:CITED])}
+        against = [match for match in found.against[:CITED] if not found.space.denies(match.record)]
+        told = {match.record.episode_id: match for match in (*cited(found), *against)}
         return tuple([self._drawn(found.fold, match, share) for match in told.values()])
 
     def _drawn(self, fold: TenantFold, match: Match, share: float) -> Offered:

@@ -26,7 +26,7 @@ async def keep(request: AdmittedRequest, data: JSONBody[DocumentsRequest]) -> Do
 
 async def search(request: AdmittedRequest, data: JSONBody[DocumentSearchRequest]) -> DocumentSearchAnswer:
     """Find passages."""
-    return await request.service.library.search(request.caller.tenant, data)
+    return await request.service.library.search(request.caller, data)
 
 
 async def documents(

@@ -5,7 +5,7 @@ Carbonell and Goldstein 1998).
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -20,18 +20,23 @@ FEWEST = 24  # tokens, under which there is no room for another memory
 CUT = "[...]"
 
 Count = Callable[[str], int]
+Told = Callable[[Mapping[str, object]], str]  # an entry as it is sent
 _UNITS = re.compile(r"[^\n]*\n|[^\n]+")
 _SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z0-9`\"'])")
 _WORD = re.compile(r"\w+")
 
 
 class Candidate(NamedTuple):
-    """A memory that could be told: `entry` is how it is told, `text` the field of it that may be shortened."""
+    """A memory that could be told: `entry` is how it is told, `text` the field of it that may be shortened.
+
+    fix: what it tells of how to mend something, which is not repeated by what tells another.
+    """
 
     score: float  # in [0, 1]
     entry: dict[str, object]
     vector: Vector | None
     text: str = "text"
+    fix: str = ""
 
 
 class Packed(NamedTuple):
@@ -43,31 +48,32 @@ class Packed(NamedTuple):
     repeated: int  # left out because they say what is said
 
 
-def pack(candidates: Sequence[Candidate], query: str, budget: int, count: Count) -> Packed:
+def as_json(entry: Mapping[str, object]) -> str:
+    """An entry, and the comma behind it."""
+    return msgspec.json.encode(entry).decode() + ","
+
+
+def pack(candidates: Sequence[Candidate], query: str, budget: int, count: Count, told: Told = as_json) -> Packed:
     """Take memories one by one while there is room; those that are too long are shortened to what answers the query.
 
-    count: the tokens of a text. The sum never exceeds the budget.
+    count: the tokens of a text. The sum over what is told never exceeds the budget.
     """
     waiting, chosen, left_out, repeated = sorted(candidates, key=lambda c: -c.score), list[Candidate](), 0, 0
-    tokens, most = 0, max(FEWEST, budget // FAIR_SHARE)
+    tokens, most = 0, max(FEWEST, budget // max(1, min(FAIR_SHARE, len(waiting))))
     while waiting:
         following = _next(waiting, chosen)
         waiting.remove(following)
-        if _nearest(following, chosen) >= SAME:
+        if _nearest(following, [of for of in chosen if following.fix in ("", of.fix)]) >= SAME:
             repeated += 1
             continue
-        fitted = _fitted(following, query, min(most, budget - tokens), count) if budget - tokens >= FEWEST else None
+        room = min(most, budget - tokens)
+        fitted = _fitted(following, query, room, count, told) if room >= FEWEST else None
         if fitted is None:
             left_out += 1
             continue
         chosen.append(fitted)
-        tokens += size(fitted.entry, count)
+        tokens += count(told(fitted.entry))
     return Packed(chosen, tokens, left_out, repeated)
-
-
-def size(entry: dict[str, object], count: Count) -> int:
-    """Tokens of an entry as it is sent, and the comma behind it."""
-    return count(msgspec.json.encode(entry).decode()) + 1
 
 
 def _next(waiting: Sequence[Candidate], chosen: Sequence[Candidate]) -> Candidate:
@@ -82,16 +88,16 @@ def _nearest(candidate: Candidate, chosen: Sequence[Candidate]) -> float:
     return max((float(np.dot(mine, c.vector)) for c in chosen if c.vector is not None), default=0.0)
 
 
-def _fitted(candidate: Candidate, query: str, room: int, count: Count) -> Candidate | None:
+def _fitted(candidate: Candidate, query: str, room: int, count: Count, told: Told) -> Candidate | None:
     """The memory with its text shortened until it fits; None where not even that does."""
     entry, text = candidate.entry, str(candidate.entry.get(candidate.text, ""))
-    if size(entry, count) <= room:
+    if count(told(entry)) <= room:
         return candidate
-    bare = size({**entry, candidate.text: "", "shortened": True}, count)
+    bare = count(told({**entry, candidate.text: "", "shortened": True}))
     for words in (room - bare, (room - bare) * 2 // 3, (room - bare) // 3):  # JSON's escapes count, too
         if words >= FEWEST // 2:
             shorter = {**entry, candidate.text: shortened(text, query, words, count), "shortened": True}
-            if size(shorter, count) <= room:
+            if count(told(shorter)) <= room:
                 return candidate._replace(entry=shorter)
     return None
 

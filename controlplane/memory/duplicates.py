@@ -21,16 +21,16 @@ def near_duplicate(space: Space, episode: Episode, vector: Vector, by: str) -> E
     new = EpisodeRecord(0, 0.0, episode)
     for episode_id, similarity in space.episode_index.search(vector, LOOKED_AT):
         record = space.episodes[episode_id]
-        if similarity >= NEAR and by in record.keys and _same(record, new):
+        same = alike(record, new) and record.conditions == new.conditions
+        if similarity >= NEAR and by in record.keys and same:
             return record
     return None
 
 
-def _same(known: EpisodeRecord, new: EpisodeRecord) -> bool:
-    """Whether all but the wording is the same."""
+def alike(known: EpisodeRecord, new: EpisodeRecord) -> bool:
+    """Whether they are failures of one kind and the new one brings no fix that the known one does not have."""
     return (
         known.kind == new.kind
         and (new.episode.error_class != UNKNOWN or normalise(known.cause) == normalise(new.cause))
-        and known.conditions == new.conditions
         and new.episode.resolution in ("", known.episode.resolution)
     )

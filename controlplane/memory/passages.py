@@ -1,6 +1,7 @@
 """Documents of every tenant and namespace with their passages: a fold of the journal, kept searchable.
 
-Each space (tenant, namespace) has an index of its own for each kind, so nothing of another tenant can be found.
+Each space (tenant, namespace) has indexes of its own for each kind, of vectors and of words, so nothing of another
+tenant can be found.
 """
 
 from collections.abc import Iterator
@@ -12,10 +13,17 @@ import numpy as np
 from auditor.passage_events import Document, DocumentKept, DocumentsDropped, OriginRegistered, Passage, PassageKind
 
 from ..embedding import Vector
+from .fusion import fused
+from .lexical import LexicalIndex
 from .vectors import VectorIndex
 
 PassageEvent = DocumentKept | DocumentsDropped | OriginRegistered
 MOST = 1024  # passages of a document: an id is the number of its event, and its place in the document
+
+
+def embedded_as(document: Document, passage: Passage) -> str:
+    """What a passage is embedded as: the title tells what its part is about."""
+    return f"{document.title}\n{passage.text}" if document.title else passage.text
 
 
 class DocumentRecord(msgspec.Struct, frozen=True):
@@ -29,6 +37,12 @@ class DocumentRecord(msgspec.Struct, frozen=True):
     def ids(self) -> range:
         return range(self.seq * MOST, self.seq * MOST + len(self.document.passages))
 
+    @property
+    def texts(self) -> Iterator[tuple[int, str]]:
+        """What each passage is found by, by its id."""
+        of = self.document
+        return ((passage_id, embedded_as(of, part)) for passage_id, part in zip(self.ids, of.passages, strict=True))
+
     def passage(self, passage_id: int) -> tuple[int, str]:
         """Which passage of the document an id names, and its text."""
         place = passage_id % MOST
@@ -40,7 +54,13 @@ class Found(NamedTuple):
 
     passage_id: int
     similarity: float  # cosine
+    lexical: float  # share of the query's words that it has
     record: DocumentRecord
+
+    @property
+    def scores(self) -> dict[str, float]:
+        """How well it fits, term by term, in [0, 1]."""
+        return {"similarity": max(0.0, min(1.0, self.similarity)), "lexical": self.lexical}
 
 
 class PassageSpace:
@@ -49,6 +69,7 @@ class PassageSpace:
     def __init__(self) -> None:
         self.documents: dict[tuple[str, str], DocumentRecord] = {}  # by origin and key
         self.indexes: dict[PassageKind, VectorIndex] = {}
+        self.words: dict[PassageKind, LexicalIndex] = {}
         self._by_seq: dict[int, DocumentRecord] = {}
 
     def keep(self, record: DocumentRecord) -> None:
@@ -56,12 +77,18 @@ class PassageSpace:
         name = record.document.origin, record.document.key
         self.drop(*name)
         self.documents[name] = self._by_seq[record.seq] = record
+        if (words := self.words.get(record.document.kind)) is None:
+            words = self.words[record.document.kind] = LexicalIndex()
+        for passage_id, text in record.texts:
+            words.add(passage_id, text)
 
     def drop(self, origin: str, key: str) -> None:
         record = self.documents.pop((origin, key), None)
         if record is None:
             return
         del self._by_seq[record.seq]
+        for passage_id, text in record.texts:
+            self.words[record.document.kind].remove(passage_id, text)
         if (index := self.indexes.get(record.document.kind)) is not None:
             for passage_id in record.ids:
                 index.remove(passage_id)
@@ -77,12 +104,11 @@ class PassageSpace:
             index = self.indexes.setdefault(record.document.kind, VectorIndex(len(vector)))
             index.add(passage_id, vector)
 
-    def search(self, vector: Vector, kind: PassageKind | None, k: int) -> list[Found]:
-        """Up to k passages of a kind, or of any, the most similar first."""
-        indexes = self.indexes.values() if kind is None else filter(None, (self.indexes.get(kind),))
-        found = [hit for index in indexes for hit in index.search(vector, k)]
-        nearest = sorted(found, key=lambda hit: (-hit[1], hit[0]))[:k]
-        return [Found(passage_id, similarity, self._by_seq[passage_id // MOST]) for passage_id, similarity in nearest]
+    def search(self, vector: Vector, text: str, kind: PassageKind | None, k: int) -> list[Found]:
+        """Of a kind, or of each, the k passages that are nearest in meaning and the k that share most words."""
+        kinds = [of for of in self.indexes if kind in (None, of)]
+        hits = (hit for of in kinds for hit in fused(self.indexes[of], self.words[of], vector, text, k))
+        return [Found(*hit, self._by_seq[hit.key // MOST]) for hit in hits]
 
     def vector(self, passage_id: int) -> Vector | None:
         """What a passage is found by."""
@@ -92,11 +118,6 @@ class PassageSpace:
     @property
     def passages(self) -> int:
         return sum(len(record.document.passages) for record in self.documents.values())
-
-
-def embedded_as(document: Document, passage: Passage) -> str:
-    """What a passage is embedded as: the title tells what its part is about."""
-    return f"{document.title}\n{passage.text}" if document.title else passage.text
 
 
 class StalePassage(NamedTuple):

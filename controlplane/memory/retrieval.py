@@ -1,6 +1,7 @@
 """Finds passages, and packs them into a text with their sources."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
@@ -8,16 +9,23 @@ from auditor.passage_events import Document, PassageKind
 
 from ..contract import PassageResult
 from ..embedding import Vector
-from ..licences import Denylist
 from .chunking import tokens
+from .context import Candidate, pack
 from .passages import Found, PassageSpace
+from .ranking import Weights
 
-OVERSAMPLING = 4  # passages looked at per result, so that filters have something to choose from
+OVERSAMPLING = 4  # passages looked at per result, so that ranking and filters have something to choose from
+WIDENING = 8  # times as many, while filters leave too few
+LONGEST_MARK = "[100]"  # the number of a source, at most
+
+Unsafe = Callable[[Found], str | None]  # why a passage is not told, by the name of what keeps it out
 
 
 class Query(msgspec.Struct, frozen=True, kw_only=True):
-    """What is looked for beside a vector; of `metadata` every entry has to be there, a list for any of its values."""
+    """What is looked for; of `metadata` every entry has to be there, a list for any of its values."""
 
+    vector: Vector
+    text: str
     kind: PassageKind | None
     origin: str | None
     metadata: Mapping[str, object]
@@ -25,26 +33,28 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     min_similarity: float
 
 
-def found(space: PassageSpace, vector: Vector, query: Query, denied: Denylist) -> tuple[list[Found], dict[str, int]]:
-    """The k most similar passages that fit, and how many that are as similar did not, by why."""
-    narrow = query.metadata or query.origin is not None
-    hits = space.search(vector, query.kind, space.passages if narrow else query.k * OVERSAMPLING)
-    kept, filtered = list[Found](), dict[str, int]()
-    for hit in hits:
-        why = _filtered_by(hit, query, denied)
-        if why is not None:
-            filtered[why] = filtered.get(why, 0) + 1
-        else:
-            kept.append(hit)
-    return kept[: query.k], filtered
+def found(space: PassageSpace, query: Query, weights: Weights, unsafe: Unsafe) -> tuple[list[Found], dict[str, int]]:
+    """The k best passages that fit, and how many were looked at that do not, by why: ever more, while too few fit."""
+    k = query.k * OVERSAMPLING
+    while True:
+        hits, kept, filtered = space.search(query.vector, query.text, query.kind, k), list[Found](), Counter[str]()
+        for hit in hits:
+            why = _filtered_by(hit, query) or unsafe(hit)
+            if why is None:
+                kept.append(hit)
+            else:
+                filtered[why] += 1
+        near = sum(hit.similarity >= query.min_similarity for hit in hits)
+        if len(kept) >= query.k or near < k or k >= space.passages:
+            best = sorted(kept, key=lambda hit: (-weights.of(hit.scores), hit.passage_id))
+            return best[: query.k], dict(filtered)
+        k *= WIDENING
 
 
-def _filtered_by(hit: Found, query: Query, denied: Denylist) -> str | None:
+def _filtered_by(hit: Found, query: Query) -> str | None:
     document = hit.record.document
     if hit.similarity < query.min_similarity:
         return "min_similarity"
-    if denied.denies(document.license):
-        return "license"
     if query.origin not in (None, document.origin):
         return "origin"
     return next((name for name, wanted in query.metadata.items() if not _fits(document, name, wanted)), None)
@@ -55,13 +65,14 @@ def _fits(document: Document, name: str, wanted: object) -> bool:
     return has in wanted if isinstance(wanted, list) else has == wanted
 
 
-def result(hit: Found) -> PassageResult:
+def result(hit: Found, weights: Weights) -> PassageResult:
     """A passage as it is told."""
     document = hit.record.document
     place, text = hit.record.passage(hit.passage_id)
     return PassageResult(
         passage_id=hit.passage_id,
-        score=round(hit.similarity, 4),
+        score=round(weights.of(hit.scores), 4),
+        scores={term: round(score, 4) for term, score in hit.scores.items()},
         text=text,
         part=place + 1,
         parts=len(document.passages),
@@ -77,17 +88,21 @@ def result(hit: Found) -> PassageResult:
     )
 
 
-def context(results: list[PassageResult], budget: int) -> tuple[str, int, list[PassageResult]]:
+def context(
+    results: Sequence[PassageResult], space: PassageSpace, query: str, budget: int
+) -> tuple[str, int, list[PassageResult]]:
     """The passages as one text with numbered sources, its tokens, and those that found room, in that order."""
-    told, used, size = list[str](), list[PassageResult](), 0
-    for passage in results:
-        part = f"[{len(used) + 1}] {_source(passage)}\n{passage.text}"
-        cost = tokens(part)
-        if size + cost <= budget:
-            told.append(part)
-            used.append(passage)
-            size += cost
-    return "\n\n".join(told), size, used
+    candidates = [
+        Candidate(of.score, {"place": place, "source": _source(of), "text": of.text}, space.vector(of.passage_id))
+        for place, of in enumerate(results)
+    ]
+    chosen = pack(candidates, query, budget, tokens, _told).chosen
+    text = "".join(_told(one.entry, f"[{number}]") for number, one in enumerate(chosen, 1)).strip()
+    return text, tokens(text), [results[int(str(one.entry["place"]))] for one in chosen]
+
+
+def _told(entry: Mapping[str, object], mark: str = LONGEST_MARK) -> str:
+    return f"{mark} {entry['source']}\n{entry['text']}\n\n"
 
 
 def _source(passage: PassageResult) -> str:

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from ..contract import Safety
+from ..errors import Unprocessable
 from ..licences import Denylist
 
 DAY_S = 86_400.0
@@ -26,12 +27,15 @@ class Filters:
     """The bounds of one request, and the licences that the server denies whoever asks.
 
     Raises:
-      ValueError: a fingerprint that is none.
+      Unprocessable: a fingerprint that is none.
     """
 
     def __init__(self, bounds: Safety, denied: Denylist, now: float) -> None:
         self._bounds, self._now = bounds, now
-        self._denied = (denied, Denylist(",".join(bounds.license_denylist)))
+        try:
+            self._denied = denied, Denylist(",".join(bounds.license_denylist))
+        except ValueError as error:
+            raise Unprocessable(f"safety.license_denylist: {error}") from error
 
     def reason(self, memory: Looks) -> str | None:
         """The name of the first filter that the memory does not pass; None where it may be told."""

@@ -10,6 +10,7 @@ from auditor.reflection_events import Reflected
 from auditor.skill_events import SkillDescribed
 
 from ..embedding import Vector
+from ..licences import NOTHING, Denylist
 from ..llm.local import UNKNOWN
 from ..masking import MASK
 from .actions import signature, tool_of
@@ -102,8 +103,9 @@ class SignatureRecord(msgspec.Struct, frozen=True):
 class Space:
     """Memory of one namespace of one tenant."""
 
-    def __init__(self, distrusted: Set[str] = frozenset()) -> None:
+    def __init__(self, distrusted: Set[str] = frozenset(), denied: Denylist = NOTHING) -> None:
         self.distrusted = distrusted  # keys that a quarantine is about
+        self._denied = denied
         self.episodes: dict[int, EpisodeRecord] = {}  # that are in use
         self.aside: dict[int, tuple[EpisodeRecord, Vectors]] = {}  # that are not, each with its vectors
         self.by_digest: dict[str, int] = {}
@@ -131,6 +133,10 @@ class Space:
         """An episode, in use or not."""
         kept = self.aside.get(episode_id)
         return self.episodes.get(episode_id) if kept is None else kept[0]
+
+    def denies(self, record: EpisodeRecord) -> bool:
+        """Whether its licence is one that nothing is told under."""
+        return self._denied.objection(record.episode.license, record.episode.resolution) is not None
 
     def trusts(self, keys: Set[str]) -> bool:
         """Whether anybody among the keys is in no quarantine; of nobody nothing bad is known."""

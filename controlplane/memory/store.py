@@ -20,6 +20,7 @@ from auditor.reflection_events import Reflected, ReflectionEvicted
 from auditor.skill_events import SkillDescribed
 
 from ..journal.port import MEMORY_KINDS
+from ..licences import NOTHING, Denylist
 from .hygiene import Hygiene
 from .passages import Passages
 from .sharing import held, only
@@ -41,9 +42,9 @@ class Stale(msgspec.Struct, frozen=True):
 class MemoryStore:
     """All spaces. `observe` folds events; nothing else changes it."""
 
-    def __init__(self, vectorizers: Mapping[str, Vectorizer] | None = None) -> None:
-        """`vectorizers` by modality: what else than their text episodes are found by."""
-        self.vectorizers = vectorizers or {}
+    def __init__(self, vectorizers: Mapping[str, Vectorizer] | None = None, denied: Denylist = NOTHING) -> None:
+        """`vectorizers` by modality: what else than their text episodes are found by; `denied`: what is never told."""
+        self.vectorizers, self.denied = vectorizers or {}, denied
         self._spaces: dict[tuple[str, str], Space] = {}
         self._space_of_episode: dict[tuple[str, int], Space] = {}
         self.reflections: dict[tuple[str, str], Reflected] = {}  # by tenant and id
@@ -66,7 +67,7 @@ class MemoryStore:
 
     def space(self, tenant: str, namespace: str) -> Space:
         if (space := self._spaces.get((tenant, namespace))) is None:
-            space = self._spaces[tenant, namespace] = Space(self.hygiene.quarantines.keys(tenant))
+            space = self._spaces[tenant, namespace] = Space(self.hygiene.quarantines.keys(tenant), self.denied)
         return space
 
     def spaces(self) -> Iterator[Space]:

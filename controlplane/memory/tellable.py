@@ -8,7 +8,7 @@ from auditor.worth import Standing
 from ..contract import MemoryKind
 from ..embedding import Vector
 from .context import Candidate
-from .ranking import Weights
+from .ranking import Match, Weights
 from .safety import Looks
 
 
@@ -30,12 +30,16 @@ class Tellable(NamedTuple):
     vector: Vector | None
     looks: Looks
     standing: Standing
+    match: Match | None = None  # an episode's
+    alike: int = 0  # near-duplicates that it stands for
 
     def candidate(self, weights: Weights) -> Candidate:
         """As it is packed."""
         score = weights.of(self.scores)
-        told = {"memory_id": self.item, "origin": self.origin, "score": round(score, 4)}
-        return Candidate(score, told | self.entry, self.vector)
+        told: dict[str, object] = {"memory_id": self.item, "origin": self.origin, "score": round(score, 4)}
+        if self.alike:
+            told["alike"] = self.alike
+        return Candidate(score, told | self.entry, self.vector, fix=str(self.entry.get("resolution", "")))
 
     @property
     def shown(self) -> Shown:

@@ -161,17 +161,63 @@ def test_a_search_is_narrowed_by_kind_origin_and_metadata_and_says_what_it_left_
 
 
 def test_a_context_names_its_sources_and_keeps_to_its_budget(server: Running) -> None:
-    pages = [{"key": f"{n}.md", "title": f"Page {n}", "text": f"Quota rule {n}. " * 20} for n in range(5)]
+    things = ("disk space", "network ports", "user names", "backup tapes", "desk lamps")
+    pages = [{"key": f"{n}.md", "title": f"Page {n}", "text": f"Quota of {of}. " * 10} for n, of in enumerate(things)]
     kept(server, *pages, namespace="context")
     asked = {"query": "quota rule", "namespace": "context", "format": "context"}
-    answer = found(server, **asked, token_budget=250)
-    assert 0 < len(answer["results"]) < 5
-    assert answer["tokens"] <= 250
-    assert tokens(answer["context"]) <= 250
-    for number, result in enumerate(answer["results"], 1):
+    answer = found(server, **asked, token_budget=100)
+    assert 1 < len(answer["results"]) < 5
+    assert answer["tokens"] == tokens(answer["context"]) <= 100
+    whole = found(server, **asked, token_budget=2000)
+    assert len(whole["results"]) == 5
+    for number, result in enumerate(whole["results"], 1):
         source = f"[{number}] {result['title']} (documents: {result['key']}, part 1 of 1)\n{result['text']}"
-        assert source in answer["context"]
+        assert source in whole["context"]
     assert found(server, query="quota", namespace="context")["context"] is None
+
+
+def test_a_context_says_nothing_twice_and_tells_the_part_of_a_long_text_that_answers(server: Running) -> None:
+    dull = "Nothing of interest stands here. " * 24
+    page = {"key": "long", "text": f"About quotas.\n\n{dull}\n\nThe quota of the registry is ten images."}
+    other = {"key": "other", "text": "The quota of a namespace is refused when it is exceeded."}
+    kept(server, page, other, {**other, "key": "again"}, namespace="diverse")
+    asked = {"query": "quota of the registry", "namespace": "diverse", "format": "context", "min_similarity": 0.1}
+    answer = found(server, **asked, token_budget=120)
+    assert len({"other", "again"} & set(keys(answer))) == 1
+    assert "[...]" in answer["context"]
+    assert "The quota of the registry is ten images." in answer["context"]
+
+
+def test_a_passage_is_found_by_its_words_until_it_is_replaced_or_dropped(server: Running) -> None:
+    told = ("the disk", "a lamp", "our tapes", "the port")
+    filler = [{"key": f"f{n}", "text": f"Somebody asked about {of}, reply {n}."} for n, of in enumerate(told * 10)]
+    named = {
+        "key": "named",
+        "text": "A long story of a ship, of storms and harbours. Error ZX-4711 came up.",
+    }
+    kept(server, *filler, named, namespace="words")
+    asked = {"query": "who asked about ZX-4711 and the lamp", "namespace": "words", "k": 1}
+    [best] = found(server, **asked)["results"]
+    assert (best["key"], best["scores"]["lexical"] > 0.4) == ("named", True)
+    kept(server, {**named, "text": "A long story of a ship."}, namespace="words")
+    assert keys(found(server, **asked)) != ["named"]
+    kept(server, named, namespace="words")
+    assert keys(found(server, **asked)) == ["named"]
+    drop(server, origin="documents", key="named", namespace="words")
+    assert keys(found(server, **asked)) != ["named"]
+
+
+def test_documents_are_searched_within_the_bounds_of_safety(server: Running) -> None:
+    fine = {"key": "fine", "text": "quota page", "license": "MIT"}
+    severe = {"key": "severe", "text": "quota essay", "alignment_severity": 0.9, "semantic_alerts": 3}
+    kept(server, fine, severe, {"key": "left", "text": "quota", "license": "GPL-3.0"}, namespace="safe")
+    asked = {"query": "quota", "namespace": "safe"}
+    answer = found(server, **asked, safety={"max_alerts": 1, "license_denylist": ["GPL-3.0"]})
+    assert (keys(answer), answer["filtered"]) == (["fine"], {"semantic_alerts": 1, "license": 1})
+    assert found(server, **asked, safety={"max_alignment_severity": 0.5})["filtered"] == {"alignment_severity": 1}
+    assert found(server, **asked, safety={"min_trust": 0.9})["filtered"] == {"trust": 3}
+    wrong = {**asked, "safety": {"license_denylist": ["sha256:12"]}}
+    assert "sha256:" in server.post("/v1/documents/search", wrong, 422)["detail"]
 
 
 def test_secrets_and_people_are_taken_out_before_anything_is_kept(serve: Serve, tmp_path: Path) -> None:

@@ -2,11 +2,10 @@
 
 import random
 
-import msgspec
 import numpy as np
 import pytest
 
-from controlplane.memory.context import CUT, SAME, Candidate, pack, shortened, size
+from controlplane.memory.context import CUT, SAME, Candidate, as_json, pack, shortened
 
 
 def count(text: str) -> int:
@@ -34,8 +33,7 @@ def candidates(seed: int, n: int = 40) -> list[Candidate]:
 @pytest.mark.parametrize("budget", [64, 200, 1000, 5000, 100_000])
 def test_a_context_never_has_more_tokens_than_its_budget(budget: int, seed: int) -> None:
     packed = pack(candidates(seed), "push my work", budget, count)
-    encoded = [msgspec.json.encode(of.entry).decode() for of in packed.chosen]
-    assert sum(count(entry) + 1 for entry in encoded) == packed.tokens <= budget
+    assert sum(count(as_json(of.entry)) for of in packed.chosen) == packed.tokens <= budget
     assert len(packed.chosen) + packed.left_out + packed.repeated == 40
     assert packed.chosen or budget == 64
 
@@ -100,5 +98,15 @@ def test_a_text_of_one_endless_line_is_cut_where_the_budget_ends() -> None:
     assert 20 < count(told) <= 50
 
 
-def test_an_entry_counts_with_its_names_and_signs() -> None:
-    assert size({"text": "a b"}, count) > count("a b")
+def test_an_entry_counts_with_its_names_and_signs_as_it_is_sent() -> None:
+    entries = [Candidate(0.5, {"text": "a b"}, None)]
+    assert pack(entries, "a", 100, count).tokens > count("a b")
+    assert pack(entries, "a", 100, count, lambda entry: f"{entry['text']} and so on").tokens == count("a b and so on")
+
+
+def test_one_that_is_alone_may_take_the_whole_budget_and_of_many_each_a_third() -> None:
+    long = ". ".join(f"step {n} of it" for n in range(60))
+    alone = Candidate(0.9, {"text": long}, None)
+    assert pack([alone], "step", 100, count).tokens > 50
+    others = [Candidate(0.1, {"text": f"{n}"}, None) for n in range(5)]
+    assert count(as_json(pack([alone, *others], "step", 100, count).chosen[0].entry)) <= 33

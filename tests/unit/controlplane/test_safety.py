@@ -3,6 +3,7 @@
 import pytest
 
 from controlplane.contract import Safety
+from controlplane.errors import Unprocessable
 from controlplane.licences import Denylist
 from controlplane.memory.safety import DAY_S, Filters, Looks
 
@@ -35,5 +36,5 @@ def test_without_bounds_everything_is_told_but_what_the_server_denies_whoever_as
 
 
 def test_a_fingerprint_that_is_none_is_refused() -> None:
-    with pytest.raises(ValueError, match="64 hexadecimal digits"):
+    with pytest.raises(Unprocessable, match="64 hexadecimal digits"):
         Filters(Safety(license_denylist=("sha256:12",)), NOTHING, NOW)
