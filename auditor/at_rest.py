@@ -21,10 +21,14 @@ from .sessions import Sessions, SessionsDump
 from .skills import Skill, Skills
 from .worth import Worth, WorthDump
 
+FORMAT = 4
+READABLE = (3, FORMAT)  # 3 has no history of skills
+
 
 class TenantDump(msgspec.Struct, frozen=True, kw_only=True):
     """A tenant's learnt state at rest; equal states give equal bytes."""
 
+    format: int = 3  # of before dumps of tenants said theirs
     tenant: str
     policies: dict[str, PolicySnapshot]
     counts: dict[str, PointCounts]
@@ -48,6 +52,7 @@ def pieces(fold: TenantFold) -> Iterator[bytes]:
 
 def _fields(fold: TenantFold) -> Iterator[tuple[str, object]]:
     """Those of a TenantDump, in order, each made when it is asked for."""
+    yield "format", FORMAT
     yield "tenant", fold.tenant
     yield "policies", policies(fold)
     yield "counts", fold.counts

@@ -7,7 +7,7 @@ import msgspec
 
 from . import at_rest, federation, joining, rivals
 from .appeals import Appeals, Waiting
-from .at_rest import TenantDump
+from .at_rest import FORMAT, READABLE, TenantDump
 from .drift import Drift, WatchDump
 from .errors import UnreadableFold
 from .events import (
@@ -50,8 +50,6 @@ from .shares import Shares, TallyDump
 from .steering import Steered, Steering
 from .webhook_events import WebhookRemoved, WebhookSet
 
-FORMAT = 3
-
 
 class StateDump(msgspec.Struct, frozen=True, kw_only=True):
     """Everything learnt, at rest."""
@@ -74,6 +72,7 @@ class State:
     """The learnt state of the whole journal up to `seq`."""
 
     def __init__(self, rules: Rules, settings_hash: str = "") -> None:
+        self.format = FORMAT  # of the dump it was loaded from
         self.seq = 0
         self.rules = rules
         self.settings_hash = settings_hash
@@ -208,10 +207,10 @@ class State:
             dump = _decoder.decode(payload)
         except msgspec.MsgspecError as error:
             raise UnreadableFold(f"learnt state cannot be read: {error}") from error
-        if dump.format != FORMAT:
+        if dump.format not in READABLE:
             raise UnreadableFold(f"learnt state has format {dump.format}; this version reads {FORMAT}")
         state = cls(dump.rules, dump.settings_hash)
-        state.seq = dump.seq
+        state.format, state.seq = dump.format, dump.seq
         state.steering = Steering(dump.steering)
         state.appeals = Appeals(dump.appeals)
         state.ledger = Ledger(dump.ledger)

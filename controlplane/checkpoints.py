@@ -13,6 +13,7 @@ from pathlib import Path
 import structlog
 
 from auditor import State, UnreadableFold
+from auditor.at_rest import FORMAT
 
 from .failpoints import failpoint
 
@@ -102,7 +103,10 @@ class RecoveryFiles:
         return path
 
     def newest(self, last_seq: int) -> State | None:
-        """The newest state that verifies and is not ahead of the journal; others are named and passed over."""
+        """The newest state that verifies, is of today's format and not ahead of the journal; others are passed over.
+
+        An earlier format lacks what the same events fold to today, so the journal is folded again.
+        """
         for path in self.files():
             try:
                 state = State.load(unseal(path.read_bytes()))
@@ -110,10 +114,13 @@ class RecoveryFiles:
                 self.damaged.append(path.name)
                 log.error("recovery_file_damaged", file=path.name, error=str(error))
             else:
-                if state.seq <= last_seq:
+                if state.seq > last_seq:
+                    self.ahead = self.ahead or path.name
+                    log.error("recovery_file_ahead", file=path.name, seq=state.seq, last_seq=last_seq)
+                elif state.format == FORMAT:
                     return state
-                self.ahead = self.ahead or path.name
-                log.error("recovery_file_ahead", file=path.name, seq=state.seq, last_seq=last_seq)
+                else:
+                    log.info("recovery_file_of_earlier_format", file=path.name, instead="folding the journal")
         return None
 
 

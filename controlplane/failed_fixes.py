@@ -4,11 +4,14 @@ A command that agents plan is found by its first decision; a fix that was only e
 words alone.
 """
 
+import contextlib
+
 from auditor import Learner
 from auditor.events import SignatureSeen
 
 from .clock import Clock
 from .embedding import BatchingEmbedder, EmbeddingUnavailable
+from .errors import JournalUnavailable, StorageFull
 from .executor.recalled import signature_of
 from .journal import Journal
 from .memory.space import EpisodeRecord
@@ -26,23 +29,24 @@ class FailedFixes:
         self._embedder, self._clock = embedder, clock
 
     async def note(self, tenant: str, record: EpisodeRecord) -> None:
-        """The fix was run and failed. While there is no embedder it stays as it is until it fails again."""
+        """The fix was run and failed. Where it cannot be embedded or written, it stays as it is until it fails again.
+
+        What was reported of it is journalled already, so nothing here may refuse the report.
+        """
         command, namespace = record.episode.resolution, record.episode.namespace
         known = self._memory.space(tenant, namespace).signatures
         if not command or signature_of(command) in known:
             return
         text = plan_text("", command)
-        try:
+        with contextlib.suppress(EmbeddingUnavailable, JournalUnavailable, StorageFull):
             vector = await self._embedder.embed(text)
-        except EmbeddingUnavailable:
-            return
-        seen = SignatureSeen(
-            tenant=tenant,
-            at=self._clock.now(),
-            namespace=namespace,
-            signature=signature_of(command),
-            text=text,
-            embedder=self._embedder.name,
-            vector=vector.tobytes(),
-        )
-        await self._learner.passed(await self._journal.append(seen))
+            seen = SignatureSeen(
+                tenant=tenant,
+                at=self._clock.now(),
+                namespace=namespace,
+                signature=signature_of(command),
+                text=text,
+                embedder=self._embedder.name,
+                vector=vector.tobytes(),
+            )
+            await self._learner.passed(await self._journal.append(seen))

@@ -8,6 +8,7 @@ import structlog
 
 from auditor import State, UnreadableFold
 from auditor.answers import Learned
+from auditor.at_rest import FORMAT, decode_tenant
 from auditor.events import Recorded, rests_on
 
 from .checkpoints import CheckpointFiles, RecoveryFiles
@@ -89,7 +90,7 @@ async def refold(
 
 
 class Prefixes:
-    """Earlier states for restores: from the checkpoint's file when it verifies, else folded again."""
+    """Earlier states for restores: from the checkpoint's file if it verifies and is of today's format, else folded."""
 
     def __init__(self, journal: Journal, files: CheckpointFiles, origin: Origin = BEGINNING) -> None:
         self._journal, self._files, self._origin = journal, files, origin
@@ -107,7 +108,8 @@ class Prefixes:
             event = recorded.event
             if event.kind == "checkpoint" and getattr(event, "seq", None) == seq:
                 try:
-                    return self._files.read(event.ref)
+                    if decode_tenant(payload := self._files.read(event.ref)).format == FORMAT:
+                        return payload
                 except UnreadableFold as error:
                     log.error("checkpoint_damaged", checkpoint=event.ref, error=str(error), instead="folding again")
         refolded = await refold(self._journal, seq, origin=self._origin)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from .answer import REWRITE, advised, is_news, spoken
 from .budget import Late
 from .client import Client
-from .event import Event, Json, digest, text
+from .event import Event, Json, digest, kept, text
 from .session import ADVICE, CALL, FAILURE, LAST, Session
 from .streams import complain
 from .surroundings import facts
@@ -38,7 +38,7 @@ def ask(event: Event, client: Client, session: Session, environ: Mapping[str, st
 def _follows(event: Event, session: Session) -> bool:
     """Whether this is what a REWRITE suggested whose own call was not run; it becomes this call's decision."""
     for name, call in session.notes(CALL):
-        if call.get("verdict") == REWRITE and call.get("advice") == digest(event.planned):
+        if call.get("verdict") == REWRITE and call.get("advice") == digest(kept(event.planned)):
             return session.rename(CALL, name, event.call_id)
     return False
 

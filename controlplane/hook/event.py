@@ -101,6 +101,13 @@ def objects(of: Json, name: str) -> list[Json]:
     return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
 
 
+def kept(command: str) -> str:
+    """The command as the server keeps it: without secrets."""
+    from ..masking import without_secrets  # only where commands are compared
+
+    return without_secrets(command)
+
+
 def digest(command: str) -> str:
     """Tells whether two commands are the same without keeping either.
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from .answer import BLOCK, HINT, REWRITE
 from .client import Client, Refused
 from .command import program, solves
-from .event import Event, Json, digest, mapping, text
+from .event import Event, Json, digest, kept, mapping, text
 from .outcome import Outcome
 from .session import ADVICE, CALL, FAILURE, LAST, Session
 from .streams import complain
@@ -52,13 +52,13 @@ class Report:
         if verdict == BLOCK:
             outcome["overridden"] = True
         elif verdict in (HINT, REWRITE):
-            outcome["applied_suggestion"] = call.get("advice") == digest(self._event.planned)
+            outcome["applied_suggestion"] = call.get("advice") == digest(kept(self._event.planned))
         return outcome
 
     def _validate(self) -> None:
         """Say of every advice that this command is whether it held. Each advice is followed once."""
         for name, note in self._session.notes(ADVICE):
-            if note.get("advice") == digest(self._event.planned) and self._session.take(ADVICE, name) is not None:
+            if note.get("advice") == digest(kept(self._event.planned)) and self._session.take(ADVICE, name) is not None:
                 held = "success" if self._outcome.success else "failure"
                 self._client.post(
                     "/v1/validate_fix", {"episode_id": note["episode_id"], "trace_id": name, "outcome": held}
@@ -87,13 +87,13 @@ class Report:
 
     def _compare(self, name: str, failed: Json) -> None:
         """A failed command that works now needs no lesson: what changed is not in the command."""
-        planned, command = self._event.planned, text(failed, "planned_action")
+        planned, command = kept(self._event.planned), text(failed, "planned_action")
         mended = solves(planned, command, text(failed, "error_trace"))
         if not (mended or digest(planned) == digest(command)) or self._session.take(FAILURE, name) is None:
             return
         if mended:
-            kept = ("task_id", "trace_id", "goal", "planned_action", "error_trace", "environment")
-            again = {field: failed[field] for field in kept if failed.get(field) is not None}
+            fields = ("task_id", "trace_id", "goal", "planned_action", "error_trace", "environment")
+            again = {field: failed[field] for field in fields if failed.get(field) is not None}
             self._client.post("/v1/capture", {**again, "resolution": planned})
 
 

@@ -97,7 +97,15 @@ def what_was_learnt(fold: TenantFold) -> dict[str, Any]:
         "cases": {"records": len(cases.records), "digest": digest([*cases.records, cases.all])},
         "weights": {kind: float(f"{weight:.9g}") for kind, weight in sorted(cases.weights.items())},
         "skills": {"validated": len(validations), "skills": len(skills), "digest": digest([*validations, *skills])},
+        **({"sessions": what_came_of_sessions(fold)} if fold.sessions.outcomes else {}),
+        **({"worth": at_rest(fold.worth.dump())} if fold.worth.items else {}),
     }
+
+
+def what_came_of_sessions(fold: TenantFold) -> dict[str, Any]:
+    sessions = fold.sessions
+    version = sessions.ranker.version if sessions.ranker else 0
+    return {"outcomes": sessions.outcomes, "ranker": version, "digest": at_rest(sessions.dump())}
 
 
 def what_is_read(fold: TenantFold) -> dict[str, Any]:
@@ -123,8 +131,12 @@ def what_was_spent(ledger: Ledger) -> dict[str, Any]:
         "limits": len(ledger.limits),
         "held": len(ledger.held),
         "unreconciled": len(ledger.unreconciled),
-        "digest": digest(b"".join(packed(ledger.dump()))),
+        "digest": at_rest(ledger.dump()),
     }
+
+
+def at_rest(dump: object) -> str:
+    return digest(b"".join(packed(dump)))
 
 
 def digest(rows: Iterable[object]) -> str:

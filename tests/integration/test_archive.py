@@ -335,7 +335,8 @@ def test_a_base_that_another_version_wrote_is_made_again_from_the_archives(
     lived: Lived, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     moved(data, 10)
-    monkeypatch.setattr("auditor.state.FORMAT", 99)
+    for name, later in {"FORMAT": 99, "READABLE": (99,)}.items():
+        monkeypatch.setattr(f"auditor.state.{name}", later)
     shutil.rmtree(data / "recovery")
     with pytest.raises(JournalDamaged, match="has format"):
         opened(data)

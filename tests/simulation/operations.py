@@ -41,6 +41,7 @@ OTHERWISE: dict[str, dict[str, Any]] = {  # what makes another body of one that 
     "POST /v1/capture": {"goal": "another"},
     "POST /v1/validate_fix": {"episode_id": 2**40},
     "POST /v1/skills/{skill_id:int}/retire": {"reason": "another"},
+    "POST /v1/sessions/{session_id:str}/outcome": {"contribution": 0.75},
     "POST /v1/checkpoints": {"name": "another"},
     "POST /v1/checkpoints/prune": {"keep": 77},
     "POST /v1/admin/tenants": {"tenant": "another"},

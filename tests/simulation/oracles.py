@@ -45,8 +45,10 @@ LOOPS = {
     "webhooks",
     "reflections",
     "reuse checks",
+    "skill texts",
 }  # what runs while nothing is asked
 TRYING = {"upstream", "outbox try"}  # and now and then
+SESSION_OUTCOME = "POST /v1/sessions/{session_id:str}/outcome"
 BY_NAME: dict[str, Route] = {f"{route.method.__name__.upper()} {route.path}": route for route in ROUTES}
 REFUSALS = {name: route.refusals for name, route in BY_NAME.items()}
 
@@ -84,9 +86,14 @@ def answered(call: Call, answer: Answer) -> list[str]:
         wrong.append(f"I8: {call.route} answered {answer.status} as {answer.content_type}")
     seen = [tenant for tenant in TENANTS if tenant != call.tenant and canary(tenant).encode() in answer.body]
     wrong += [f"I4: {call.route} of {call.tenant or 'an operator'} showed {tenant}'s text" for tenant in seen]
-    if call.foreign and answer.status < 300:
+    if call.foreign and answer.status < 300 and not _never_begun(call, answer):
         wrong.append(f"I4: {call.route} of {call.tenant} took what is another's")
     return wrong
+
+
+def _never_begun(call: Call, answer: Answer) -> bool:
+    """What is told of a session that is not the caller's is logged, not learnt, as of one that never was."""
+    return call.route == SESSION_OUTCOME and not answer.json["updated"] and not answer.json["duplicate"]
 
 
 async def settled(world: World, ledger: Ledger, limits: Limits) -> list[str]:
@@ -202,8 +209,8 @@ def _is_done(world: World, job: JobAdded, purged: set[str]) -> bool:
     """The receiver took it; or the episode has its reflection, or had one that went with what was purged."""
     if job.work == "alarm":
         return job.job_id in world.receiver.taken
-    if job.work == "reuse_check":
-        return True  # or there is no reuse any more, or no money for looking
+    if job.work in ("reuse_check", "skill_text"):
+        return True  # or there is no reuse or episode any more, or no money for looking
     tenant, episode_id = job.body["tenant"], job.body["episode_id"]
     episode = world.service.memory.episode(tenant, episode_id)
     return tenant in purged or (episode is not None and (episode.reflection is not None or episode.evicted))

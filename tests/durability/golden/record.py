@@ -4,9 +4,9 @@ With the version whose journals are to be readable for ever, in a data folder of
 
     pointsman fake-provider --port 8097 --script tests/durability/golden/model.json
     POINTSMAN_EMBEDDER=hashing POINTSMAN_SEED=1 POINTSMAN_ALARM_URL=http://127.0.0.1:8098 POINTSMAN_GATE_WINDOW_S=30 \
-        POINTSMAN_OPENAI_BASE_URL=http://127.0.0.1:8097/v1 POINTSMAN_ROUTE_WINDOW_S=30 \
-        POINTSMAN_TRAJECTORY_TTL_S=30 pointsman serve --port 8099 --data-dir DIR
-    python tests/durability/golden/record.py http://127.0.0.1:8099 8098 OPERATORS_KEY
+        POINTSMAN_OPENAI_BASE_URL=http://127.0.0.1:8097/v1 POINTSMAN_CATALOGUE=tests/durability/golden/catalogue.toml \
+        POINTSMAN_ROUTE_WINDOW_S=30 POINTSMAN_TRAJECTORY_TTL_S=30 pointsman serve --port 8099 --data-dir DIR
+    python tests/durability/golden/record.py http://127.0.0.1:8099 8098 OPERATORS_KEY http://127.0.0.1:8097
     (stop the server) ; python tests/durability/golden/spend.py DIR
     gzip -9n < DIR/journal.db > tests/durability/golden/schema-N.journal.db.gz
 
@@ -14,6 +14,7 @@ test_golden_journals.py says what that version had learnt from it; what it print
 Schemas 2 to 4 were recorded with an earlier form of this, in which there were no keys and nothing was owed.
 """
 
+import json
 import random
 import sys
 import threading
@@ -36,6 +37,12 @@ POLICIES: dict[int, tuple[str, dict[str, Any]]] = {  # what is set after which t
     14: ("gate", {"mode": "frozen", "risk_ceiling": 0.7}),
     18: ("gate", {"mode": None, "guards": None}),
 }
+SKILL = {"name": "do_it_so", "docstring": "Use it as it was.", "preconditions": [], "steps": ["Do it so."]}
+SESSIONS, CLOSED_S = 150, 40.0
+UPLOADS = {
+    "good": "retry the upload",
+    "bad": "retry the flaky upload with a pause",
+}  # the origin and text of each patch
 PLACES = {"candidates": [{"provider": place, "sku": "s"} for place in ("a", "b", "c")]}
 
 
@@ -182,13 +189,54 @@ def evict(client: Client) -> None:
     client.ask("DELETE", f"/v1/reflections/{made[0]}")
 
 
+def remember(client: Client) -> None:
+    """Documents come and go; of two origins of patches the one that fails reads better, until ranks are fitted anew."""
+    for origin, text in UPLOADS.items():
+        client.ask("POST", "/v1/origins", origin=origin, what="bots")
+        keep(client, origin, {"key": origin, "kind": "patch", "text": text})
+    for version in ("1", "2"):
+        keep(client, "wiki", {"key": "a.md", "text": "Raise the quota.", "version": version})
+    client.ask("DELETE", "/v1/documents?origin=wiki")
+    for n in range(SESSIONS):
+        found = client.ask("POST", "/v1/patches/search", query=UPLOADS["bad"])
+        of, success = {one["key"]: one["memory_id"] for one in found["results"]}, n % 2 == 0
+        used = {"used": [of[wanted]]} if (wanted := "good" if success else "bad") in of else {}  # it may be withheld
+        client.tell(f"/v1/sessions/{found['session_id']}/outcome", success=success, **used)
+    assert client.ask("POST", "/v1/ranker/reload")["replaced"]
+
+
+def keep(client: Client, origin: str, document: dict[str, Any]) -> None:
+    client.ask("POST", "/v1/documents", origin=origin, documents=[document])
+
+
+def listen(client: Client) -> None:
+    """An address of news that never come."""
+    made = client.ask("POST", "/v1/webhooks", url="https://news.example.org/", kinds=["swung"])
+    client.ask("DELETE", f"/v1/webhooks/{made['webhook_id']}")
+
+
+def set_aside(admin: Client, key_id: str) -> None:
+    """What a key captured, and let it back in."""
+    made = admin.ask("POST", "/v1/admin/quarantine", key_id=key_id, why="it is looked at")
+    admin.ask("DELETE", f"/v1/admin/quarantine/{made['quarantine_id']}")
+
+
+def put_into_words(client: Client, provider: str) -> None:
+    """Reflections are made by the provider's script; once nothing else is owed, it answers as skills are written."""
+    while (owed := client.ask("GET", "/status")["outbox"])["failing"] < owed["open"]:
+        time.sleep(0.5)
+    script = {"otherwise": {"text": json.dumps(SKILL)}}
+    httpx.put(f"{provider}/fake/script", json=script).raise_for_status()
+
+
 def until_nothing_waits(client: Client) -> None:
-    """Windows close, tasks end, and alarms are taken."""
-    while (status := client.ask("GET", "/status"))["open_decisions"] or status["outbox"]["open"]:
+    """Windows close, tasks end, and what is owed is done; only what captures decided is open for a week."""
+    time.sleep(CLOSED_S)
+    while client.ask("GET", "/status")["outbox"]["open"]:
         time.sleep(0.5)
 
 
-def play(url: str, admin_key: str) -> None:
+def play(url: str, admin_key: str, provider: str) -> None:
     """A tenant's whole life; then of five keys more one reports too much, and another tenant comes and goes."""
     admin = Client(url, "X-Admin-API-Key", admin_key)
     admin.ask("POST", "/v1/admin/tenants", tenant="acme", tier="enterprise")
@@ -199,8 +247,11 @@ def play(url: str, admin_key: str) -> None:
         made = admin.ask("POST", "/v1/admin/keys", tenant=tenant, name=f"of {tenant}")
         return made["key_id"], Client(url, "X-API-Key", made["key"])
 
-    _, busy = issued("acme")
+    capturing, busy = issued("acme")
     learn(busy)
+    remember(busy)
+    listen(busy)
+    set_aside(admin, capturing)
     for _ in range(5):
         report(issued("acme")[1])
     report(busy, 3)
@@ -209,6 +260,7 @@ def play(url: str, admin_key: str) -> None:
     challenge(other)
     federate(other, issued("pupil")[1])
     admin.ask("POST", f"/v1/admin/keys/{ended}/rotate", overlap_s=0)
+    put_into_words(busy, provider)
     until_nothing_waits(busy)
     evict(busy)
     for task in range(3):
@@ -218,4 +270,4 @@ def play(url: str, admin_key: str) -> None:
 
 if __name__ == "__main__":
     with receiver(int(sys.argv[2])):
-        play(sys.argv[1], sys.argv[3])
+        play(sys.argv[1], *sys.argv[3:])

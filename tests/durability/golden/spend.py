@@ -1,4 +1,6 @@
-"""Spends money in the data folder of a server that record.py played against and that is stopped; no route spends yet.
+"""What no route does in a server's first day, in the data folder that record.py played against and that is stopped.
+
+Money is spent, and a memory nobody came back to is set aside until somebody does.
 
 POINTSMAN_EMBEDDER=hashing python tests/durability/golden/spend.py DIR
 """
@@ -7,12 +9,16 @@ import asyncio
 import random
 import sys
 
+import msgspec
+
+from auditor.hygiene_events import EpisodesArchived
 from auditor.money_events import Spender
 from controlplane import settings
 from controlplane.budgets import Budgets, Reservation
-from controlplane.contract import BudgetRequest, ReconcileRequest
+from controlplane.contract import BudgetRequest, ReconcileRequest, ValidateRequest
 from controlplane.llm.prices import Charge, Counterfactual
 from controlplane.service import Service
+from controlplane.tenants.registry import LOCAL
 
 SEED, CALLS = 20261126, 60
 OPERATOR = "spend"
@@ -31,7 +37,18 @@ async def spend(folder: str) -> None:
     await budgets.reconcile(OPERATOR, lost[0].reservation_id, bill)
     await set_limit(budgets, "agent", "acme", "ci", None)
     await budgets.reserve("acme", spender(rng), 1_000_000)
+    await come_back(service)
     await service.close()
+
+
+async def come_back(service: Service) -> None:
+    """A memory is archived, and its fix is validated."""
+    await service.loaded()
+    _, record = next(iter(service.memory.hygiene.everything("acme")))
+    archived = EpisodesArchived(tenant="acme", at=service.clock.now(), episode_ids=(record.episode_id,))
+    await service.learner.reached(await service.journal.append(archived))
+    request = ValidateRequest(episode_id=record.episode_id, outcome="success")
+    await service.learning.validate(msgspec.structs.replace(LOCAL, tenant="acme"), request)
 
 
 async def set_limit(budgets: Budgets, scope: str, tenant: str | None, name: str | None, usd: float | None) -> None:

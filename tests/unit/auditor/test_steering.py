@@ -8,7 +8,7 @@ from auditor.events import Restored
 from auditor.guards import Guard
 from auditor.override import Override
 from auditor.policy_events import PolicySet
-from auditor.state import FORMAT, StateDump
+from auditor.state import StateDump
 
 from .story import Story, rules_of
 
@@ -100,4 +100,4 @@ def test_a_dump_of_before_there_was_anything_to_set_is_read(story: Story) -> Non
     del decision["weighed"], decision["audit_weight"], decision["appeal"]
     old = msgspec.msgpack.Encoder(order="deterministic").encode(raw)
     assert LearntState.load(old).dump() == story.state.dump()
-    assert (FORMAT, "steering" in StateDump.__struct_fields__) == (3, True)
+    assert "steering" in StateDump.__struct_fields__
