@@ -37,7 +37,7 @@ def answers(readme: str, server: str, tmp_path_factory: pytest.TempPathFactory) 
 
 
 def test_pasted_commands_show_answers_that_change_after_feedback(answers: list[dict[str, Any]]) -> None:
-    ready, first, report, second, unknown, failure, captured, hint, validated, rewrite, why = answers
+    ready, first, report, second, unknown, failure, captured, hint, validated, rewrite, why, context = answers
     assert ready["status"] == "ready"
 
     assert (first["propensity"], report["updated"], report["reward"]) == (0.5, True, -0.5)
@@ -51,6 +51,7 @@ def test_pasted_commands_show_answers_that_change_after_feedback(answers: list[d
     assert (validated["updated"], validated["reward"]) == (True, 0.98)
     assert (rewrite["action"], rewrite["suggested_action"]) == ("REWRITE", "git push --set-upstream origin HEAD")
     assert why["trace_id"] == rewrite["trace_id"]
+    assert [told["memory_id"] for told in context["context"]["episodes"]] == [captured["episode_id"]]
 
 
 def test_readme_shows_what_the_pasted_commands_print(readme: str, answers: list[dict[str, Any]]) -> None:
@@ -68,7 +69,7 @@ def test_the_gate_answer_of_the_api_page_is_the_readmes_last(
 ) -> None:
     section = pages["docs/api.md"].split("### Gate\n")[1]
     [shown, *_] = map(json.loads, re.findall(r"```json\n(.*?)```", section, re.DOTALL))
-    assert timeless(shown) == timeless(answers[-2])
+    assert timeless(shown) == timeless(answers[-3])
 
 
 def timeless(answer: dict[str, Any]) -> dict[str, Any]:
