@@ -93,9 +93,7 @@ def test_what_a_quarantined_key_captured_is_out_of_search_and_advice_at_once_and
     since = {"episode_id": lie, "why": "quarantined", "since": held["at"]}
     assert yard.ask(honest, "GET", "memory/aside") == {"memories": [since], "next": None}
     assert yard.ask(honest, "GET", f"memory/aside?after={lie}")["memories"] == []
-    assert yard.ask(honest, "POST", f"episodes/{lie}/return")["aside"] == "quarantined", (
-        "that is for an operator to lift"
-    )
+    assert yard.ask(honest, "POST", f"episodes/{lie}/return")["aside"] == "quarantined", "operators lift it"
     yard.operate("DELETE", f"quarantine/{held['quarantine_id']}", status=204)
     assert yard.operate("GET", "quarantine") == []
     assert yard.found(honest) == {lie, truth}

@@ -390,13 +390,6 @@ def _span(draw: Draw) -> dict[str, float]:
     return {"since": 1.0, "until": draw.rng.choice((2.0, 4e9))} if draw.maybe(0.5) else {}
 
 
-def bring_back(draw: Draw) -> Call:
-    """Mostly of what is in use."""
-    episode_id, foreign = draw.one("episodes")
-    route = "POST /v1/episodes/{episode_id:int}/return"
-    return draw.call(route, f"/v1/episodes/{episode_id}/return", foreign=foreign)
-
-
 def retire(draw: Draw) -> Call:
     skill_id, foreign = draw.one("skills")
     reason = draw.text("old")
@@ -631,7 +624,7 @@ OPERATIONS: dict[str, tuple[int, Operation]] = {
     "POST /v1/documents": (4, keep),
     "GET /v1/documents": (1, documents),
     "DELETE /v1/documents": (2, drop),
-    "POST /v1/episodes/{episode_id:int}/return": (1, bring_back),
+    "POST /v1/episodes/{episode_id:int}/return": (1, reading("POST /v1/episodes/{episode_id:int}/return", "episodes")),
     "GET /v1/memory/aside": (1, reading("GET /v1/memory/aside")),
     "POST /v1/documents/search": (2, find),
     "GET /v1/origins": (1, reading("GET /v1/origins")),
