@@ -204,8 +204,8 @@ class Library:
         self._refuse_early()
         space = self._memory.passages.space(tenant, namespace)
         keys = [key for key in space.of_origin(origin) if key > after]
-        page = [space.documents[origin, key].document for key in keys[:PAGE]]
-        shown = [ListedDocument(key=d.key, version=d.version, passages=len(d.passages)) for d in page]
+        page = [(space.documents[origin, key].by, space.documents[origin, key].document) for key in keys[:PAGE]]
+        shown = [ListedDocument(key=d.key, by=by, version=d.version, passages=len(d.passages)) for by, d in page]
         return DocumentList(documents=shown, next=keys[PAGE - 1] if len(keys) > PAGE else None)
 
     async def drop(self, caller: Caller, origin: str, namespace: str, key: str | None) -> None:
