@@ -172,10 +172,8 @@ class Library:
             vector = await self._embedder.embed(text)
         except EmbeddingUnavailable as error:
             raise EmbedderLoading(str(error)) from error
-        fold, space = (
-            self._learner.state.of(caller.tenant),
-            self._memory.passages.space(caller.tenant, request.namespace),
-        )
+        fold = self._learner.state.of(caller.tenant)
+        space = self._memory.passages.space(caller.tenant, request.namespace)
         sought, weights = Sought.of(text, "", vector, {}, now), weights_of(fold)
         asking = Asking(self._memory, fold, request.namespace, caller.key_id, sought)
         query = Query(
