@@ -28,7 +28,7 @@ class QuarantineLifted(Event, frozen=True, kw_only=True, tag="quarantine_lifted"
 
 
 class EpisodesArchived(Event, frozen=True, kw_only=True, tag="episodes_archived"):
-    """Memories that nobody came back to for long are set aside, until they are captured or validated again."""
+    """Memories that nobody came back to for long are set aside, until they are captured, validated or asked for."""
 
     episode_ids: tuple[int, ...]
 

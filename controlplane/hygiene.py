@@ -1,24 +1,25 @@
-"""What a key captured is set aside, let back in, or deleted for good, by an operator's word."""
+"""What a key captured is set aside, let back in, or deleted for good; what is archived is listed and let back in."""
 
 from collections.abc import Sequence
 
 from auditor import Learner
 from auditor.events import EpisodeDeleted
-from auditor.hygiene_events import Quarantined, QuarantineLifted
+from auditor.hygiene_events import EpisodeReturned, Quarantined, QuarantineLifted
 
 from .clock import Clock
-from .contract import PurgeAnswer, PurgeRequest, QuarantineAnswer, QuarantineRequest
+from .contract import AsideAnswer, AsideMemory, PurgeAnswer, PurgeRequest, QuarantineAnswer, QuarantineRequest
 from .errands import Errands
-from .errors import NotFound, UnknownKey
+from .errors import NotFound, UnknownEpisode, UnknownKey
 from .failpoints import failpoint
 from .idempotency import Receipt
 from .journal import Journal
 from .memory.purging import overwrite_episode, together
 from .memory.space import EpisodeRecord
 from .memory.store import MemoryStore
-from .tenants import Registry
+from .tenants import Caller, Registry
 
 PAGE = 200  # episodes that are deleted with one commit
+LISTED = 1000  # of one page of a list
 
 
 class Hygiene:
@@ -68,6 +69,31 @@ class Hygiene:
             raise NotFound("No quarantine of this id holds; GET /v1/admin/quarantine lists those that do.")
         lifted = QuarantineLifted(tenant=held.tenant, at=self._clock.now(), quarantine_id=quarantine_id, by=by)
         await self._learner.reached(await self._journal.append(lifted))
+
+    def aside(self, tenant: str, after: int) -> AsideAnswer:
+        """A page of the tenant's episodes that are not in use."""
+        everything = (record for _, record in self._memory.hygiene.everything(tenant))
+        found = [
+            AsideMemory(episode_id=record.episode_id, why=record.aside, since=record.aside_since)
+            for record in everything
+            if record.aside is not None and record.episode_id > after
+        ]
+        page = sorted(found, key=lambda of: of.episode_id)[:LISTED]
+        return AsideAnswer(memories=page, next=page[-1].episode_id if len(found) > LISTED else None)
+
+    async def bring_back(self, caller: Caller, episode_id: int) -> None:
+        """Use an archived episode again; one that is in use or quarantined stays as it is.
+
+        Raises:
+          UnknownEpisode: this tenant has no such episode.
+        """
+        record = self._memory.episode(caller.tenant, episode_id)
+        if record is None:
+            raise UnknownEpisode
+        if record.aside == "archived":
+            at, by = self._clock.now(), caller.key_id
+            returned = EpisodeReturned(tenant=caller.tenant, at=at, episode_id=episode_id, by=by)
+            await self._learner.reached(await self._journal.append(returned))
 
     async def purge(self, by: str, request: PurgeRequest) -> PurgeAnswer:
         """Delete for good what a key captured and no other key stands for; what is left of an earlier try, too.

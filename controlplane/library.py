@@ -172,10 +172,8 @@ class Library:
             vector = await self._embedder.embed(text)
         except EmbeddingUnavailable as error:
             raise EmbedderLoading(str(error)) from error
-        fold, space = (
-            self._learner.state.of(caller.tenant),
-            self._memory.passages.space(caller.tenant, request.namespace),
-        )
+        fold = self._learner.state.of(caller.tenant)
+        space = self._memory.passages.space(caller.tenant, request.namespace)
         sought, weights = Sought.of(text, "", vector, {}, now), weights_of(fold)
         asking = Asking(self._memory, fold, request.namespace, caller.key_id, sought)
         query = Query(
@@ -204,8 +202,8 @@ class Library:
         self._refuse_early()
         space = self._memory.passages.space(tenant, namespace)
         keys = [key for key in space.of_origin(origin) if key > after]
-        page = [space.documents[origin, key].document for key in keys[:PAGE]]
-        shown = [ListedDocument(key=d.key, version=d.version, passages=len(d.passages)) for d in page]
+        page = [(space.documents[origin, key].by, space.documents[origin, key].document) for key in keys[:PAGE]]
+        shown = [ListedDocument(key=d.key, by=by, version=d.version, passages=len(d.passages)) for by, d in page]
         return DocumentList(documents=shown, next=keys[PAGE - 1] if len(keys) > PAGE else None)
 
     async def drop(self, caller: Caller, origin: str, namespace: str, key: str | None) -> None:

@@ -47,7 +47,7 @@ from .documents import (
     PassageResult,
 )
 from .federation import FederationAnswer, ImportAnswer, ImportRequest, OriginAnswer
-from .hygiene import PurgeAnswer, PurgeRequest, QuarantineAnswer, QuarantineRequest
+from .hygiene import AsideAnswer, AsideMemory, PurgeAnswer, PurgeRequest, QuarantineAnswer, QuarantineRequest
 from .memory import (
     CaptureAnswer,
     CapturedReflection,
@@ -115,6 +115,8 @@ __all__ = [
     "Answer",
     "AppealAnswer",
     "AppealRequest",
+    "AsideAnswer",
+    "AsideMemory",
     "AuditAnswer",
     "BudgetAnswer",
     "BudgetRequest",

@@ -54,9 +54,10 @@ class DocumentsAnswer(Answer, frozen=True, kw_only=True):
 
 
 class ListedDocument(Answer, frozen=True, kw_only=True):
-    """A document that is kept."""
+    """A document that is kept; `by` is the id of the key that kept it."""
 
     key: str
+    by: str
     version: str
     passages: int
 

@@ -1,6 +1,6 @@
 """What operators do to memory as a whole, by whose key captured it and when."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta
 
@@ -49,3 +49,18 @@ class PurgeAnswer(Answer, frozen=True, kw_only=True):
     episodes: int
     skills: int
     reflections: int
+
+
+class AsideMemory(Answer, frozen=True, kw_only=True):
+    """An episode that is kept and not in use, why, and since when."""
+
+    episode_id: int
+    why: Literal["quarantined", "archived"]
+    since: float
+
+
+class AsideAnswer(Answer, frozen=True, kw_only=True):
+    """A page of what is set aside, by ids; `next` is where the next page begins after."""
+
+    memories: list[AsideMemory]
+    next: int | None

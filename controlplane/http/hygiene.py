@@ -5,9 +5,11 @@ from typing import Annotated
 from litestar.params import JSONBody, PathParameter, QueryParameter
 
 from ..contract import (
+    AsideAnswer,
     CarriedAnswer,
     CarryAnswer,
     CarryRequest,
+    EpisodeAnswer,
     PurgeAnswer,
     PurgeRequest,
     QuarantineAnswer,
@@ -36,6 +38,17 @@ async def lift(request: AdmittedRequest, quarantine_id: Id) -> None:
 async def purge(request: AdmittedRequest, data: JSONBody[PurgeRequest]) -> PurgeAnswer:
     """Delete for good what a key captured, or say what that would be."""
     return await request.service.hygiene.purge(request.caller.key_id, data)
+
+
+async def aside(request: AdmittedRequest, after: Annotated[int, QueryParameter(ge=0, le=2**53)] = 0) -> AsideAnswer:
+    """A page of the episodes that are kept and not in use."""
+    return request.service.hygiene.aside(request.caller.tenant, after)
+
+
+async def bring_back(request: AdmittedRequest, episode_id: Id) -> EpisodeAnswer:
+    """Use an archived episode again."""
+    await request.service.hygiene.bring_back(request.caller, episode_id)
+    return request.service.remembering.episode(request.caller.tenant, episode_id)
 
 
 async def carried(request: AdmittedRequest, after: Annotated[int, QueryParameter(ge=0, le=2**53)] = 0) -> CarriedAnswer:

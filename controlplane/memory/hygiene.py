@@ -28,22 +28,22 @@ class Hygiene:
                 for episode_id in event.episode_ids:
                     space = self._space_of.get((event.tenant, episode_id))
                     if space is not None and episode_id in space.episodes:
-                        _set_aside(space, space.episodes[episode_id], "archived")
+                        _set_aside(space, space.episodes[episode_id], "archived", event.at)
             case EpisodeReturned():
                 space = self._space_of.get((event.tenant, event.episode_id))
                 record = None if space is None else space.known(event.episode_id)
                 if space is not None and record is not None:
-                    self._return(event.tenant, space, record)
+                    self._return(event.tenant, space, record, event.at)
             case _:
                 if (key := self.quarantines.fold(seq, event)) is not None:
                     for space, record in self.everything(event.tenant):
                         if key in record.captures:
-                            self._weigh(event.tenant, space, record)
+                            self._weigh(event.tenant, space, record, event.at)
 
-    def captured(self, tenant: str, space: Space, record: EpisodeRecord) -> None:
+    def captured(self, tenant: str, space: Space, record: EpisodeRecord, at: float) -> None:
         """It was captured once more: who stands for it may have changed, and nothing is archived that comes again."""
-        self._weigh(tenant, space, record)
-        self._return(tenant, space, record)
+        self._weigh(tenant, space, record, at)
+        self._return(tenant, space, record, at)
 
     def everything(self, tenant: str) -> list[tuple[Space, EpisodeRecord]]:
         """All episodes of a tenant, in use or not."""
@@ -54,20 +54,20 @@ class Hygiene:
             for record in (*space.episodes.values(), *(kept for kept, _ in space.aside.values()))
         ]
 
-    def _weigh(self, tenant: str, space: Space, record: EpisodeRecord) -> None:
+    def _weigh(self, tenant: str, space: Space, record: EpisodeRecord, at: float) -> None:
         """An episode that nobody stands for is set aside as long as that is so."""
         standing = self.quarantines.standing(tenant, record.captures)
         record.keys = only(*standing) if len(standing) == 1 else frozenset(standing)
         if not standing and record.aside is None:
-            _set_aside(space, record, "quarantined")
+            _set_aside(space, record, "quarantined", at)
         elif standing and record.aside == "quarantined":
             self._bring_back(space, record)
 
-    def _return(self, tenant: str, space: Space, record: EpisodeRecord) -> None:
+    def _return(self, tenant: str, space: Space, record: EpisodeRecord, at: float) -> None:
         """What was archived is in use again, unless it is quarantined."""
         if record.aside == "archived":
             self._bring_back(space, record)
-            self._weigh(tenant, space, record)
+            self._weigh(tenant, space, record, at)
 
     def _bring_back(self, space: Space, record: EpisodeRecord) -> None:
         _, vectors = space.aside.pop(record.episode_id)
@@ -76,6 +76,6 @@ class Hygiene:
             self._embed_again(space, record)
 
 
-def _set_aside(space: Space, record: EpisodeRecord, why: Aside) -> None:
+def _set_aside(space: Space, record: EpisodeRecord, why: Aside, at: float) -> None:
     space.aside[record.episode_id] = record, space.take_out(record)
-    record.aside = why
+    record.aside, record.aside_since = why, at

@@ -32,6 +32,7 @@ class DocumentRecord(msgspec.Struct, frozen=True):
     seq: int
     at: float
     document: Document
+    by: str  # the key that kept it
 
     @property
     def ids(self) -> range:
@@ -158,7 +159,7 @@ class Passages:
     def _kept(self, seq: int, event: DocumentKept) -> None:
         space, document = self.space(event.tenant, event.document.namespace), event.document
         bare = tuple(Passage(passage.text) for passage in document.passages)
-        record = DocumentRecord(seq, event.at, msgspec.structs.replace(document, passages=bare))
+        record = DocumentRecord(seq, event.at, msgspec.structs.replace(document, passages=bare), event.by)
         space.keep(record)
         for passage_id, passage in zip(record.ids, document.passages, strict=True):
             if document.embedder == self.embedder:

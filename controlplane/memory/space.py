@@ -39,6 +39,7 @@ class EpisodeRecord(msgspec.Struct):
     evicted: bool = False  # it had one that was bad
     described: SkillDescribed | None = None  # what its fix does as a skill, in a model's words
     aside: Aside | None = None
+    aside_since: float = 0.0  # when it was set aside last
     _again: dict[str, tuple[float, float]] | None = None  # its captures, once there were several
     _cause: str | None = None
     _conditions: dict[str, object] | None = None

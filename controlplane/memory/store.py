@@ -130,7 +130,7 @@ class MemoryStore:
         if first is not None and (known := space.known(first)) is not None:
             known.repeats += 1
             known.captured(event.by, event.at)
-            self.hygiene.captured(event.tenant, space, known)
+            self.hygiene.captured(event.tenant, space, known, event.at)
             return
         record = EpisodeRecord(seq, event.at, held(event.episode), event.by, only(event.by))
         space.admit(record, {})
@@ -143,7 +143,7 @@ class MemoryStore:
         for modality in self.vectorizers:
             if modality != TEXT:
                 self._index(space, seq, event, modality)
-        self.hygiene.captured(event.tenant, space, record)
+        self.hygiene.captured(event.tenant, space, record, event.at)
 
     def _index(self, space: Space, seq: int, event: Captured, modality: str) -> None:
         """By its vector, where that is of the model in use; else, where its content is there yet, it is embedded."""

@@ -37,6 +37,16 @@ class Key:
         told: Json = answer.json()
         return told
 
+    def get(self, path: str) -> Json:
+        answer = self._client.get(f"/v1/{path}", headers=self._key)
+        assert answer.status_code == 200, answer.text
+        told: Json = answer.json()
+        return told
+
+    @property
+    def key_id(self) -> str:
+        return self.server.service.registry.caller(self.key, "tenant", time.time()).key_id
+
     def capture(self, **changed: Any) -> int:
         return int(self.post("capture", **FAILED | changed)["episode_id"])
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from controlplane.audit import acts
 from controlplane.clock import FixedClock, SystemClock
 from controlplane.contract import CaptureRequest, DecisionRequest, SearchRequest, ValidateRequest
 from controlplane.memory.ranking import DAY_S
@@ -89,6 +90,10 @@ def test_what_a_quarantined_key_captured_is_out_of_search_and_advice_at_once_and
     assert lie not in [one["episode_id"] for one in advised["supporting_episodes"]]
     assert "zzcanary" not in str(advised)
     assert yard.ask(honest, "GET", f"episodes/{lie}")["aside"] == "quarantined"
+    since = {"episode_id": lie, "why": "quarantined", "since": held["at"]}
+    assert yard.ask(honest, "GET", "memory/aside") == {"memories": [since], "next": None}
+    assert yard.ask(honest, "GET", f"memory/aside?after={lie}")["memories"] == []
+    assert yard.ask(honest, "POST", f"episodes/{lie}/return")["aside"] == "quarantined", "operators lift it"
     yard.operate("DELETE", f"quarantine/{held['quarantine_id']}", status=204)
     assert yard.operate("GET", "quarantine") == []
     assert yard.found(honest) == {lie, truth}
@@ -203,6 +208,16 @@ async def test_what_nobody_comes_back_to_is_archived_and_back_when_somebody_does
     await service.close()
     service = await Service.open(settings, clock)
     await service.loaded()
+    assert service.remembering.episode("default", old).aside == "archived"
+    [listed] = service.hygiene.aside("default", 0).memories
+    assert (listed.episode_id, listed.why, listed.since) == (old, "archived", clock.now())
+    await service.hygiene.bring_back(LOCAL, old)
+    assert service.remembering.episode("default", old).aside is None
+    assert service.hygiene.aside("default", 0).memories == []
+    [act] = await acts(service.journal, "default", 2**53, 1)
+    assert (act.act, act.about) == ("episode_returned", str(old))
+    clock.advance(31 * DAY_S)
+    await service.forgetting.follow_evidence()
     assert service.remembering.episode("default", old).aside == "archived"
     await service.learning.validate(LOCAL, ValidateRequest(episode_id=old, outcome="success"))
     assert service.remembering.episode("default", old).aside is None

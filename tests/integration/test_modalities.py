@@ -47,6 +47,17 @@ def test_a_failure_is_found_by_its_trace_whatever_was_wanted(serve: Serve) -> No
     assert found(server, goal="bake bread", planned_action="make deploy")[0] == wanted
 
 
+def test_the_end_of_a_long_trace_is_what_it_is_found_by(serve: Serve) -> None:
+    server, noise = serve(), [f"[{n:05}] compiled module part_{n} in {n % 7} ms" for n in range(1500)]
+    ends = ("OSError: [Errno 28] No space left on device", "RuntimeError: CUDA out of memory", "KeyError: 'price'")
+    ids = [
+        server.capture(goal=f"build {end[:8]}", error_trace="\n".join([*noise, f"Error: {end}"]))["episode_id"]
+        for end in ends
+    ]
+    for episode_id, end in zip(ids, ends, strict=True):
+        assert found(server, modality="error", query=end, k=1, min_similarity=-1)[0] == episode_id
+
+
 def test_a_failure_is_found_by_its_code(serve: Serve) -> None:
     server = serve()
     told = server.capture(goal="sum up", custom={"code": CODE})["episode_id"]

@@ -104,7 +104,7 @@ UNASKED: dict[type[Any], str] = {
     SkillDescribed: "whoever puts skills into words",
     Queried: "beside the answer to a query; asked again, it begins another session",
     RankerSet: "the ranker, when its weights are better",
-    EpisodeReturned: "beside a validation, when its episode was archived",
+    EpisodeReturned: "beside a validation, or asked for, when its episode was archived",
     EpisodesArchived: "the background, when nobody came back to a memory for long",
     Purged: "in the place of what was purged",
     **dict.fromkeys((JobAdded, JobLeased, JobFailed, JobEnded), "the outbox, which an oracle of its own looks at"),

@@ -241,7 +241,7 @@ def search(draw: Draw) -> Call:
     body |= {"current_state": {"cluster": draw.text("p")}, "filters": {"origin": "agents"}} if draw.maybe(0.3) else {}
     if draw.maybe(0.3):
         body |= {"modality": "error", "query": draw.text("Error: quota", "Timeout", "denied")}
-    return draw.call("POST /v1/search", body=body)
+    return draw.call("POST /v1/search", body=body | _safety(draw))
 
 
 def validate(draw: Draw) -> Call:
@@ -287,7 +287,7 @@ def find(draw: Draw) -> Call:
     body: dict[str, Any] = {"query": draw.text("quota", "wait"), "namespace": draw.text("x", "y")}
     body |= {"k": 3, "min_similarity": -1.0, "format": "context", "token_budget": 200} if draw.maybe(0.5) else {}
     body |= {"origin": draw.text("o"), "kind": "patch", "filters": {"team": draw.text("m")}} if draw.maybe(0.3) else {}
-    return draw.call("POST /v1/documents/search", body=body)
+    return draw.call("POST /v1/documents/search", body=body | _safety(draw))
 
 
 def documents(draw: Draw) -> Call:
@@ -625,6 +625,8 @@ OPERATIONS: dict[str, tuple[int, Operation]] = {
     "POST /v1/documents": (4, keep),
     "GET /v1/documents": (1, documents),
     "DELETE /v1/documents": (2, drop),
+    "POST /v1/episodes/{episode_id:int}/return": (1, reading("POST /v1/episodes/{episode_id:int}/return", "episodes")),
+    "GET /v1/memory/aside": (1, reading("GET /v1/memory/aside")),
     "POST /v1/documents/search": (2, find),
     "GET /v1/origins": (1, reading("GET /v1/origins")),
     "POST /v1/origins": (1, register),
