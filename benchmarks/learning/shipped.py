@@ -22,6 +22,7 @@ from controlplane.intake import Intake
 from controlplane.journal.memory import MemoryJournal
 from controlplane.llm.models import Models
 from controlplane.memory.store import MemoryStore
+from controlplane.memory.vectorizers import vectorizers
 from controlplane.plane import Plane
 from controlplane.reflections import Reflects
 from controlplane.refold import Prefixes
@@ -49,7 +50,7 @@ class Shipped:
         upstream = Upstream(httpx.AsyncClient(), deadline_s=settings.upstream_deadline_s)
         signals = Signals(settings.psi_url, upstream, clock, metrics, ttl_s=settings.cache_ttl_s)
         self.route = RoutePoint(signals, Router(settings.router_url, upstream, metrics), embedder)
-        self.memory = MemoryStore()
+        self.memory = MemoryStore(vectorizers(embedder, settings))
         self.memory.embedder = embedder.name
         self.memory.go_live()
         self.journal, self.settings, self._clock = MemoryJournal(), settings, clock
