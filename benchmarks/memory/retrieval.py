@@ -24,7 +24,8 @@ from controlplane.clock import FixedClock
 from controlplane.embedding import Vector
 from controlplane.executor.matching import Sought, recall_matches
 from controlplane.memory.lexical import words_of
-from controlplane.memory.store import MemoryStore, episode_text, episode_words
+from controlplane.memory.store import MemoryStore
+from controlplane.memory.texts import episode_text, episode_words
 from controlplane.remembering import episode_of
 
 from ..learning import embedded, gating

@@ -6,7 +6,7 @@ import pytest
 from benchmarks.learning.school import guesses, learns
 from benchmarks.learning.shipped import shipped
 from benchmarks.learning.worlds import WORLDS, Noise
-from controlplane.service import rules_of
+from controlplane.rulebook import rules_of
 from controlplane.settings import Settings
 
 PASSED_HERE = ("bandit", "scale-small", "delay")  # half a second each
