@@ -55,7 +55,7 @@ def captures(tenant: str, vectors: Vectors, seed: int, first: int = 1) -> Iterat
             error_trace=f"{failure['error_trace']}, target t{seq}",
             resolution=failure["resolution"],
         )
-        episode = msgspec.structs.replace(episode_of(request), embedder="given", vector=vector.tobytes())
+        episode = msgspec.structs.replace(episode_of(request, ()), embedder="given", vector=vector.tobytes())
         yield Recorded(seq, Captured(tenant=tenant, at=NOW - seq, episode=episode))
 
 

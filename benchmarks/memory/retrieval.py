@@ -74,7 +74,7 @@ class Memory:
 
     def remember(self, plan: gating.Planned, fault: str | None, seq: int) -> None:
         """As a capture does; an exact repeat is remembered once."""
-        episode = episode_of(plan.captured)
+        episode = episode_of(plan.captured, ())
         vector = self._vectors[episode_text(episode)].tobytes()
         episode = msgspec.structs.replace(episode, embedder="bench", vector=vector)
         self._store.observe(Recorded(seq, Captured(tenant=TENANT, at=self._clock.now(), episode=episode)))
