@@ -23,14 +23,18 @@ from rich.table import Table
 
 from auditor import Rules, State
 from auditor.events import Captured, Recorded
+from auditor.modality import ModalVector
 from controlplane.contract import CaptureRequest
+from controlplane.embedding import BatchingEmbedder, HashingEmbedder
 from controlplane.embedding.port import Vectors
 from controlplane.executor.matching import Sought, recall_matches
 from controlplane.journal import decode_event, encode_event
 from controlplane.memory.captured import episode_of
 from controlplane.memory.space import Space
 from controlplane.memory.store import MemoryStore
+from controlplane.memory.vectorizers import vectorizers
 from controlplane.remembering import OVERSAMPLING
+from controlplane.settings import load
 
 from .. import servers
 from ..nearest import DIMENSION, QUERIES, clustered, recall
@@ -126,12 +130,16 @@ def tenants() -> dict[str, float]:
 
 
 def resident() -> int:
-    """Bytes that such a process comes to hold, over what it held before."""
+    """Bytes that such a process comes to hold, over what it held before; each has two vectors, of text and error."""
+    embedder = BatchingEmbedder()
+    asyncio.run(embedder.load(HashingEmbedder))
+    memory = MemoryStore(vectorizers(embedder, load({})))
+    memory.embedder = "given"
     rng, before = np.random.default_rng(1), _resident()
     vectors = rng.standard_normal((EACH, DIMENSION)).astype(np.float32)
-    past = [(recorded.seq, encode_event(recorded.event)) for recorded in captures("one", vectors, 1)]
-    memory = MemoryStore()
-    memory.embedder = "given"
+    error = {"error": ModalVector(model=embedder.name, vector=vectors[0].tobytes())}
+    found = (msgspec.structs.replace(recorded.event, modalities=error) for recorded in captures("one", vectors, 1))
+    past = [(seq, encode_event(event)) for seq, event in enumerate(found, 1)]
     memory.go_live()
     for tenant in range(TENANTS):
         for seq, payload in past:
