@@ -1,7 +1,7 @@
 """The calls about documents: keep, find, list and drop them, and register where they come from."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from typing import Any
 
@@ -35,7 +35,7 @@ from .journal import Journal
 from .llm.redaction import redacted
 from .masking import masked, without_secrets
 from .memory import chunking
-from .memory.passages import MOST, embedded_as
+from .memory.passages import MOST, DocumentRecord, embedded_as
 from .memory.purging import overwrite_documents
 from .memory.ranking import weights_of
 from .memory.retrieval import Query, context, found, result
@@ -53,6 +53,8 @@ DROPPED_BUT = (
 )
 NOT_EMBEDDED = "the embedding model fails on one of its passages"
 
+Kept = Mapping[tuple[str, str], DocumentRecord]  # by origin and key
+
 
 class Library:
     """Everything a client does to documents."""
@@ -67,6 +69,7 @@ class Library:
     ) -> None:
         self._learner, self._journal, self._memory = learner, journal, memory
         self._embedder, self._clock, self._errands = embedder, clock, Errands()
+        self._appending = asyncio.Lock()
 
     async def keep(self, caller: Caller, request: DocumentsRequest) -> DocumentsAnswer:
         """Keep documents, each in the place of the one under its key; one that is there as it is changes nothing.
@@ -82,16 +85,14 @@ class Library:
             if isinstance(document, KeptAnswer):
                 answers[place] = document
                 continue
-            known = kept.get((document.origin, document.key))
-            if known is not None and known.document.digest == document.digest:
-                answers[place] = _answer(known.document, "unchanged")
+            if _has(kept, document):
+                answers[place] = _answer(document, "unchanged")
             elif (embedded := await self._embedded(document)) is None:
                 answers[place] = KeptAnswer(key=document.key, status="refused", passages=0, why=NOT_EMBEDDED)
             else:
                 new[place] = embedded
-                answers[place] = _answer(embedded, "kept")
         if new:
-            await self._errands.finish(self._append(caller, list(new.values())))
+            answers.update(await self._errands.finish(self._append_new(caller, kept, new)))
         return DocumentsAnswer(documents=[answers[place] for place in range(len(answers))])
 
     def _refuse_early(self) -> None:
@@ -138,6 +139,14 @@ class Library:
                 vectors.append(vector.tobytes())
         parts = tuple(Passage(p.text, vector) for p, vector in zip(document.passages, vectors, strict=True))
         return msgspec.structs.replace(document, embedder=self._embedder.name, passages=parts)
+
+    async def _append_new(self, caller: Caller, kept: Kept, new: Mapping[int, Document]) -> dict[int, KeptAnswer]:
+        """Journal what no other call did meanwhile; the answers, by place."""
+        async with self._appending:
+            fresh = {place: document for place, document in new.items() if not _has(kept, document)}
+            if fresh:
+                await self._append(caller, list(fresh.values()))
+        return {place: _answer(doc, "kept" if place in fresh else "unchanged") for place, doc in new.items()}
 
     async def _append(self, caller: Caller, documents: Sequence[Document]) -> None:
         """Journal them, and overwrite what they take the place of."""
@@ -258,6 +267,12 @@ class Library:
             )
             for name in sorted(registered.keys() | {document.origin for document in kept})
         ]
+
+
+def _has(kept: Kept, document: Document) -> bool:
+    """Whether it is there as it is."""
+    known = kept.get((document.origin, document.key))
+    return known is not None and known.document.digest == document.digest
 
 
 def _answer(document: Document, status: Any) -> KeptAnswer:
