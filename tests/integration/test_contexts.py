@@ -195,3 +195,25 @@ def test_a_small_share_is_withheld_and_what_comes_of_it_says_what_a_memory_is_wo
     assert worth.contrast.withheld.n > 3
     assert worth.contrast.offered.n > 30
     assert worth.contrast.difference == 1.0
+
+
+def test_what_safety_keeps_out_hides_nothing_that_may_be_told(space: Space) -> None:
+    denied = [patch(f"g{n}", f"retry the flaky upload of shard {n} with a pause", license="GPL-3.0") for n in range(60)]
+    space.keep("bots", *denied, patch("fine", "wait a moment, then try the upload again", license="MIT"))
+    safety = {"license_denylist": ["GPL-3.0"]}
+    asked = "retry the flaky upload with a pause"
+    found = space.patches(query=asked, safety=safety)
+    assert [one["key"] for one in found["results"]] == ["fine"]
+    assert found["filtered"] == {"license": 60}
+    told = space.context(goal=asked, k=5, safety=safety)
+    assert [one["key"] for one in told["context"]["patches"]] == ["fine"]
+
+
+def test_a_document_is_one_memory_however_many_of_its_parts_are_near_and_a_kind_counts_once(space: Space) -> None:
+    parts = [f"# Registry {n}\n\nPush image {n} to the registry." + " Then wait for the scan." * 40 for n in range(6)]
+    space.keep("wiki", {"key": "long.md", "text": "\n\n".join(parts)})
+    asked = {"goal": "push the image to the registry", "min_similarity": 0}
+    once = space.context(**asked, kinds=["document"])
+    assert [of["memories"] for of in once["origins"]] == [1]
+    twice = space.context(**asked, kinds=["document", "document"])
+    assert {**twice, "session_id": ""} == {**once, "session_id": ""}
