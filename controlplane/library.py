@@ -117,9 +117,9 @@ class Library:
             "key": key,
             "kind": asked.kind,
             "title": redacted(asked.title),
-            "license": licence,
+            "license": licence and without_secrets(licence),
             "metadata": masked(asked.metadata, most=None),
-            "version": asked.version,
+            "version": without_secrets(asked.version),
             "enhancement": asked.enhancement,
             "alignment_severity": asked.alignment_severity,
             "semantic_alerts": asked.semantic_alerts,
@@ -237,8 +237,8 @@ class Library:
                 tenant=tenant,
                 at=self._clock.now(),
                 origin=origin,
-                what=request.what,
-                license=request.license,
+                what=without_secrets(request.what),
+                license=request.license and without_secrets(request.license),
                 by=caller.key_id,
             )
         )
