@@ -42,7 +42,7 @@ class Passed(msgspec.Struct, kw_only=True):
 
     @property
     def changed(self) -> bool:
-        return bool(self.kept or self.dropped or self.failed)
+        return bool(self.kept or self.dropped)
 
 
 class Backfill:
