@@ -48,7 +48,7 @@ def read(origin: Described) -> Iterator[Read]:
     """Every record, in the source's order.
 
     Raises:
-      SourceFailed: the file is not there, is locked, has no such table or column, or is damaged.
+      SourceFailed: the file is not there, is locked, has no such table or column, is damaged, or breaks off in a line.
     """
     seen = set[str]()
     rows = _lines(origin) if origin.table is None and origin.query is None else _rows(origin)
@@ -93,7 +93,10 @@ def _lines(origin: Described) -> Iterator[Row]:
             for line in file:
                 done += len(line)
                 if line.strip():
-                    yield *_object(line), done, of
+                    fields, why = _object(line)
+                    if why and not line.endswith(b"\n"):
+                        raise SourceFailed(f"{origin.path}: its last line is not whole, as while it is written")
+                    yield fields, why, done, of
     except OSError as error:
         raise SourceFailed(f"{origin.path}: {error.strerror}") from error
 
