@@ -98,6 +98,11 @@ def test_what_is_there_as_it_is_changes_nothing(server: Running) -> None:
     assert listed(server, "documents", "same")["documents"][0]["version"] == "2"
 
 
+def test_a_document_of_blanks_and_marks_that_are_not_seen_is_refused(server: Running) -> None:
+    answers = kept(server, {"key": "blank", "text": " \n\t"}, {"key": "unseen", "text": "\u200b\u202e"})
+    assert [(one["status"], "no text" in one["why"]) for one in answers] == [("refused", True)] * 2
+
+
 def test_a_document_without_a_key_is_known_by_its_text(server: Running) -> None:
     [first] = kept(server, {"text": "Read me."}, namespace="keyless")
     [again, other] = kept(server, {"text": "Read me."}, {"text": "And me."}, namespace="keyless")
