@@ -217,3 +217,12 @@ def test_a_document_is_one_memory_however_many_of_its_parts_are_near_and_a_kind_
     assert [of["memories"] for of in once["origins"]] == [1]
     twice = space.context(**asked, kinds=["document", "document"])
     assert {**twice, "session_id": ""} == {**once, "session_id": ""}
+
+
+def test_a_figure_of_safety_counts_where_it_is_stated_as_a_text_too(space: Space) -> None:
+    space.capture(goal="mend the roof of the barn", custom={"semantic_alerts": "7", "alignment_severity": "0.9"})
+    space.capture(goal="mend the door of the barn", custom={"semantic_alerts": "few", "alignment_severity": "nan"})
+    for bound, name in ({"max_alerts": 0}, "semantic_alerts"), ({"max_alignment_severity": 0.5}, "alignment_severity"):
+        found = space.context(goal="mend the barn", min_similarity=0, safety=bound)
+        assert found["filtered"] == {name: 1}
+        assert ["door" in one["text"] for one in found["context"]["episodes"]] == [True]
