@@ -47,6 +47,7 @@ log = structlog.get_logger()
 PAGE = 1000  # documents of one page of a list
 TOGETHER = 16  # passages embedded at once, so that a decision that comes meanwhile waits for no more
 SECRET_KEY = "its key holds what looks like a secret, which would be shown; give it another"
+NO_TEXT = "it has no text but blanks and marks that are not seen"
 TOO_MANY = f"it has more than {MOST} passages; send it in parts"
 DROPPED_BUT = (
     "It is dropped, but its content is still on disk: it is overwritten with the next write, or by the next start."
@@ -107,7 +108,7 @@ class Library:
         licence = asked.license or (registered.license if registered else None)
         parts = chunking.passages(text)
         violation = self._memory.denied.objection(licence, asked.text)
-        why = violation or (TOO_MANY if len(parts) > MOST else None)
+        why = violation or (NO_TEXT if not parts else TOO_MANY if len(parts) > MOST else None)
         if key != without_secrets(key):
             key, why = without_secrets(key), SECRET_KEY
         if why is not None:
@@ -118,9 +119,9 @@ class Library:
             "key": key,
             "kind": asked.kind,
             "title": redacted(asked.title),
-            "license": licence,
+            "license": licence and without_secrets(licence),
             "metadata": masked(asked.metadata, most=None),
-            "version": asked.version,
+            "version": without_secrets(asked.version),
             "enhancement": asked.enhancement,
             "alignment_severity": asked.alignment_severity,
             "semantic_alerts": asked.semantic_alerts,
@@ -244,8 +245,8 @@ class Library:
                 tenant=tenant,
                 at=self._clock.now(),
                 origin=origin,
-                what=request.what,
-                license=request.license,
+                what=without_secrets(request.what),
+                license=request.license and without_secrets(request.license),
                 by=caller.key_id,
             )
         )

@@ -51,7 +51,10 @@ def masked(value: object, name: str = "", most: int | None = MOST) -> object:
     if _SECRET_NAME.search(_HUMP.sub("_", name)):
         return MASK
     if isinstance(value, dict):
-        return {key: masked(item, str(key), most) for key, item in value.items()}
+        return {
+            without_secrets(key[:most]) if isinstance(key, str) else key: masked(item, str(key), most)
+            for key, item in value.items()
+        }
     if isinstance(value, list | tuple):
         return type(value)(masked(item, "", most) for item in value)
     return without_secrets(value[:most]) if isinstance(value, str) else value

@@ -2,7 +2,7 @@
 
 import random
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -57,6 +57,8 @@ PLURAL: dict[MemoryKind, str] = {
     "patch": "patches",
     "record": "records",
 }
+WIDENING, WIDEST = 8, 2000  # times as many are looked at, while safety leaves too few; of a kind at most
+LookedAt = Callable[[int], list[Tellable]]
 
 
 class Retrieving:
@@ -88,19 +90,18 @@ class Retrieving:
         now, current = self._clock.now(), request.current_state
         sought = Sought.of(request.goal, request.planned_action, vector, current, now)
         asking = self._asking(caller, request.namespace, sought)
-        found = [*episodes(asking, request.k)] if "episode" in request.kinds else []
-        for kind in request.kinds:
-            found += passages(asking, kind, request.k) if kind != "episode" else []
-        weights = weights_of(asking.fold)
-        near = [one for one in found if one.similarity >= request.min_similarity]
-        kept, filtered = self._safe(near, request.safety)
-        filtered |= {"min_similarity": len(found) - len(near)} if len(near) < len(found) else {}
+        kinds, weights = dict.fromkeys(request.kinds), weights_of(asking.fold)
+
+        def looked_at(most: int) -> list[Tellable]:
+            return [one for kind in kinds for one in _of_kind(asking, kind, most)]
+
+        kept, filtered = self._widened(looked_at, request.k, request.k, request.safety, request.min_similarity)
         ranked = sorted(kept, key=lambda one: -weights.of(one.scores))
         best = clustered(asking, ranked)[: request.k]
         offered, told = self._drawn(asking.fold, best)
         packed = pack([one.candidate(weights) for one in told], query, request.token_budget, tokens)
-        ids = {candidate.entry["memory_id"] for candidate in packed.chosen}
-        shown = [one for one in told if one.item in ids]
+        parts = {(candidate.entry["memory_id"], candidate.entry.get("part")) for candidate in packed.chosen}
+        shown = _once(one for one in told if (one.item, one.entry.get("part")) in parts)
         session_id = await self._began(caller, request.namespace, shown, offered)
         origins = Counter((one.what, one.origin) for one in shown)
         return ContextAnswer(
@@ -125,8 +126,11 @@ class Retrieving:
         vector, degraded = await self._embed(query)
         asking = self._asking(caller, request.namespace, Sought.of(query, "", vector, {}, self._clock.now()))
         weights, own = weights_of(asking.fold), request.enhancement_weight
-        found = [_enhanced(one, weights, own) for one in passages(asking, "patch", 4 * request.k)]
-        kept, filtered = self._safe(found, request.safety)
+
+        def looked_at(most: int) -> list[Tellable]:
+            return [_enhanced(one, weights, own) for one in passages(asking, "patch", most)]
+
+        kept, filtered = self._widened(looked_at, request.k, 4 * request.k, request.safety)
         best = sorted(kept, key=lambda one: -one.scores["score"])
         good = [one for one in _once(best) if one.scores["score"] >= request.min_score][: request.k]
         offered, told = self._drawn(asking.fold, good)
@@ -143,6 +147,19 @@ class Retrieving:
 
     def _asking(self, caller: Caller, namespace: str, sought: Sought) -> Asking:
         return Asking(self._memory, self._learner.state.of(caller.tenant), namespace, caller.key_id, sought)
+
+    def _widened(
+        self, looked_at: LookedAt, k: int, most: int, bounds: Safety, min_similarity: float = -1.0
+    ) -> tuple[list[Tellable], dict[str, int]]:
+        """What may be told, and what of it was kept out by why: ever more is looked at, while bounds leave too few."""
+        before = 0
+        while True:
+            found = looked_at(most)
+            near = [one for one in found if one.similarity >= min_similarity]
+            kept, filtered = self._safe(near, bounds)
+            if not filtered or len(kept) >= k or len(near) == before or most >= WIDEST:
+                return kept, filtered | ({"min_similarity": len(found) - len(near)} if len(near) < len(found) else {})
+            before, most = len(near), min(WIDEST, WIDENING * most)
 
     def _safe(self, found: Iterable[Tellable], bounds: Safety) -> tuple[list[Tellable], dict[str, int]]:
         """What may be told, and how many may not, by why."""
@@ -178,7 +195,7 @@ class Retrieving:
             at=self._clock.now(),
             session_id=session_id,
             namespace=namespace,
-            shown=tuple({one.item: one.shown for one in shown}.values()),
+            shown=tuple(one.shown for one in shown),
             offered=offered,
             by=caller.key_id,
         )
@@ -255,8 +272,12 @@ def _enhanced(one: Tellable, weights: Weights, weight: float) -> Tellable:
     return one._replace(scores={**one.scores, "score": mixed})
 
 
+def _of_kind(asking: Asking, kind: MemoryKind, most: int) -> Iterable[Tellable]:
+    return episodes(asking, most) if kind == "episode" else passages(asking, kind, most)
+
+
 def _once(best: Iterable[Tellable]) -> list[Tellable]:
-    """Of several parts of one patch the best."""
+    """Of several parts of one document the best."""
     return list({one.item: one for one in reversed(list(best))}.values())[::-1]
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from ..masking import without_secrets
 from .described import Described
 from .server import Server, ServerRefused
 from .sources import Read, SourceFailed, read
@@ -17,10 +18,14 @@ Told = Callable[[int, int], None]
 
 
 class Skipped(msgspec.Struct, frozen=True):
-    """A record that is not kept, and why."""
+    """A record that is not kept, and why; without secrets, for it is shown and logged."""
 
     key: str
     why: str
+
+    @classmethod
+    def of(cls, key: str, why: str) -> "Skipped":
+        return cls(without_secrets(key), without_secrets(why))
 
 
 class Passed(msgspec.Struct, kw_only=True):
@@ -37,7 +42,7 @@ class Passed(msgspec.Struct, kw_only=True):
 
     @property
     def changed(self) -> bool:
-        return bool(self.kept or self.dropped or self.failed)
+        return bool(self.kept or self.dropped)
 
 
 class Backfill:
@@ -93,7 +98,7 @@ class Backfill:
             passed.records += 1
             seen.add(record.key)
             if record.document is None:
-                passed.skipped.append(Skipped(record.key, record.why))
+                passed.skipped.append(Skipped.of(record.key, record.why))
             elif record.version == known.get(record.key):
                 passed.unchanged += 1
             elif not self._refused_before(origin, record, passed):
@@ -119,7 +124,7 @@ class Backfill:
         body: dict[str, Any] = {**self._named(origin), "documents": [record.document for record in batch]}
         for record, answer in zip(batch, self._server.ask("POST", "/v1/documents", body)["documents"], strict=True):
             if answer["status"] == "refused":
-                skipped = Skipped(record.key, answer["why"])
+                skipped = Skipped.of(record.key, answer["why"])
                 self._refused[origin.name, record.key] = record.version, skipped, answer["violation"]
                 (passed.violations if answer["violation"] else passed.skipped).append(skipped)
             elif answer["status"] == "kept":

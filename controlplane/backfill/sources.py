@@ -12,6 +12,7 @@ from urllib.parse import quote
 import msgspec
 
 from ..contract import MAX_DOCUMENT
+from ..masking import without_secrets
 from .described import Described
 
 LOCKED_S = 2.0  # how long another program's lock is waited for
@@ -47,7 +48,7 @@ def read(origin: Described) -> Iterator[Read]:
     """Every record, in the source's order.
 
     Raises:
-      SourceFailed: the file is not there, is locked, has no such table or column, or is damaged.
+      SourceFailed: the file is not there, is locked, has no such table or column, is damaged, or breaks off in a line.
     """
     seen = set[str]()
     rows = _lines(origin) if origin.table is None and origin.query is None else _rows(origin)
@@ -92,7 +93,10 @@ def _lines(origin: Described) -> Iterator[Row]:
             for line in file:
                 done += len(line)
                 if line.strip():
-                    yield *_object(line), done, of
+                    fields, why = _object(line)
+                    if why and not line.endswith(b"\n"):
+                        raise SourceFailed(f"{origin.path}: its last line is not whole, as while it is written")
+                    yield fields, why, done, of
     except OSError as error:
         raise SourceFailed(f"{origin.path}: {error.strerror}") from error
 
@@ -137,7 +141,9 @@ def _key(origin: Described, fields: Fields) -> str:
 def _version(origin: Described, fields: Fields) -> str:
     """When it was modified, where the source says so, else a digest of all that is read of it."""
     if origin.modified is not None and (modified := _text(origin.modified, fields.get(origin.modified))):
-        return f"{origin.form}:{modified}"[:MOST_KEY]
+        version = f"{origin.form}:{modified}"
+        if len(version) <= MOST_KEY and version == without_secrets(version):  # it is kept and listed as it is
+            return version
     values = [_text(name, fields.get(name)) for name in origin.columns]
     return f"{origin.form}:{blake2b(msgspec.json.encode(values), digest_size=16).hexdigest()}"
 
@@ -166,5 +172,6 @@ def _score(value: Any) -> float | None:
     if value is None:
         return None
     if not isinstance(value, int | float) or not 0 <= value <= 1:
-        raise Unusable(f"its enhancement {value!r} is no number from 0 to 1")
+        shown = value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+        raise Unusable(f"its enhancement {shown!r} is no number from 0 to 1")
     return float(value)

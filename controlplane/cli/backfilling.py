@@ -48,22 +48,23 @@ def backfill_command(
             signal.signal(name, lambda *_: stop.set())
     failed = _pass(work, origins, json=json)
     while watch and not stop.wait(interval):
-        _pass(work, origins, json=json, quiet=True)
+        failed = _pass(work, origins, json=json, before=failed)
     server.close()
     if failed and not watch:
         raise Failed("; ".join(failed), UNREACHABLE if all("no server answers" in why for why in failed) else 1)
 
 
-def _pass(work: Backfill, origins: list[Described], *, json: bool, quiet: bool = False) -> list[str]:
-    """All origins once; why some failed."""
+def _pass(work: Backfill, origins: list[Described], *, json: bool, before: list[str] | None = None) -> list[str]:
+    """All origins once; why some failed. After another pass, only what is otherwise than before is said."""
     passed = list[Passed]()
     for origin in origins:
         with Bar(origin.name, hidden=json) as bar:
             passed.append(work.over(origin, bar))
-    if not quiet or any(one.changed for one in passed):
+    failed = [f"{one.origin}: {one.failed}" for one in passed if one.failed]
+    if failed != before or any(one.changed for one in passed):
         stale = _stale(work)
         show({"origins": msgspec.to_builtins(passed), "stale_vectors": stale}, json, lambda: _told(passed, stale))
-    return [f"{one.origin}: {one.failed}" for one in passed if one.failed]
+    return failed
 
 
 def _stale(work: Backfill) -> int | None:

@@ -8,7 +8,7 @@ from cyclopts import Parameter
 
 from .client import call
 from .output import lines, show, table, told_weights
-from .program import Json, Url, app
+from .program import Failed, Json, Url, app
 
 COLUMNS = ("what", "origin", "sessions", "success_rate", "mean_return", "deviation")
 
@@ -30,7 +30,10 @@ def sessions(
     told = call("GET", "/v1/sessions", None, url)
     answer: Any = _by_type(told["origins"]) if by_type else told
     if file is not None:
-        file.write_bytes(msgspec.json.format(msgspec.json.encode(answer), indent=2) + b"\n")
+        try:
+            file.write_bytes(msgspec.json.format(msgspec.json.encode(answer), indent=2) + b"\n")
+        except OSError as error:
+            raise Failed(f"{file} cannot be written: {error.strerror}") from error
 
     def text() -> None:
         table(sorted(told["origins"], key=lambda of: (of["what"], -of["mean_return"])), COLUMNS)

@@ -9,12 +9,21 @@ from .wire import Answer, Filled, Named, Request
 Moment = Annotated[float, Meta(ge=0, le=2**53)]  # seconds since the epoch
 
 
-class QuarantineRequest(Request, frozen=True, kw_only=True):
-    """Whose captures are set aside: from `since` on, before `until`; without an end later ones too."""
+class Span(Request, frozen=True, kw_only=True):
+    """What a key captured from `since` on, before `until`; without an end later captures too."""
 
     key_id: Named
     since: Moment = 0.0
     until: Moment | None = None
+
+    def __post_init__(self) -> None:
+        if self.until is not None and self.until <= self.since:
+            raise ValueError("`until` has to be later than `since`")
+
+
+class QuarantineRequest(Span, frozen=True, kw_only=True):
+    """Whose captures are set aside: from `since` on, before `until`; without an end later ones too."""
+
     why: Filled
 
 
@@ -33,12 +42,9 @@ class QuarantineAnswer(Answer, frozen=True, kw_only=True):
     skills: int
 
 
-class PurgeRequest(Request, frozen=True, kw_only=True):
+class PurgeRequest(Span, frozen=True, kw_only=True):
     """Whose captures are deleted for good; with `dry_run` it is only counted what that would be."""
 
-    key_id: Named
-    since: Moment = 0.0
-    until: Moment | None = None
     dry_run: bool = False
 
 

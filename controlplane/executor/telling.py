@@ -1,6 +1,7 @@
 """Memories as they may be told to who asks: episodes as far as the asking key may read them, passages with sources."""
 
 from collections.abc import Iterator, Sequence
+from math import isfinite
 from typing import NamedTuple
 
 from auditor.fold import TenantFold
@@ -112,7 +113,12 @@ def _episode(asking: Asking, match: Match, told: dict[str, object]) -> Tellable:
 
 
 def _number(value: object) -> float:
-    return float(value) if isinstance(value, int | float) else 0.0
+    """A figure that a capture states, also where it is a text: a bound is not passed by writing it so."""
+    try:
+        number = float(value) if isinstance(value, int | float | str) else 0.0
+    except ValueError:
+        return 0.0
+    return number if isfinite(number) else 0.0
 
 
 def passages(asking: Asking, kind: PassageKind, k: int) -> Iterator[Tellable]:

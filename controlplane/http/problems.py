@@ -14,7 +14,7 @@ from litestar.exceptions import (
     NotFoundException,
     ValidationException,
 )
-from msgspec.inspect import FrozenSetType, LiteralType, Metadata, StructType, Type, UnionType, type_info
+from msgspec.inspect import FrozenSetType, LiteralType, Metadata, StructType, Type, UnionType, VarTupleType, type_info
 
 from ..errors import (
     InternalError,
@@ -162,7 +162,7 @@ def values_taken(kind: Type, path: Sequence[str]) -> Iterator[str]:
         case UnionType(types=kinds):
             for one in kinds:
                 yield from values_taken(one, path)
-        case FrozenSetType(item_type=item):
+        case FrozenSetType(item_type=item) | VarTupleType(item_type=item):
             yield from values_taken(item, path)
         case StructType(fields=fields) if path:
             for field in fields:

@@ -15,7 +15,7 @@ from ..embedding import Vector
 
 DIVERSITY = 0.3  # of what decides which memory comes next; the rest is its score
 SAME = 0.97  # similarity from which a memory tells nothing that is not told
-FAIR_SHARE = 3  # a memory may have this part of the budget, so that one does not fill it
+FAIR_SHARE = 3  # a memory may have this part of the budget, so that one does not fill it; all, where none fits so
 FEWEST = 24  # tokens, under which there is no room for another memory
 CUT = "[...]"
 
@@ -58,8 +58,14 @@ def pack(candidates: Sequence[Candidate], query: str, budget: int, count: Count,
 
     count: the tokens of a text. The sum over what is told never exceeds the budget.
     """
+    share = max(FEWEST, budget // max(1, min(FAIR_SHARE, len(candidates))))
+    packed = _packed(candidates, query, budget, share, count, told)
+    return packed if packed.chosen else _packed(candidates, query, budget, budget, count, told)
+
+
+def _packed(candidates: Sequence[Candidate], query: str, budget: int, most: int, count: Count, told: Told) -> Packed:
     waiting, chosen, left_out, repeated = sorted(candidates, key=lambda c: -c.score), list[Candidate](), 0, 0
-    tokens, most = 0, max(FEWEST, budget // max(1, min(FAIR_SHARE, len(waiting))))
+    tokens = 0
     while waiting:
         following = _next(waiting, chosen)
         waiting.remove(following)

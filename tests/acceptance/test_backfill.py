@@ -3,6 +3,7 @@
 import json
 import signal
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,22 @@ def test_a_watcher_takes_in_what_changes_and_ends_when_it_is_told(start: Start, 
     assert watcher.returncode == 0
     assert "errors: 5 records, 2 kept, 3 unchanged, 0 dropped, 0 skipped, 0 licence violations" in said
     assert "errors: 1 records, 0 kept, 1 unchanged, 4 dropped" in said
+
+
+def test_a_watcher_says_once_that_an_origin_fails_and_that_it_is_back(
+    start: Start, until: Until, tmp_path: Path
+) -> None:
+    server = start()
+    (tmp_path / "origins.toml").write_text(ORIGIN, "utf-8")
+    watcher = begun(tmp_path, server, "--watch", "--interval", "0.05")
+    until(lambda: server.get("/v1/origins"))
+    time.sleep(0.5)  # several passes
+    described(tmp_path, 2)
+    until(lambda: kept(server) == 2)
+    watcher.send_signal(signal.SIGTERM)
+    said, _ = watcher.communicate(timeout=60)
+    assert said.count("No such file") == 1
+    assert "2 records" in said
 
 
 def test_a_backfill_that_cannot_says_why(start: Start, cli: Cli, tmp_path: Path) -> None:

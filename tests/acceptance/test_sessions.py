@@ -84,4 +84,7 @@ def test_sessions_are_shown_by_what_their_origins_are_and_written_to_a_file(
     told = cli("sessions", "--by-type", "--json", "--file", str(file), "--url", server.url)
     assert told.returncode == 0
     assert '"bots":{"bots":{' in file.read_text().replace(" ", "").replace("\n", "")
+    nowhere = cli("sessions", "--file", str(tmp_path / "none" / "origins.json"), "--url", server.url)
+    assert (nowhere.returncode, nowhere.stderr.splitlines()[-1].endswith("No such file or directory")) == (1, True)
+    assert "Traceback" not in nowhere.stderr
     assert server.end() == 0

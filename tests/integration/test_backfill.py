@@ -174,6 +174,33 @@ def test_denied_licences_are_violations_and_are_not_sent_again(
     assert passed.unchanged == 1
 
 
+def test_a_file_that_is_still_being_written_drops_nothing(serve: Serve, tmp_path: Path, passes: Passes) -> None:
+    server = serve()
+    whole = "".join(json.dumps({"name": f"r{n}", "said": f"Fix {n}"}) + "\n" for n in range(4))
+    file = tmp_path / "errors.jsonl"
+    file.write_text(whole)
+    run = passes(server, LINES)
+    assert counts(run()) == (4, 0, 0)
+    file.write_text(whole[: len(whole) // 2 + 5])
+    passed = run()
+    assert ("not whole" in str(passed.failed), passed.dropped) == (True, 0)
+    file.write_text(whole)
+    assert counts(run()) == (0, 4, 0)
+
+
+def test_secrets_of_records_are_neither_listed_nor_shown_and_are_not_sent_twice(
+    serve: Serve, tmp_path: Path, passes: Passes
+) -> None:
+    server, secret = serve(), "hunter2-4711"
+    lines = [{"name": f"token={secret}", "said": "Fix it"}, {"name": "a", "said": "Fix it", "at": f"token={secret}"}]
+    (tmp_path / "errors.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    run = passes(server, LINES + 'modified = "at"')
+    passed = run()
+    assert (counts(passed), [skipped.key for skipped in passed.skipped]) == ((1, 0, 0), ["token=***"])
+    assert secret not in json.dumps(server.get("/v1/documents?origin=lines"))
+    assert counts(run()) == (0, 1, 0)
+
+
 @pytest.mark.parametrize(
     ("described", "said"),
     [

@@ -120,6 +120,11 @@ FIELDS = [
                 b'{"scopes": ["read", "o"]}',
                 "Invalid enum value 'o'; it takes admin, capture, decide, ",
             ),
+            (
+                "/v1/context",
+                b'{"goal": "x", "kinds": ["patch", "o"]}',
+                "kinds[1]: Invalid enum value 'o'; it takes document, episode, patch, record",
+            ),
         )
     ),
     bad("an empty text", b'{"planned_action": ""}', "planned_action: Expected `str` of length >= 1"),

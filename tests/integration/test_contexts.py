@@ -195,3 +195,34 @@ def test_a_small_share_is_withheld_and_what_comes_of_it_says_what_a_memory_is_wo
     assert worth.contrast.withheld.n > 3
     assert worth.contrast.offered.n > 30
     assert worth.contrast.difference == 1.0
+
+
+def test_what_safety_keeps_out_hides_nothing_that_may_be_told(space: Space) -> None:
+    denied = [patch(f"g{n}", f"retry the flaky upload of shard {n} with a pause", license="GPL-3.0") for n in range(60)]
+    space.keep("bots", *denied, patch("fine", "wait a moment, then try the upload again", license="MIT"))
+    safety = {"license_denylist": ["GPL-3.0"]}
+    asked = "retry the flaky upload with a pause"
+    found = space.patches(query=asked, safety=safety)
+    assert [one["key"] for one in found["results"]] == ["fine"]
+    assert found["filtered"] == {"license": 60}
+    told = space.context(goal=asked, k=5, safety=safety)
+    assert [one["key"] for one in told["context"]["patches"]] == ["fine"]
+
+
+def test_a_document_is_one_memory_however_many_of_its_parts_are_near_and_a_kind_counts_once(space: Space) -> None:
+    parts = [f"# Registry {n}\n\nPush image {n} to the registry." + " Then wait for the scan." * 40 for n in range(6)]
+    space.keep("wiki", {"key": "long.md", "text": "\n\n".join(parts)})
+    asked = {"goal": "push the image to the registry", "min_similarity": 0}
+    once = space.context(**asked, kinds=["document"])
+    assert [of["memories"] for of in once["origins"]] == [1]
+    twice = space.context(**asked, kinds=["document", "document"])
+    assert {**twice, "session_id": ""} == {**once, "session_id": ""}
+
+
+def test_a_figure_of_safety_counts_where_it_is_stated_as_a_text_too(space: Space) -> None:
+    space.capture(goal="mend the roof of the barn", custom={"semantic_alerts": "7", "alignment_severity": "0.9"})
+    space.capture(goal="mend the door of the barn", custom={"semantic_alerts": "few", "alignment_severity": "nan"})
+    for bound, name in ({"max_alerts": 0}, "semantic_alerts"), ({"max_alignment_severity": 0.5}, "alignment_severity"):
+        found = space.context(goal="mend the barn", min_similarity=0, safety=bound)
+        assert found["filtered"] == {name: 1}
+        assert ["door" in one["text"] for one in found["context"]["episodes"]] == [True]

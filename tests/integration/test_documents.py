@@ -98,6 +98,11 @@ def test_what_is_there_as_it_is_changes_nothing(server: Running) -> None:
     assert listed(server, "documents", "same")["documents"][0]["version"] == "2"
 
 
+def test_a_document_of_blanks_and_marks_that_are_not_seen_is_refused(server: Running) -> None:
+    answers = kept(server, {"key": "blank", "text": " \n\t"}, {"key": "unseen", "text": "\u200b\u202e"})
+    assert [(one["status"], "no text" in one["why"]) for one in answers] == [("refused", True)] * 2
+
+
 def test_a_document_without_a_key_is_known_by_its_text(server: Running) -> None:
     [first] = kept(server, {"text": "Read me."}, namespace="keyless")
     [again, other] = kept(server, {"text": "Read me."}, {"text": "And me."}, namespace="keyless")
@@ -227,12 +232,25 @@ def test_secrets_and_people_are_taken_out_before_anything_is_kept(serve: Serve, 
         "key": "a.md",
         "title": f"password={secret}",
         "text": f"Log in with token={secret} or write to ann@acme.org.",
-        "metadata": {"api_key": secret, "deep": [{"url": f"https://ann:{secret}@acme.org"}], "long": "x " * 2000},
+        "license": f"MIT token={secret}",
+        "version": f"v1 token={secret}",
+        "metadata": {
+            f"token={secret}": 1,
+            "api_key": secret,
+            "deep": [{"url": f"https://ann:{secret}@acme.org"}],
+            "long": "x " * 2000,
+        },
     }
     kept(server, document)
     [result] = found(server, "log in")["results"]
     assert result["text"] == "Log in with token=*** or write to [mail]."
     assert result["metadata"]["long"] == "x " * 2000
+    assert result["license"] == "MIT token=***"
+    assert [one["version"] for one in server.get("/v1/documents?origin=documents")["documents"]] == ["v1 token=***"]
+    assert [one["status"] for one in kept(server, document)] == ["unchanged"]
+    asked = {"origin": "o", "what": f"token={secret}", "license": f"token={secret}"}
+    registered = server.post("/v1/origins", asked)
+    assert (registered["what"], registered["license"]) == ("token=***", "token=***")
     [refused] = kept(server, {"key": f"token={secret}", "text": "x"})
     assert (refused["status"], refused["key"]) == ("refused", "token=***")
     assert secret.encode() not in on_disk(tmp_path / "data")

@@ -183,6 +183,12 @@ def test_a_key_that_is_nobodys_is_neither_quarantined_nor_purged(yard: Yard) -> 
         assert yard.operate("POST", path, {"key_id": "nobody", **body}, 404)["code"] == "unknown_key"
 
 
+def test_a_span_that_ends_before_it_begins_is_refused(yard: Yard) -> None:
+    for path, body in (("quarantine", {"why": "x"}), ("purge", {})):
+        said = yard.operate("POST", path, {"key_id": "nobody", "since": 10, "until": 5, **body}, 400)
+        assert "later than `since`" in said["detail"]
+
+
 async def test_what_nobody_comes_back_to_is_archived_and_back_when_somebody_does(tmp_path: Path) -> None:
     settings, clock = chosen(tmp_path / "data", archive_after_days=30), FixedClock()
     service = await Service.open(settings, clock)

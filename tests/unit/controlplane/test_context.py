@@ -110,3 +110,13 @@ def test_one_that_is_alone_may_take_the_whole_budget_and_of_many_each_a_third() 
     assert pack([alone], "step", 100, count).tokens > 50
     others = [Candidate(0.1, {"text": f"{n}"}, None) for n in range(5)]
     assert count(as_json(pack([alone, *others], "step", 100, count).chosen[0].entry)) <= 33
+
+
+def test_where_no_memory_fits_its_share_of_a_small_budget_one_is_told_all_the_same(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    entries = [Candidate(1 - n / 10, {"id": n, "text": "git push " * 20}, unit(rng)) for n in range(6)]
+    budget = 60
+    assert pack(entries[:1], "", budget, count).chosen
+    packed = pack(entries, "", budget, count)
+    assert [of.entry["id"] for of in packed.chosen] == [0]
+    assert (packed.tokens <= budget, packed.left_out) == (True, 5)

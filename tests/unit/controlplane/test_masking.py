@@ -24,6 +24,11 @@ def test_what_is_named_like_a_secret_is_masked_at_any_depth(name: str) -> None:
         assert masked({"options": [{"headers": {name: value}}]}) == {"options": [{"headers": {name: "***"}}]}
 
 
+def test_a_name_that_is_a_secret_itself_is_masked_too() -> None:
+    bare = "ghp_0123456789abcdefABCDEF"
+    assert masked({f"uses {bare}": {bare: 1}}) == {"uses ***": {"***": 1}}
+
+
 @pytest.mark.parametrize("name", ["author", "authors", "authority", "key", "keyboard", "path", "passenger", "user"])
 def test_what_only_resembles_such_a_name_is_told(name: str) -> None:
     assert masked({name: "ann"}) == {name: "ann"}
