@@ -96,7 +96,7 @@ class Backfill:
             if self._stopped():
                 return seen | known.keys()
             passed.records += 1
-            seen.add(record.key)
+            seen.update((record.key,) if record.keyed else known)  # without a key it may be any that is known
             if record.document is None:
                 passed.skipped.append(Skipped.of(record.key, record.why))
             elif record.version == known.get(record.key):

@@ -37,6 +37,7 @@ class Read(NamedTuple):
     """A record by its key: the document, or why it is none; and how much of how much of the source is read by now."""
 
     key: str
+    keyed: bool  # else its key cannot be told, and `key` is its number
     version: str
     document: dict[str, Any] | None
     why: str
@@ -48,23 +49,24 @@ def read(origin: Described) -> Iterator[Read]:
     """Every record, in the source's order.
 
     Raises:
-      SourceFailed: the file is not there, is locked, has no such table or column, is damaged, or breaks off in a line.
+      SourceFailed: the file is not there, is locked, has no such table or column, is damaged, or is empty or breaks
+        off in a line (JSON lines).
     """
     seen = set[str]()
     rows = _lines(origin) if origin.table is None and origin.query is None else _rows(origin)
     for number, (fields, why, done, of) in enumerate(rows, 1):
-        key, version, document = f"record {number}", "", None
+        key, keyed, version, document = f"record {number}", False, "", None
         try:
             if why:
                 raise Unusable(why)
-            key = _key(origin, fields)
+            key, keyed = _key(origin, fields), True
             if key in seen:
                 raise Unusable("another record has its key")
             seen.add(key)
             version, document = _version(origin, fields), _document(origin, key, fields)
         except Unusable as error:
             why = str(error)
-        yield Read(key, version, document, why, done, of)
+        yield Read(key, keyed, version, document, why, done, of)
 
 
 Row = tuple[Fields, str, int, int]  # the fields, or why there are none; how much of how much is read
@@ -89,6 +91,8 @@ def _rows(origin: Described) -> Iterator[Row]:
 def _lines(origin: Described) -> Iterator[Row]:
     try:
         of, done = Path(origin.path).stat().st_size, 0
+        if not of:
+            raise SourceFailed(f"{origin.path}: it is empty, as before it is written")
         with open(origin.path, "rb") as file:
             for line in file:
                 done += len(line)

@@ -184,6 +184,12 @@ def test_a_file_that_is_still_being_written_drops_nothing(serve: Serve, tmp_path
     file.write_text(whole[: len(whole) // 2 + 5])
     passed = run()
     assert ("not whole" in str(passed.failed), passed.dropped) == (True, 0)
+    file.write_text("")
+    passed = run()
+    assert ("it is empty" in str(passed.failed), passed.dropped) == (True, 0)
+    file.write_text(whole.replace('{"name": "r1"', '{"name": r1'))
+    passed = run()
+    assert ([skipped.key for skipped in passed.skipped], passed.dropped) == (["record 2"], 0), "it may be any"
     file.write_text(whole)
     assert counts(run()) == (0, 4, 0)
 
