@@ -84,10 +84,10 @@ class Intake:
     def _worked(self) -> None:
         now, self._working = self._clock.monotonic(), False
         work_s, calls = self._lately
-        kept = exp(-(now - self._ended) / OVER_S)
-        self._lately = work_s * kept + now - self._began, calls * kept + self._turn
+        rested, kept = exp(-(self._began - self._ended) / OVER_S), exp(-(now - self._began) / OVER_S)
+        self._lately = work_s * rested * kept + now - self._began, calls * rested * kept + self._turn
         queue_s = self._waited * self.cost_s if self._waited > BURST else 0.0
-        self._standing_s += (1.0 - kept) * (queue_s - self._standing_s)
+        self._standing_s = self._standing_s * rested * kept + queue_s * (1.0 - kept)  # none stood before it came
         self._ended = now
         if not self.shedding and self._standing_s > STANDING_S:
             self.shedding, self._refused_at = True, now

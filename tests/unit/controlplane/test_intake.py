@@ -71,6 +71,15 @@ async def test_a_burst_is_let_in() -> None:
     assert not server.intake.shedding
 
 
+async def test_a_burst_after_a_rest_did_not_stand_while_nobody_came() -> None:
+    server = Server()
+    await server.offered({"a": 100}, seconds=5)
+    server.clock.advance(60)
+    await server.turn({"a": 2 * BURST})
+    await server.turn({})  # it is answered
+    assert not server.intake.shedding
+
+
 async def test_what_would_wait_longer_than_a_burst_is_refused_at_once() -> None:
     server = Server()
     await server.offered({"a": 100}, seconds=5)
