@@ -15,7 +15,7 @@ EXTRAS_STAMP := $(if $(EXTRAS),$(STAMP)-$(subst $(COMMA),-,$(EXTRAS)))
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_CONSTRAINT=$(LOCK) PIP_BUILD_CONSTRAINT=$(LOCK) $(BIN)/python -m pip
 
 .DEFAULT_GOAL := help
-.PHONY: help install run serve test test-nightly lint bench bench-chat bench-demo bench-learning bench-ope bench-calibration bench-chat-routing bench-embedding bench-worth bench-memory bench-retrieval
+.PHONY: help install run serve test test-services test-nightly lint bench bench-chat bench-demo bench-learning bench-ope bench-calibration bench-chat-routing bench-embedding bench-worth bench-memory bench-retrieval
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -30,6 +30,11 @@ serve: install ## install, then serve the API until interrupted
 
 test: install ## install, then run the tests and doctests
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+
+test-services: install ## run the tests that need servers pip cannot bring (redis-server)
+	@command -v redis-server >/dev/null || command -v valkey-server >/dev/null || { echo "These tests start a Redis" \
+		"server. Install it (Debian, Ubuntu: apt install redis-server; macOS: brew install redis)." >&2; exit 1; }
+	$(BIN)/python -m pytest -m services $(ARGS)
 
 test-nightly: install ## run the tests that take long or watch system calls (needs strace)
 	@command -v strace >/dev/null || { echo "The nightly tests watch system calls with strace. Install it (Debian," \

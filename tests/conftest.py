@@ -5,6 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from benchmarks.servers import Postgres, running
+
 PREFIX = "POINTSMAN_"
 SEED = 20_261_126
 
@@ -46,3 +48,16 @@ def _no_settings_for_shared_fixtures() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def _no_settings() -> Iterator[None]:
     yield from _cleared()
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    """A PostgreSQL server of this process's tests; each takes a database of its own."""
+    with running(Postgres, tmp_path_factory.mktemp("postgres")) as server:
+        yield server
+
+
+@pytest.fixture
+def database_url(postgres: Postgres) -> str:
+    """A new and empty database."""
+    return postgres.database()

@@ -18,6 +18,7 @@ TARGETS = (
     "run",
     "serve",
     "test",
+    "test-services",
     "test-nightly",
     "lint",
     "bench",
