@@ -24,7 +24,7 @@ PointsmanError
 |   +-- InFlight            409  try again
 +-- RateLimited             429  try again
 +-- Unavailable             503  try again
-|   +-- Overloaded / ReplayUnderWay / EmbedderLoading / JournalUnavailable / ProviderBusy
+|   +-- Overloaded / ReplayUnderWay / EmbedderLoading / JournalUnavailable / LeaseLost / ProviderBusy
 +-- ProviderFault           502  a provider gave no usable answer
 |   +-- ProviderTimeout     504
 +-- StorageFull             507
@@ -288,6 +288,12 @@ class EmbedderLoading(Unavailable):
     """The embedding model is still loading; /readyz turns green when it is there."""
 
     code = "embedder_loading"
+
+
+class LeaseLost(Unavailable):
+    """Another replica took over what only one may do; nothing was written."""
+
+    code = "lease_lost"
 
 
 class JournalUnavailable(Unavailable):

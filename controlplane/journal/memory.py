@@ -21,7 +21,7 @@ class MemoryJournal:
         self._learned: dict[tuple[str, str], Learned] = {}
         self._tail = Tail()
 
-    async def append(self, *events: AnyEvent) -> int:
+    async def append(self, *events: AnyEvent, leading: bool = False) -> int:
         check_size(events)
         first = self.last_seq + 1
         self._rows.extend(encode_event(event) for event in events)

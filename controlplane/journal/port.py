@@ -60,11 +60,15 @@ class Journal(Protocol):
     last_seq: int  # of the newest committed event
     trouble: str | None  # the code of the refusal that the last write met; None when it went through
 
-    async def append(self, *events: AnyEvent) -> int:
+    async def append(self, *events: AnyEvent, leading: bool = False) -> int:
         """Commit the events together, durably; the sequence number of the first.
+
+        `leading`: only if this process still acts for all replicas, as the only one of a journal does.
 
         Raises:
           StorageFull, JournalUnavailable, Overloaded: nothing was written.
+          LeaseLost: another replica acts for all by now.
+          InFlight: another replica took a request with the same key.
         """
         ...
 

@@ -20,6 +20,7 @@ from .codec import decode_event, decode_learned, encode_learned
 Row = tuple[Any, ...]
 CHECKSUM = "row_checksum"  # the function's name in SQL
 TIMELESS = 0.0  # a record has no moment of its own
+UNNUMBERED = 0  # stands for the number in a checksum that was made before the event had one
 _NUMBERS = struct.Struct(">qd")
 
 
@@ -37,23 +38,23 @@ def event_row(seq: int, event: AnyEvent, payload: bytes) -> Row:
     return seq, tenant, kind, ref, at, payload, checksum(seq, at, payload, tenant.encode(), kind.encode(), ref.encode())
 
 
-def recorded_of(row: Row) -> Recorded:
+def recorded_of(row: Row, *, numbered: bool = True) -> Recorded:
     """An event as it was read.
 
     Raises:
       JournalDamaged: it is not what was written.
     """
-    verify(row)
+    verify(row, numbered=numbered)
     try:
         return Recorded(row[0], decode_event(row[5]))
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise JournalDamaged(f"event {row[0]} cannot be read: {error}") from error
 
 
-def verify(row: Row) -> None:
-    """Raises JournalDamaged for an event's row that is not what was written."""
+def verify(row: Row, *, numbered: bool = True) -> None:
+    """Raises JournalDamaged for an event's row that is not what was written; its number is in the checksum or not."""
     seq, tenant, kind, ref, at, payload, kept = row
-    if kept is None or checksum(seq, at, payload, tenant, kind, ref) != kept:
+    if kept is None or checksum(seq if numbered else UNNUMBERED, at, payload, tenant, kind, ref) != kept:
         raise JournalDamaged(f"event {seq} is not what was written")
 
 

@@ -102,7 +102,7 @@ class SqliteJournal:
             failing.pop_all()
         return cls(writer, reader, last_seq, archives)
 
-    async def append(self, *events: AnyEvent) -> int:
+    async def append(self, *events: AnyEvent, leading: bool = False) -> int:
         if len(self._pending) >= WAITING:
             raise Overloaded
         check_size(events)

@@ -53,8 +53,10 @@ from auditor.skill_events import SkillDescribed, SkillText
 from auditor.trace import Trace
 from auditor.webhook_events import WebhookRemoved, WebhookSet
 from controlplane.checkpoints import write_atomically
+from controlplane.clock import SystemClock
 from controlplane.embedding import Embedder, HashingEmbedder, QuantizedEmbedder, SentenceEmbedder
 from controlplane.journal import Journal, MemoryJournal, SqliteJournal, connect
+from controlplane.journal.postgres import PostgresJournal
 from strategist import HeadChoice, PolicySettings, State, Update
 from strategist.federation import Entry
 
@@ -78,10 +80,15 @@ async def _open_crashing(file: Path) -> Journal:
     return CrashingJournal(Disk(), Faults(random.Random(1), share=0.0, slowest_s=0.0))
 
 
-@pytest.fixture(params=[_open_memory, _open_sqlite, _open_crashing], ids=["memory", "sqlite", "simulated"])
+@pytest.fixture(
+    params=[_open_memory, _open_sqlite, _open_crashing, None], ids=["memory", "sqlite", "simulated", "postgres"]
+)
 async def journal(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Journal]:
     """An empty journal of each kind."""
-    opened = await request.param(tmp_path / "journal.db")
+    if request.param is None:
+        opened = await PostgresJournal.open(request.getfixturevalue("database_url"), SystemClock())
+    else:
+        opened = await request.param(tmp_path / "journal.db")
     yield opened
     await opened.close()
 

@@ -101,7 +101,7 @@ class CrashingJournal:
         self._closing = False
         self._task = asyncio.create_task(self._write(), name="journal-writer")
 
-    async def append(self, *events: AnyEvent) -> int:
+    async def append(self, *events: AnyEvent, leading: bool = False) -> int:
         check_size(events)
         rows = [(event, encode_event(event)) for event in events]
         future: asyncio.Future[int] = self._promise()

@@ -1,0 +1,6 @@
+"""The journal on PostgreSQL, with the lease that its replicas take turns by."""
+
+from .journal import PostgresJournal
+from .lease import LEASE_S, Lease
+
+__all__ = ["LEASE_S", "Lease", "PostgresJournal"]

@@ -1,0 +1,182 @@
+"""Connections to the journal's database: one that writes, one that listens, some that read; and the road to its schema.
+
+Each statement says whose rows it is for (`pointsman.tenant`), and the database shows it no others.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Sequence
+from importlib import resources
+from typing import Any, Self
+
+import structlog
+
+from ...errors import BadSetting, JournalUnavailable, PointsmanError, StorageFull
+from ...failpoints import failpoint
+from ..port import ALL
+from ..queries import named
+
+try:
+    import asyncpg
+except ImportError as error:  # the extra is for who has a database_url
+    raise BadSetting("database_url needs the extra `postgres`: pip install 'pointsman[postgres]'") from error
+
+log = structlog.get_logger()
+CHANNEL = "pointsman_journal"
+CONNECT_S = 3.0  # longest wait for a connection
+STATEMENT_S = 10.0  # and for an answer; a database that is paused says nothing
+READERS = 4  # statements of requests at once; others wait
+_FILES = resources.files(__package__)
+_STEPS = sorted((f for f in (_FILES / "schema").iterdir() if f.name[:3].isdigit()), key=lambda f: f.name)
+_MIGRATING = 0x706F696E74  # the key of the lock that one of many replicas migrates under
+QUERIES = named((_FILES / "queries.sql").read_text("utf-8"))
+GONE = (
+    OSError,
+    TimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+)
+
+
+class Lost(Exception):
+    """The connection is gone, and with it the answer; what was asked may have been done."""
+
+
+class Connection:
+    """One connection for one task, made again when it is lost."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._open: asyncpg.Connection[Any] | None = None
+
+    async def value(self, query: str, *parameters: Any) -> Any:
+        """The first value that a named query gives; it sees the rows of all tenants.
+
+        Raises:
+          Lost: there is no connection, or there is none any more.
+          PointsmanError: the database refuses.
+        """
+        try:
+            if self._open is None or self._open.is_closed():
+                self._open = await _connect(self._url, ALL)
+            return await self._open.fetchval(QUERIES[query], *parameters)
+        except GONE as error:
+            await self.close()
+            raise Lost(str(error) or type(error).__name__) from error
+        except asyncpg.PostgresError as error:
+            raise refusal_of(error) from error
+
+    async def close(self) -> None:
+        """Let go of it at once: who waits for a farewell waits for a database that may be paused."""
+        if self._open is not None:
+            self._open.terminate()
+            self._open = None
+
+
+class Database:
+    """What the journal reads by, and where it hears that there is news."""
+
+    def __init__(self, url: str, readers: "asyncpg.Pool[Any]", log_readers: "asyncpg.Pool[Any]") -> None:
+        self.url = url
+        self._readers, self._log_readers = readers, log_readers
+        self._listener: asyncpg.Connection[Any] | None = None
+
+    @classmethod
+    async def open(cls, url: str) -> Self:
+        """Connect and migrate.
+
+        Raises:
+          JournalUnavailable: there is no such database, or it does not let us in; the address is not repeated.
+          PointsmanError: a newer version's schema.
+        """
+        try:
+            connection = await _connect(url, ALL)
+            try:
+                await _migrate(connection)
+            finally:
+                connection.terminate()
+            options = {"min_size": 1, "command_timeout": STATEMENT_S, "timeout": CONNECT_S}
+            readers = await asyncpg.create_pool(url, max_size=READERS, **options)
+            everything = {"pointsman.tenant": ALL}
+            log_readers = await asyncpg.create_pool(url, max_size=2, server_settings=everything, **options)
+        except (*GONE, asyncpg.PostgresError, ValueError) as error:
+            said = f"database_url leads to no database that can be used ({type(error).__name__}: {_without_url(error)})"
+            raise JournalUnavailable(said) from error
+        return cls(url, readers, log_readers)
+
+    async def rows(self, query: str, *parameters: Any, tenant: str = ALL) -> Sequence[Any]:
+        """What a named query gives, of one tenant or of all. A caller that goes away does not disturb the connection.
+
+        Raises:
+          JournalUnavailable: the database does not answer, or refuses.
+        """
+        return await asyncio.shield(self._rows(query, parameters, tenant))
+
+    async def _rows(self, query: str, parameters: tuple[Any, ...], tenant: str) -> Sequence[Any]:
+        try:
+            if tenant == ALL:
+                async with self._log_readers.acquire(timeout=CONNECT_S) as connection:
+                    found: list[Any] = await connection.fetch(QUERIES[query], *parameters)
+            else:
+                async with self._readers.acquire(timeout=CONNECT_S) as connection, connection.transaction():
+                    await connection.execute("SELECT set_config('pointsman.tenant', $1, true)", tenant)
+                    found = await connection.fetch(QUERIES[query], *parameters)
+        except (*GONE, asyncpg.PostgresError) as error:
+            raise JournalUnavailable(f"The journal cannot be read ({type(error).__name__}).") from error
+        return found
+
+    async def listen(self, heard: Callable[[], None]) -> bool:
+        """Hear of what is committed from here on, unless somebody listens already; whether anybody does."""
+        if self._listener is not None and not self._listener.is_closed():
+            return True
+        with contextlib.suppress(*GONE, asyncpg.PostgresError):
+            self._listener = await _connect(self.url, "")
+            await self._listener.add_listener(CHANNEL, lambda *_: heard())
+            return True
+        return False
+
+    async def close(self) -> None:
+        if self._listener is not None:
+            self._listener.terminate()
+        self._readers.terminate()
+        self._log_readers.terminate()
+
+
+def refusal_of(error: asyncpg.PostgresError) -> PointsmanError:
+    """What the database's refusal is to whoever asked."""
+    full = isinstance(error, asyncpg.DiskFullError)
+    return StorageFull() if full else JournalUnavailable(f"The database refuses ({type(error).__name__}).")
+
+
+async def _connect(url: str, tenant: str) -> "asyncpg.Connection[Any]":
+    said = {"application_name": "pointsman", "pointsman.tenant": tenant}
+    return await asyncpg.connect(url, timeout=CONNECT_S, command_timeout=STATEMENT_S, server_settings=said)
+
+
+async def _migrate(connection: "asyncpg.Connection[Any]") -> None:
+    """Bring the database to the newest schema, one transaction a step; replicas that start at once take turns."""
+    await connection.execute("SELECT pg_advisory_lock($1)", _MIGRATING)
+    await connection.execute("CREATE TABLE IF NOT EXISTS schema_version (number integer NOT NULL)")
+    version = await connection.fetchval("SELECT coalesce(max(number), 0) FROM schema_version")
+    newest = int(_STEPS[-1].name[:3])
+    if version > newest:
+        raise PointsmanError(
+            f"the journal has schema {version}, this version of Pointsman knows {newest}; "
+            "install the newer Pointsman that wrote it"
+        )
+    for step in _STEPS:
+        if (number := int(step.name[:3])) > version:
+            failpoint("journal.migrate")
+            async with connection.transaction():
+                await connection.execute(step.read_text("utf-8"))
+                await connection.execute("INSERT INTO schema_version VALUES ($1)", number)
+
+
+def _without_url(error: BaseException) -> str:
+    """What the database says, but for what quotes an address or a password."""
+    return (
+        error.__doc__.strip().splitlines()[0]
+        if isinstance(error, asyncpg.PostgresError) and error.__doc__
+        else (error.strerror or "" if isinstance(error, OSError) else "")
+    )

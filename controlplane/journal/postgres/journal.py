@@ -1,0 +1,349 @@
+"""The journal on PostgreSQL: what `SqliteJournal` promises, for many replicas on one log.
+
+One writer task commits in groups, as on SQLite. Events of other replicas are read when the database tells of them, or
+a moment later where it cannot. An append is answered once its event is on the database's disk and this replica has read
+the log up to it.
+"""
+
+import asyncio
+import contextlib
+import uuid
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any, Self
+
+import msgspec
+import structlog
+
+from auditor.answers import Learned
+from auditor.events import AnyEvent, Purged, Recorded
+from auditor.receipts import REPEATABLE_S
+
+from ...clock import Clock
+from ...errors import InFlight, JournalDamaged, JournalUnavailable, LeaseLost, Overloaded, PointsmanError
+from ...failpoints import failpoint
+from ..codec import encode_event
+from ..port import ACCESS_KINDS, ACT_KINDS, ALL, CHECKPOINT_KINDS, JOB_KINDS, MEMORY_KINDS, check_size
+from ..rows import UNNUMBERED, Archived, Row, event_row, record_row, recorded_of, records_of, refuse_gap
+from ..tail import Tail
+from .database import Connection, Database, Lost
+from .lease import Lease
+
+log = structlog.get_logger()
+GROUP, WAITING, PAGE = 256, 20_000, 2000  # events of a commit; most writes waiting; events read at once
+POLL_S = 0.1  # after which the log is read though nobody told of news
+UNSURE_S = 5.0  # how long a group whose answer was lost is asked for again
+AGAIN_S = 0.05
+KEEPING_S = 3600.0  # between two looks at partitions, and at what is no longer needed
+NOT_LEADING, THERE_ALREADY = -1, -2
+
+
+class _Append(msgspec.Struct):
+    """One request's events, the future it waits on, and whether only the lease's holder may write them."""
+
+    future: asyncio.Future[int]
+    events: tuple[AnyEvent, ...]
+    payloads: tuple[bytes, ...]
+    leading: bool
+
+
+class PostgresJournal:
+    """`open` makes it, `close` ends it. `lease` says whether this replica acts for all."""
+
+    def __init__(self, database: Database, last_seq: int, lease: Lease, clock: Clock) -> None:
+        self.last_seq, self.lease = last_seq, lease
+        self.archives: list[Archived] = []
+        self.trouble: str | None = None
+        self.current_at = clock.monotonic()  # when this replica last knew that it had read everything
+        self.database = database
+        self._clock = clock
+        self._writer, self._name, self._number = Connection(database.url), uuid.uuid4(), 0
+        self._pending: deque[_Append] = deque()
+        self._unwritten: dict[tuple[str, str], Learned] = {}  # visible before they are written
+        self._flushes: list[asyncio.Future[None]] = []
+        self._wake, self._news = asyncio.Event(), asyncio.Event()
+        self._closing = False
+        self._tail = Tail()
+        self._kept_at = -KEEPING_S
+        lease.on_taken(self._wake.set)
+        self._task = asyncio.create_task(self._write(), name="journal-writer")
+        self._following = [
+            asyncio.create_task(self._follow(), name="journal-reader"),
+            asyncio.create_task(lease.run(), name="lease"),
+        ]
+
+    @classmethod
+    async def open(cls, url: str, clock: Clock, holder: str = "") -> Self:
+        """Connect, migrate, and start the writer, the reader and the lease.
+
+        Raises:
+          JournalUnavailable: the database cannot be used.
+        """
+        database = await Database.open(url)
+        try:
+            [[last_seq]] = await database.rows("last_seq")
+        except PointsmanError:
+            await database.close()
+            raise
+        return cls(database, last_seq, Lease(url, holder or str(uuid.uuid4()), clock), clock)
+
+    async def append(self, *events: AnyEvent, leading: bool = False) -> int:
+        if len(self._pending) >= WAITING:
+            raise Overloaded
+        check_size(events)
+        future: asyncio.Future[int] = self._promise()
+        self._pending.append(_Append(future, events, tuple(map(encode_event, events)), leading))
+        self._wake.set()
+        return await future
+
+    def record(self, tenant: str, learned: Sequence[Learned]) -> None:
+        self._unwritten.update({(tenant, r.trace_id): r for r in learned})
+        if len(self._unwritten) >= GROUP and self.lease.held:
+            self._wake.set()
+
+    def published(self, seq: int) -> None:
+        """Records up to here are in the database: the snapshot's publisher wrote them before it."""
+        if not self.lease.held:
+            self._unwritten = {key: record for key, record in self._unwritten.items() if record.seq > seq}
+
+    async def flush(self) -> None:
+        if self._unwritten or self.trouble:
+            self._flushes.append(self._promise())
+            self._wake.set()
+            await self._flushes[-1]
+
+    async def erase(self, tenant: str, seq: int) -> None:
+        tombstone = Purged(tenant=tenant, at=0.0)
+        _, _, kind, ref, at, payload, kept = event_row(UNNUMBERED, tombstone, encode_event(tombstone))
+        await self.database.rows("erase", kind, ref.encode(), at, payload, kept, tenant, seq, tenant=tenant)
+        self._tail.replace(Recorded(seq, tombstone))
+
+    def _promise(self) -> "asyncio.Future[Any]":
+        if self._closing or self._task.done():
+            raise JournalUnavailable("The journal is closed; the server is shutting down.")
+        return asyncio.get_running_loop().create_future()
+
+    async def _write(self) -> None:
+        """The one writer; it ends when the journal closes and nobody waits any more."""
+        while not self._closing or self._pending or self._flushes:
+            await self._wake.wait()
+            await asyncio.sleep(0)  # let every request that is ready join the group
+            self._wake.clear()
+            while self._pending:
+                await self._commit(self._next_group())
+            due = self._unwritten and (len(self._unwritten) >= GROUP or self._closing)
+            if self._flushes or (due and self.lease.held):
+                await self._write_records()
+
+    def _next_group(self) -> list[_Append]:
+        group, events = [], 0
+        while self._pending and events < GROUP:
+            group.append(self._pending.popleft())
+            events += len(group[-1].events)
+        return group
+
+    async def _commit(self, group: list[_Append]) -> None:
+        self._number += 1
+        try:
+            failpoint("journal.insert")
+            answers = await self._told(self._statement(group))
+        except PointsmanError as error:
+            self._refuse([append.future for append in group], error)
+            return
+        failpoint("journal.committed")
+        self.trouble = None
+        await self._take(group, answers)
+        for append, first in zip(group, answers, strict=True):
+            if append.future.done():
+                continue
+            if first > 0:
+                append.future.set_result(first)
+            else:
+                append.future.set_exception(LeaseLost() if first == NOT_LEADING else InFlight())
+
+    def _statement(self, group: list[_Append]) -> tuple[Any, ...]:
+        rows = [
+            (place, *event_row(UNNUMBERED, event, payload)[1:])
+            for place, append in enumerate(group, 1)
+            for event, payload in zip(append.events, append.payloads, strict=True)
+        ]
+        owners, tenants, kinds, refs, ats, payloads, kept = map(list, zip(*rows, strict=True))
+        sizes, leading = [len(append.events) for append in group], [append.leading for append in group]
+        shaped = (owners, tenants, kinds, [ref.encode() for ref in refs], ats, payloads, kept)
+        return self._name, self._number, self.lease.token, REPEATABLE_S, sizes, leading, *shaped
+
+    async def _told(self, statement: tuple[Any, ...]) -> list[int]:
+        """What the database answers a group. Where the answer is lost it is asked again: it writes a group once."""
+        until = self._clock.monotonic() + UNSURE_S
+        while True:
+            try:
+                answers: list[int] = await self._writer.value("append", *statement)
+            except Lost as error:
+                self.trouble = JournalUnavailable.code
+                if self._clock.monotonic() > until:
+                    raise JournalUnavailable("The database does not answer; try again.") from error
+                await asyncio.sleep(AGAIN_S)
+            else:
+                return answers
+
+    async def _take(self, group: list[_Append], answers: list[int]) -> None:
+        """Put what was written at the end of what was read; what others wrote in between is read first."""
+        recorded = [
+            Recorded(first + nth, event)
+            for append, first in zip(group, answers, strict=True)
+            if first > 0
+            for nth, event in enumerate(append.events)
+        ]
+        if recorded and recorded[0].seq > self.last_seq + 1:
+            with contextlib.suppress(JournalUnavailable):  # it is committed; the reader reads it when it can
+                await self._read_on(recorded[-1].seq)
+        self._extend(recorded)
+
+    def _extend(self, recorded: Sequence[Recorded]) -> None:
+        """Take what follows on what was read; the rest is there already, or its turn has not come."""
+        new = [r for r in recorded if r.seq > self.last_seq]
+        if new and new[0].seq == self.last_seq + 1:
+            self.last_seq = new[-1].seq
+            self._tail.extend(new)
+
+    async def _follow(self) -> None:
+        """Read what other replicas wrote, as soon as it is told or a moment later; wait for a database that is away."""
+        while True:
+            try:
+                await self.database.listen(self._news.set)
+                await self._read_on()
+                await self._keep()
+            except PointsmanError as error:
+                log.warning("journal_not_read", error=str(error), again_in_s=POLL_S)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._news.wait(), POLL_S)
+            self._news.clear()
+
+    async def _read_on(self, until: int = 0) -> None:
+        while True:
+            asked_at = self._clock.monotonic()
+            page = await self.read(self.last_seq, PAGE)
+            self._extend(page)
+            if len(page) < PAGE and self.last_seq >= until:
+                self.current_at = max(self.current_at, asked_at)
+                return
+
+    async def _keep(self) -> None:
+        """What the holder does once an hour: begin the month's partition, forget what holds no longer."""
+        if self.lease.held and self._clock.monotonic() - self._kept_at > KEEPING_S:
+            self._kept_at = self._clock.monotonic()
+            await self.database.rows("begin_month")
+            await self.database.rows("forget_writers", self._clock.now() - REPEATABLE_S)
+
+    async def _write_records(self) -> None:
+        """Write the records that wait; what cannot be written now is tried again with the next group."""
+        flushes, self._flushes = self._flushes, []
+        batch = list(self._unwritten.items())
+        rows = [record_row(tenant, record) for (tenant, _), record in batch]
+        try:
+            failpoint("journal.records")
+            for start in range(0, len(rows), GROUP):
+                tenants, traces, *rest = map(list, zip(*rows[start : start + GROUP], strict=True))
+                await self._writer.value("record_learned", tenants, [name.encode() for name in traces], *rest)
+            if not rows:
+                await self._writer.value("touch")
+        except (Lost, PointsmanError) as error:
+            log.error("records_not_written", error=str(error), records=len(rows))
+            self._refuse(flushes, JournalUnavailable() if isinstance(error, Lost) else error)
+            return
+        failpoint("journal.recorded")
+        self.trouble = None
+        for key, record in batch:
+            if self._unwritten.get(key) is record:
+                del self._unwritten[key]
+        for flush in flushes:
+            if not flush.done():
+                flush.set_result(None)
+
+    def _refuse(self, futures: "Sequence[asyncio.Future[Any]]", error: PointsmanError) -> None:
+        log.error("journal_write_failed", error=str(error), writes=len(futures))
+        self.trouble = error.code
+        for future in futures:
+            if not future.done():
+                future.set_exception(type(error)(str(error)))
+
+    async def committed(self, after: int) -> Sequence[Recorded]:
+        while not (at_hand := self._tail.after(after)):
+            if at_hand is None or self.last_seq > after:
+                return await self.read(after, PAGE)
+            await self._tail.wait()
+        return at_hand
+
+    async def read(self, after: int, limit: int) -> list[Recorded]:
+        last = self.last_seq
+        found = [_recorded(row) for row in await self.database.rows("read_after", after, limit)]
+        refuse_gap(found, after, last if len(found) < limit else 0)  # more may be committed meanwhile
+        return found
+
+    async def read_memory(self, after: int, limit: int) -> list[Recorded]:
+        return await self._of_kinds(MEMORY_KINDS, after, limit)
+
+    async def read_access(self, after: int, limit: int) -> list[Recorded]:
+        return await self._of_kinds(ACCESS_KINDS, after, limit)
+
+    async def read_jobs(self, after: int, limit: int) -> list[Recorded]:
+        return await self._of_kinds(JOB_KINDS, after, limit)
+
+    async def _of_kinds(self, kinds: Sequence[str], after: int, limit: int) -> list[Recorded]:
+        rows = await self.database.rows("read_kinds", after, limit, list(kinds))
+        return _fitting(rows, lambda event: event.kind in kinds)
+
+    async def acts(self, tenant: str, before: int, limit: int) -> list[Recorded]:
+        rows = await self.database.rows("acts", before, tenant, limit, list(ACT_KINDS), tenant=tenant)
+        return _fitting(rows, lambda e: e.kind in ACT_KINDS and tenant in (e.tenant, ALL))
+
+    async def about(self, tenant: str, ref: str, kind: str) -> list[Recorded]:
+        rows = await self.database.rows("about", tenant, ref.encode(), kind, tenant=tenant)
+        return _fitting(rows, lambda event: (event.tenant, event.ref, event.kind) == (tenant, ref, kind))
+
+    async def checkpoints(self, tenant: str) -> list[Recorded]:
+        rows = await self.database.rows("of_tenant", tenant, list(CHECKPOINT_KINDS), tenant=tenant)
+        return _fitting(rows, lambda event: event.tenant == tenant and event.kind in CHECKPOINT_KINDS)
+
+    async def learned(self, tenant: str, trace_id: str) -> Learned | None:
+        if (unwritten := self._unwritten.get((tenant, trace_id))) is not None:
+            return unwritten
+        rows = await self.database.rows("learned", tenant, trace_id.encode(), tenant=tenant)
+        found = records_of(map(_record, rows))
+        return found[0][1] if found else None
+
+    async def all_learned(self, until: int) -> list[tuple[str, Learned]]:
+        await self.flush()
+        return records_of(map(_record, await self.database.rows("all_learned", until)))
+
+    async def close(self) -> None:
+        self._closing = True
+        self._wake.set()
+        await self._task
+        for task in self._following:
+            task.cancel()
+        await asyncio.gather(*self._following, return_exceptions=True)
+        await self.lease.release()
+        await self._writer.close()
+        await self.database.close()
+
+
+def _recorded(row: Any) -> Recorded:
+    seq, tenant, kind, ref, at, payload, kept = row
+    return recorded_of((seq, tenant.encode(), kind.encode(), ref, at, payload, kept), numbered=False)
+
+
+def _record(row: Any) -> Row:
+    tenant, trace_id, seq, record, kept = row
+    return tenant.encode(), trace_id, seq, record, kept
+
+
+def _fitting(rows: Sequence[Any], fits: Callable[[AnyEvent], bool]) -> list[Recorded]:
+    """Events, each compared with what was asked for: a damaged index leads to other rows."""
+    found = [_recorded(row) for row in rows]
+    seen = 0
+    for recorded in found:
+        if recorded.seq <= seen or not fits(recorded.event):
+            raise JournalDamaged(f"an index leads to event {recorded.seq} in the place of another")
+        seen = recorded.seq
+    return found
