@@ -55,6 +55,12 @@ class ValidationResult(msgspec.Struct, frozen=True, kw_only=True, tag="validatio
     skill_id: int | None = None
 
 
+class ReservationResult(msgspec.Struct, frozen=True, kw_only=True, tag="reservation"):
+    """Whether the limits had room for what was contested."""
+
+    held: bool
+
+
 class Learned(msgspec.Struct, frozen=True, kw_only=True):
     """How a decision ended: its reward and update, or why there is none."""
 
@@ -67,4 +73,4 @@ class Learned(msgspec.Struct, frozen=True, kw_only=True):
     reason: str | None = None
 
 
-Answer = FeedbackResult | ValidationResult | SessionResult | None
+Answer = FeedbackResult | ValidationResult | SessionResult | ReservationResult | None

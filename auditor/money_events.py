@@ -28,11 +28,15 @@ class Spender(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Reserved(Event, frozen=True, kw_only=True, tag="reserved"):
-    """A call is about to be made that costs so much at most."""
+    """A call is about to be made that costs so much at most.
+
+    `contested`: other replicas reserve at the same time, so the fold says whether the limits have room for it.
+    """
 
     reservation_id: str
     spender: Spender
     nano_usd: int
+    contested: bool = False
 
     @property
     def ref(self) -> str:

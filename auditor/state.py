@@ -6,6 +6,7 @@ from typing import Self
 import msgspec
 
 from . import at_rest, federation, joining, rivals
+from .answers import ReservationResult
 from .appeals import Appeals, Waiting
 from .at_rest import FORMAT, READABLE, TenantDump
 from .drift import Drift, WatchDump
@@ -149,6 +150,8 @@ class State:
                 return Applied()
             case JobAdded() | JobLeased() | JobFailed() | JobEnded():
                 return Applied()  # nor is what is owed to the world outside
+            case Reserved(contested=True):
+                return self._contested(seq, event)
             case Reserved() | Settled() | Released() | Reconciled() | BudgetSet():
                 return Applied(near=self.ledger.fold(seq, event))
             case Queried() | SessionReported() | RankerSet():
@@ -159,6 +162,12 @@ class State:
                 fold = self.of(event.tenant)
                 fold.touched = True
                 return fold.apply(seq, event)
+
+    def _contested(self, seq: int, event: Reserved) -> Applied:
+        """Hold what another replica may have left no room for."""
+        if any(use.left < event.nano_usd for use in self.ledger.uses(event.tenant, event.spender, event.at)):
+            return Applied(answer=ReservationResult(held=False))
+        return Applied(near=self.ledger.fold(seq, event), answer=ReservationResult(held=True))
 
     def _configure(self, tenant: str) -> None:
         fold = self.of(tenant)

@@ -76,6 +76,7 @@ class Trace(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     lesson: Lesson | None = None  # the reflection that the answer shows, or that a capture is owed
     steered: int = 0  # the event that set the point's policy last; 0: it is as the settings say
     offered: tuple[Offered, ...] = ()  # what was drawn at recall
+    lag_ms: float = 0.0  # how long ago the replica that decided had last read the whole log; alone on it, 0
 
     @property
     def action(self) -> str:

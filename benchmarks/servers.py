@@ -123,7 +123,8 @@ class Postgres(Server):
 
     def command(self) -> list[str]:
         options = {"listen_addresses": "127.0.0.1", "port": self.port, "unix_socket_directories": ""}
-        options |= {"max_connections": 200, "shared_buffers": "64MB", "log_min_messages": "warning"}
+        options |= {"max_connections": 200, "shared_buffers": "64MB", "log_min_messages": "panic"}
+        options |= {"recovery_init_sync_method": "syncfs"}
         given = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
         return [str(self.bin / "postgres"), "-D", str(self.data), *given]
 
@@ -184,10 +185,14 @@ class Nats(Server):
 
 
 @contextlib.contextmanager
-def running(kind: type[Kind], folder: Path | None = None) -> Iterator[Kind]:
-    """A server that stops with the block, in a folder of its own that goes with it unless one is given."""
-    with contextlib.ExitStack() as ending:
-        place = folder or Path(ending.enter_context(tempfile.TemporaryDirectory(prefix="pm-")))
-        server = kind(place)
-        ending.callback(server.stop)
-        yield server.start()
+def running(kind: type[Kind]) -> Iterator[Kind]:
+    """A server that stops with the block, in a folder of its own that goes with it.
+
+    The folder is beside those of a test run, which lets no other user in: PostgreSQL may run as one.
+    """
+    with tempfile.TemporaryDirectory(prefix="pm-") as folder:
+        server = kind(Path(folder))
+        try:
+            yield server.start()
+        finally:
+            server.stop()

@@ -180,8 +180,8 @@ class Administration:
         )
 
 
-async def load_registry(journal: Journal, folder: Path) -> Registry:
-    """Tenants and keys as the journal has them.
+async def load_registry(journal: Journal, folder: Path, pepper: bytes | None = None) -> Registry:
+    """Tenants and keys as the journal has them; the pepper is the folder's unless one is given.
 
     Raises:
       BadSetting: the pepper that the keys rest on is missing.
@@ -189,7 +189,7 @@ async def load_registry(journal: Journal, folder: Path) -> Registry:
     acts: list[Recorded] = []
     while page := await journal.read_access(acts[-1].seq if acts else 0, PAGE):
         acts += page
-    registry = Registry(load_pepper(folder, needed=bool(acts)))
+    registry = Registry(pepper or load_pepper(folder, needed=bool(acts)))
     for act in acts:
         registry.observe(act)
     return registry

@@ -17,7 +17,7 @@ from .clock import Clock
 from .embedding import BatchingEmbedder, EmbedderUnreachable, EmbeddingUnavailable, Vector
 from .errors import JournalUnavailable, PointsmanError, StorageFull
 from .failpoints import failpoint
-from .journal import Journal
+from .journal import Journal, acting_for_all
 from .memory.passages import MOST
 from .memory.purging import overwrite_documents, overwrite_episode, overwrite_reflection
 from .memory.store import MemoryStore, Stale
@@ -37,6 +37,22 @@ class FollowsEvidence(Protocol):
         ...
 
 
+class Flushes(Protocol):
+    """What keeps what the journal would not take, for a later tick."""
+
+    async def flush(self) -> None:
+        """Journal what can be."""
+        ...
+
+
+class Publishes(Protocol):
+    """Where other replicas find the learnt state."""
+
+    async def publish(self, seq: int, payload: bytes) -> None:
+        """Leave the state after an event there."""
+        ...
+
+
 class Background:
     """Loops that run beside the requests; each survives a failure, says so, and tries again."""
 
@@ -50,12 +66,15 @@ class Background:
         clock: Clock,
         outbox: Outbox,
         metrics: Metrics,
+        budgets: "Flushes",
         following: Sequence[FollowsEvidence],
+        publishes: "Publishes | None",
         recovery_interval_s: float,
     ) -> None:
         self._learner, self._journal, self._memory, self._embedder = learner, journal, memory, embedder
         self._recovery, self._clock, self._recovery_interval_s = recovery, clock, recovery_interval_s
         self._outbox, self._metrics, self._following = outbox, metrics, following
+        self._budgets, self._publishes = budgets, publishes
         self._written_seq = -1
         self._written_at = clock.monotonic()
 
@@ -76,12 +95,19 @@ class Background:
         """Everything that is due now; while the journal is in trouble, only a look whether it is over."""
         if self._journal.trouble is not None:
             await self._journal.flush()
+        await self._budgets.flush()
+        if self._journal.leads:
+            with acting_for_all():
+                await self._lead()
+        await self._keep_indexes()
+
+    async def _lead(self) -> None:
+        """What one of all replicas does."""
         await self.close_expired()
         for follows in self._following:
             await follows.follow_evidence()
         if self._clock.monotonic() - self._written_at >= self._recovery_interval_s:
             await self.write_recovery()
-        await self._keep_indexes()
 
     async def close_expired(self) -> None:
         """Append the ends of windows and trajectories that are due, and wait until they are folded."""
@@ -96,14 +122,18 @@ class Background:
     async def write_recovery(self) -> None:
         """Write down the learnt state, unless nothing was folded since the last time or a fold failed midway."""
         self._written_at = self._clock.monotonic()
-        if self._learner.failure is not None or self._learner.version == self._written_seq:
+        done = self._learner.failure is not None or self._learner.version == self._written_seq
+        if done or not self._journal.leads:
             return
         seq, payload = await self._learner.dump()
         failpoint("recovery.dumped")
-        await self._outbox.flush()  # what follows from folded events must not be lost with them
+        with acting_for_all():
+            await self._outbox.flush()  # what follows from folded events must not be lost with them
         await self._journal.flush()  # records of what the file holds as folded must not be lost with a crash
         await asyncio.to_thread(self._recovery.write, payload, seq)
         self._written_seq = seq
+        if self._publishes is not None:
+            await self._publishes.publish(seq, payload)
 
     async def load_memory(self) -> None:
         """Once there is an embedder: read what memory is made of, then follow the learner."""

@@ -17,6 +17,7 @@ from msgspec import structs
 
 from auditor import Learner
 from auditor.accounts import Place
+from auditor.answers import ReservationResult
 from auditor.events import Recorded
 from auditor.fold import Applied
 from auditor.ledger import NEAR_PERCENT, Ledger, Use, places_of
@@ -76,6 +77,7 @@ class Budgets:
             reservation_id=new_id("rv"),
             spender=spender,
             nano_usd=nano_usd,
+            contested=self._journal.shared,
         )
         self._refuse_beyond(event)
         self._hold(event)
@@ -172,9 +174,11 @@ class Budgets:
                 self._open.pop(over, None)
 
     async def follow_evidence(self) -> None:
-        """Journal the ends that are owed; charge what was held by a server that died, or for longer than any call."""
+        """Charge what was held by a server that died, or for longer than any call; journal the ends that are owed."""
         now, monotonic = self._clock.now(), self._clock.monotonic()
         for name, held in list(self._ledger.held.items()):
+            if self._journal.shared and name not in self._open and now - held.at < LONGEST_S:
+                continue  # of another replica, which may be alive
             if monotonic >= self._open.get(name, monotonic) and name not in self._owed:
                 log.warning("reservation_charged_whole", reservation=name, why="nobody said how it ended")
                 self._owe(_lost(held.tenant, name, held.nano_usd, now))
@@ -224,12 +228,20 @@ class Budgets:
 
     async def _journalled(self, event: Reserved) -> None:
         try:
-            await self._journal.append(event)
+            seq = await self._journal.append(event)
+            if event.contested and not await self._held(seq):
+                self._refuse_beyond(event)
+                raise BudgetExhausted("another replica spent what was left of a limit")
         except PointsmanError:
             self._arrive(event.reservation_id)
             self._open.pop(event.reservation_id, None)
             raise
         failpoint("budget.reserved")
+
+    async def _held(self, seq: int) -> bool:
+        """What the fold says of a contested reservation."""
+        answer = await self._learner.reached(seq)
+        return isinstance(answer, ReservationResult) and answer.held
 
     async def _end(self, ending: Ending) -> None:
         self._owe(ending)

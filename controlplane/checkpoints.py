@@ -147,6 +147,18 @@ class CheckpointFiles:
             raise UnreadableFold("the file holds another checkpoint")
         return payload
 
+    async def keep(self, payload: bytes) -> str:
+        """The same for every replica, where there are more."""
+        return self.write(payload)
+
+    async def find(self, checkpoint_id: str) -> bytes:
+        """Raises UnreadableFold where no replica has it, or its file is damaged."""
+        return self.read(checkpoint_id)
+
+    async def drop(self, checkpoint_id: str) -> None:
+        """Of every replica."""
+        self.delete(checkpoint_id)
+
     def size(self, checkpoint_id: str) -> int:
         """Of its file, in bytes; 0 where there is none."""
         path = self._path(checkpoint_id)

@@ -5,14 +5,20 @@ import fcntl
 import os
 import sqlite3
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .checkpoints import CHECKPOINT_FOLDER
+from .clock import Clock
 from .errors import BadSetting, JournalDamaged
 from .filesystems import magic_of, refuse_network
 from .journal import SqliteJournal, connect
 from .journal.soundness import reading
 from .origin import ARCHIVE_FOLDER
+from .settings import Settings
 from .tenants.pepper import FILE as PEPPER_FILE
+
+if TYPE_CHECKING:
+    from .journal.postgres import PostgresJournal
 
 JOURNAL_FILE, RECOVERY_FOLDER, LOCK_FILE = "journal.db", "recovery", "lock"
 WRITTEN = ("user_version", "schema_version", "application_id")  # all 0 as long as nothing is in a database
@@ -41,6 +47,20 @@ def lock_folder(folder: Path) -> int:
             f"another Pointsman uses the data folder {folder}; stop it or set POINTSMAN_DATA_DIR"
         ) from error
     return descriptor
+
+
+async def open_any(settings: Settings, clock: Clock) -> "SqliteJournal | PostgresJournal":
+    """The journal that the settings name: the database's, or the folder's.
+
+    Raises:
+      BadSetting: PostgreSQL's extra is not installed.
+      JournalDamaged, JournalUnavailable: as each of them says.
+    """
+    if settings.database_url is None:
+        return await open_journal(Path(settings.data_dir))
+    from .journal.postgres import PostgresJournal
+
+    return await PostgresJournal.open(settings.database_url, clock)
 
 
 async def open_journal(folder: Path) -> SqliteJournal:

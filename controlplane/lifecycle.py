@@ -70,7 +70,7 @@ class Lifecycle:
         event = Checkpointed(
             tenant=tenant,
             at=self._clock.now(),
-            checkpoint_id=self._write(payload),
+            checkpoint_id=await self._write(payload),
             name=request.name,
             seq=seq,
             size_bytes=len(payload),
@@ -85,9 +85,9 @@ class Lifecycle:
         await self._learner.reached(appended)
         return answer
 
-    def _write(self, payload: bytes) -> str:
+    async def _write(self, payload: bytes) -> str:
         try:
-            return self._files.write(payload)
+            return await self._files.keep(payload)
         except OSError as error:
             if error.errno in NO_SPACE:
                 raise StorageFull from error
@@ -133,15 +133,15 @@ class Lifecycle:
         recorded = await self._journal.checkpoints(tenant)
         # Under a key that comes again it is the one of back then.
         [done] = [mark.event for mark in recorded if mark.seq == seq and isinstance(mark.event, CheckpointsPruned)]
-        self._delete([mark.event for mark in recorded])
+        await self._delete([mark.event for mark in recorded])
         return PruneAnswer(pruned=done.checkpoint_ids, freed_bytes=done.freed_bytes)
 
-    def _delete(self, marks: Sequence[AnyEvent]) -> None:
+    async def _delete(self, marks: Sequence[AnyEvent]) -> None:
         """Every file whose checkpoint was pruned and is not there again."""
         pruned = {name for event in marks if isinstance(event, CheckpointsPruned) for name in event.checkpoint_ids}
         try:
             for checkpoint_id in sorted(pruned - present(marks).keys() - self._prefixes.archived):
-                self._files.delete(checkpoint_id)
+                await self._files.drop(checkpoint_id)
         except OSError as error:
             raise Unavailable(
                 f"The checkpoints are pruned, and a file could not be deleted ({error.strerror}); prune again."

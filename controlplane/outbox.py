@@ -14,11 +14,11 @@ from typing import NamedTuple
 import structlog
 
 from auditor.events import (
-    AnyEvent,
     JobAdded,
     JobEnded,
     JobFailed,
     JobLeased,
+    Recorded,
 )
 
 from .clock import Clock
@@ -26,7 +26,7 @@ from .errors import PointsmanError
 from .failpoints import failpoint
 from .ids import new_id
 from .jobs import Job, Jobs
-from .journal import Journal
+from .journal import Journal, acting_for_all
 
 log = structlog.get_logger()
 DEADLINE_S, LEASE_S = 5.0, 15.0  # of an alarm, and of its try
@@ -63,6 +63,7 @@ PAGE, NOBODY = 1000, ""
 TICK_S = 1.0
 
 Deed = Callable[[Job], Awaitable[None]]
+JobEvent = JobAdded | JobLeased | JobFailed | JobEnded
 
 
 class TryFailed(Exception):
@@ -78,7 +79,11 @@ class Outbox:
         self.left_out = 0  # jobs that were not taken because too much waits for the journal
         self._journal, self._clock, self._deeds = journal, clock, deeds
         self._rng = random.Random(seed)
-        self._unwritten: list[AnyEvent] = []
+        self._unwritten: list[JobEvent] = []
+        self._noted: set[tuple[str, str, int]] = set()  # of this process, and not folded yet
+        self._led = False
+        self._position = 0  # in the log, up to where it was read at the start
+        self._elsewhere: list[tuple[str, str, object, int, str]] = []  # who leads owes it, unless it dies before
         self._writing = asyncio.Lock()
 
     @property
@@ -93,7 +98,30 @@ class Outbox:
             for recorded in page:
                 self.jobs.apply(recorded.event)
             after = page[-1].seq
+        self._position = after
         self.jobs.take_over()
+
+    def observe(self, recorded: Recorded) -> None:
+        """What another replica noted holds here, too."""
+        event = recorded.event
+        if recorded.seq <= self._position or not isinstance(event, JobEvent):
+            return
+        if (key := _key(event)) in self._noted:
+            self._noted.remove(key)
+        else:
+            self.jobs.apply(event)
+
+    def take_over(self) -> None:
+        """This process leads from here on: owe what the one before did not live to, and try what it tried."""
+        self.jobs.take_over()
+        owed = [owed for owed in self._elsewhere if not self.jobs.followed(owed[0], owed[3])]
+        self._elsewhere = []
+        for of_another in owed:
+            self._add(*of_another)
+
+    def published(self, seq: int) -> None:
+        """What follows from events up to here is journalled: who led wrote it before its snapshot."""
+        self._elsewhere = [owed for owed in self._elsewhere if owed[3] > seq]
 
     def add(self, work: str, about: str, body: object, cause: int = 0, *, among: str = "") -> None:
         """Owe a job, in the place of an open one of the same work about the same thing; of too many the oldest goes.
@@ -104,6 +132,12 @@ class Outbox:
         assert work in WORK
         if work not in self._deeds:
             return
+        if cause and not self._journal.leads:
+            self._elsewhere.append((work, about, body, cause, among))
+        else:
+            self._add(work, about, body, cause, among)
+
+    def _add(self, work: str, about: str, body: object, cause: int, among: str) -> None:
         if self.unwritten >= MOST_UNWRITTEN:
             self.left_out += 1
             return
@@ -126,6 +160,16 @@ class Outbox:
 
     async def tick(self, work: str) -> None:
         """Journal what is not yet, give up what is too old, and try those jobs of a work that are due the longest."""
+        if not self._journal.leads:
+            if self._led:
+                await self._step_down()
+            await self._written()
+            return
+        self._led = True
+        with acting_for_all():
+            await self._tick(work)
+
+    async def _tick(self, work: str) -> None:
         await self._written()
         now = self._clock.now()
         for job in [job for job in self.jobs.open.values() if now - job.at > LONGEST_S and not job.trying]:
@@ -135,6 +179,16 @@ class Outbox:
             first = sorted(due, key=lambda job: job.due)[: WORK[work].at_once]
             await asyncio.gather(*(asyncio.create_task(self._try(job), name="outbox try") for job in first))
         await self._written()
+
+    async def _step_down(self) -> None:
+        """Another replica leads, and does what this one did not write down: begin again with the log."""
+        self._unwritten = [e for e in self._unwritten if isinstance(e, JobAdded) and not e.cause]
+        self._noted = {_key(event) for event in self._unwritten}
+        self.jobs = Jobs()
+        await self.load()
+        for event in self._unwritten:
+            self.jobs.apply(event)
+        self._led = False
 
     async def flush(self) -> None:
         """Journal what is not journalled yet.
@@ -184,15 +238,20 @@ class Outbox:
         at = self._clock.now()
         self._note(JobEnded(tenant=NOBODY, at=at, job_id=job.job_id, fence=job.fence, given_up=why))
 
-    def _note(self, event: AnyEvent) -> None:
+    def _note(self, event: JobEvent) -> None:
         """It holds from here on; it is journalled with the next write."""
         self.jobs.apply(event)
         self._unwritten.append(event)
+        self._noted.add(_key(event))
 
 
 def _due(job: Job, now: float) -> bool:
     """What would wait longer than any pause waits for a clock that was ahead and is not any more."""
     return not now < job.due <= now + LONGEST_PAUSE_S
+
+
+def _key(event: JobEvent) -> tuple[str, str, int]:
+    return event.kind, event.job_id, 0 if isinstance(event, JobAdded) else event.fence
 
 
 def _because(why: str | None) -> str:

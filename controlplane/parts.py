@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import httpx
 
@@ -64,6 +65,9 @@ from .tiering import Tiering
 from .upstream import Upstream
 from .webhooks import Webhooks
 
+if TYPE_CHECKING:
+    from .replication import Replication
+
 
 class Parts:
     """All of them. `transport` and `providers` are other ways out than the network."""
@@ -86,7 +90,7 @@ class Parts:
         self.embedder, self.embedders = BatchingEmbedder(), Embedders(settings, clock, self.metrics)
         denied = Denylist(settings.license_denylist or "")
         self.memory = MemoryStore(vectorizers(self.embedder, settings), denied)
-        self.checkpoints = CheckpointFiles(Path(settings.data_dir) / CHECKPOINT_FOLDER)
+        self.checkpoints = self._make_checkpoints()
         self.prefixes = Prefixes(journal, self.checkpoints, origin)
         self.learner = Learner(state, journal, journal, self.prefixes)
         self.idempotency = Idempotency(self.learner, journal, clock)
@@ -181,6 +185,23 @@ class Parts:
         self.outbox = Outbox(self.journal, self.clock, deeds, self.settings.seed)
         self.alarms, self.reflections = Alarms(self.outbox, self.clock), Reflections(self.outbox, self.clock)
         self.descriptions, self.news = Descriptions(self.outbox, self.clock), Bus()
+        self.replication = self._make_replication()
+
+    def _make_checkpoints(self) -> CheckpointFiles:
+        folder = Path(self.settings.data_dir) / CHECKPOINT_FOLDER
+        if not self.journal.shared:
+            return CheckpointFiles(folder)
+        from .replication import SharedCheckpoints
+
+        return SharedCheckpoints.of(self.journal, folder)
+
+    def _make_replication(self) -> "Replication | None":
+        """Of a journal that replicas share: one of them acts for all."""
+        if not self.journal.shared:
+            return None
+        from .replication import Replication
+
+        return Replication.of(self.journal, self.learner, self.outbox)
 
     def _make_background(self) -> Background:
         return Background(
@@ -192,6 +213,8 @@ class Parts:
             self.clock,
             self.outbox,
             self.metrics,
+            self.budgets,
             (self.policies, self.challengers, self.budgets, self.ranker, self.forgetting),
+            self.replication,
             self.settings.recovery_interval_s,
         )

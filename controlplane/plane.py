@@ -222,6 +222,7 @@ class Plane:
             acted=acting.other.since if acting.other is not None and acting.other.who == "champion" else 0,
             steered=steered,
             offered=evidence.drawn,
+            lag_ms=round(self._journal.lag_s * 1000.0, 1),
         )
 
     def count(self, trace: Trace) -> None:

@@ -10,9 +10,10 @@ import msgspec
 
 from . import refold as again
 from .checkpoints import RecoveryFiles
-from .data_folder import JOURNAL_FILE, RECOVERY_FOLDER, lock_folder, open_journal
-from .errors import PointsmanError
-from .journal import SqliteJournal
+from .clock import SystemClock
+from .data_folder import JOURNAL_FILE, RECOVERY_FOLDER, lock_folder, open_any, open_journal
+from .errors import BadSetting, PointsmanError
+from .journal import Journal, SqliteJournal
 from .journal.queries import ARCHIVING
 from .journal.soundness import look_through_archive, reading
 from .journal.whole import Whole
@@ -38,6 +39,8 @@ async def rebuild(settings: Settings, *, verify: bool, progress: Callable[[int, 
       PointsmanError: there is no journal, or the server holds the folder (without `verify`).
     """
     folder = Path(settings.data_dir)
+    if settings.database_url is not None:
+        return await _compared(settings, folder, verify, progress)
     if not (folder / JOURNAL_FILE).exists():
         raise PointsmanError(f"there is no journal in {folder}; set POINTSMAN_DATA_DIR")
     async with contextlib.AsyncExitStack() as held:
@@ -58,6 +61,24 @@ async def rebuild(settings: Settings, *, verify: bool, progress: Callable[[int, 
         await journal.flush()
         recovery.write(refolded.state.dump(), refolded.state.seq)
         return RebuildReport(events=total, seq=refolded.state.seq, verdict="a fresh recovery file is written")
+
+
+async def _compared(
+    settings: Settings, folder: Path, verify: bool, progress: Callable[[int, int], None]
+) -> RebuildReport:
+    """What the replicas' leader published last, compared with a fold of their whole journal."""
+    if not verify:
+        raise BadSetting("replicas fold by themselves; `pointsman rebuild --verify` compares what they published")
+    from .replication import fetch_snapshot
+
+    async with contextlib.AsyncExitStack() as held:
+        held.callback(os.close, lock_folder(folder))
+        journal = await open_any(settings, SystemClock())
+        held.push_async_callback(journal.close)
+        recovery = RecoveryFiles(folder / RECOVERY_FOLDER)
+        await fetch_snapshot(journal, recovery)
+        total = journal.last_seq
+        return await _verified(journal, recovery, BEGINNING, lambda seq: progress(seq, total))
 
 
 async def _laid_again(folder: Path, journal: SqliteJournal, progress: Progress) -> Origin:
@@ -82,9 +103,7 @@ async def _laid_again(folder: Path, journal: SqliteJournal, progress: Progress) 
     return find(folder, [*journal.archives[:-1], noted])
 
 
-async def _verified(
-    journal: SqliteJournal, recovery: RecoveryFiles, begun: Origin, progress: Progress
-) -> RebuildReport:
+async def _verified(journal: Journal, recovery: RecoveryFiles, begun: Origin, progress: Progress) -> RebuildReport:
     found = await again.verify(journal, recovery, begun, progress)
     verdict = f"bit-identical to {found.recovery_file}" if found.identical else "DIFFERENT from what the server wrote"
     return RebuildReport(events=found.events, seq=found.seq, verdict=verdict, differences=found.differences)

@@ -108,7 +108,7 @@ class Prefixes:
             event = recorded.event
             if event.kind == "checkpoint" and getattr(event, "seq", None) == seq:
                 try:
-                    if decode_tenant(payload := self._files.read(event.ref)).format == FORMAT:
+                    if decode_tenant(payload := await self._files.find(event.ref)).format == FORMAT:
                         return payload
                 except UnreadableFold as error:
                     log.error("checkpoint_damaged", checkpoint=event.ref, error=str(error), instead="folding again")

@@ -19,7 +19,7 @@ from auditor.reflection_events import ReuseChecked
 from .administration import FirstKeys, load_registry
 from .checkpoints import CHECKPOINT_FOLDER, RecoveryFiles, clear_unfinished
 from .clock import Clock, SystemClock
-from .data_folder import RECOVERY_FOLDER, lock_folder, open_journal
+from .data_folder import RECOVERY_FOLDER, lock_folder, open_any
 from .errors import JournalDamaged, PointsmanError
 from .failpoints import failpoint
 from .journal import Journal
@@ -67,10 +67,10 @@ class Service(Parts):
             for name in (RECOVERY_FOLDER, CHECKPOINT_FOLDER, REPLAY_FOLDER):
                 (folder / name).mkdir(exist_ok=True)
                 clear_unfinished(folder / name)
-            journal = await open_journal(folder)
+            clock = clock or SystemClock()
+            journal = await open_any(settings, clock)
             failing.push_async_callback(journal.close)
-            origin = find(folder, journal.archives)
-            service = await cls.over(journal, settings, clock or SystemClock(), origin=origin)
+            service = await cls.over(journal, settings, clock, origin=find(folder, journal.archives))
             failing.pop_all()
         service._lock = lock
         return service
@@ -94,13 +94,17 @@ class Service(Parts):
           JournalDamaged: recovery files know of events that the journal does not have.
         """
         folder = Path(settings.data_dir)
-        recovery = RecoveryFiles(folder / RECOVERY_FOLDER)
+        recovery, pepper = RecoveryFiles(folder / RECOVERY_FOLDER), None
+        if journal.shared:
+            from .replication import join
+
+            pepper = await join(journal, settings, recovery)
         state = recovery.newest(journal.last_seq)
         if state is None or state.seq < origin.seq:
             state = origin.state()
         if recovery.ahead is not None:
             raise JournalDamaged(f"it ends with event {journal.last_seq}, {AHEAD.format(recovery.ahead)}")
-        registry = await load_registry(journal, folder)
+        registry = await load_registry(journal, folder, pepper)
         service = cls(settings, journal, state, recovery, registry, clock, origin, transport, providers)
         await service.start()
         return service
@@ -112,17 +116,14 @@ class Service(Parts):
         self.learner.observe(self.budgets.observe)
         self.learner.observe(self.news.observe)
         self._run(self.learner.run(), "learner")
-        await self._caught_up()
-        if self.learner.state.rules != self.rules:
-            event = Configured(tenant="", at=self.clock.now(), rules=self.rules, settings_hash=self.settings.hash)
-            seq = await self.journal.append(event)
-            failpoint("start.configured")
-            await self.learner.reached(seq)
-        if not self.settings.insecure_local:
-            self.first_keys = await self.administration.first_keys()
+        async with self.journal.in_turn():
+            await self._caught_up()
+            await self._begin()
         self._run(self.embedder.load(*self.embedders.ways()), "embedder")
         self._run(self.background.load_memory(), "memory")
         self._run(self.background.run(), "background")
+        if self.replication is not None:
+            self._run(self.replication.run(), "replication")
         self.replays.go_on()
         for file in self.recovery.damaged:
             self.alarms.damaged(file)
@@ -132,6 +133,16 @@ class Service(Parts):
             self._run(self._ask("reflection"), "reflections")
             self._run(self._ask("reuse_check"), "reuse checks")
             self._run(self._ask("skill_text"), "skill texts")
+
+    async def _begin(self) -> None:
+        """What a start may have to write: the rules of this version and its settings, and the first keys."""
+        if self.learner.state.rules != self.rules:
+            event = Configured(tenant="", at=self.clock.now(), rules=self.rules, settings_hash=self.settings.hash)
+            seq = await self.journal.append(event)
+            failpoint("start.configured")
+            await self.learner.reached(seq)
+        if not self.settings.insecure_local:
+            self.first_keys = await self.administration.first_keys()
 
     async def _ask(self, work: str) -> None:
         """Before memory is there, a try could only fail, and the next one is minutes later."""
@@ -156,6 +167,9 @@ class Service(Parts):
     def _observe(self, recorded: Recorded, applied: Applied) -> None:
         self.memory.observe(recorded)
         self.registry.observe(recorded)
+        self.outbox.observe(recorded)
+        if self.journal.shared:
+            self.metrics.snapshot_lag.observe(max(0.0, self.clock.now() - recorded.event.at))
         if isinstance(recorded.event, Reported | Validated) and not recorded.event.counts:
             self.metrics.withheld.inc()
         self.alarms.observe(recorded, applied)

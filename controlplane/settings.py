@@ -128,6 +128,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     trajectory_ttl_s: Annotated[Seconds, _help("How long a task waits for its next decision.")] = 1800.0
     recovery_interval_s: Annotated[Seconds, _help("Time between two recovery files.")] = 60.0
     seed: Annotated[int | None, _help("Seed of exploration; unset: from the operating system.")] = None
+    database_url: Annotated[
+        Annotated[str, Meta(pattern="^postgres(ql)?://")] | None,
+        _help("PostgreSQL, for many replicas: postgresql://USER:PASSWORD@HOST/NAME; unset: SQLite in the data folder."),
+    ] = None
+    pepper: Annotated[
+        str | None, _help("What all replicas key their hashes of API keys with: 32 bytes in hexadecimal.")
+    ] = None
     insecure_local: Annotated[bool, _help("Read no API keys; every caller is the tenant `default`.")] = False
     api_key: Annotated[str | None, _help("The key that commands and the hook send; the server does not read it.")] = (
         None
@@ -217,7 +224,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 PROVIDER_KEYS = {"openai_api_key", "anthropic_api_key", "openrouter_api_key"}
-SECRET = {"api_key", "admin_api_key", "alarm_url", *PROVIDER_KEYS}
+SECRET = {"api_key", "admin_api_key", "alarm_url", "database_url", "pepper", *PROVIDER_KEYS}
 HIDDEN, FILE = "(hidden)", "_file"
 _PLACES = {"data_dir", "host", "port", "log_level", "seed", "recovery_interval_s", "insecure_local", "failpoints"}
 _PLACES |= {

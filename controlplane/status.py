@@ -160,7 +160,10 @@ def _journal(service: Service) -> dict[str, Any]:
         "last_seq": journal.last_seq,
         "learner_lag": _lag(service),
         "trouble": journal.trouble,
-        "warning": versions.warning(sqlite3.sqlite_version_info),
+        "shared": journal.shared,
+        "leads": journal.leads,
+        "lag_s": round(journal.lag_s, 3),
+        "warning": None if journal.shared else versions.warning(sqlite3.sqlite_version_info),
     }
 
 
@@ -268,6 +271,7 @@ def refresh_metrics(service: Service) -> None:
         metrics.q_table_size.labels(point).set(sum(policy.table.pairs for policy in policies))
     metrics.traces.set(sum(len(fold.credit.open) for fold in folds))
     metrics.learner_lag.set(_lag(service))
+    metrics.lease_held.set(service.journal.leads)
     metrics.completion_bytes.set(service.chat.completions.size)
     metrics.open_jobs.set(len(service.outbox.jobs.open))
     _refresh_money(service, metrics)

@@ -91,6 +91,13 @@ class Metrics:
         self.loop_lag = Histogram(
             "pointsman_event_loop_lag_seconds", "How late a timer of each second was.", buckets=LAG_BUCKETS, registry=r
         )
+        self.snapshot_lag = Histogram(
+            "pointsman_snapshot_lag_seconds",
+            "From an event's making at any replica to its fold at this one.",
+            buckets=LAG_BUCKETS,
+            registry=r,
+        )
+        self.lease_held = Gauge("pointsman_lease_held", "1 where this process acts for all replicas.", registry=r)
         self.open_jobs = Gauge("pointsman_outbox_open_jobs", "Jobs of the outbox that are not done yet.", registry=r)
         self._count_providers()
         self.budget_used = Gauge(

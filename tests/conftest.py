@@ -51,9 +51,9 @@ def _no_settings() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+def postgres() -> Iterator[Postgres]:
     """A PostgreSQL server of this process's tests; each takes a database of its own."""
-    with running(Postgres, tmp_path_factory.mktemp("postgres")) as server:
+    with running(Postgres) as server:
         yield server
 
 

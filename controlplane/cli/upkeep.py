@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from .. import failpoints, settings
+from ..errors import BadSetting
 from .output import Bar, lines, show
 from .program import Failed, Flag, Json, Some, app
 
@@ -42,7 +43,7 @@ def backup(target: Path, *, data_dir: Path | None = None, json: Json = False) ->
 
     _for_the_owner_only()
     with Bar("copying", hidden=json) as bar:
-        made = back_up(data_dir or Path(settings.load().data_dir), target, SystemClock(), bar)
+        made = back_up(data_dir or _folder_of(settings.load()), target, SystemClock(), bar)
     held = f"events up to {made.seq} in {len(made.files)} file(s), {sum(f.size for f in made.files.values()):,} bytes"
     show({"backup": str(target), **msgspec.to_builtins(made)}, json, lambda: lines(f"{target} holds {held}"))
 
@@ -58,7 +59,7 @@ def restore(backup: Path, *, data_dir: Path | None = None, json: Json = False) -
     from ..backups import restore as put_back
 
     _for_the_owner_only()
-    folder = data_dir or Path(settings.load().data_dir)
+    folder = data_dir or _folder_of(settings.load())
     with Bar("verifying and copying", hidden=json) as bar:
         manifest = put_back(backup, folder, bar)
     answer = {"data_dir": str(folder), **msgspec.to_builtins(manifest)}
@@ -79,10 +80,46 @@ def archive(*, keep: Some, json: Json = False) -> None:
     loaded = settings.load()
     failpoints.arm(loaded.failpoints or "")
     with Bar("folding and copying", hidden=json) as bar:
-        moved = asyncio.run(run(Path(loaded.data_dir), keep, SystemClock(), bar))
+        moved = asyncio.run(run(_folder_of(loaded), keep, SystemClock(), bar))
     said = f"archive/{moved.file} holds {moved.events} event(s), the newest of them at most {moved.seq}"
     nothing = "nothing was archived: what is older than 24 hours is kept, or archived already"
     show(msgspec.to_builtins(moved), json, lambda: lines(said if moved.file else nothing))
+
+
+@app.command
+def migrate(*, data_dir: Path | None = None, json: Json = False) -> None:
+    """Copy the journal into the empty database that POINTSMAN_DATABASE_URL names; stop the server first.
+
+    Args:
+      data_dir: The data folder to copy; by default what the settings say.
+    """
+    from ..clock import SystemClock
+
+    _for_the_owner_only()
+    loaded = settings.load()
+    if loaded.database_url is None:
+        raise BadSetting("set POINTSMAN_DATABASE_URL to the database that the journal is to be copied into")
+    from ..moving import migrate as run
+
+    folder = data_dir or Path(loaded.data_dir)
+    with Bar("copying", hidden=json) as bar:
+        done = asyncio.run(run(folder, loaded.database_url, SystemClock(), bar))
+    said = f"{done.events} event(s) copied, the database holds {done.seq}; its pepper is that of {folder / 'pepper'}"
+    show(msgspec.to_builtins(done), json, lambda: lines(said))
+
+
+def _folder_of(loaded: settings.Settings) -> Path:
+    """The data folder of an embedded server.
+
+    Raises:
+      BadSetting: the journal is PostgreSQL's.
+    """
+    if loaded.database_url is not None:
+        raise BadSetting(
+            "this command is for the embedded journal; with POINTSMAN_DATABASE_URL set use PostgreSQL's own tools "
+            "(pg_dump, pg_restore)"
+        )
+    return Path(loaded.data_dir)
 
 
 def _for_the_owner_only() -> None:

@@ -1,5 +1,6 @@
 """The journal's in-memory twin: same promises but durability; for tests and simulations."""
 
+import contextlib
 from collections.abc import Sequence
 
 from auditor.answers import Learned
@@ -13,6 +14,8 @@ from .tail import Tail
 class MemoryJournal:
     """Keeps the encoded events in a list, so that what is read is what a disk would give back."""
 
+    shared, leads, lag_s = False, True, 0.0
+
     def __init__(self) -> None:
         self.last_seq = 0
         self.trouble: str | None = None
@@ -21,7 +24,10 @@ class MemoryJournal:
         self._learned: dict[tuple[str, str], Learned] = {}
         self._tail = Tail()
 
-    async def append(self, *events: AnyEvent, leading: bool = False) -> int:
+    def in_turn(self) -> contextlib.AbstractAsyncContextManager[None]:
+        return contextlib.nullcontext()
+
+    async def append(self, *events: AnyEvent) -> int:
         check_size(events)
         first = self.last_seq + 1
         self._rows.extend(encode_event(event) for event in events)

@@ -1,6 +1,8 @@
 """What the control plane asks of a journal."""
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
+from contextvars import ContextVar
 from typing import Protocol
 
 from auditor.answers import Learned
@@ -44,6 +46,23 @@ ALL = "*"  # no tenant's name
 MOST = 4096  # events one append may hold, so that a group stays under SQLite's limit of bound values
 
 
+_acting: ContextVar[bool] = ContextVar("acting for all", default=False)
+
+
+@contextlib.contextmanager
+def acting_for_all() -> Iterator[None]:
+    """What is appended in here only one of many replicas may write: the one that leads when it is written."""
+    token = _acting.set(True)
+    try:
+        yield
+    finally:
+        _acting.reset(token)
+
+
+def acts_for_all() -> bool:
+    return _acting.get()
+
+
 def check_size(events: Sequence[AnyEvent]) -> None:
     """Raises ValueError for an append of nothing, or of too much."""
     if not 0 < len(events) <= MOST:
@@ -57,18 +76,31 @@ class Journal(Protocol):
     the storage does not give it; what reads records raises RecordDamaged.
     """
 
-    last_seq: int  # of the newest committed event
+    shared: bool  # whether other processes append to it, too
+    last_seq: int  # of the newest committed event; where it is shared, of those that this process has read
     trouble: str | None  # the code of the refusal that the last write met; None when it went through
 
-    async def append(self, *events: AnyEvent, leading: bool = False) -> int:
-        """Commit the events together, durably; the sequence number of the first.
+    @property
+    def leads(self) -> bool:
+        """Whether this process acts for all: closes what is over, does what is owed, follows evidence."""
+        ...
 
-        `leading`: only if this process still acts for all replicas, as the only one of a journal does.
+    @property
+    def lag_s(self) -> float:
+        """How long ago this process knew that it had read everything [s]."""
+        ...
+
+    def in_turn(self) -> contextlib.AbstractAsyncContextManager[None]:
+        """Where processes share it: those that start at once start one after another."""
+        ...
+
+    async def append(self, *events: AnyEvent) -> int:
+        """Commit the events together, durably; the sequence number of the first.
 
         Raises:
           StorageFull, JournalUnavailable, Overloaded: nothing was written.
-          LeaseLost: another replica acts for all by now.
-          InFlight: another replica took a request with the same key.
+          LeaseLost: this was done `acting_for_all`, and another replica does that by now; nothing was written.
+          InFlight: another replica took a request with the same key; nothing was written.
         """
         ...
 

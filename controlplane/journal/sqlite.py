@@ -55,8 +55,11 @@ class SqliteJournal:
     """Owns one write connection and one read connection; `open` makes it, `close` ends it.
 
     A group of appends is one INSERT of many rows in autocommit mode: one visit to SQLite's thread, one
-    transaction, one fsync. Records of learnt decisions are derived, so they follow in larger groups.
+    transaction, one fsync. Records of learnt decisions are derived, so they follow in larger groups. One process at a
+    time holds the data folder, so it leads.
     """
+
+    shared, leads, lag_s = False, True, 0.0
 
     def __init__(
         self, writer: aiosqlite.Connection, reader: aiosqlite.Connection, last_seq: int, archives: list[Archived]
@@ -102,7 +105,10 @@ class SqliteJournal:
             failing.pop_all()
         return cls(writer, reader, last_seq, archives)
 
-    async def append(self, *events: AnyEvent, leading: bool = False) -> int:
+    def in_turn(self) -> contextlib.AbstractAsyncContextManager[None]:
+        return contextlib.nullcontext()
+
+    async def append(self, *events: AnyEvent) -> int:
         if len(self._pending) >= WAITING:
             raise Overloaded
         check_size(events)

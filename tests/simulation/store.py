@@ -5,6 +5,7 @@ of it, records of learnt decisions are written later, an erasure that failed is 
 """
 
 import asyncio
+import contextlib
 import random
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -88,6 +89,8 @@ class Disk:
 class CrashingJournal:
     """One process's journal. What it has not put on the disk is gone with it."""
 
+    shared, leads, lag_s = False, True, 0.0
+
     def __init__(self, disk: Disk, faults: Faults) -> None:
         self.last_seq = len(disk.rows)
         self.trouble: str | None = None
@@ -101,7 +104,10 @@ class CrashingJournal:
         self._closing = False
         self._task = asyncio.create_task(self._write(), name="journal-writer")
 
-    async def append(self, *events: AnyEvent, leading: bool = False) -> int:
+    def in_turn(self) -> contextlib.AbstractAsyncContextManager[None]:
+        return contextlib.nullcontext()
+
+    async def append(self, *events: AnyEvent) -> int:
         check_size(events)
         rows = [(event, encode_event(event)) for event in events]
         future: asyncio.Future[int] = self._promise()

@@ -5,7 +5,7 @@ Each statement says whose rows it is for (`pointsman.tenant`), and the database 
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from importlib import resources
 from typing import Any, Self
 
@@ -28,12 +28,13 @@ STATEMENT_S = 10.0  # and for an answer; a database that is paused says nothing
 READERS = 4  # statements of requests at once; others wait
 _FILES = resources.files(__package__)
 _STEPS = sorted((f for f in (_FILES / "schema").iterdir() if f.name[:3].isdigit()), key=lambda f: f.name)
-_MIGRATING = 0x706F696E74  # the key of the lock that one of many replicas migrates under
+_MIGRATING, _STARTING = 0x706F696E74, 0x706F696E75  # keys of locks: one of many replicas migrates, or starts
 QUERIES = named((_FILES / "queries.sql").read_text("utf-8"))
 GONE = (
     OSError,
     TimeoutError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,
 )
@@ -126,6 +127,19 @@ class Database:
             raise JournalUnavailable(f"The journal cannot be read ({type(error).__name__}).") from error
         return found
 
+    @contextlib.asynccontextmanager
+    async def alone(self) -> AsyncIterator[None]:
+        """Hold what only one replica holds at a time."""
+        try:
+            connection = await _connect(self.url, ALL)
+        except (*GONE, asyncpg.PostgresError) as error:
+            raise JournalUnavailable(f"The journal cannot be read ({type(error).__name__}).") from error
+        try:
+            await connection.execute("SELECT pg_advisory_lock($1)", _STARTING)
+            yield
+        finally:
+            connection.terminate()
+
     async def listen(self, heard: Callable[[], None]) -> bool:
         """Hear of what is committed from here on, unless somebody listens already; whether anybody does."""
         if self._listener is not None and not self._listener.is_closed():
@@ -167,7 +181,7 @@ async def _migrate(connection: "asyncpg.Connection[Any]") -> None:
         )
     for step in _STEPS:
         if (number := int(step.name[:3])) > version:
-            failpoint("journal.migrate")
+            failpoint("shared.migrate")
             async with connection.transaction():
                 await connection.execute(step.read_text("utf-8"))
                 await connection.execute("INSERT INTO schema_version VALUES ($1)", number)

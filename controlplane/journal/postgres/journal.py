@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import uuid
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, Self
 
 import msgspec
@@ -23,7 +23,7 @@ from ...clock import Clock
 from ...errors import InFlight, JournalDamaged, JournalUnavailable, LeaseLost, Overloaded, PointsmanError
 from ...failpoints import failpoint
 from ..codec import encode_event
-from ..port import ACCESS_KINDS, ACT_KINDS, ALL, CHECKPOINT_KINDS, JOB_KINDS, MEMORY_KINDS, check_size
+from ..port import ACCESS_KINDS, ACT_KINDS, ALL, CHECKPOINT_KINDS, JOB_KINDS, MEMORY_KINDS, acts_for_all, check_size
 from ..rows import UNNUMBERED, Archived, Row, event_row, record_row, recorded_of, records_of, refuse_gap
 from ..tail import Tail
 from .database import Connection, Database, Lost
@@ -48,15 +48,17 @@ class _Append(msgspec.Struct):
 
 
 class PostgresJournal:
-    """`open` makes it, `close` ends it. `lease` says whether this replica acts for all."""
+    """`open` makes it, `close` ends it. Who holds the lease leads, once it says that it is ready to."""
+
+    shared = True
 
     def __init__(self, database: Database, last_seq: int, lease: Lease, clock: Clock) -> None:
         self.last_seq, self.lease = last_seq, lease
         self.archives: list[Archived] = []
         self.trouble: str | None = None
-        self.current_at = clock.monotonic()  # when this replica last knew that it had read everything
         self.database = database
         self._clock = clock
+        self._current_at = clock.monotonic()  # when this replica last knew that it had read everything
         self._writer, self._name, self._number = Connection(database.url), uuid.uuid4(), 0
         self._pending: deque[_Append] = deque()
         self._unwritten: dict[tuple[str, str], Learned] = {}  # visible before they are written
@@ -65,16 +67,13 @@ class PostgresJournal:
         self._closing = False
         self._tail = Tail()
         self._kept_at = -KEEPING_S
-        lease.on_taken(self._wake.set)
+        self._ready: int | None = None  # the token under which this replica is ready to lead
         self._task = asyncio.create_task(self._write(), name="journal-writer")
-        self._following = [
-            asyncio.create_task(self._follow(), name="journal-reader"),
-            asyncio.create_task(lease.run(), name="lease"),
-        ]
+        self._reading = asyncio.create_task(self._follow(), name="journal-reader")
 
     @classmethod
     async def open(cls, url: str, clock: Clock, holder: str = "") -> Self:
-        """Connect, migrate, and start the writer, the reader and the lease.
+        """Connect, migrate, and start the writer and the reader; whoever wants to lead runs the lease, too.
 
         Raises:
           JournalUnavailable: the database cannot be used.
@@ -87,23 +86,36 @@ class PostgresJournal:
             raise
         return cls(database, last_seq, Lease(url, holder or str(uuid.uuid4()), clock), clock)
 
-    async def append(self, *events: AnyEvent, leading: bool = False) -> int:
+    @property
+    def leads(self) -> bool:
+        return self.lease.held and self.lease.token == self._ready
+
+    @property
+    def lag_s(self) -> float:
+        return self._clock.monotonic() - self._current_at
+
+    def lead(self, token: int | None) -> None:
+        """This replica folded everything that was there when it took the lease, and acts for all from here on."""
+        self._ready = token
+        self._wake.set()
+
+    async def append(self, *events: AnyEvent) -> int:
         if len(self._pending) >= WAITING:
             raise Overloaded
         check_size(events)
         future: asyncio.Future[int] = self._promise()
-        self._pending.append(_Append(future, events, tuple(map(encode_event, events)), leading))
+        self._pending.append(_Append(future, events, tuple(map(encode_event, events)), acts_for_all()))
         self._wake.set()
         return await future
 
     def record(self, tenant: str, learned: Sequence[Learned]) -> None:
         self._unwritten.update({(tenant, r.trace_id): r for r in learned})
-        if len(self._unwritten) >= GROUP and self.lease.held:
+        if len(self._unwritten) >= GROUP and self.leads:
             self._wake.set()
 
-    def published(self, seq: int) -> None:
-        """Records up to here are in the database: the snapshot's publisher wrote them before it."""
-        if not self.lease.held:
+    def forget_records(self, seq: int) -> None:
+        """Records up to here are in the database: who published a snapshot wrote them before it."""
+        if not self.leads:
             self._unwritten = {key: record for key, record in self._unwritten.items() if record.seq > seq}
 
     async def flush(self) -> None:
@@ -132,7 +144,7 @@ class PostgresJournal:
             while self._pending:
                 await self._commit(self._next_group())
             due = self._unwritten and (len(self._unwritten) >= GROUP or self._closing)
-            if self._flushes or (due and self.lease.held):
+            if self._flushes or (due and self.leads):
                 await self._write_records()
 
     def _next_group(self) -> list[_Append]:
@@ -145,12 +157,12 @@ class PostgresJournal:
     async def _commit(self, group: list[_Append]) -> None:
         self._number += 1
         try:
-            failpoint("journal.insert")
+            failpoint("shared.append")
             answers = await self._told(self._statement(group))
         except PointsmanError as error:
             self._refuse([append.future for append in group], error)
             return
-        failpoint("journal.committed")
+        failpoint("shared.committed")
         self.trouble = None
         await self._take(group, answers)
         for append, first in zip(group, answers, strict=True):
@@ -196,7 +208,7 @@ class PostgresJournal:
         ]
         if recorded and recorded[0].seq > self.last_seq + 1:
             with contextlib.suppress(JournalUnavailable):  # it is committed; the reader reads it when it can
-                await self._read_on(recorded[-1].seq)
+                await self.catch_up(recorded[-1].seq)
         self._extend(recorded)
 
     def _extend(self, recorded: Sequence[Recorded]) -> None:
@@ -211,7 +223,7 @@ class PostgresJournal:
         while True:
             try:
                 await self.database.listen(self._news.set)
-                await self._read_on()
+                await self.catch_up()
                 await self._keep()
             except PointsmanError as error:
                 log.warning("journal_not_read", error=str(error), again_in_s=POLL_S)
@@ -219,18 +231,19 @@ class PostgresJournal:
                 await asyncio.wait_for(self._news.wait(), POLL_S)
             self._news.clear()
 
-    async def _read_on(self, until: int = 0) -> None:
+    async def catch_up(self, until: int = 0) -> None:
+        """Read everything that is committed by now, and up to `until`."""
         while True:
             asked_at = self._clock.monotonic()
             page = await self.read(self.last_seq, PAGE)
             self._extend(page)
             if len(page) < PAGE and self.last_seq >= until:
-                self.current_at = max(self.current_at, asked_at)
+                self._current_at = max(self._current_at, asked_at)
                 return
 
     async def _keep(self) -> None:
         """What the holder does once an hour: begin the month's partition, forget what holds no longer."""
-        if self.lease.held and self._clock.monotonic() - self._kept_at > KEEPING_S:
+        if self.leads and self._clock.monotonic() - self._kept_at > KEEPING_S:
             self._kept_at = self._clock.monotonic()
             await self.database.rows("begin_month")
             await self.database.rows("forget_writers", self._clock.now() - REPEATABLE_S)
@@ -241,7 +254,7 @@ class PostgresJournal:
         batch = list(self._unwritten.items())
         rows = [record_row(tenant, record) for (tenant, _), record in batch]
         try:
-            failpoint("journal.records")
+            failpoint("shared.records")
             for start in range(0, len(rows), GROUP):
                 tenants, traces, *rest = map(list, zip(*rows[start : start + GROUP], strict=True))
                 await self._writer.value("record_learned", tenants, [name.encode() for name in traces], *rest)
@@ -251,7 +264,6 @@ class PostgresJournal:
             log.error("records_not_written", error=str(error), records=len(rows))
             self._refuse(flushes, JournalUnavailable() if isinstance(error, Lost) else error)
             return
-        failpoint("journal.recorded")
         self.trouble = None
         for key, record in batch:
             if self._unwritten.get(key) is record:
@@ -316,13 +328,51 @@ class PostgresJournal:
         await self.flush()
         return records_of(map(_record, await self.database.rows("all_learned", until)))
 
+    async def publish(self, seq: int, sealed: bytes) -> bool:
+        """Leave the learnt state after an event for others; whether this replica still leads."""
+        return bool(await self.database.rows("publish", seq, self.lease.token, sealed))
+
+    async def published_seq(self) -> int | None:
+        """After which event the newest published state is."""
+        [[seq]] = await self.database.rows("published_seq")
+        return None if seq is None else int(seq)
+
+    async def newest_snapshot(self, after: int) -> tuple[int, bytes] | None:
+        """The newest published state that is later than an event."""
+        found = await self.database.rows("newest_snapshot", after)
+        return (found[0][0], found[0][1]) if found else None
+
+    async def agreed(self, name: str, given: bytes) -> bytes:
+        """What all replicas have under this name; the first one's holds."""
+        await self.database.rows("agree", name, given)
+        return await self.get_file(name) or b""
+
+    async def put_file(self, name: str, sealed: bytes) -> None:
+        """Leave a file for every replica."""
+        await self.database.rows("put_file", name, sealed)
+
+    async def get_file(self, name: str) -> bytes | None:
+        """What a replica left under this name."""
+        found = await self.database.rows("get_file", name)
+        return found[0][0] if found else None
+
+    async def drop_file(self, name: str) -> None:
+        """Nobody needs it any more."""
+        await self.database.rows("drop_file", name)
+
+    @contextlib.asynccontextmanager
+    async def in_turn(self) -> AsyncIterator[None]:
+        """Replicas that start at once go through here one after another, each after what the one before wrote."""
+        async with self.database.alone():
+            await self.catch_up()
+            yield
+
     async def close(self) -> None:
         self._closing = True
         self._wake.set()
         await self._task
-        for task in self._following:
-            task.cancel()
-        await asyncio.gather(*self._following, return_exceptions=True)
+        self._reading.cancel()
+        await asyncio.gather(self._reading, return_exceptions=True)
         await self.lease.release()
         await self._writer.close()
         await self.database.close()

@@ -85,11 +85,19 @@ UPDATE lease SET ends_at = '-infinity' WHERE token = $1;
 -- Learnt state, by who holds the lease; no more than three are kept.
 WITH old AS (DELETE FROM snapshots WHERE seq NOT IN (SELECT seq FROM snapshots ORDER BY seq DESC LIMIT 2))
 INSERT INTO snapshots (seq, token, sealed) SELECT $1, $2, $3 WHERE EXISTS (SELECT FROM lease WHERE token = $2)
-ON CONFLICT (seq) DO NOTHING RETURNING seq;
+ON CONFLICT (seq) DO UPDATE SET token = excluded.token RETURNING seq;
 
 -- name: newest_snapshot
 -- Where a replica begins that has nothing newer.
 SELECT seq, sealed FROM snapshots WHERE seq > $1 ORDER BY seq DESC LIMIT 1;
+
+-- name: published_seq
+-- Up to where the learnt state was published.
+SELECT max(seq) FROM snapshots;
+
+-- name: agree
+-- What all replicas must have in common: the first says what it is.
+INSERT INTO files (name, sealed) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING;
 
 -- name: put_file
 -- A file that every replica may need.

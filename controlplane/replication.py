@@ -1,0 +1,169 @@
+"""One of many replicas: every one folds the same log, and one of them acts for all.
+
+A snapshot that the leader publishes is where a new replica begins; from there each folds the log itself, so all hold
+the same state bit for bit and decide by it, and nobody waits for the leader to hand it on (state machine replication,
+Schneider 1990). What follows from the fold - ends of windows, jobs, promotions, records, snapshots - only the leader
+writes, under the lease's token.
+"""
+
+import asyncio
+from pathlib import Path
+from typing import Self
+
+import structlog
+
+from auditor import Learner, UnreadableFold
+
+from .checkpoints import CheckpointFiles, RecoveryFiles, seal, unseal
+from .errors import BadSetting, LeaseLost, PointsmanError
+from .journal import Journal
+from .journal.postgres import PostgresJournal
+from .outbox import Outbox
+from .settings import Settings
+from .tenants import derived
+
+log = structlog.get_logger()
+LOOK_S = 0.2  # between two looks at whether this replica is to lead
+PUBLISHED_S = 5.0  # and at what was published
+PEPPER_MARK, PEPPER_USE = "pepper", "the same pepper at every replica"
+
+
+class Replication:
+    """Makes this replica the leader when the lease is its own, and keeps what it may have to do then."""
+
+    def __init__(self, journal: PostgresJournal, learner: Learner, outbox: Outbox) -> None:
+        self._journal, self._learner, self._outbox = journal, learner, outbox
+        self._looked_at = 0.0
+        self._led: int | None = None
+
+    @classmethod
+    def of(cls, journal: Journal, learner: Learner, outbox: Outbox) -> Self:
+        """Of a journal that is shared, which PostgreSQL's alone is."""
+        assert isinstance(journal, PostgresJournal)
+        return cls(journal, learner, outbox)
+
+    async def run(self) -> None:
+        """Hold the lease where it is free and look for ever; what fails is tried again."""
+        async with asyncio.TaskGroup() as together:
+            together.create_task(self._journal.lease.run(), name="lease")
+            together.create_task(self._follow(), name="takeover")
+
+    async def _follow(self) -> None:
+        while True:
+            try:
+                await self._look()
+            except PointsmanError as error:
+                log.warning("takeover_not_finished", error=str(error), again_in_s=LOOK_S)
+            await asyncio.sleep(LOOK_S)
+
+    async def _look(self) -> None:
+        lease, now = self._journal.lease, asyncio.get_running_loop().time()
+        if lease.held and lease.token != self._led:
+            await self._take_over(lease.token)
+        elif not self._journal.leads and now - self._looked_at > PUBLISHED_S:
+            self._looked_at = now
+            if (seq := await self._journal.published_seq()) is not None:
+                self._journal.forget_records(seq)
+                self._outbox.published(seq)
+
+    async def _take_over(self, token: int | None) -> None:
+        """Fold everything that the one before wrote, then lead."""
+        await self._journal.catch_up()
+        await self._learner.passed(self._journal.last_seq)
+        self._outbox.take_over()
+        self._led = token
+        self._journal.lead(token)
+        log.info("leading", token=token, seq=self._learner.version)
+
+    async def publish(self, seq: int, payload: bytes) -> None:
+        """Leave the learnt state where a new replica finds it.
+
+        Raises:
+          LeaseLost: another replica leads by now.
+        """
+        if not await self._journal.publish(seq, seal(payload)):
+            raise LeaseLost
+
+
+class SharedCheckpoints(CheckpointFiles):
+    """Each has a copy in the database, from which replicas fetch what they do not have."""
+
+    def __init__(self, journal: PostgresJournal, folder: Path) -> None:
+        super().__init__(folder)
+        self._journal = journal
+
+    @classmethod
+    def of(cls, journal: Journal, folder: Path) -> Self:
+        """Beside a journal that is shared, which PostgreSQL's alone is."""
+        assert isinstance(journal, PostgresJournal)
+        return cls(journal, folder)
+
+    async def keep(self, payload: bytes) -> str:
+        checkpoint_id = self.write(payload)
+        await self._journal.put_file(checkpoint_id, seal(payload))
+        return checkpoint_id
+
+    async def find(self, checkpoint_id: str) -> bytes:
+        try:
+            return self.read(checkpoint_id)
+        except UnreadableFold:
+            if (sealed := await self._journal.get_file(checkpoint_id)) is None:
+                raise
+            self.write(unseal(sealed))
+        return self.read(checkpoint_id)
+
+    async def drop(self, checkpoint_id: str) -> None:
+        self.delete(checkpoint_id)
+        await self._journal.drop_file(checkpoint_id)
+
+
+async def join(journal: Journal, settings: Settings, recovery: RecoveryFiles) -> bytes | None:
+    """Begin where the others are: with the state that was published last, and with their pepper, which is returned.
+
+    Raises:
+      BadSetting: the pepper is missing, or another one.
+    """
+    assert isinstance(journal, PostgresJournal)
+    await fetch_snapshot(journal, recovery)
+    if settings.insecure_local:
+        return None
+    pepper = read_settled_pepper(settings.pepper)
+    await agree_on_pepper(journal, pepper)
+    return pepper
+
+
+async def fetch_snapshot(journal: Journal, recovery: RecoveryFiles) -> None:
+    """Bring the newest published state here, unless there is a newer one."""
+    assert isinstance(journal, PostgresJournal)
+    newest = max((int(file.stem.removeprefix("recovery-")) for file in recovery.files()), default=0)
+    if (published := await journal.newest_snapshot(newest)) is not None:
+        seq, sealed = published
+        await asyncio.to_thread(recovery.write, unseal(sealed), seq)
+        log.info("snapshot_fetched", seq=seq, bytes=len(sealed))
+
+
+async def agree_on_pepper(journal: PostgresJournal, pepper: bytes) -> None:
+    """Raises BadSetting where other replicas have another pepper: keys would be known at some and not at others."""
+    mark = derived(pepper, PEPPER_USE)
+    if await journal.agreed(PEPPER_MARK, mark) != mark:
+        raise BadSetting("this pepper is not the one that the other replicas have; set POINTSMAN_PEPPER_FILE to theirs")
+
+
+def read_settled_pepper(pepper: str | None) -> bytes:
+    """The pepper of all replicas, as the setting has it.
+
+    Raises:
+      BadSetting: it is missing, or is not 32 bytes in hexadecimal.
+    """
+    if pepper is None:
+        raise BadSetting(
+            "replicas need one pepper for all: openssl rand -hex 32 > pepper, keep it secret, and set "
+            "POINTSMAN_PEPPER_FILE to it at each of them (that of an embedded server: xxd -p -c 32 DATA_DIR/pepper)"
+        )
+    try:
+        given = bytes.fromhex(pepper)
+    except ValueError:
+        given = b""
+    if len(given) != 32:
+        raise BadSetting("POINTSMAN_PEPPER takes 32 bytes in hexadecimal: openssl rand -hex 32")
+    return given
