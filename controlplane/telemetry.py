@@ -17,6 +17,7 @@ from .masking import without_secrets
 REWARD_BUCKETS = (-1.0, -0.5, -0.2, -0.05, 0.0, 0.2, 0.5, 0.8, 0.95, 1.0)
 LATENCY_BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 LAG_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+SNAPSHOT_BUCKETS = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 CALL_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 25.0, 60.0)
 SPEED_BUCKETS = (1.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 1000.0)
 OTHER = "other"  # a provider, model or action that is in no catalogue
@@ -94,7 +95,7 @@ class Metrics:
         self.snapshot_lag = Histogram(
             "pointsman_snapshot_lag_seconds",
             "From an event's making at any replica to its fold at this one.",
-            buckets=LAG_BUCKETS,
+            buckets=SNAPSHOT_BUCKETS,
             registry=r,
         )
         self.lease_held = Gauge("pointsman_lease_held", "1 where this process acts for all replicas.", registry=r)

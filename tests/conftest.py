@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from benchmarks.servers import Postgres, running
+from benchmarks.services import Postgres, running
 
 PREFIX = "POINTSMAN_"
 SEED = 20_261_126

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from auditor.events import Answered, Received, WindowClosed
-from benchmarks.servers import Postgres, running
+from benchmarks.services import Postgres, running
 from controlplane.clock import SystemClock
 from controlplane.errors import InFlight, JournalUnavailable, LeaseLost
 from controlplane.journal import acting_for_all
