@@ -113,6 +113,7 @@ class Outbox:
 
     def take_over(self) -> None:
         """This process leads from here on: owe what the one before did not live to, and try what it tried."""
+        self._led = True
         self.jobs.take_over()
         owed = [owed for owed in self._elsewhere if not self.jobs.followed(owed[0], owed[3])]
         self._elsewhere = []
@@ -165,7 +166,6 @@ class Outbox:
                 await self._step_down()
             await self._written()
             return
-        self._led = True
         with acting_for_all():
             await self._tick(work)
 

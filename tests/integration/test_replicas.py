@@ -1,0 +1,222 @@
+"""Several servers on one PostgreSQL: whatever a client does at one of them holds at all of them, once."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from auditor import Outcome
+from auditor.money_events import Spender
+from controlplane.clock import SystemClock
+from controlplane.contract import BudgetRequest, DecisionRequest, FeedbackRequest
+from controlplane.errors import BadSetting, BudgetExhausted, PointsmanError
+from controlplane.journal import SqliteJournal, connect
+from controlplane.journal.postgres import PostgresJournal
+from controlplane.moving import migrate
+from controlplane.outbox import Outbox
+from controlplane.refold import refold
+from controlplane.service import Service
+from controlplane.settings import Settings
+from controlplane.tenants.registry import LOCAL
+
+from .conftest import Running
+
+PEPPER = "ab" * 32
+
+
+def chosen(folder: Path, database_url: str, **others: Any) -> Settings:
+    folder.mkdir(parents=True, exist_ok=True)
+    given = {"data_dir": str(folder), "database_url": database_url, "embedder": "hashing", "seed": 1, **others}
+    return Settings(**given)
+
+
+class Replicas:
+    """Opens and closes them; each has a folder of its own."""
+
+    def __init__(self, folder: Path, database_url: str) -> None:
+        self.opened: list[Service] = []
+        self._folder, self._database_url = folder, database_url
+
+    async def open(self) -> Service:
+        folder = self._folder / f"replica-{len(list(self._folder.iterdir()))}"
+        self.opened.append(await Service.open(chosen(folder, self._database_url, insecure_local=True)))
+        await self.opened[-1].loaded()
+        return self.opened[-1]
+
+    async def close(self, service: Service) -> None:
+        self.opened.remove(service)
+        await service.close()
+
+
+@pytest.fixture
+async def replicas(database_url: str, tmp_path: Path) -> AsyncIterator[Replicas]:
+    """None yet; all that are opened are closed in the end."""
+    made = Replicas(tmp_path, database_url)
+    yield made
+    for service in list(made.opened):
+        await made.close(service)
+
+
+async def leading(service: Service) -> None:
+    async with asyncio.timeout(30):
+        while not service.journal.leads:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+
+async def level(*replicas: Service) -> int:
+    """Wait until all have folded what any of them has written; up to where."""
+    last = max(service.journal.last_seq for service in replicas)
+    for service in replicas:
+        await service.learner.passed(last)
+    return last
+
+
+async def used(replicas: list[Service], times: int) -> None:
+    """Decisions, each reported at another replica than the one that made it."""
+    for n in range(times):
+        one, other = replicas[n % len(replicas)], replicas[(n + 1) % len(replicas)]
+        request = DecisionRequest(planned_action=f"pytest part_{n % 5}", task_id=f"t{n}")
+        decided = await one.plane.decide(LOCAL, request)
+        assert decided.trace_id is not None
+        outcome = Outcome(success=n % 3 > 0, terminal=True, latency_ms=float(n))
+        told = await other.learning.feedback(LOCAL, FeedbackRequest(trace_id=decided.trace_id, outcome=outcome))
+        assert told.updated
+
+
+async def test_all_replicas_and_an_embedded_server_fold_one_log_to_the_same_bytes(
+    replicas: Replicas, tmp_path: Path
+) -> None:
+    both = [await replicas.open(), await replicas.open()]
+    await used(both, 60)
+    last = await level(*both)
+    (seq, state), other = [await service.learner.dump() for service in both]
+    assert (seq, state) == other
+    assert seq == last
+    embedded = await SqliteJournal.open(connect(tmp_path / "embedded.db"))
+    await embedded.append(*(recorded.event for recorded in await both[0].journal.read(0, 10_000)))
+    assert (await refold(embedded, last)).state.dump() == state
+    await embedded.close()
+
+
+async def test_every_trace_says_how_far_behind_its_replica_was(replicas: Replicas) -> None:
+    service = await replicas.open()
+    await used([service], 3)
+    [trace, *_] = [r.event.trace for r in await service.journal.read(0, 100) if r.event.kind == "decision"]
+    assert 0.0 <= trace.lag_ms < 30_000
+    assert service.metrics.snapshot_lag._sum.get() > 0
+
+
+async def test_one_replica_leads_and_another_takes_over_where_it_left_off(replicas: Replicas) -> None:
+    a = await replicas.open()
+    await leading(a)
+    b = await replicas.open()
+    assert not b.journal.leads
+    await used([a, b], 4)
+    await replicas.close(a)
+    await leading(b)
+    await used([b], 2)
+    assert await b.replication._journal.published_seq() is not None  # type: ignore[union-attr]
+    c = await replicas.open()
+    assert c.recovery.files(), "it began with what was published"
+    await level(b, c)
+    assert await b.learner.dump() == await c.learner.dump()
+
+
+async def test_no_limit_is_exceeded_by_replicas_that_spend_at_once(replicas: Replicas) -> None:
+    """Both see room for the last call; the log has one of them first."""
+    both = [await replicas.open(), await replicas.open()]
+    limit = BudgetRequest(scope="tenant", tenant="default", period="month", limit_usd=100e-9, why="enough for 100")
+    await both[0].budgets.set("k", limit)
+    await level(*both)
+    spender = Spender(model="m", tier="cheap", purpose="chat")
+    tries = [service.budgets.reserve("default", spender, 1) for _ in range(200) for service in both]
+    told = await asyncio.gather(*tries, return_exceptions=True)
+    refused = [answer for answer in told if isinstance(answer, BaseException)]
+    assert all(isinstance(answer, BudgetExhausted) for answer in refused)
+    assert len(told) - len(refused) == 100
+    await level(*both)
+    assert [len(service.learner.state.ledger.held) for service in both] == [100, 100]
+
+
+async def test_what_the_leader_did_not_live_to_write_down_is_owed_by_the_next(database_url: str) -> None:
+    async def nothing(_: object) -> None: ...
+
+    journals = [await PostgresJournal.open(database_url, SystemClock(), name) for name in ("a", "b")]
+    first, second = [Outbox(journal, SystemClock(), {"webhook": nothing}, 1) for journal in journals]
+    await journals[0].lease.tick()
+    journals[0].lead(journals[0].lease.token)
+    first.take_over()
+    for cause in (5, 7):
+        for outbox in (first, second):  # both fold the events that it follows from
+            outbox.add("webhook", f"hook/{cause}", {"n": cause}, cause)
+        if cause == 5:
+            await first.flush()  # the first of them is written; then it dies
+            for recorded in await journals[1].committed(0):
+                second.observe(recorded)
+    assert [job.about for job in second.jobs.open.values()] == ["hook/5"]
+    await journals[0].lease.release()
+    await journals[1].lease.tick()
+    journals[1].lead(journals[1].lease.token)
+    second.take_over()
+    assert [job.about for job in second.jobs.open.values()] == ["hook/5", "hook/7"]
+    await second.tick("webhook")
+    assert not second.jobs.open
+    await first.tick("webhook")
+    assert not first.jobs.open, "who led before begins again with the log"
+    for journal in journals:
+        await journal.close()
+
+
+def test_over_http_a_key_a_repeat_and_a_checkpoint_hold_at_every_replica(database_url: str, tmp_path: Path) -> None:
+    first = Running(chosen(tmp_path / "a", database_url, pepper=PEPPER))
+    with first as a, Running(chosen(tmp_path / "b", database_url, pepper=PEPPER)) as b:
+        keys = a.service.first_keys
+        assert keys is not None
+        assert b.service.first_keys is None, "the first keys were made once"
+        for server in (a, b):
+            server.client.headers["X-API-Key"] = keys.tenant
+        body, once = {"planned_action": "ls", "task_id": "t"}, {"Idempotency-Key": "once"}
+        made = a.client.post("/v1/decisions", json=body, headers=once)
+        assert b.client.post("/v1/decisions", json=body, headers=once).json() == made.json()
+        b.post("/v1/feedback", {"trace_id": made.json()["trace_id"], "outcome": {"success": True, "terminal": True}})
+        kept = a.post("/v1/checkpoints", {"name": "before"}, 201)
+        b.until(lambda: b.get("/v1/checkpoints"))
+        restored = b.post(f"/v1/checkpoints/{kept['checkpoint_id']}/restore")
+        assert restored["restored_to"] == kept["seq"]
+        a.until(lambda: a.service.learner.version == b.service.learner.version)
+        assert sum(server.get("/status")["journal"]["leads"] for server in (a, b)) == 1
+
+
+async def test_replicas_must_have_one_pepper(database_url: str, tmp_path: Path) -> None:
+    for n, (pepper, said) in enumerate([(None, "openssl rand"), ("abc", "32 bytes in hexadecimal")]):
+        with pytest.raises(BadSetting, match=said):
+            await Service.open(chosen(tmp_path / f"{n}", database_url, pepper=pepper))
+    first = await Service.open(chosen(tmp_path / "first", database_url, pepper=PEPPER))
+    with pytest.raises(BadSetting, match="not the one"):
+        await Service.open(chosen(tmp_path / "second", database_url, pepper="cd" * 32))
+    await first.close()
+
+
+async def test_an_embedded_journal_is_migrated_under_its_numbers_and_goes_on(database_url: str, tmp_path: Path) -> None:
+    folder = tmp_path / "embedded"
+    folder.mkdir()
+    embedded = await Service.open(Settings(data_dir=str(folder), embedder="hashing", insecure_local=True, seed=1))
+    await used([embedded], 30)
+    _, state = await embedded.learner.dump()
+    last = embedded.journal.last_seq
+    await embedded.close()
+    for copied in (last, 0):  # the second time there is nothing left to do
+        done = await migrate(folder, database_url, SystemClock(), lambda *_: None)
+        assert (done.events, done.seq) == (copied, last)
+    moved = await Service.open(chosen(tmp_path / "replica", database_url, insecure_local=True))
+    assert (await refold(moved.journal, last)).state.dump() == state
+    await used([moved], 2)
+    await moved.close()
+    other = tmp_path / "other"
+    other.mkdir()
+    service = await Service.open(Settings(data_dir=str(other), embedder="hashing", insecure_local=True, seed=2))
+    await service.close()
+    with pytest.raises(PointsmanError, match="another journal"):
+        await migrate(other, database_url, SystemClock(), lambda *_: None)
