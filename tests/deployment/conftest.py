@@ -6,8 +6,6 @@ import pytest
 
 from controlplane import settings
 
-from .coming import COMING
-
 
 @pytest.fixture(scope="session")
 def root() -> Path:
@@ -22,7 +20,7 @@ def page(root: Path) -> str:
 
 
 @pytest.fixture(scope="session")
-def known_settings() -> set[str]:
-    """Every variable that sets a setting, secrets of files included, and those to come."""
+def variables() -> set[str]:
+    """Every variable that sets a setting, secrets in files included."""
     files = {f"{settings.PREFIX}{name}{settings.FILE}".upper() for name in settings.SECRET}
-    return {setting.env for setting in settings.table()} | files | {name for name in COMING if name.isupper()}
+    return {setting.env for setting in settings.table()} | files

@@ -15,6 +15,7 @@ from controlplane.http.routes import ROUTES
 from controlplane.serving import GRACE_S
 from controlplane.settings import Settings
 
+from .coming import COMING
 from .crds import SCHEMAS
 from .rendering import Document, containers, loaded, pod, rendered
 
@@ -217,10 +218,13 @@ def test_every_mount_has_its_volume_and_every_volume_its_mount(installation: Ins
     assert {mount["name"] for mount in container(installation)["volumeMounts"]} == volumes
 
 
-def test_every_variable_of_the_pod_is_a_setting(production: Installation, known_settings: set[str]) -> None:
-    named = {variable["name"] for variable in container(production)["env"]}
-    assert named
-    assert named - known_settings == set()
+def test_every_variable_of_the_pod_is_a_setting(installation: Installation, variables: set[str]) -> None:
+    assert {variable["name"] for variable in container(installation)["env"]} - variables - COMING == set()
+
+
+def test_the_data_folder_is_one_that_the_server_makes_itself_on_the_volume(installation: Installation) -> None:
+    [folder] = [Path(v["value"]) for v in container(installation)["env"] if v["name"] == "POINTSMAN_DATA_DIR"]
+    assert str(folder.parent) in {mount["mountPath"] for mount in container(installation)["volumeMounts"]}
 
 
 def made_by_hand(page: str) -> dict[str, set[str]]:
