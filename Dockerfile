@@ -3,6 +3,7 @@
 #   docker build -t pointsman .
 #   docker run --rm -p 127.0.0.1:8080:8080 --read-only --tmpfs /tmp -v pointsman-data:/data pointsman
 #
+# One image for one server and for many: what several share (PostgreSQL, Redis, NATS) has its clients in it.
 # The first start prints an operator's key and a tenant's, once.
 
 FROM python:3.11-slim AS build
@@ -26,11 +27,14 @@ COPY pyproject.toml README.md LICENSE ./
 COPY strategist strategist
 COPY auditor auditor
 COPY controlplane controlplane
-RUN pip wheel --wheel-dir /wheels --find-links /wheels .
+# Extras of pyproject.toml; with none the image is for one server only.
+ARG EXTRAS="postgres,redis,nats"
+RUN pip wheel --wheel-dir /wheels --find-links /wheels ".[$EXTRAS]"
 
 FROM python:3.11-slim
+ARG EXTRAS="postgres,redis,nats"
 RUN --mount=type=bind,from=build,source=/wheels,target=/wheels \
-    pip install --no-cache-dir --no-index --find-links /wheels pointsman \
+    pip install --no-cache-dir --no-index --find-links /wheels "pointsman[$EXTRAS]" \
     && groupadd --gid 10001 pointsman \
     && useradd --uid 10001 --gid 10001 --home-dir /data --no-create-home --shell /usr/sbin/nologin pointsman \
     && install --directory --owner 10001 --group 10001 --mode 0750 /data
@@ -42,6 +46,6 @@ ENV POINTSMAN_DATA_DIR=/data \
 USER 10001:10001
 WORKDIR /data
 VOLUME /data
-HEALTHCHECK --interval=10s --timeout=3s --start-period=30s CMD ["python", "-c", "import os, urllib.request as r; r.urlopen('http://127.0.0.1:' + os.environ.get('POINTSMAN_PORT', '8080') + '/livez', timeout=2)"]
+HEALTHCHECK --interval=15s --timeout=5s --start-period=30s CMD ["pointsman", "ping"]
 ENTRYPOINT ["pointsman"]
 CMD ["serve"]

@@ -10,7 +10,7 @@ from .. import __version__, settings
 from ..llm.catalogue import Catalogue
 from ..settings import Settings
 from .output import lines, show, table
-from .program import Failed, Flag, Json, app
+from .program import Failed, Flag, Json, Url, app
 
 if TYPE_CHECKING:
     from ..administration import FirstKeys
@@ -60,6 +60,15 @@ def _announce(chosen: Settings, url: str, keys: "FirstKeys | None") -> None:
             f"curl -sS {url}/v1/decisions -H \"X-API-Key: $POINTSMAN_API_KEY\" -H 'Content-Type: application/json' \\",
             """  -d '{"goal": "Push my work to the server", "planned_action": "git push"}'""",
         )
+
+
+@app.command
+def ping(*, url: Url = None, json: Json = False) -> None:
+    """Ask whether the server's process answers; the exit code tells."""
+    from .client import call
+
+    answer = call("GET", "/livez", None, url)
+    show(answer, json, lambda: lines(answer["status"]))
 
 
 @app.command

@@ -177,6 +177,12 @@ def test_a_journal_that_cannot_be_opened_is_told_in_one_line(
     ]
 
 
+def test_a_ping_tells_by_its_exit_code_whether_a_server_answers(start: Start, cli: Run) -> None:
+    answered = cli("ping", "--url", start().url)
+    assert (answered.returncode, answered.stdout) == (DONE, "alive\n")
+    assert cli("ping", "--url", "http://127.0.0.1:1").returncode == UNREACHABLE
+
+
 def test_an_empty_host_is_no_address_to_listen_on(cli: Run) -> None:
     refused = cli("serve", "--port", "0", "--host", "")
     assert refused.returncode == REFUSED

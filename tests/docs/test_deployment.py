@@ -20,7 +20,7 @@ UNITS = ("pointsman.service", "pointsman-backup.service", "pointsman-backup.time
 
 @pytest.fixture
 def files(root: Path) -> dict[str, str]:
-    return {path.name: path.read_text("utf-8") for path in (root / "deploy").iterdir()}
+    return {path.name: path.read_text("utf-8") for path in (root / "deploy").rglob("*") if path.is_file()}
 
 
 @pytest.fixture

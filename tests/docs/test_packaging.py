@@ -1,5 +1,6 @@
 """The lock, the package's files, and a make that says what is missing before it starts."""
 
+import json
 import os
 import re
 import shutil
@@ -11,6 +12,8 @@ from typing import Any
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+
+from controlplane.cli import app
 
 PACKAGES = ("strategist", "auditor", "controlplane")
 TARGETS = (
@@ -83,6 +86,12 @@ def test_project_ships_its_licence(root: Path, project: dict[str, Any]) -> None:
     text = (root / "LICENSE").read_text("utf-8")
     assert "Apache License" in text
     assert "END OF TERMS AND CONDITIONS" in text
+
+
+@pytest.fixture
+def image(root: Path) -> str:
+    """The Dockerfile."""
+    return (root / "Dockerfile").read_text("utf-8")
 
 
 def make(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -159,8 +168,40 @@ def test_nightly_tests_without_strace_say_what_to_install(fresh: Path) -> None:
     assert "apt install strace" in refused.stderr
 
 
-def test_image_runs_without_root_and_keeps_data_on_a_volume(root: Path) -> None:
-    image = (root / "Dockerfile").read_text("utf-8").split("FROM python:3.11-slim\n")[1]
+def test_image_runs_without_root_and_keeps_data_on_a_volume(image: str) -> None:
+    last = image.split("FROM python:3.11-slim\n")[1]
     for line in ("USER 10001:10001", "VOLUME /data", 'ENTRYPOINT ["pointsman"]', 'CMD ["serve"]'):
-        assert f"\n{line}\n" in image
-    assert "POINTSMAN_DATA_DIR=/data" in image
+        assert f"\n{line}\n" in last
+    assert "POINTSMAN_DATA_DIR=/data" in last
+
+
+def test_image_is_built_of_files_that_are_there_and_are_let_through(root: Path, image: str) -> None:
+    copied = {source for words in re.findall(r"^COPY (.+)$", image, re.MULTILINE) for source in words.split()[:-1]}
+    assert set(PACKAGES) < copied
+    assert [source for source in copied if not (root / source).exists()] == []
+    let_through = (root / ".dockerignore").read_text("utf-8").splitlines()
+    assert {line[1:] for line in let_through if line.startswith("!")} == copied
+
+
+def test_image_takes_extras_that_exist_and_installs_only_what_it_built(image: str, project: dict[str, Any]) -> None:
+    build, last = image.split("FROM python:3.11-slim\n")
+    [of_build, of_last] = [re.findall(r'^ARG EXTRAS="([\w,]+)"$', stage, re.MULTILINE) for stage in (build, last)]
+    assert of_build == of_last == ["postgres,redis,nats"]
+    assert set(of_build[0].split(",")) <= set(project["project"]["optional-dependencies"])
+    assert 'pip wheel --wheel-dir /wheels --find-links /wheels ".[$EXTRAS]"' in build
+    assert 'pip install --no-cache-dir --no-index --find-links /wheels "pointsman[$EXTRAS]"' in last
+
+
+def test_image_follows_the_rules_of_good_ones(image: str) -> None:
+    """Those of hadolint that concern it: no shell where none is needed, no cache and no recommended package kept."""
+    assert [tag for tag in re.findall(r"^FROM (\S+)", image, re.MULTILINE) if not re.search(r":\d", tag)] == []
+    assert re.findall(r"^(?:ADD|MAINTAINER|SHELL|EXPOSE 22)\b|\bsudo\b|\bcurl\b|:latest", image, re.MULTILINE) == []
+    forms = re.findall(r"^(?:ENTRYPOINT|CMD|HEALTHCHECK .*?CMD) (.+)$", image, re.MULTILINE)
+    assert [json.loads(form) for form in forms] == [["pointsman", "ping"], ["pointsman"], ["serve"]]
+    [installs] = re.findall(r"apt-get install[^&]*", image)
+    assert "--no-install-recommends" in installs
+    assert "rm -rf /var/lib/apt/lists/*" in image
+
+
+def test_image_asks_and_serves_by_commands_that_exist() -> None:
+    assert [command for command in ("ping", "serve") if command not in app] == []
