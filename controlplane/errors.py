@@ -11,9 +11,7 @@ PointsmanError
 |       +-- UnknownPrice    422  nobody knows what a call would cost
 |       +-- NoProvider      422  no language model is configured
 |   +-- CallRefused         400  the model's provider cannot take the call
-+-- Unauthorized            401
-+-- BudgetExhausted         402
-+-- Forbidden               403
++-- Unauthorized 401 / BudgetExhausted 402 / Forbidden 403
 +-- NotFound                404
 |   +-- UnknownTrace / UnknownEpisode / UnknownSkill / UnknownCheckpoint / UnknownPoint / UnknownPath
 |   +-- UnknownReplay / UnknownOrigin / UnknownTenant / UnknownKey / UnknownReservation / UnknownModel
@@ -27,10 +25,8 @@ PointsmanError
 |   +-- Overloaded / ReplayUnderWay / EmbedderLoading / JournalUnavailable / LeaseLost / ProviderBusy
 +-- ProviderFault           502  a provider gave no usable answer
 |   +-- ProviderTimeout     504
-+-- StorageFull             507
-+-- InternalError           500
-+-- JournalDamaged          500  also ends the start
-+-- RecordDamaged           500
++-- StorageFull 507 / InternalError 500
++-- JournalDamaged / RecordDamaged 500  the first also ends the start
 +-- BadSetting              (command line) a setting is unknown or has a bad value
 +-- ModelUntrusted          (start) the embedding model's weights are not the expected ones
 +-- CannotPlay              (command line, in demo/world.py) the demo lacks a program, or its server failed

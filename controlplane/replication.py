@@ -16,6 +16,7 @@ from auditor import Learner, UnreadableFold
 
 from .checkpoints import CheckpointFiles, RecoveryFiles, seal, unseal
 from .errors import BadSetting, LeaseLost, PointsmanError
+from .failpoints import failpoint
 from .journal import Journal
 from .journal.postgres import PostgresJournal
 from .outbox import Outbox
@@ -62,7 +63,7 @@ class Replication:
             await self._take_over(lease.token)
         elif not self._journal.leads and now - self._looked_at > PUBLISHED_S:
             self._looked_at = now
-            if (seq := await self._journal.published_seq()) is not None:
+            if (seq := await self._journal.shelf.published_seq()) is not None:
                 self._journal.forget_records(seq)
                 self._outbox.published(seq)
 
@@ -70,6 +71,7 @@ class Replication:
         """Fold everything that the one before wrote, then lead."""
         await self._journal.catch_up()
         await self._learner.passed(self._journal.last_seq)
+        failpoint("replica.leading")
         self._outbox.take_over()
         self._led = token
         self._journal.lead(token)
@@ -81,8 +83,9 @@ class Replication:
         Raises:
           LeaseLost: another replica leads by now.
         """
-        if not await self._journal.publish(seq, seal(payload)):
+        if not await self._journal.shelf.publish(seq, seal(payload)):
             raise LeaseLost
+        failpoint("replica.published")
 
 
 class SharedCheckpoints(CheckpointFiles):
@@ -100,21 +103,21 @@ class SharedCheckpoints(CheckpointFiles):
 
     async def keep(self, payload: bytes) -> str:
         checkpoint_id = self.write(payload)
-        await self._journal.put_file(checkpoint_id, seal(payload))
+        await self._journal.shelf.put_file(checkpoint_id, seal(payload))
         return checkpoint_id
 
     async def find(self, checkpoint_id: str) -> bytes:
         try:
             return self.read(checkpoint_id)
         except UnreadableFold:
-            if (sealed := await self._journal.get_file(checkpoint_id)) is None:
+            if (sealed := await self._journal.shelf.get_file(checkpoint_id)) is None:
                 raise
             self.write(unseal(sealed))
         return self.read(checkpoint_id)
 
     async def drop(self, checkpoint_id: str) -> None:
         self.delete(checkpoint_id)
-        await self._journal.drop_file(checkpoint_id)
+        await self._journal.shelf.drop_file(checkpoint_id)
 
 
 async def join(journal: Journal, settings: Settings, recovery: RecoveryFiles) -> bytes | None:
@@ -136,7 +139,7 @@ async def fetch_snapshot(journal: Journal, recovery: RecoveryFiles) -> None:
     """Bring the newest published state here, unless there is a newer one."""
     assert isinstance(journal, PostgresJournal)
     newest = max((int(file.stem.removeprefix("recovery-")) for file in recovery.files()), default=0)
-    if (published := await journal.newest_snapshot(newest)) is not None:
+    if (published := await journal.shelf.newest_snapshot(newest)) is not None:
         seq, sealed = published
         await asyncio.to_thread(recovery.write, unseal(sealed), seq)
         log.info("snapshot_fetched", seq=seq, bytes=len(sealed))
@@ -145,7 +148,7 @@ async def fetch_snapshot(journal: Journal, recovery: RecoveryFiles) -> None:
 async def agree_on_pepper(journal: PostgresJournal, pepper: bytes) -> None:
     """Raises BadSetting where other replicas have another pepper: keys would be known at some and not at others."""
     mark = derived(pepper, PEPPER_USE)
-    if await journal.agreed(PEPPER_MARK, mark) != mark:
+    if await journal.shelf.agreed(PEPPER_MARK, mark) != mark:
         raise BadSetting("this pepper is not the one that the other replicas have; set POINTSMAN_PEPPER_FILE to theirs")
 
 

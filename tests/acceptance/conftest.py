@@ -103,11 +103,11 @@ def turns() -> Iterator[Iterator[socket.socket]]:
 
 @pytest.fixture
 def start(tmp_path: Path, turns: Iterator[socket.socket]) -> Iterator[Start]:
-    """Starts servers on this test's data folder."""
+    """Starts servers on this test's data folder, or one beside it."""
     with ExitStack() as running:
 
-        def begin(within: Sequence[str] = (), **variables: str) -> Process:
-            started = Process(tmp_path / "data", within, None if within else next(turns), **variables)
+        def begin(within: Sequence[str] = (), folder: str = "data", **variables: str) -> Process:
+            started = Process(tmp_path / folder, within, None if within else next(turns), **variables)
             running.callback(started.close)
             return started
 

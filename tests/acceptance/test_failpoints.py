@@ -11,6 +11,7 @@ from ..integration.conftest import Running, chosen
 from .crowd import REPORTS, Crowd, verified
 from .places import cases
 from .test_archive import ARCHIVING
+from .test_replicas import REPLICATED
 from .test_spending import SPENDING
 
 Start = Callable[..., Any]
@@ -57,7 +58,7 @@ WHILE_SERVING = ("recovery.dumped", "recovery.prune", "journal.records", "journa
 
 
 def test_every_failpoint_is_exercised() -> None:
-    assert {*SERVING, *STARTING, *STOPPING, *ARCHIVING, *SPENDING, *ELSEWHERE} == set(FAILPOINTS)
+    assert {*SERVING, *STARTING, *STOPPING, *ARCHIVING, *SPENDING, *REPLICATED, *ELSEWHERE} == set(FAILPOINTS)
 
 
 @cases(SERVING)

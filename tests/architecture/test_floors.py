@@ -86,11 +86,12 @@ ORDER: tuple[set[str], ...] = (
     },  # the two loops, what keeps them, and what operators did
     {"lifecycle", "explanation", "replay", "chat", "tiering", "thinking", "rechecks", "describing", "carrying"},
     {"remembering", "retrieving"},  # a capture decides
+    {"replication"},  # one of many: what it may have to do for all
     {"parts"},  # makes every part and hands it what it needs
     {"service"},  # starts and stops them
     {"purse"},  # what operators see of money
     {"status", "backups", "doctor"},  # look at a whole service
-    {"retention"},
+    {"retention", "moving"},
     {"rebuilding"},
     {"http"},
     {"app", "connections"},

@@ -109,7 +109,7 @@ def test_environment_is_read_in_one_place() -> None:
         if dotted(node) in ("os.environ", "os.getenv")
     }
     assert readers == {
-        "controlplane.settings",
+        "controlplane.settings.loading",
         "controlplane.embedding.sentence",  # tells the model library to stay offline
         "controlplane.demo.servers",  # starts servers with the caller's environment
         "controlplane.demo.world",  # runs real commands with the caller's PATH

@@ -160,8 +160,8 @@ async def test_a_holder_that_was_paused_is_fenced_off_by_its_token(
     assert a.lease.held
     with acting_for_all(), pytest.raises(LeaseLost):
         await a.append(closed("too late"))
-    assert not await a.publish(1, b"too late")
-    assert await b.publish(1, b"in time")
+    assert not await a.shelf.publish(1, b"too late")
+    assert await b.shelf.publish(1, b"in time")
     await a.lease.tick()
     assert a.lease.token is None
 

@@ -10,7 +10,7 @@ import pytest
 import redis
 import yaml
 
-from benchmarks.servers import Postgres, Redis
+from benchmarks.services import Postgres, Redis
 from controlplane.http.routes import ROUTES
 from controlplane.settings import Settings
 
@@ -110,7 +110,7 @@ def test_the_commands_of_the_page_make_every_secret(compose: dict[str, Any], pag
     password = (folder / "database-password").read_text("utf-8").strip()
     assert len(password) >= 32
     assert (folder / "database-url").read_text("utf-8") == f"postgresql://pointsman:{password}@postgres:5432/pointsman"
-    assert len((folder / "pepper").read_bytes()) == 32
+    assert len(bytes.fromhex((folder / "pepper").read_text("utf-8"))) == 32
     [shared] = re.findall(r">(\w+) ", (folder / "redis-acl").read_text("utf-8"))
     assert (folder / "redis-url").read_text("utf-8") == f"redis://:{shared}@redis:6379/0"
 

@@ -117,7 +117,7 @@ async def test_one_replica_leads_and_another_takes_over_where_it_left_off(replic
     await replicas.close(a)
     await leading(b)
     await used([b], 2)
-    assert await b.replication._journal.published_seq() is not None  # type: ignore[union-attr]
+    assert await b.replication._journal.shelf.published_seq() is not None  # type: ignore[union-attr]
     c = await replicas.open()
     assert c.recovery.files(), "it began with what was published"
     await level(b, c)

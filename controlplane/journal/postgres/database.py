@@ -121,7 +121,7 @@ class Database:
                     found: list[Any] = await connection.fetch(QUERIES[query], *parameters)
             else:
                 async with self._readers.acquire(timeout=CONNECT_S) as connection, connection.transaction():
-                    await connection.execute("SELECT set_config('pointsman.tenant', $1, true)", tenant)
+                    await connection.execute(QUERIES["of_tenant_only"], tenant)
                     found = await connection.fetch(QUERIES[query], *parameters)
         except (*GONE, asyncpg.PostgresError) as error:
             raise JournalUnavailable(f"The journal cannot be read ({type(error).__name__}).") from error
@@ -135,7 +135,7 @@ class Database:
         except (*GONE, asyncpg.PostgresError) as error:
             raise JournalUnavailable(f"The journal cannot be read ({type(error).__name__}).") from error
         try:
-            await connection.execute("SELECT pg_advisory_lock($1)", _STARTING)
+            await connection.execute(QUERIES["in_turn"], _STARTING)
             yield
         finally:
             connection.terminate()
@@ -170,9 +170,9 @@ async def _connect(url: str, tenant: str) -> "asyncpg.Connection[Any]":
 
 async def _migrate(connection: "asyncpg.Connection[Any]") -> None:
     """Bring the database to the newest schema, one transaction a step; replicas that start at once take turns."""
-    await connection.execute("SELECT pg_advisory_lock($1)", _MIGRATING)
-    await connection.execute("CREATE TABLE IF NOT EXISTS schema_version (number integer NOT NULL)")
-    version = await connection.fetchval("SELECT coalesce(max(number), 0) FROM schema_version")
+    await connection.execute(QUERIES["in_turn"], _MIGRATING)
+    await connection.execute(QUERIES["make_versions"])
+    version = await connection.fetchval(QUERIES["version"])
     newest = int(_STEPS[-1].name[:3])
     if version > newest:
         raise PointsmanError(
@@ -184,7 +184,7 @@ async def _migrate(connection: "asyncpg.Connection[Any]") -> None:
             failpoint("shared.migrate")
             async with connection.transaction():
                 await connection.execute(step.read_text("utf-8"))
-                await connection.execute("INSERT INTO schema_version VALUES ($1)", number)
+                await connection.execute(QUERIES["note_version"], number)
 
 
 def _without_url(error: BaseException) -> str:

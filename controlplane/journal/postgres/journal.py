@@ -7,12 +7,10 @@ the log up to it.
 
 import asyncio
 import contextlib
-import uuid
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any, Self
 
-import msgspec
 import structlog
 
 from auditor.answers import Learned
@@ -20,31 +18,26 @@ from auditor.events import AnyEvent, Purged, Recorded
 from auditor.receipts import REPEATABLE_S
 
 from ...clock import Clock
-from ...errors import InFlight, JournalDamaged, JournalUnavailable, LeaseLost, Overloaded, PointsmanError
+from ...errors import InFlight, JournalUnavailable, LeaseLost, Overloaded, PointsmanError
 from ...failpoints import failpoint
+from ...ids import new_id
 from ..codec import encode_event
 from ..port import ACCESS_KINDS, ACT_KINDS, ALL, CHECKPOINT_KINDS, JOB_KINDS, MEMORY_KINDS, acts_for_all, check_size
-from ..rows import UNNUMBERED, Archived, Row, event_row, record_row, recorded_of, records_of, refuse_gap
+from ..rows import UNNUMBERED, Archived, event_row, record_row, records_of, refuse_gap
 from ..tail import Tail
 from .database import Connection, Database, Lost
+from .groups import GROUP, Append, arrays, next_group
 from .lease import Lease
+from .rows import fitting, record, recorded
+from .shelf import Shelf
 
 log = structlog.get_logger()
-GROUP, WAITING, PAGE = 256, 20_000, 2000  # events of a commit; most writes waiting; events read at once
+WAITING, PAGE = 20_000, 2000  # most writes waiting; events read at once
 POLL_S = 0.1  # after which the log is read though nobody told of news
 UNSURE_S = 5.0  # how long a group whose answer was lost is asked for again
 AGAIN_S = 0.05
 KEEPING_S = 3600.0  # between two looks at partitions, and at what is no longer needed
 NOT_LEADING, THERE_ALREADY = -1, -2
-
-
-class _Append(msgspec.Struct):
-    """One request's events, the future it waits on, and whether only the lease's holder may write them."""
-
-    future: asyncio.Future[int]
-    events: tuple[AnyEvent, ...]
-    payloads: tuple[bytes, ...]
-    leading: bool
 
 
 class PostgresJournal:
@@ -56,11 +49,11 @@ class PostgresJournal:
         self.last_seq, self.lease = last_seq, lease
         self.archives: list[Archived] = []
         self.trouble: str | None = None
-        self.database = database
+        self.database, self.shelf = database, Shelf(database, lease)
         self._clock = clock
         self._current_at = clock.monotonic()  # when this replica last knew that it had read everything
-        self._writer, self._name, self._number = Connection(database.url), uuid.uuid4(), 0
-        self._pending: deque[_Append] = deque()
+        self._writer, self._name, self._number = Connection(database.url), new_id("wr"), 0
+        self._pending: deque[Append] = deque()
         self._unwritten: dict[tuple[str, str], Learned] = {}  # visible before they are written
         self._flushes: list[asyncio.Future[None]] = []
         self._wake, self._news = asyncio.Event(), asyncio.Event()
@@ -84,7 +77,7 @@ class PostgresJournal:
         except PointsmanError:
             await database.close()
             raise
-        return cls(database, last_seq, Lease(url, holder or str(uuid.uuid4()), clock), clock)
+        return cls(database, last_seq, Lease(url, holder or new_id("rp"), clock), clock)
 
     @property
     def leads(self) -> bool:
@@ -104,7 +97,7 @@ class PostgresJournal:
             raise Overloaded
         check_size(events)
         future: asyncio.Future[int] = self._promise()
-        self._pending.append(_Append(future, events, tuple(map(encode_event, events)), acts_for_all()))
+        self._pending.append(Append(future, events, tuple(map(encode_event, events)), acts_for_all()))
         self._wake.set()
         return await future
 
@@ -142,23 +135,17 @@ class PostgresJournal:
             await asyncio.sleep(0)  # let every request that is ready join the group
             self._wake.clear()
             while self._pending:
-                await self._commit(self._next_group())
+                await self._commit(next_group(self._pending))
             due = self._unwritten and (len(self._unwritten) >= GROUP or self._closing)
             if self._flushes or (due and self.leads):
                 await self._write_records()
 
-    def _next_group(self) -> list[_Append]:
-        group, events = [], 0
-        while self._pending and events < GROUP:
-            group.append(self._pending.popleft())
-            events += len(group[-1].events)
-        return group
-
-    async def _commit(self, group: list[_Append]) -> None:
+    async def _commit(self, group: list[Append]) -> None:
         self._number += 1
         try:
             failpoint("shared.append")
-            answers = await self._told(self._statement(group))
+            of_group = (self._name, self._number, self.lease.token, REPEATABLE_S)
+            answers = await self._told((*of_group, *arrays(group)))
         except PointsmanError as error:
             self._refuse([append.future for append in group], error)
             return
@@ -172,17 +159,6 @@ class PostgresJournal:
                 append.future.set_result(first)
             else:
                 append.future.set_exception(LeaseLost() if first == NOT_LEADING else InFlight())
-
-    def _statement(self, group: list[_Append]) -> tuple[Any, ...]:
-        rows = [
-            (place, *event_row(UNNUMBERED, event, payload)[1:])
-            for place, append in enumerate(group, 1)
-            for event, payload in zip(append.events, append.payloads, strict=True)
-        ]
-        owners, tenants, kinds, refs, ats, payloads, kept = map(list, zip(*rows, strict=True))
-        sizes, leading = [len(append.events) for append in group], [append.leading for append in group]
-        shaped = (owners, tenants, kinds, [ref.encode() for ref in refs], ats, payloads, kept)
-        return self._name, self._number, self.lease.token, REPEATABLE_S, sizes, leading, *shaped
 
     async def _told(self, statement: tuple[Any, ...]) -> list[int]:
         """What the database answers a group. Where the answer is lost it is asked again: it writes a group once."""
@@ -198,18 +174,18 @@ class PostgresJournal:
             else:
                 return answers
 
-    async def _take(self, group: list[_Append], answers: list[int]) -> None:
+    async def _take(self, group: list[Append], answers: list[int]) -> None:
         """Put what was written at the end of what was read; what others wrote in between is read first."""
-        recorded = [
+        new = [
             Recorded(first + nth, event)
             for append, first in zip(group, answers, strict=True)
             if first > 0
             for nth, event in enumerate(append.events)
         ]
-        if recorded and recorded[0].seq > self.last_seq + 1:
+        if new and new[0].seq > self.last_seq + 1:
             with contextlib.suppress(JournalUnavailable):  # it is committed; the reader reads it when it can
-                await self.catch_up(recorded[-1].seq)
-        self._extend(recorded)
+                await self.catch_up(new[-1].seq)
+        self._extend(new)
 
     def _extend(self, recorded: Sequence[Recorded]) -> None:
         """Take what follows on what was read; the rest is there already, or its turn has not come."""
@@ -265,8 +241,8 @@ class PostgresJournal:
             self._refuse(flushes, JournalUnavailable() if isinstance(error, Lost) else error)
             return
         self.trouble = None
-        for key, record in batch:
-            if self._unwritten.get(key) is record:
+        for key, kept in batch:
+            if self._unwritten.get(key) is kept:
                 del self._unwritten[key]
         for flush in flushes:
             if not flush.done():
@@ -288,7 +264,7 @@ class PostgresJournal:
 
     async def read(self, after: int, limit: int) -> list[Recorded]:
         last = self.last_seq
-        found = [_recorded(row) for row in await self.database.rows("read_after", after, limit)]
+        found = [recorded(row) for row in await self.database.rows("read_after", after, limit)]
         refuse_gap(found, after, last if len(found) < limit else 0)  # more may be committed meanwhile
         return found
 
@@ -303,62 +279,30 @@ class PostgresJournal:
 
     async def _of_kinds(self, kinds: Sequence[str], after: int, limit: int) -> list[Recorded]:
         rows = await self.database.rows("read_kinds", after, limit, list(kinds))
-        return _fitting(rows, lambda event: event.kind in kinds)
+        return fitting(rows, lambda event: event.kind in kinds)
 
     async def acts(self, tenant: str, before: int, limit: int) -> list[Recorded]:
         rows = await self.database.rows("acts", before, tenant, limit, list(ACT_KINDS), tenant=tenant)
-        return _fitting(rows, lambda e: e.kind in ACT_KINDS and tenant in (e.tenant, ALL))
+        return fitting(rows, lambda e: e.kind in ACT_KINDS and tenant in (e.tenant, ALL))
 
     async def about(self, tenant: str, ref: str, kind: str) -> list[Recorded]:
         rows = await self.database.rows("about", tenant, ref.encode(), kind, tenant=tenant)
-        return _fitting(rows, lambda event: (event.tenant, event.ref, event.kind) == (tenant, ref, kind))
+        return fitting(rows, lambda event: (event.tenant, event.ref, event.kind) == (tenant, ref, kind))
 
     async def checkpoints(self, tenant: str) -> list[Recorded]:
         rows = await self.database.rows("of_tenant", tenant, list(CHECKPOINT_KINDS), tenant=tenant)
-        return _fitting(rows, lambda event: event.tenant == tenant and event.kind in CHECKPOINT_KINDS)
+        return fitting(rows, lambda event: event.tenant == tenant and event.kind in CHECKPOINT_KINDS)
 
     async def learned(self, tenant: str, trace_id: str) -> Learned | None:
         if (unwritten := self._unwritten.get((tenant, trace_id))) is not None:
             return unwritten
         rows = await self.database.rows("learned", tenant, trace_id.encode(), tenant=tenant)
-        found = records_of(map(_record, rows))
+        found = records_of(map(record, rows))
         return found[0][1] if found else None
 
     async def all_learned(self, until: int) -> list[tuple[str, Learned]]:
         await self.flush()
-        return records_of(map(_record, await self.database.rows("all_learned", until)))
-
-    async def publish(self, seq: int, sealed: bytes) -> bool:
-        """Leave the learnt state after an event for others; whether this replica still leads."""
-        return bool(await self.database.rows("publish", seq, self.lease.token, sealed))
-
-    async def published_seq(self) -> int | None:
-        """After which event the newest published state is."""
-        [[seq]] = await self.database.rows("published_seq")
-        return None if seq is None else int(seq)
-
-    async def newest_snapshot(self, after: int) -> tuple[int, bytes] | None:
-        """The newest published state that is later than an event."""
-        found = await self.database.rows("newest_snapshot", after)
-        return (found[0][0], found[0][1]) if found else None
-
-    async def agreed(self, name: str, given: bytes) -> bytes:
-        """What all replicas have under this name; the first one's holds."""
-        await self.database.rows("agree", name, given)
-        return await self.get_file(name) or b""
-
-    async def put_file(self, name: str, sealed: bytes) -> None:
-        """Leave a file for every replica."""
-        await self.database.rows("put_file", name, sealed)
-
-    async def get_file(self, name: str) -> bytes | None:
-        """What a replica left under this name."""
-        found = await self.database.rows("get_file", name)
-        return found[0][0] if found else None
-
-    async def drop_file(self, name: str) -> None:
-        """Nobody needs it any more."""
-        await self.database.rows("drop_file", name)
+        return records_of(map(record, await self.database.rows("all_learned", until)))
 
     @contextlib.asynccontextmanager
     async def in_turn(self) -> AsyncIterator[None]:
@@ -376,24 +320,3 @@ class PostgresJournal:
         await self.lease.release()
         await self._writer.close()
         await self.database.close()
-
-
-def _recorded(row: Any) -> Recorded:
-    seq, tenant, kind, ref, at, payload, kept = row
-    return recorded_of((seq, tenant.encode(), kind.encode(), ref, at, payload, kept), numbered=False)
-
-
-def _record(row: Any) -> Row:
-    tenant, trace_id, seq, record, kept = row
-    return tenant.encode(), trace_id, seq, record, kept
-
-
-def _fitting(rows: Sequence[Any], fits: Callable[[AnyEvent], bool]) -> list[Recorded]:
-    """Events, each compared with what was asked for: a damaged index leads to other rows."""
-    found = [_recorded(row) for row in rows]
-    seen = 0
-    for recorded in found:
-        if recorded.seq <= seen or not fits(recorded.event):
-            raise JournalDamaged(f"an index leads to event {recorded.seq} in the place of another")
-        seen = recorded.seq
-    return found

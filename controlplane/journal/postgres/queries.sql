@@ -110,3 +110,23 @@ SELECT sealed FROM files WHERE name = $1;
 -- name: drop_file
 -- Nobody needs it any more.
 DELETE FROM files WHERE name = $1;
+
+-- name: in_turn
+-- One of many replicas at a time.
+SELECT pg_advisory_lock($1);
+
+-- name: of_tenant_only
+-- Whose rows the rest of the transaction is for.
+SELECT set_config('pointsman.tenant', $1, true);
+
+-- name: make_versions
+-- Which steps of the schema were made.
+CREATE TABLE IF NOT EXISTS schema_version (number integer NOT NULL);
+
+-- name: version
+-- The newest of them.
+SELECT coalesce(max(number), 0) FROM schema_version;
+
+-- name: note_version
+-- One more.
+INSERT INTO schema_version VALUES ($1);

@@ -56,7 +56,7 @@ CREATE TABLE receipts (
 -- What each writer was last told, so that a group whose answer was lost with its connection is asked again, not written
 -- again.
 CREATE TABLE writers (
-    writer  uuid PRIMARY KEY,
+    writer  text PRIMARY KEY,
     number  bigint NOT NULL,   -- of its last group
     answers bigint[] NOT NULL,
     at      timestamptz NOT NULL DEFAULT now()
@@ -104,7 +104,7 @@ END $$;
 -- event, or why nothing of it was written: -1, it is for the lease's holder and `holding` is not its token; -2, the
 -- receipt it begins with is there already and holds for `repeatable` seconds.
 CREATE FUNCTION append_events(
-    of_writer uuid, of_number bigint, holding bigint, repeatable double precision, sizes integer[], leading_ones boolean[],
+    of_writer text, of_number bigint, holding bigint, repeatable double precision, sizes integer[], leading_ones boolean[],
     owners integer[], tenants text[], kinds text[], refs bytea[], ats double precision[], payloads bytea[],
     checksums bigint[]
 ) RETURNS bigint[] LANGUAGE plpgsql AS $$

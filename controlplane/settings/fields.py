@@ -1,14 +1,6 @@
-"""Settings are one table: name, type, default, help. Defaults < pointsman.toml < environment < arguments.
+"""The table: name, type, default, help. The hash of everything that shapes a decision is stamped on every trace."""
 
-Read once; the hash of everything that shapes a decision is stamped on every trace.
-"""
-
-import difflib
-import os
-import tomllib
-from collections.abc import Mapping
 from hashlib import blake2b
-from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_type_hints
 from urllib.parse import urlsplit
 
@@ -17,10 +9,10 @@ from msgspec import Meta
 
 from strategist import Estimates, ExplorationName, Mode, UpdateRule
 
-from . import failpoints as points
-from .errors import BadSetting
-from .licences import Denylist
-from .masking import without_secrets
+from .. import failpoints as points
+from ..errors import BadSetting
+from ..licences import Denylist
+from ..masking import without_secrets
 
 PREFIX = "POINTSMAN_"
 LOOPBACK = ("127.0.0.1", "::1", "localhost")  # what this machine calls itself
@@ -211,7 +203,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def shown(self) -> dict[str, Any]:
         """Every setting by name, without what must not be read over a shoulder."""
         values: dict[str, Any] = msgspec.to_builtins(self)
-        return {name: _shown(name, value) for name, value in values.items()}
+        return {name: shown_value(name, value) for name, value in values.items()}
 
     def __repr__(self) -> str:
         return f"<Settings {self.shown()}>"
@@ -239,7 +231,7 @@ _PLACES |= {
 }
 
 
-def _shown(name: str, value: Any) -> Any:
+def shown_value(name: str, value: Any) -> Any:
     """A value without what must not be read over a shoulder: keys, who asks in an address, where alarms go."""
     if name in SECRET and value:
         return HIDDEN
@@ -283,74 +275,3 @@ def address(host: str, port: int) -> str:
     ('http://127.0.0.1:8080', 'http://[::1]:8080')
     """
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
-def load(
-    environ: Mapping[str, str] = os.environ, *, file: Path | None = None, overrides: Mapping[str, Any] | None = None
-) -> Settings:
-    """Read the settings once.
-
-    Raises:
-      BadSetting: a name is unknown or a value does not fit; the message names the setting and the fix.
-    """
-    named = [f.name for f in msgspec.structs.fields(Settings)]
-    values: dict[str, Any] = {}
-    for source, given in (("pointsman.toml", _read_file(file)), ("the environment", _read_environment(environ))):
-        for name, value in _with_secrets(given, source).items():
-            if name not in named:
-                close = difflib.get_close_matches(name, named, 1)
-                hint = f"; did you mean {close[0]!r}?" if close else "; `pointsman config show` lists them all"
-                raise BadSetting(f"{source} sets {name!r}, which is no setting{hint}")
-            values[name] = value
-    values.update({k: v for k, v in (overrides or {}).items() if v is not None})
-    return _convert(values)
-
-
-def _with_secrets(given: Mapping[str, Any], source: str) -> dict[str, Any]:
-    """What is set, and the secrets of files: each may be named as NAME_file, for whoever mounts them so."""
-    files = {name: value for name, value in given.items() if name.removesuffix(FILE) in SECRET and name.endswith(FILE)}
-    read = {name.removesuffix(FILE): _secret_of(Path(str(value)), name) for name, value in files.items()}
-    if twice := sorted(read.keys() & given.keys()):
-        raise BadSetting(f"{source} sets {twice[0]!r} and {twice[0] + FILE!r}; one of them is enough")
-    return {name: value for name, value in given.items() if name not in files} | read
-
-
-def _secret_of(path: Path, name: str) -> str:
-    try:
-        secret = path.read_text("utf-8").strip()
-    except UnicodeDecodeError as error:
-        raise BadSetting(f"{name}: {path} is not UTF-8") from error
-    except OSError as error:
-        raise BadSetting(f"{name}: {path} cannot be read: {error.strerror}") from error
-    if not secret:
-        raise BadSetting(f"{name}: {path} is empty")
-    return secret
-
-
-def _convert(values: dict[str, Any]) -> Settings:
-    for name, value in values.items():
-        try:
-            msgspec.convert({name: value}, Settings, strict=False)
-        except msgspec.ValidationError as error:
-            choices = get_args(get_type_hints(Settings)[name]) if "enum" in str(error) else ()
-            takes = f"; it takes {', '.join(choices)}" if choices else ""
-            raise BadSetting(f"{PREFIX}{name.upper()}={_shown(name, value)!r}: {error}{takes}") from error
-    return msgspec.convert(values, Settings, strict=False)
-
-
-def _read_environment(environ: Mapping[str, str]) -> dict[str, Any]:
-    return {k.removeprefix(PREFIX).lower(): v for k, v in environ.items() if k.startswith(PREFIX) and v != ""}
-
-
-def _read_file(file: Path | None) -> dict[str, Any]:
-    path = file or Path("pointsman.toml")
-    if not path.exists():
-        if file is not None:
-            raise BadSetting(f"there is no settings file {file}")
-        return {}
-    try:
-        return tomllib.loads(path.read_text("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BadSetting(f"{path} is not valid TOML: {error}") from error
-    except OSError as error:
-        raise BadSetting(f"{path} cannot be read: {error.strerror}") from error

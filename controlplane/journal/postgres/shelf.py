@@ -1,0 +1,43 @@
+"""What replicas leave for each other beside the log: learnt state, files of checkpoints, what they must agree on."""
+
+from .database import Database
+from .lease import Lease
+
+
+class Shelf:
+    """Of one database; learnt state is left by who holds the lease alone."""
+
+    def __init__(self, database: Database, lease: Lease) -> None:
+        self._database, self._lease = database, lease
+
+    async def publish(self, seq: int, sealed: bytes) -> bool:
+        """Leave the learnt state after an event for others; whether this replica still leads."""
+        return bool(await self._database.rows("publish", seq, self._lease.token, sealed))
+
+    async def published_seq(self) -> int | None:
+        """After which event the newest published state is."""
+        [[seq]] = await self._database.rows("published_seq")
+        return None if seq is None else int(seq)
+
+    async def newest_snapshot(self, after: int) -> tuple[int, bytes] | None:
+        """The newest published state that is later than an event."""
+        found = await self._database.rows("newest_snapshot", after)
+        return (found[0][0], found[0][1]) if found else None
+
+    async def agreed(self, name: str, given: bytes) -> bytes:
+        """What all replicas have under this name; the first one's holds."""
+        await self._database.rows("agree", name, given)
+        return await self.get_file(name) or b""
+
+    async def put_file(self, name: str, sealed: bytes) -> None:
+        """Leave a file for every replica."""
+        await self._database.rows("put_file", name, sealed)
+
+    async def get_file(self, name: str) -> bytes | None:
+        """What a replica left under this name."""
+        found = await self._database.rows("get_file", name)
+        return found[0][0] if found else None
+
+    async def drop_file(self, name: str) -> None:
+        """Nobody needs it any more."""
+        await self._database.rows("drop_file", name)

@@ -1,0 +1,33 @@
+"""Settings are one table, read once from where people write them."""
+
+from .fields import (
+    FILE,
+    HIDDEN,
+    LOOPBACK,
+    PREFIX,
+    PROVIDER_KEYS,
+    SECRET,
+    Described,
+    RequestLogged,
+    Settings,
+    address,
+    refuse_unreachable,
+    table,
+)
+from .loading import load
+
+__all__ = [
+    "FILE",
+    "HIDDEN",
+    "LOOPBACK",
+    "PREFIX",
+    "PROVIDER_KEYS",
+    "SECRET",
+    "Described",
+    "RequestLogged",
+    "Settings",
+    "address",
+    "load",
+    "refuse_unreachable",
+    "table",
+]
