@@ -2,8 +2,10 @@
 
 import os
 import random
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -60,6 +62,7 @@ from controlplane.journal.postgres import PostgresJournal
 from strategist import HeadChoice, PolicySettings, State, Update
 from strategist.federation import Entry
 
+from ..simulation.shared import SimulatedDatabase, Tables
 from ..simulation.store import CrashingJournal, Disk, Faults
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # read when the library is imported: a test looks nothing up
@@ -80,9 +83,21 @@ async def _open_crashing(file: Path) -> Journal:
     return CrashingJournal(Disk(), Faults(random.Random(1), share=0.0, slowest_s=0.0))
 
 
-@pytest.fixture(
-    params=[_open_memory, _open_sqlite, _open_crashing, None], ids=["memory", "sqlite", "simulated", "postgres"]
-)
+async def _open_shared(file: Path) -> Journal:
+    database: Any = SimulatedDatabase(Tables(time.monotonic), Faults(random.Random(1), share=0.0, slowest_s=0.0))
+    return await PostgresJournal.over(database, SystemClock())
+
+
+JOURNALS = {
+    "memory": _open_memory,
+    "sqlite": _open_sqlite,
+    "simulated": _open_crashing,
+    "simulated replica": _open_shared,
+    "postgres": None,
+}
+
+
+@pytest.fixture(params=JOURNALS.values(), ids=JOURNALS.keys())
 async def journal(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Journal]:
     """An empty journal of each kind."""
     if request.param is None:

@@ -49,7 +49,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         ready: Any = self._ready  # type: ignore[attr-defined]
         if len(ready) < 2:
             return
-        steps = [i for i, handle in enumerate(ready) if isinstance(_owner(handle), asyncio.Task)]
+        steps = [i for i, handle in enumerate(ready) if isinstance(owner(handle), asyncio.Task)]
         drawn = [ready[i] for i in steps]
         self._rng.shuffle(drawn)
         for place, handle in zip(steps, drawn, strict=True):
@@ -124,5 +124,6 @@ def _place(task: asyncio.Task[Any]) -> str:
     return " > ".join(lines)
 
 
-def _owner(handle: Any) -> object:
+def owner(handle: Any) -> object:
+    """Whose method a callback is: a task's, where it is a step of one."""
     return getattr(handle._callback, "__self__", None)

@@ -79,7 +79,7 @@ class Database:
     """What the journal reads by, and where it hears that there is news."""
 
     def __init__(self, url: str, readers: "asyncpg.Pool[Any]", log_readers: "asyncpg.Pool[Any]") -> None:
-        self.url = url
+        self._url = url
         self._readers, self._log_readers = readers, log_readers
         self._listener: asyncpg.Connection[Any] | None = None
 
@@ -106,6 +106,10 @@ class Database:
             raise JournalUnavailable(said) from error
         return cls(url, readers, log_readers)
 
+    def connect(self) -> Connection:
+        """A connection for one task, made when it is first used."""
+        return Connection(self._url)
+
     async def rows(self, query: str, *parameters: Any, tenant: str = ALL) -> Sequence[Any]:
         """What a named query gives, of one tenant or of all. A caller that goes away does not disturb the connection.
 
@@ -131,7 +135,7 @@ class Database:
     async def alone(self) -> AsyncIterator[None]:
         """Hold what only one replica holds at a time."""
         try:
-            connection = await _connect(self.url, ALL)
+            connection = await _connect(self._url, ALL)
         except (*GONE, asyncpg.PostgresError) as error:
             raise JournalUnavailable(f"The journal cannot be read ({type(error).__name__}).") from error
         try:
@@ -145,7 +149,7 @@ class Database:
         if self._listener is not None and not self._listener.is_closed():
             return True
         with contextlib.suppress(*GONE, asyncpg.PostgresError):
-            self._listener = await _connect(self.url, "")
+            self._listener = await _connect(self._url, "")
             await self._listener.add_listener(CHANNEL, lambda *_: heard())
             return True
         return False

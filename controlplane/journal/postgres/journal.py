@@ -25,7 +25,7 @@ from ..codec import encode_event
 from ..port import ACCESS_KINDS, ACT_KINDS, ALL, CHECKPOINT_KINDS, JOB_KINDS, MEMORY_KINDS, acts_for_all, check_size
 from ..rows import UNNUMBERED, Archived, event_row, record_row, records_of, refuse_gap
 from ..tail import Tail
-from .database import Connection, Database, Lost
+from .database import Database, Lost
 from .groups import GROUP, Append, arrays, next_group
 from .lease import Lease
 from .rows import fitting, record, recorded
@@ -52,7 +52,7 @@ class PostgresJournal:
         self.database, self.shelf = database, Shelf(database, lease)
         self._clock = clock
         self._current_at = clock.monotonic()  # when this replica last knew that it had read everything
-        self._writer, self._name, self._number = Connection(database.url), new_id("wr"), 0
+        self._writer, self._name, self._number = database.connect(), new_id("wr"), 0
         self._pending: deque[Append] = deque()
         self._unwritten: dict[tuple[str, str], Learned] = {}  # visible before they are written
         self._flushes: list[asyncio.Future[None]] = []
@@ -66,18 +66,22 @@ class PostgresJournal:
 
     @classmethod
     async def open(cls, url: str, clock: Clock, holder: str = "") -> Self:
-        """Connect, migrate, and start the writer and the reader; whoever wants to lead runs the lease, too.
+        """Connect, migrate, and go on as `over` says.
 
         Raises:
           JournalUnavailable: the database cannot be used.
         """
-        database = await Database.open(url)
+        return await cls.over(await Database.open(url), clock, holder)
+
+    @classmethod
+    async def over(cls, database: Database, clock: Clock, holder: str = "") -> Self:
+        """Start the writer and the reader; whoever wants to lead runs the lease, too."""
         try:
             [[last_seq]] = await database.rows("last_seq")
         except PointsmanError:
             await database.close()
             raise
-        return cls(database, last_seq, Lease(url, holder or new_id("rp"), clock), clock)
+        return cls(database, last_seq, Lease(database.connect(), holder or new_id("rp"), clock), clock)
 
     @property
     def leads(self) -> bool:

@@ -22,10 +22,10 @@ RENEW_S = LEASE_S / 3
 class Lease:
     """Takes the lease when it is free, and holds it as long as it can."""
 
-    def __init__(self, url: str, holder: str, clock: Clock) -> None:
+    def __init__(self, connection: Connection, holder: str, clock: Clock) -> None:
         self.token: int | None = None
         self.holder = holder
-        self._connection, self._clock = Connection(url), clock
+        self._connection, self._clock = connection, clock
         self._until = 0.0  # by this process's clock
         self._taken: list[Callable[[], None]] = []
 
