@@ -139,11 +139,21 @@ class Background:
         """Once there is an embedder: read what memory is made of, then follow the learner."""
         await self._embedder.loaded()
         self._memory.embedder = self._embedder.name
-        while page := await self._journal.read_memory(self._memory.position, PAGE):
+        while page := await self._page():
             for recorded in page:
                 await self._load(recorded)
         self._memory.go_live()
         log.info("memory_loaded", **self._memory.counts())
+
+    async def _page(self) -> list[Recorded]:
+        """The next events that memory is made of; a database that is away is waited for."""
+        while True:
+            try:
+                return await self._journal.read_memory(self._memory.position, PAGE)
+            except JournalUnavailable:
+                if not self._journal.shared:
+                    raise
+                await asyncio.sleep(TICK_S)
 
     async def _load(self, recorded: Recorded) -> None:
         """Take in one event of the past, and finish what a purge or an eviction left."""

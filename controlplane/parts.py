@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import httpx
 
 from auditor import Learner, State
+from auditor.protocols import PrefixStore
 
 from .administration import Administration
 from .alarms import LABEL, Alarms, Sender
@@ -92,7 +93,7 @@ class Parts:
         self.memory = MemoryStore(vectorizers(self.embedder, settings), denied)
         self.checkpoints = self._make_checkpoints()
         self.prefixes = Prefixes(journal, self.checkpoints, origin)
-        self.learner = Learner(state, journal, journal, self.prefixes)
+        self.learner = Learner(state, journal, journal, self._for_the_fold(self.prefixes))
         self.idempotency = Idempotency(self.learner, journal, clock)
         self._make_askers(providers)
         self._make_points()
@@ -186,6 +187,13 @@ class Parts:
         self.alarms, self.reflections = Alarms(self.outbox, self.clock), Reflections(self.outbox, self.clock)
         self.descriptions, self.news = Descriptions(self.outbox, self.clock), Bus()
         self.replication = self._make_replication()
+
+    def _for_the_fold(self, prefixes: Prefixes) -> PrefixStore:
+        if not self.journal.shared:
+            return prefixes
+        from .replication import PatientPrefixes
+
+        return PatientPrefixes(prefixes)
 
     def _make_checkpoints(self) -> CheckpointFiles:
         folder = Path(self.settings.data_dir) / CHECKPOINT_FOLDER

@@ -13,9 +13,10 @@ from typing import Self
 import structlog
 
 from auditor import Learner, UnreadableFold
+from auditor.protocols import PrefixStore
 
 from .checkpoints import CheckpointFiles, RecoveryFiles, seal, unseal
-from .errors import BadSetting, LeaseLost, PointsmanError
+from .errors import BadSetting, JournalUnavailable, LeaseLost, PointsmanError
 from .failpoints import failpoint
 from .journal import Journal
 from .journal.postgres import PostgresJournal
@@ -86,6 +87,21 @@ class Replication:
         if not await self._journal.shelf.publish(seq, seal(payload)):
             raise LeaseLost
         failpoint("replica.published")
+
+
+class PatientPrefixes:
+    """Earlier states for the fold, which waits for a database that is away: what it would skip, others fold."""
+
+    def __init__(self, prefixes: PrefixStore) -> None:
+        self._prefixes = prefixes
+
+    async def prefix(self, tenant: str, seq: int) -> bytes:
+        while True:
+            try:
+                return await self._prefixes.prefix(tenant, seq)
+            except JournalUnavailable as error:
+                log.warning("restore_waits", error=str(error), again_in_s=LOOK_S)
+                await asyncio.sleep(LOOK_S)
 
 
 class SharedCheckpoints(CheckpointFiles):

@@ -10,7 +10,7 @@ import pytest
 from .process import heard, uncollected
 from .replicas import Group, ReplicatedLoop
 
-CLIENTS, STEPS, REPLICAS = 4, 12, 3
+CLIENTS, STEPS, REPLICAS = 5, 60, 3
 
 
 def played(seed: int, folder: Path) -> tuple[list[str], list[str], Counter[str]]:
@@ -32,11 +32,11 @@ def played(seed: int, folder: Path) -> tuple[list[str], list[str], Counter[str]]
 
 def test_whatever_befalls_replicas_the_log_has_everything_once(tmp_path: Path, seed: int) -> None:
     happened = Counter[str]()
-    for n in range(6):
+    for n in range(3):
         wrong, _, seen = played(seed + n, tmp_path / f"{n}")
         assert wrong == [], f"--seed {seed + n}: {wrong[:5]}"
         happened += seen
-    assert {"killed", "paused", "CancelledError"} <= happened.keys()
+    assert {"killed", "paused", "died of", "given up on", "InFlight"} <= happened.keys()
 
 
 def test_the_same_seed_is_the_same_run(tmp_path: Path, seed: int) -> None:

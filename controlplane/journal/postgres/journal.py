@@ -261,9 +261,13 @@ class PostgresJournal:
 
     async def committed(self, after: int) -> Sequence[Recorded]:
         while not (at_hand := self._tail.after(after)):
-            if at_hand is None or self.last_seq > after:
+            if at_hand is not None and self.last_seq <= after:
+                await self._tail.wait()
+                continue
+            try:
                 return await self.read(after, PAGE)
-            await self._tail.wait()
+            except JournalUnavailable:  # whoever folds waits for a database that is away
+                await asyncio.sleep(POLL_S)
         return at_hand
 
     async def read(self, after: int, limit: int) -> list[Recorded]:
