@@ -15,6 +15,7 @@ from cachetools import LRUCache
 
 from .hashing import HashingEmbedder
 from .port import Embedder, EmbedderUnreachable, EmbeddingUnavailable, Vector
+from .vector_cache import VectorCache
 
 log = structlog.get_logger()
 BATCH = 64
@@ -33,9 +34,11 @@ class EmbedderState(msgspec.Struct, frozen=True, kw_only=True):
 class BatchingEmbedder:
     """Asynchronous face of an embedder that is made, and called, in a thread of its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, kept: VectorCache | None = None) -> None:
+        """`kept` is asked before the embedder is."""
         self.state = EmbedderState(status="loading", name=None)
         self._embedder: Embedder | None = None
+        self._kept = kept
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="embedder")
         self._cache: LRUCache[str, Vector] = LRUCache(CACHED_TEXTS)
         self._waiting: dict[str, asyncio.Future[Vector]] = {}
@@ -113,8 +116,22 @@ class BatchingEmbedder:
     async def _run_batches(self, embedder: Embedder) -> None:
         while self._waiting:
             texts = list(self._waiting)[:BATCH]
-            for text, vector in zip(texts, await self._vectors(embedder, texts), strict=True):
+            if self._kept is not None:
+                texts = await self._resolve_kept(self._kept, embedder, texts)
+            vectors = await self._vectors(embedder, texts) if texts else ()
+            for text, vector in zip(texts, vectors, strict=True):
                 self._resolve(text, vector)
+            if self._kept is not None:
+                made = {t: v for t, v in zip(texts, vectors, strict=True) if not isinstance(v, EmbeddingUnavailable)}
+                await self._kept.put(embedder, list(made), list(made.values()))
+
+    async def _resolve_kept(self, kept: VectorCache, embedder: Embedder, texts: list[str]) -> list[str]:
+        """Give the texts their vectors as far as they are kept; the others."""
+        found = dict(zip(texts, await kept.get(embedder, texts), strict=True))
+        for text, vector in found.items():
+            if vector is not None:
+                self._resolve(text, vector)
+        return [text for text, vector in found.items() if vector is None]
 
     async def _vectors(self, embedder: Embedder, texts: list[str]) -> Sequence[Vector | EmbeddingUnavailable]:
         """A vector per text; a text the model fails on gets none and spoils no other."""
