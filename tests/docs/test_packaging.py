@@ -23,6 +23,7 @@ TARGETS = (
     "lint",
     "bench",
     "bench-chat",
+    "bench-redis",
     "bench-demo",
     "bench-ope",
     "bench-learning",

@@ -16,7 +16,7 @@ from structlog.testing import capture_logs
 
 from benchmarks.servers import Redis
 from controlplane.clock import SystemClock
-from controlplane.errors import BadSetting, RateLimited
+from controlplane.errors import RateLimited
 from controlplane.redis import Link, RedisAway, link, look
 from controlplane.redis.link import BEAT_S, DEADLINE_S
 from controlplane.telemetry import Metrics
@@ -164,14 +164,6 @@ async def test_whether_a_redis_answers_can_be_asked_once(redis: Redis) -> None:
     assert await look(redis.url) is None
     redis.kill()
     assert await look(redis.url) == "ConnectionError"
-
-
-@pytest.mark.parametrize("url", ["redis://:s3cret@h?colour=red", "redis://:s3cret@h?socket_timeout=soon"])
-async def test_an_option_of_the_url_that_is_none_is_refused_without_quoting_it(url: str) -> None:
-    with pytest.raises(BadSetting, match="POINTSMAN_REDIS_URL has an option") as refused:
-        Link(url, "r")
-    assert "s3cret" not in str(refused.value)
-    assert refused.value.__cause__ is None
 
 
 class Hammer:
