@@ -116,22 +116,26 @@ class BatchingEmbedder:
     async def _run_batches(self, embedder: Embedder) -> None:
         while self._waiting:
             texts = list(self._waiting)[:BATCH]
-            if self._kept is not None:
-                texts = await self._resolve_kept(self._kept, embedder, texts)
-            vectors = await self._vectors(embedder, texts) if texts else ()
-            for text, vector in zip(texts, vectors, strict=True):
-                self._resolve(text, vector)
-            if self._kept is not None:
-                made = {t: v for t, v in zip(texts, vectors, strict=True) if not isinstance(v, EmbeddingUnavailable)}
-                await self._kept.put(embedder, list(made), list(made.values()))
+            if self._kept is None:
+                await self._resolve_made(embedder, texts)
+            else:
+                await self._resolve_kept(self._kept, embedder, texts)
 
-    async def _resolve_kept(self, kept: VectorCache, embedder: Embedder, texts: list[str]) -> list[str]:
-        """Give the texts their vectors as far as they are kept; the others."""
+    async def _resolve_made(self, embedder: Embedder, texts: list[str]) -> dict[str, Vector]:
+        """Embed texts; the vectors of those that could be."""
+        made = dict(zip(texts, await self._vectors(embedder, texts), strict=True))
+        for text, vector in made.items():
+            self._resolve(text, vector)
+        return {text: vector for text, vector in made.items() if not isinstance(vector, EmbeddingUnavailable)}
+
+    async def _resolve_kept(self, kept: VectorCache, embedder: Embedder, texts: list[str]) -> None:
+        """Embed only what is not kept, and keep it."""
         found = dict(zip(texts, await kept.get(embedder, texts), strict=True))
         for text, vector in found.items():
             if vector is not None:
                 self._resolve(text, vector)
-        return [text for text, vector in found.items() if vector is None]
+        if missing := [text for text, vector in found.items() if vector is None]:
+            await kept.put(embedder, await self._resolve_made(embedder, missing))
 
     async def _vectors(self, embedder: Embedder, texts: list[str]) -> Sequence[Vector | EmbeddingUnavailable]:
         """A vector per text; a text the model fails on gets none and spoils no other."""

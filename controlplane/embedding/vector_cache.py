@@ -1,7 +1,7 @@
 """Vectors that are kept outside this process, so that a text is embedded once for all replicas."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 
 import numpy as np
@@ -23,10 +23,10 @@ class VectorCache:
         kept = await asyncio.gather(*(self._cache.get(_key(embedder, text)) for text in texts))
         return [_vector(value, embedder.dimension) for value in kept]
 
-    async def put(self, embedder: Embedder, texts: Sequence[str], vectors: Sequence[Vector]) -> None:
-        """Keep a vector for each text."""
-        each = zip(texts, vectors, strict=True)
-        await asyncio.gather(*(self._cache.put(_key(embedder, text), vector.tobytes()) for text, vector in each))
+    async def put(self, embedder: Embedder, vectors: Mapping[str, Vector]) -> None:
+        """Keep the vector of each text."""
+        keeping = (self._cache.put(_key(embedder, text), vector.tobytes()) for text, vector in vectors.items())
+        await asyncio.gather(*keeping)
 
 
 def _key(embedder: Embedder, text: str) -> bytes:

@@ -108,7 +108,7 @@ def left_after(call: Call, per_minute: int, ahead: int, *, passes: bool) -> Left
     if passes:
         return Left(call, per_minute, (WINDOW - ahead) // every, _seconds(ahead))
     headers = Left(call, per_minute, 0, _seconds(ahead)).headers
-    said = f"{per_minute} {call} calls a minute are what this tenant's tier allows"
+    said = f"{per_minute} {call} calls a minute are let through for this tenant"
     raise RateLimited(said, _seconds(ahead + every - WINDOW), headers)
 
 

@@ -74,7 +74,7 @@ async def test_a_value_larger_than_there_is_room_for_is_not_kept_and_breaks_noth
 async def test_a_vector_comes_back_bit_for_bit_for_its_text_and_embedder(cache: Cache) -> None:
     vectors, embedder = VectorCache(cache), HashingEmbedder()
     texts = [TEXT, "", "déployer — 部署 🚂"]
-    await vectors.put(embedder, texts, embedder.embed(texts))
+    await vectors.put(embedder, dict(zip(texts, embedder.embed(texts), strict=True)))
     found = await vectors.get(embedder, [*texts, "another"])
     assert [vector is None for vector in found] == [False] * 3 + [True]
     assert all(np.array_equal(one, other) for one, other in zip(found, embedder.embed(texts), strict=False))
@@ -84,7 +84,7 @@ async def test_a_vector_comes_back_bit_for_bit_for_its_text_and_embedder(cache: 
 async def test_a_vector_of_another_length_counts_as_none(cache: Cache) -> None:
     vectors, embedder, short = VectorCache(cache), HashingEmbedder(), HashingEmbedder(383)
     short.name = embedder.name
-    await vectors.put(short, [TEXT], short.embed([TEXT]))
+    await vectors.put(short, {TEXT: short.embed([TEXT])[0]})
     assert await vectors.get(embedder, [TEXT]) == [None]
 
 
@@ -119,7 +119,7 @@ async def test_an_embedder_of_unknown_dimension_is_asked_itself(cache: Cache) ->
 
     vectors = VectorCache(cache)
     model = AskedEmbedder("asked", ask, asyncio.get_running_loop(), 5.0)
-    await vectors.put(HashingEmbedder(2), [TEXT], HashingEmbedder(2).embed([TEXT]))
+    await vectors.put(model, {TEXT: np.array([1.0, 0.0], np.float32)})
     assert await vectors.get(model, [TEXT]) == [None]
 
 
@@ -127,7 +127,7 @@ async def test_an_embedder_of_unknown_dimension_is_asked_itself(cache: Cache) ->
 async def test_redis_holds_no_text_and_no_key_and_lets_go_of_it_in_time(link: Link, client: Client) -> None:
     await RedisCache(link, SECRET, "thing", TTL_S).put(TEXT.encode(), b"value")
     embedder = HashingEmbedder()
-    await VectorCache(RedisCache(link, SECRET, "vector", TTL_S)).put(embedder, [TEXT], embedder.embed([TEXT]))
+    await VectorCache(RedisCache(link, SECRET, "vector", TTL_S)).put(embedder, {TEXT: embedder.embed([TEXT])[0]})
     names = client.keys("cache:*")
     kept = [name for name in names if b":thing:" in name or b":vector:" in name]
     assert len(kept) == 2
