@@ -1,7 +1,7 @@
 """Both caches, and what is kept in them: vectors by text, and bytes under seals where others could write."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack
 
 import numpy as np
@@ -13,8 +13,11 @@ from controlplane.cache import Cache, MemoryCache
 from controlplane.clock import FixedClock
 from controlplane.embedding import AskedEmbedder, BatchingEmbedder, HashingEmbedder, VectorCache
 from controlplane.embedding.port import Vectors
+from controlplane.llm.cache import Completions, key_of
+from controlplane.llm.provider import Reply
 from controlplane.redis import Link, RedisCache
 from controlplane.redis.cache import LARGEST
+from controlplane.telemetry import Metrics
 
 PATIENT_S = 1.0  # of a round: this machine may be busy
 SECRET, TTL_S = bytes(range(32)), 60.0
@@ -121,6 +124,26 @@ async def test_an_embedder_of_unknown_dimension_is_asked_itself(cache: Cache) ->
     model = AskedEmbedder("asked", ask, asyncio.get_running_loop(), 5.0)
     await vectors.put(model, {TEXT: np.array([1.0, 0.0], np.float32)})
     assert await vectors.get(model, [TEXT]) == [None]
+
+
+async def test_an_answer_that_one_replica_had_costs_another_nothing_and_is_of_one_tenant(cache: Cache) -> None:
+    asked: list[str] = []
+
+    def answering(tenant: str) -> Callable[[], Awaitable[Reply]]:
+        async def call() -> Reply:
+            asked.append(tenant)
+            return Reply(body={"of": tenant}, usage=None, finish_reason="stop", provider="p", model="m")
+
+        return call
+
+    replicas, chat = [Completions(cache, Metrics()) for _ in range(2)], {"messages": [], "temperature": 0}
+    told = [
+        (await replica.once(key_of(tenant, "m", chat), answering(tenant))).reply.body["of"]
+        for tenant in ("acme", "other")
+        for replica in replicas
+    ]
+    assert told == ["acme", "acme", "other", "other"]
+    assert asked == ["acme", "other"]
 
 
 @pytest.mark.services

@@ -207,6 +207,16 @@ async def test_a_redis_that_forgot_everything_lets_no_second_minutes_quota_throu
     assert await hammer.passed("free", "capture", 100) == 0
 
 
+async def test_scripts_that_somebody_flushed_are_loaded_again(links: list[Link]) -> None:
+    hammer = Hammer(links)
+    await aged(links)
+    await links[0].ask("SCRIPT", "FLUSH")
+    assert await hammer.passed("free", "capture", 100) == 10
+    await until_back(links)
+    assert await hammer.passed("free", "search", 100) == 20
+    assert [each.trouble for each in links] == [None, None]
+
+
 async def test_a_tenant_that_was_quiet_gets_even_calls_from_a_redis_that_is_new(links: list[Link]) -> None:
     hammer, begun = Hammer(links), time.monotonic()
     passed = 0
