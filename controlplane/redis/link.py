@@ -120,8 +120,8 @@ class Link:
             raise TimeoutError
         except BaseException:
             reading.cancel()
-            await asyncio.gather(reading, return_exceptions=True)
             await self._connection.disconnect(nowait=True)
+            await asyncio.gather(reading, return_exceptions=True)
             raise
 
     async def _exchange(self, commands: Sequence[Command]) -> list[Any]:
