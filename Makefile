@@ -15,7 +15,7 @@ EXTRAS_STAMP := $(if $(EXTRAS),$(STAMP)-$(subst $(COMMA),-,$(EXTRAS)))
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_CONSTRAINT=$(LOCK) PIP_BUILD_CONSTRAINT=$(LOCK) $(BIN)/python -m pip
 
 .DEFAULT_GOAL := help
-.PHONY: help install run serve test test-services test-nightly lint bench bench-chat bench-demo bench-learning bench-ope bench-calibration bench-chat-routing bench-embedding bench-worth bench-memory bench-retrieval bench-chaos
+.PHONY: help install run serve test test-services test-nightly lint bench bench-chat bench-redis bench-demo bench-learning bench-ope bench-calibration bench-chat-routing bench-embedding bench-worth bench-memory bench-retrieval bench-chaos
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -52,6 +52,9 @@ bench: install ## measure speed and size
 
 bench-chat: install .litellm/.installed ## measure the chat endpoint beside LiteLLM's proxy, which is installed into .litellm (750 MB)
 	$(BIN)/python -m benchmarks chat $(ARGS)
+
+bench-redis: install ## measure what counting a call costs, in memory and with Redis (needs a redis-server)
+	$(BIN)/python -m benchmarks.limits $(ARGS)
 
 bench-demo: install ## tune the fixed rule on seeds of their own, then compare the demo's gates over others
 	$(BIN)/python -m benchmarks.demo $(ARGS)

@@ -24,6 +24,8 @@ ALARMS = {
     "recovery_file_written": "recovery files can be written again",
     "journal_in_trouble": "the journal cannot be written: writes are refused",
     "journal_healed": "the journal can be written again",
+    "redis_away": "Redis does not answer: each replica counts its share of the limits, and nothing is cached there",
+    "redis_back": "Redis answers again",
     "shedding_began": "more calls come in than are answered in time; some are refused",
     "shedding_ended": "no call is refused for that any more",
     "part_failed": "a part that must run has failed; a restart is needed",
@@ -31,6 +33,7 @@ ALARMS = {
 PAIRS = {  # a thing that can be wrong -> what is said when it is, and when it is no longer
     "journal": ("journal_in_trouble", "journal_healed"),
     "recovery": ("recovery_file_not_written", "recovery_file_written"),
+    "redis": ("redis_away", "redis_back"),
     "shedding": ("shedding_began", "shedding_ended"),
 }
 CALM_S = 10.0  # for which a thing has to be right again until that is said

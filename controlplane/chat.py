@@ -36,7 +36,7 @@ from .errors import (
 )
 from .executor.chat import CHARACTERS, CONVERSATION, Conversations, call_at_most, spender
 from .learning import Learning
-from .llm.cache import Completion, Completions, MemoryCompletions, key_of
+from .llm.cache import Completion, Completions, key_of
 from .llm.catalogue import AUTO, Model
 from .llm.models import Models
 from .llm.prices import NANO, PER_CALL_TOKENS, PER_PART_TOKENS
@@ -44,7 +44,6 @@ from .llm.provider import Json, ProviderFailed, Reply, Route
 from .llm.resilience import TRIES, Through
 from .paying import Payer
 from .plane import Plane
-from .telemetry import Metrics
 from .tenants import Caller
 
 log = structlog.get_logger()
@@ -81,11 +80,11 @@ class Chat:
         plane: Plane,
         learning: Learning,
         conversations: Conversations,
-        metrics: Metrics,
+        completions: Completions,
         clock: Clock,
         deadline_s: float,
     ) -> None:
-        self.models, self.completions = models.usable, Completions(MemoryCompletions(clock), metrics)
+        self.models, self.completions = models.usable, completions
         self._catalogue, self._resilience, self._budgets = models.catalogue, models.chatting, budgets
         self._plane, self._learning = plane, learning
         self._conversations, self._clock, self._deadline_s = conversations, clock, deadline_s

@@ -3,6 +3,7 @@
 Nothing is changed and a running server is no hindrance; each finding says what to do.
 """
 
+import asyncio
 import contextlib
 import os
 import shutil
@@ -27,6 +28,7 @@ from .journal import versions
 from .journal.queries import QUERIES
 from .journal.soundness import look_through, reading, unsound
 from .origin import look_at
+from .redis import look
 from .settings import Settings
 from .tenants import read_pepper
 from .tenants.pepper import FILE as PEPPER_FILE
@@ -59,6 +61,7 @@ def examine(settings: Settings, clock: Clock) -> Iterator[Finding]:
         yield from (look(above) for look in (_filesystem, _writable, _space))
         yield _syncs(above, clock)
         yield _model(settings)
+        yield _redis(settings)
         return
     except OSError as error:
         said = f"{folder} cannot be looked into: {error.strerror}; run this as the user the server runs as"
@@ -69,6 +72,7 @@ def examine(settings: Settings, clock: Clock) -> Iterator[Finding]:
     yield _pepper(folder)
     yield _journal(folder / JOURNAL_FILE, clock)
     yield _model(settings)
+    yield _redis(settings)
 
 
 def _fine(about: str, said: str) -> Finding:
@@ -199,3 +203,17 @@ def _model(settings: Settings) -> Finding:
     except (ModelUntrusted, OSError) as error:
         return Finding(about="model", state="broken", said=str(error))
     return _fine("model", "the shipped weights, byte for byte")
+
+
+def _redis(settings: Settings) -> Finding:
+    """A server starts without it, too."""
+    if settings.redis_url is None:
+        return _fine("redis", "none is set: limits and caches are this server's own")
+    try:
+        trouble = asyncio.run(look(settings.redis_url))
+    except BadSetting as error:
+        return Finding(about="redis", state="broken", said=str(error))
+    if trouble is not None:
+        said = f"it does not answer ({trouble}): until it does, limits are shares and nothing is cached there"
+        return Finding(about="redis", state="warning", said=said)
+    return _fine("redis", "it answers")

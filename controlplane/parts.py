@@ -1,6 +1,7 @@
 """Every part of one running Pointsman, made and handed what it needs. Whoever holds them starts and stops them."""
 
 from collections.abc import Mapping
+from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from .alarms import LABEL, Alarms, Sender
 from .appeals import Appeals
 from .background import Background
 from .budgets import Budgets
+from .cache import Cache, MemoryCache
 from .carrying import Carrying
 from .challengers import Challengers
 from .chat import Chat
@@ -21,7 +23,8 @@ from .checkpoints import CHECKPOINT_FOLDER, CheckpointFiles, RecoveryFiles
 from .clock import Clock
 from .describing import Describes, Descriptions
 from .embedders import Embedders
-from .embedding import BatchingEmbedder
+from .embedding import BatchingEmbedder, VectorCache
+from .embedding.vector_cache import TTL_S as VECTOR_TTL_S
 from .evictions import Evictions
 from .executor.capture import CapturePoint
 from .executor.chat import ChatPoint, Conversations
@@ -38,6 +41,7 @@ from .learning import Learning
 from .library import Library
 from .licences import Denylist
 from .lifecycle import Lifecycle
+from .llm.cache import MOST_BYTES, TTL_S, Completions
 from .llm.models import Models
 from .llm.provider import Provider
 from .memory.store import MemoryStore
@@ -49,6 +53,7 @@ from .plane import Plane
 from .policies import Policies
 from .ranker import Ranker
 from .rechecks import Rechecks
+from .redis import Link, RedisCache
 from .reflections import Reflections, Reflects
 from .refold import BEGINNING, Prefixes
 from .remembering import Remembering
@@ -60,12 +65,13 @@ from .rulebook import rules_of
 from .settings import Settings
 from .signals import Signals
 from .telemetry import Metrics
-from .tenants import Limiter, Registry
+from .tenants import Limiter, MemoryLimiter, RedisLimiter, Registry
 from .thinking import DecisionThinking
 from .tiering import Tiering
 from .upstream import Upstream
 from .webhooks import Webhooks
 
+SHARED = "pointsman redis 1"
 if TYPE_CHECKING:
     from .replication import Replication
 
@@ -86,9 +92,10 @@ class Parts:
         providers: Mapping[str, Provider] | None = None,
     ) -> None:
         self.settings, self.journal, self.clock, self.recovery = settings, journal, clock, recovery
-        self.registry, self.limiter, self.intake = registry, Limiter(clock), Intake(clock)
+        self.registry, self.intake = registry, Intake(clock)
         self.metrics, self.http = Metrics(), httpx.AsyncClient(follow_redirects=False, transport=transport)
-        self.embedder, self.embedders = BatchingEmbedder(), Embedders(settings, clock, self.metrics)
+        self._make_shared(settings.redis_url)
+        self.embedders = Embedders(settings, clock, self.metrics)
         denied = Denylist(settings.license_denylist or "")
         self.memory = MemoryStore(vectorizers(self.embedder, settings), denied)
         self.checkpoints = self._make_checkpoints()
@@ -101,6 +108,19 @@ class Parts:
         self._make_operators()
         self._make_owed()
         self.background = self._make_background()
+
+    def _make_shared(self, redis_url: str | None) -> None:
+        """What replicas share where there is a Redis: how often who called, completions, vectors."""
+        completions: Cache = MemoryCache(self.clock, MOST_BYTES, TTL_S)
+        self.limiter: Limiter = MemoryLimiter(self.clock)
+        self.redis, vectors = None, None
+        if redis_url is not None:
+            secret = self.registry.derived(SHARED)
+            self.redis = link = Link(redis_url, f"pointsman:{blake2b(secret, digest_size=8).hexdigest()}")
+            self.limiter = RedisLimiter(link, self.clock, self.metrics)
+            completions = RedisCache(link, secret, "completion", TTL_S)
+            vectors = VectorCache(RedisCache(link, secret, "vector", VECTOR_TTL_S))
+        self.completions, self.embedder = Completions(completions, self.metrics), BatchingEmbedder(vectors)
 
     def _make_askers(self, providers: Mapping[str, Provider] | None) -> None:
         """Who asks models, and pays for it."""
@@ -138,7 +158,7 @@ class Parts:
             self.plane,
             self.learning,
             conversations,
-            self.metrics,
+            self.completions,
             clock,
             settings.chat_deadline_s,
         )

@@ -127,6 +127,9 @@ class Service(Parts):
         self.replays.go_on()
         for file in self.recovery.damaged:
             self.alarms.damaged(file)
+        if self.redis is not None:
+            await self.redis.beat()
+            self._run(self.redis.watch(), "redis heartbeats")
         self._run(self.outbox.run("alarm", lambda: self.alarms.look(self._wrong())), "outbox")
         self._run(self.outbox.run("webhook", lambda: None), "webhooks")
         if self.reflects.able:
@@ -153,7 +156,9 @@ class Service(Parts):
         """What can be wrong, and why it is."""
         parts = {task.get_name(): _death(task) for task in self._tasks}
         shedding = f"{self.intake.refused} refused so far" if self.intake.shedding else None
-        return {"journal": self.journal.trouble, "recovery": self.recovery.trouble, "shedding": shedding, **parts}
+        redis = None if self.redis is None else self.redis.trouble
+        wrong = {"journal": self.journal.trouble, "recovery": self.recovery.trouble, "redis": redis}
+        return {**wrong, "shedding": shedding, **parts}
 
     async def _caught_up(self) -> None:
         if self.learner.version < self.journal.last_seq:
@@ -227,6 +232,8 @@ class Service(Parts):
         await asyncio.gather(self._tasks[0], return_exceptions=True)
         await self.journal.close()
         await self.http.aclose()
+        if self.redis is not None:
+            await self.redis.close()
         await self.models.close()
         await self.embedders.close()
         self.embedder.close()

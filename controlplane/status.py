@@ -134,6 +134,7 @@ def describe_status(service: Service, tenant: str) -> dict[str, Any]:
         "outbox": _outbox(service),
         "budget": _budget(service, tenant),
         "reuse": _reuse(service, tenant),
+        "redis": service.redis and {"trouble": service.redis.trouble, "replicas": service.redis.replicas},
         "embedder": service.embedder.state,
         "memory": service.memory.counts(fold.tenant),
         "modalities": {
@@ -273,6 +274,7 @@ def refresh_metrics(service: Service) -> None:
     metrics.learner_lag.set(_lag(service))
     metrics.lease_held.set(service.journal.leads)
     metrics.completion_bytes.set(service.chat.completions.size)
+    metrics.redis_away.set(service.redis is not None and service.redis.trouble is not None)
     metrics.open_jobs.set(len(service.outbox.jobs.open))
     _refresh_money(service, metrics)
 

@@ -89,6 +89,7 @@ class Metrics:
         self.traces = Gauge("pointsman_traces", "Decisions waiting for their reward or successor.", registry=r)
         self.degraded = Counter("pointsman_degraded_total", "Answers given without a part.", ["part"], registry=r)
         self.learner_lag = Gauge("pointsman_learner_lag_events", "Committed events not folded yet.", registry=r)
+        self.redis_away = Gauge("pointsman_redis_away", "1 while Redis is asked for and does not answer.", registry=r)
         self.loop_lag = Histogram(
             "pointsman_event_loop_lag_seconds", "How late a timer of each second was.", buckets=LAG_BUCKETS, registry=r
         )

@@ -2,10 +2,11 @@
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from benchmarks.services import Postgres, running
+from benchmarks.services import Postgres, Redis, running
 
 PREFIX = "POINTSMAN_"
 SEED = 20_261_126
@@ -61,3 +62,11 @@ def postgres() -> Iterator[Postgres]:
 def database_url(postgres: Postgres) -> str:
     """A new and empty database."""
     return postgres.database()
+
+
+@pytest.fixture
+def redis(tmp_path: Path) -> Iterator[Redis]:
+    """A Redis server of one test, which may pause, kill and flush it."""
+    (folder := tmp_path / "redis").mkdir()
+    with running(Redis, folder) as server:
+        yield server

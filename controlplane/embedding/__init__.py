@@ -7,6 +7,7 @@ from .images import ImageEmbedder, ImageUnreadable
 from .port import Embedder, EmbedderUnreachable, EmbeddingUnavailable, Vector
 from .quantized import QuantizedEmbedder
 from .sentence import SentenceEmbedder
+from .vector_cache import VectorCache
 
 __all__ = [
     "AskedEmbedder",
@@ -21,4 +22,5 @@ __all__ = [
     "QuantizedEmbedder",
     "SentenceEmbedder",
     "Vector",
+    "VectorCache",
 ]

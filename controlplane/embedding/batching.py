@@ -15,6 +15,7 @@ from cachetools import LRUCache
 
 from .hashing import HashingEmbedder
 from .port import Embedder, EmbedderUnreachable, EmbeddingUnavailable, Vector
+from .vector_cache import VectorCache
 
 log = structlog.get_logger()
 BATCH = 64
@@ -33,9 +34,11 @@ class EmbedderState(msgspec.Struct, frozen=True, kw_only=True):
 class BatchingEmbedder:
     """Asynchronous face of an embedder that is made, and called, in a thread of its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, kept: VectorCache | None = None) -> None:
+        """`kept` is asked before the embedder is."""
         self.state = EmbedderState(status="loading", name=None)
         self._embedder: Embedder | None = None
+        self._kept = kept
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="embedder")
         self._cache: LRUCache[str, Vector] = LRUCache(CACHED_TEXTS)
         self._waiting: dict[str, asyncio.Future[Vector]] = {}
@@ -113,8 +116,26 @@ class BatchingEmbedder:
     async def _run_batches(self, embedder: Embedder) -> None:
         while self._waiting:
             texts = list(self._waiting)[:BATCH]
-            for text, vector in zip(texts, await self._vectors(embedder, texts), strict=True):
+            if self._kept is None:
+                await self._resolve_made(embedder, texts)
+            else:
+                await self._resolve_kept(self._kept, embedder, texts)
+
+    async def _resolve_made(self, embedder: Embedder, texts: list[str]) -> dict[str, Vector]:
+        """Embed texts; the vectors of those that could be."""
+        made = dict(zip(texts, await self._vectors(embedder, texts), strict=True))
+        for text, vector in made.items():
+            self._resolve(text, vector)
+        return {text: vector for text, vector in made.items() if not isinstance(vector, EmbeddingUnavailable)}
+
+    async def _resolve_kept(self, kept: VectorCache, embedder: Embedder, texts: list[str]) -> None:
+        """Embed only what is not kept, and keep it."""
+        found = dict(zip(texts, await kept.get(embedder, texts), strict=True))
+        for text, vector in found.items():
+            if vector is not None:
                 self._resolve(text, vector)
+        if missing := [text for text, vector in found.items() if vector is None]:
+            await kept.put(embedder, await self._resolve_made(embedder, missing))
 
     async def _vectors(self, embedder: Embedder, texts: list[str]) -> Sequence[Vector | EmbeddingUnavailable]:
         """A vector per text; a text the model fails on gets none and spoils no other."""

@@ -46,7 +46,7 @@ class Guard:
         """
         service: Service = request.service
         request.caller = request.scope["state"]["caller"] = caller = self._caller(request, service)
-        request.left = service.limiter.take(caller.tenant, caller.tier, self._counts_as)
+        request.left = await service.limiter.take(caller.tenant, caller.tier, self._counts_as)
 
     def _caller(self, request: AdmittedRequest, service: Service) -> Caller:
         sent, now = request.sent, service.clock.now()

@@ -7,12 +7,11 @@ Calls that are under way at once are one (single flight).
 import asyncio
 from collections.abc import Awaitable, Callable
 from hashlib import blake2b
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import msgspec
-from cachetools import TTLCache
 
-from ..clock import Clock
+from ..cache import Cache
 from ..telemetry import Metrics
 from .provider import Json, Reply
 
@@ -24,41 +23,6 @@ UNSAID = ("model", "user", "metadata", "stream", "stream_options", "store")  # f
 _encoder, _decoder = msgspec.msgpack.Encoder(), msgspec.msgpack.Decoder(Reply)
 
 
-class CompletionStore(Protocol):
-    """Where completions are kept."""
-
-    async def get(self, key: bytes) -> bytes | None:
-        """What is kept under a key, and not for too long."""
-        ...
-
-    async def put(self, key: bytes, value: bytes) -> None:
-        """Keep it, as long as there is room."""
-        ...
-
-    @property
-    def size(self) -> int:
-        """Bytes that are kept."""
-        ...
-
-
-class MemoryCompletions:
-    """In this process: what was not asked for the longest goes first, and everything after a time."""
-
-    def __init__(self, clock: Clock, most_bytes: int = MOST_BYTES, ttl_s: float = TTL_S) -> None:
-        self._kept: TTLCache[bytes, bytes] = TTLCache(most_bytes, ttl_s, timer=clock.monotonic, getsizeof=len)
-
-    async def get(self, key: bytes) -> bytes | None:
-        return self._kept.get(key)
-
-    async def put(self, key: bytes, value: bytes) -> None:
-        if len(value) <= self._kept.maxsize:
-            self._kept[key] = value
-
-    @property
-    def size(self) -> int:
-        return int(self._kept.currsize)
-
-
 class Completion(NamedTuple):
     """An answer; `kept` says that it was there, or on its way, and cost nothing."""
 
@@ -67,15 +31,15 @@ class Completion(NamedTuple):
 
 
 class Completions:
-    """Completions over a store, and the calls that are under way for it."""
+    """Completions over a cache, and the calls that are under way for it."""
 
-    def __init__(self, store: CompletionStore, metrics: Metrics) -> None:
-        self._store, self._metrics = store, metrics
+    def __init__(self, cache: Cache, metrics: Metrics) -> None:
+        self._cache, self._metrics = cache, metrics
         self._flights: dict[bytes, asyncio.Future[Reply]] = {}
 
     @property
     def size(self) -> int:
-        return self._store.size
+        return self._cache.size
 
     async def once(self, key: bytes | None, call: Callable[[], Awaitable[Reply]]) -> Completion:
         """The answer that is kept under the key, or that of the call; without a key the call's, which is not kept.
@@ -85,10 +49,9 @@ class Completions:
         """
         if key is None:
             return Completion(await call(), kept=False)
-        found = await self._store.get(key)
-        if found is not None:
+        if (found := _reply(await self._cache.get(key))) is not None:
             self._metrics.completion_hits.inc()
-            return Completion(_decoder.decode(found), kept=True)
+            return Completion(found, kept=True)
         if (flight := self._flights.get(key)) is not None:
             self._metrics.completion_hits.inc()
             return Completion(await asyncio.shield(flight), kept=True)
@@ -101,7 +64,7 @@ class Completions:
         try:
             reply = await call()
             if reply.finish_reason in WHOLE:
-                await self._store.put(key, _encoder.encode(reply))
+                await self._cache.put(key, _encoder.encode(reply))
             flight.set_result(reply)
         except BaseException as error:
             flight.set_exception(error)
@@ -110,6 +73,14 @@ class Completions:
         finally:
             del self._flights[key]
         return reply
+
+
+def _reply(kept: bytes | None) -> Reply | None:
+    """What was kept; None where nothing was, or another version kept it in another form."""
+    try:
+        return None if kept is None else _decoder.decode(kept)
+    except msgspec.MsgspecError:
+        return None
 
 
 def key_of(tenant: str, model: str, body: Json) -> bytes | None:

@@ -10,8 +10,6 @@ from .fields import (
     Described,
     RequestLogged,
     Settings,
-    address,
-    refuse_unreachable,
     table,
 )
 from .loading import load
@@ -26,8 +24,6 @@ __all__ = [
     "Described",
     "RequestLogged",
     "Settings",
-    "address",
     "load",
-    "refuse_unreachable",
     "table",
 ]

@@ -2,7 +2,6 @@
 
 from hashlib import blake2b
 from typing import Annotated, Any, Literal, get_args, get_type_hints
-from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta
@@ -10,6 +9,7 @@ from msgspec import Meta
 from strategist import Estimates, ExplorationName, Mode, UpdateRule
 
 from .. import failpoints as points
+from ..addresses import refuse_unreachable
 from ..errors import BadSetting
 from ..licences import Denylist
 from ..masking import without_secrets
@@ -55,6 +55,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ] = None
     psi_url: Annotated[str | None, _help("Signal source: GET {url}/state answers {coherence, density}.")] = None
     router_url: Annotated[str | None, _help("Downstream router: POST {url}/route answers {score}.")] = None
+    redis_url: Annotated[
+        Annotated[str, Meta(pattern="^rediss?://")] | None,
+        _help("Redis or Valkey, for limits and caches that replicas share; needs the extra `redis`. Kept like a key."),
+    ] = None
     cache_ttl_s: Annotated[Seconds, _help("How long a signal counts as fresh.")] = 5.0
     upstream_deadline_s: Annotated[Seconds, _help("Longest wait for the signal source or the router.")] = 0.25
     epsilon: Annotated[
@@ -198,7 +202,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             raise BadSetting(f"POINTSMAN_HOST={self.host!r}: without keys (--insecure-local) only loopback is served")
         for url in (self.alarm_url, self.openai_base_url, self.anthropic_base_url, self.openrouter_base_url):
             if url is not None:
-                refuse_unreachable(url)
+                refuse_unreachable(url, "http(s)")
+        if self.redis_url is not None:
+            refuse_unreachable(self.redis_url, "redis(s)")
 
     def shown(self) -> dict[str, Any]:
         """Every setting by name, without what must not be read over a shoulder."""
@@ -216,7 +222,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 PROVIDER_KEYS = {"openai_api_key", "anthropic_api_key", "openrouter_api_key"}
-SECRET = {"api_key", "admin_api_key", "alarm_url", "database_url", "pepper", *PROVIDER_KEYS}
+SECRET = {"api_key", "admin_api_key", "alarm_url", "database_url", "redis_url", "pepper", *PROVIDER_KEYS}
 HIDDEN, FILE = "(hidden)", "_file"
 _PLACES = {"data_dir", "host", "port", "log_level", "seed", "recovery_interval_s", "insecure_local", "failpoints"}
 _PLACES |= {
@@ -255,23 +261,3 @@ def table() -> list[Described]:
         metas = [m for m in get_args(hints[field.name])[1:] if isinstance(m, Meta) and m.description]
         rows.append(Described(field.name, PREFIX + field.name.upper(), field.default, metas[-1].description or ""))
     return rows
-
-
-def refuse_unreachable(url: str) -> None:
-    """Raises ValueError, which quotes nothing of it, for an address that names no host or no port there can be."""
-    try:
-        parts = urlsplit(url)
-        named = bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        named = False
-    if not named:
-        raise ValueError("takes http(s)://HOST/..., with a :PORT of 1 to 65535 where there is one")
-
-
-def address(host: str, port: int) -> str:
-    """Where a server is found.
-
-    >>> address("127.0.0.1", 8080), address("::1", 8080)
-    ('http://127.0.0.1:8080', 'http://[::1]:8080')
-    """
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

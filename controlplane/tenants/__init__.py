@@ -1,8 +1,9 @@
 """Who calls: tenants, their API keys, and what each key may do."""
 
 from .keys import Key, KeyKind, digest, new_key, parse
-from .limits import Call, Left, Limiter
+from .limits import Call, Left, Limiter, MemoryLimiter
 from .pepper import derived, load_pepper, read_pepper
+from .redis_limits import RedisLimiter
 from .registry import DEFAULT, EVERY_SCOPE, LOCAL, OPERATOR, Caller, KeyRecord, Registry, TenantRecord
 
 __all__ = [
@@ -17,6 +18,8 @@ __all__ = [
     "KeyRecord",
     "Left",
     "Limiter",
+    "MemoryLimiter",
+    "RedisLimiter",
     "Registry",
     "TenantRecord",
     "derived",

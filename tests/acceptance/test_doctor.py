@@ -34,6 +34,14 @@ def test_a_server_at_work_is_found_well(start: Start, cli: Cli) -> None:
     assert cli("doctor").returncode == 0
 
 
+def test_a_redis_that_does_not_answer_is_a_warning_and_one_that_cannot_be_asked_is_broken(cli: Cli) -> None:
+    assert looked(cli)["redis"]["state"] == "fine"
+    for url, state in (("redis://127.0.0.1:1/0", "warning"), ("redis://127.0.0.1:1/0?colour=red", "broken")):
+        found = looked(cli, POINTSMAN_REDIS_URL=url)["redis"]
+        assert found["state"] == state
+        assert "127.0.0.1" not in found["said"]
+
+
 def test_before_the_first_start_nothing_is_wrong_and_nothing_is_made(cli: Cli, tmp_path: Path) -> None:
     before = list(tmp_path.iterdir())
     found = looked(cli, POINTSMAN_EMBEDDER="minilm", POINTSMAN_DATA_DIR=str(tmp_path / "deep" / "data"))

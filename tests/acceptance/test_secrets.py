@@ -96,6 +96,8 @@ def hostile(url: str, keyed: Keyed) -> list[str]:
 def test_no_secret_is_found_again(tmp_path: Path, cli: Cli, outside: str, start: Start, until: Until) -> None:
     variables = {"POINTSMAN_PSI_URL": outside, "POINTSMAN_ROUTER_URL": outside, "POINTSMAN_CACHE_TTL_S": "0.001"}
     variables["POINTSMAN_ALARM_URL"] = outside.replace("/x?", f"/{SECRETS['path']}?")
+    elsewhere = outside.removeprefix("http://").partition("/")[0]  # what answers there is no Redis, and says so
+    variables["POINTSMAN_REDIS_URL"] = f"redis://{elsewhere}/0?client_name={SECRETS['query']}"
     variables |= {"POINTSMAN_RECOVERY_INTERVAL_S": "3", "POINTSMAN_FAILPOINTS": "recovery.prune:error@1"}  # an alarm
     variables |= {"POINTSMAN_LOG_LEVEL": "info", "POINTSMAN_REQUEST_LOG": "all"}
     variables["POINTSMAN_CATALOGUE"] = str(catalogue_of(tmp_path / "models", "small"))
@@ -113,6 +115,7 @@ def test_no_secret_is_found_again(tmp_path: Path, cli: Cli, outside: str, start:
     assert logged.count('"event": "request"') > 20
     assert "router_failed" in logged, "the address did get into an error"
     assert "signal_source_failed" in logged
+    assert "redis_away" in logged
     files = [(str(file), file.read_bytes()) for file in (tmp_path / "data").rglob("*") if file.is_file()]
     assert len(files) > 4
     commands = "".join(done.stdout + done.stderr for done in shown)

@@ -33,8 +33,9 @@ ORDER: tuple[set[str], ...] = (
         "errands",
         "failpoints",
         "licences",
+        "addresses",
     },  # ground: imported by anyone
-    {"telemetry", "settings", "documents", "upstream", "lineage", "filesystems", "jobs", "news"},
+    {"telemetry", "settings", "documents", "upstream", "lineage", "filesystems", "jobs", "news", "cache", "redis"},
     # demo, hook: clients
     {
         "embedding",

@@ -68,6 +68,7 @@ WHERE: dict[str, dict[str, str]] = {
     "sklearn": {"controlplane.memory.refitting": "fits the ranker, imported when that is first done"},
     "semantic_text_splitter": {"controlplane.memory.chunking": "cuts texts on sensible borders"},
     "pyarrow": {"controlplane.replay.parquet": "reads Parquet logs, where its extra is installed"},
+    "redis": {"controlplane.redis.link": "the one connection, where its extra is installed"},
     "prometheus_client": {"controlplane.telemetry": "all metrics"},
     "cyclopts": {
         "controlplane.cli.program": "the program",
@@ -89,7 +90,7 @@ WHERE: dict[str, dict[str, str]] = {
     "genai_prices": {"controlplane.llm.prices": "what providers publish, by the data it brings with it"},
     "cachetools": {
         "controlplane.executor.chat": "which model a conversation is with",
-        "controlplane.llm.cache": "completions that are kept",
+        "controlplane.cache": "what is cached in this process",
         "controlplane.embedding.batching": "vectors by text",
         "controlplane.memory.vectors": "what was found, by vector",
     },
@@ -143,7 +144,7 @@ def loaded_by(statement: str) -> set[str]:
 
 
 MODELS = {"torch", "sentence_transformers", "transformers", "onnxruntime"}
-HEAVY = {*MODELS, "litestar", "uvicorn", "hnswlib", "aiosqlite", "pyarrow", "PIL"}
+HEAVY = {*MODELS, "litestar", "uvicorn", "hnswlib", "aiosqlite", "pyarrow", "PIL", "redis"}
 
 
 def test_command_line_starts_without_the_server_and_its_models() -> None:
@@ -161,4 +162,4 @@ def test_application_can_be_built_before_any_model_is_loaded() -> None:
     """`/livez` and routing are up while the model library is still being read."""
     loaded = loaded_by("import controlplane.app")
     assert "litestar" in loaded
-    assert not loaded & {*MODELS, "hnswlib"}
+    assert not loaded & {*MODELS, "hnswlib", "redis"}

@@ -26,6 +26,7 @@ TARGETS = (
     "lint",
     "bench",
     "bench-chat",
+    "bench-redis",
     "bench-demo",
     "bench-ope",
     "bench-learning",

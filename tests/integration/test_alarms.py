@@ -107,6 +107,16 @@ def test_a_damaged_recovery_file_is_an_alarm_and_status_counts_what_is_owed(serv
     assert again.metric("pointsman_outbox_open_jobs") == 1.0
 
 
+def test_a_redis_that_is_not_there_is_an_alarm_and_status_and_metrics_tell_it(serve: Serve, upstream: Scripted) -> None:
+    receiver = Receiver(upstream)
+    server = serve(alarm_url=receiver.url, redis_url="redis://127.0.0.1:1/0")
+    server.gate()
+    server.until(lambda: receiver.taken)
+    assert told(receiver) == [("redis_away", {"about": "redis", "why": "ConnectionError"})]
+    assert server.get("/status")["redis"] == {"trouble": "ConnectionError", "replicas": 1}
+    assert server.metric("pointsman_redis_away") == 1.0
+
+
 def test_a_receiver_that_hangs_holds_up_no_decision(serve: Serve, upstream: Scripted) -> None:
     hanging = upstream(lambda handler, n: hanging.release.wait())
     server = serve(alarm_url=hanging.url)

@@ -13,7 +13,7 @@ from controlplane.errors import RateLimited
 from controlplane.ids import new_id
 from controlplane.refold import refold
 from controlplane.service import Service
-from controlplane.tenants import LOCAL, Limiter
+from controlplane.tenants import LOCAL, MemoryLimiter
 
 from .conftest import chosen
 
@@ -109,12 +109,12 @@ def test_rate_limits_do_not_look_at_the_wall_clock(jump_s: float) -> None:
     undisturbed, disturbed = WallClock(), WallClock()
     let_in = []
     for clock, jump in ((undisturbed, 0.0), (disturbed, jump_s)):
-        limiter, passed = Limiter(clock), []
+        limiter, passed = MemoryLimiter(clock), []
         for step in range(400):
             clock.advance(0.5)
             clock.off += jump if step % 50 == 0 else 0.0
             try:
-                limiter.take("acme", "free", "search")
+                limiter.share("acme", "free", "search", 1)
             except RateLimited:
                 continue
             passed.append(step)

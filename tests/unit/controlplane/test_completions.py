@@ -4,8 +4,9 @@ import asyncio
 
 import pytest
 
+from controlplane.cache import MemoryCache
 from controlplane.clock import FixedClock
-from controlplane.llm.cache import LONGEST, Completions, MemoryCompletions, key_of
+from controlplane.llm.cache import LONGEST, MOST_BYTES, TTL_S, Completions, key_of
 from controlplane.llm.provider import Json, ProviderFailed, Reply
 from controlplane.telemetry import Metrics
 
@@ -31,8 +32,8 @@ class Calls:
         return self._answer
 
 
-def kept(clock: FixedClock | None = None, **bounds: float) -> Completions:
-    return Completions(MemoryCompletions(clock or FixedClock(), **bounds), Metrics())  # type: ignore[arg-type]
+def kept(clock: FixedClock | None = None, most_bytes: int = MOST_BYTES, ttl_s: float = TTL_S) -> Completions:
+    return Completions(MemoryCache(clock or FixedClock(), most_bytes, ttl_s), Metrics())
 
 
 async def test_who_asks_the_same_at_once_is_answered_by_one_call() -> None:
@@ -89,6 +90,14 @@ async def test_after_its_time_an_answer_is_asked_for_again() -> None:
         clock.advance(seconds)
         found.append((await completions.once(b"k", calls)).kept)
     assert found == [False, True, False]
+
+
+async def test_what_another_version_kept_in_another_form_is_asked_for_again() -> None:
+    cache, calls = MemoryCache(FixedClock(), MOST_BYTES, TTL_S), Calls(reply())
+    await cache.put(b"k", b"\x81\xa4text\xa1a")
+    calls.go.set()
+    completions = Completions(cache, Metrics())
+    assert [(await completions.once(b"k", calls)).kept for _ in range(2)] == [False, True]
 
 
 @pytest.mark.parametrize(

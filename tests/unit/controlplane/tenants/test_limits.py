@@ -1,4 +1,4 @@
-"""Rate limits on a clock that moves when it is told to: what is let through, when, and what is said of it."""
+"""Rate limits at every figure of the tiers, on a clock that moves when it is told to, and the shares of replicas."""
 
 import random
 from collections import deque
@@ -7,8 +7,8 @@ import pytest
 
 from controlplane.clock import FixedClock
 from controlplane.errors import RateLimited
-from controlplane.tenants import Limiter
-from controlplane.tenants.limits import PER_MINUTE, WINDOW_S, Call, quota
+from controlplane.tenants import Call, MemoryLimiter
+from controlplane.tenants.limits import PER_MINUTE, WINDOW, WINDOW_S, quota
 
 CALLS: tuple[Call, ...] = ("decide", "feedback", "capture", "search", "reflect", "read")
 EVERY = [(tier, call) for tier in PER_MINUTE for call in CALLS]
@@ -19,9 +19,9 @@ MINUTES = [
 ]
 
 
-def admitted(limiter: Limiter, tier: str, call: Call, tenant: str = "acme") -> bool:
+def admitted(limiter: MemoryLimiter, tier: str, call: Call, among: int = 1) -> bool:
     try:
-        limiter.take(tenant, tier, call)
+        limiter.share("acme", tier, call, among)
     except RateLimited:
         return False
     return True
@@ -37,13 +37,14 @@ def test_the_table_is_the_seeds() -> None:
 
 @pytest.mark.parametrize(("tier", "call"), EVERY)
 def test_a_minutes_quota_may_be_used_at_once_and_not_one_call_more(tier: str, call: Call) -> None:
-    limiter, figure = Limiter(FixedClock()), quota(tier, call) or 0
+    limiter, figure = MemoryLimiter(FixedClock()), quota(tier, call) or 0
     assert sum(admitted(limiter, tier, call) for _ in range(figure + 50)) == figure
 
 
-def test_every_figure_is_tried() -> None:
+def test_every_figure_is_tried_and_is_a_whole_number_of_microseconds() -> None:
     figures = [{quota(tier, call) for tier, call in EVERY}, {quota(t, c) for t in PER_MINUTE for c in ONE_OF_A_FIGURE}]
     assert figures[0] == figures[1]
+    assert {WINDOW % figure for figure in figures[0] if figure} == {0}
 
 
 @pytest.mark.parametrize(("tier", "call", "minutes"), MINUTES)
@@ -52,7 +53,7 @@ def test_no_window_ever_holds_more_than_the_quota_and_what_was_saved_up(
 ) -> None:
     """Any 60 seconds: at most a full burst and what a minute brings; a caller who keeps trying gets 99 % of it."""
     clock, figure, rng = FixedClock(), quota(tier, call) or 0, random.Random(f"{seed} {tier} {call}")
-    limiter, passed = Limiter(clock), deque[float]()
+    limiter, passed = MemoryLimiter(clock), deque[float]()
     step, total = WINDOW_S / figure / 3, 0
     for _ in range(3 * figure * minutes):
         clock.advance(step * rng.choice((0.0, 1.0, 2.0)))
@@ -68,44 +69,24 @@ def test_no_window_ever_holds_more_than_the_quota_and_what_was_saved_up(
     assert total >= min(3 * figure * minutes, 0.99 * allowed - 1)
 
 
-def test_a_refusal_says_when_to_come_back_and_then_lets_through() -> None:
+@pytest.mark.parametrize("replicas", [2, 3, 4, 10])
+def test_the_shares_of_all_replicas_together_are_no_more_than_the_limit(replicas: int) -> None:
+    """At once, and then minute by minute."""
     clock = FixedClock()
-    limiter = Limiter(clock)
-    for _ in range(10):
-        limiter.take("acme", "free", "capture")
-    with pytest.raises(RateLimited, match="10 capture calls a minute") as refused:
-        limiter.take("acme", "free", "capture")
-    headers = refused.value.headers
-    assert headers == {"RateLimit-Policy": '"capture";q=10;w=60', "RateLimit": '"capture";r=0;t=60', "Retry-After": "6"}
-    clock.advance(5.99)
-    assert not admitted(limiter, "free", "capture")
-    clock.advance(0.02)
-    assert admitted(limiter, "free", "capture")
+    limiters = [MemoryLimiter(clock) for _ in range(replicas)]
+    for _ in range(3):
+        passed = [admitted(limiter, "free", "capture", replicas) for limiter in limiters for _ in range(20)]
+        assert 10 - replicas < sum(passed) <= 10
+        clock.advance(WINDOW_S)
 
 
-def test_what_is_left_is_told_call_by_call() -> None:
-    clock = FixedClock()
-    limiter = Limiter(clock)
-    seen = [limiter.take("acme", "free", "capture") for _ in range(3)]
-    assert [left.remaining for left in seen if left] == [9, 8, 7]
-    assert [left.full_in_s for left in seen if left] == [6, 12, 18]
-    clock.advance(600.0)
-    left = limiter.take("acme", "free", "capture")
-    assert left is not None
-    assert left.headers == {"RateLimit-Policy": '"capture";q=10;w=60', "RateLimit": '"capture";r=9;t=6'}
+def test_a_share_begins_with_what_was_left_of_the_whole() -> None:
+    """Six of ten calls are left: three for each of two."""
+    limiter = MemoryLimiter(FixedClock())
+    assert sum(admitted(limiter, "free", "capture") for _ in range(4)) == 4
+    assert sum(admitted(limiter, "free", "capture", among=2) for _ in range(20)) == 3
 
 
-def test_a_noisy_neighbour_and_other_kinds_of_calls_cost_nothing() -> None:
-    limiter = Limiter(FixedClock())
-    while admitted(limiter, "free", "capture", "noisy"):
-        pass
-    assert admitted(limiter, "free", "capture", "quiet")
-    assert admitted(limiter, "free", "search", "noisy")
-
-
-def test_a_clock_that_stands_still_or_a_long_pause_breaks_nothing() -> None:
-    clock = FixedClock()
-    limiter = Limiter(clock)
-    assert sum(admitted(limiter, "free", "capture") for _ in range(100)) == 10
-    clock.advance(10**7)
-    assert sum(admitted(limiter, "free", "capture") for _ in range(100)) == 10
+def test_among_very_many_replicas_each_still_lets_one_call_through() -> None:
+    limiter = MemoryLimiter(FixedClock())
+    assert [admitted(limiter, "free", "capture", among=50) for _ in range(2)] == [True, False]
