@@ -3,6 +3,7 @@
 Nothing is changed and a running server is no hindrance; each finding says what to do.
 """
 
+import asyncio
 import contextlib
 import os
 import shutil
@@ -23,6 +24,7 @@ from .embedding.quantized import SHIPPED_INT8
 from .embedding.sentence import SHIPPED, shipped_model, verify
 from .errors import BadSetting, JournalDamaged, ModelUntrusted, PointsmanError
 from .filesystems import magic_of, refuse_network
+from .jetstream import STREAM, NoBroker, look
 from .journal import versions
 from .journal.queries import QUERIES
 from .journal.soundness import look_through, reading, unsound
@@ -51,6 +53,8 @@ def examine(settings: Settings, clock: Clock) -> Iterator[Finding]:
     yield _fine("settings", f"hash {settings.hash}")
     yield _callers(settings)
     yield _sqlite()
+    if settings.broker_url is not None:
+        yield _broker(settings.broker_url)
     try:
         os.listdir(folder)
     except FileNotFoundError:
@@ -85,6 +89,17 @@ def _callers(settings: Settings) -> Finding:
 def _sqlite() -> Finding:
     risk = versions.warning(sqlite3.sqlite_version_info)
     return Finding(about="sqlite", state="warning" if risk else "fine", said=risk or sqlite3.sqlite_version)
+
+
+def _broker(url: str) -> Finding:
+    try:
+        there = asyncio.run(look(url))
+    except BadSetting as error:
+        return Finding(about="broker", state="broken", said=str(error))
+    except NoBroker as error:
+        said = f"it cannot be told anything ({error}); what happens waits in the outbox"
+        return Finding(about="broker", state="warning", said=said)
+    return _fine("broker", f"its stream {STREAM} {'is there' if there else 'will be made'}")
 
 
 def _filesystem(folder: Path) -> Finding:

@@ -19,6 +19,7 @@ from auditor.events import (
     JobEnded,
     JobFailed,
     JobLeased,
+    Recorded,
 )
 
 from .clock import Clock
@@ -49,6 +50,7 @@ class Work(NamedTuple):
 # Every kind of work there is. docs/operations.md has the same table.
 WORK = {
     "alarm": Work("an alarm is sent to `alarm_url`", DEADLINE_S, LEASE_S, TRIES, MOST_OPEN, 1),
+    "broker": Work("the broker is told what happened to memory", DEADLINE_S, LEASE_S, TRIES, 10_000, 256),
     "reflection": Work("a language model reflects on a captured failure", 100.0, 300.0, 8, 1000, 4),
     "skill_text": Work("a language model puts a skill into words", 50.0, 150.0, 8, 100, 1),
     "webhook": Work("a webhook is told what happened to memory", DEADLINE_S, LEASE_S, TRIES, MOST_OPEN, 32),
@@ -95,6 +97,10 @@ class Outbox:
             after = page[-1].seq
         self.jobs.take_over()
 
+    def follows(self, work: str, recorded: Recorded) -> bool:
+        """Whether jobs can follow from an event that was folded: not when they did before, nor when it is old."""
+        return not self.jobs.followed(work, recorded.seq) and self._clock.now() - recorded.event.at <= LONGEST_S
+
     def add(self, work: str, about: str, body: object, cause: int = 0, *, among: str = "") -> None:
         """Owe a job, in the place of an open one of the same work about the same thing; of too many the oldest goes.
 
@@ -109,17 +115,22 @@ class Outbox:
             return
         at = self._clock.now()
         self._note(JobAdded(tenant=NOBODY, at=at, job_id=new_id("jb"), work=work, about=about, body=body, cause=cause))
+        if self.jobs.count[work] > WORK[work].most_open:
+            self._make_room(work, among)
+
+    def _make_room(self, work: str, among: str) -> None:
         of_work = [job for job in self.jobs.open.values() if job.work == work and not job.trying]
         alike = [job for job in of_work if job.about.startswith(among)]
         if len(alike) > WORK[work].most_open:
             self._give_up(min(alike, key=lambda job: job.at), f"{WORK[work].most_open} newer ones are open")
 
-    async def run(self, work: str, before: Callable[[], None]) -> None:
-        """Tick for ever, each time after `before`; no kind of work waits for another."""
+    async def run(self, work: str, before: Callable[[], None], able: Callable[[], bool] = lambda: True) -> None:
+        """Tick for ever, each time after `before` and where it is `able`; no kind of work waits for another."""
         while True:
             try:
                 before()
-                await self.tick(work)
+                if able():
+                    await self.tick(work)
             except Exception:  # a loop that ends silently would leave everything undone
                 log.exception("outbox_tick_failed")
             await asyncio.sleep(TICK_S)

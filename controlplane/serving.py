@@ -16,6 +16,7 @@ import structlog
 import uvicorn
 
 from . import failpoints
+from .addresses import address
 from .administration import FirstKeys
 from .app import Application, create_app
 from .clock import SystemClock
@@ -25,7 +26,7 @@ from .errors import BadSetting
 from .http.request_log import Few
 from .journal import versions
 from .service import Service
-from .settings import Settings, address
+from .settings import Settings
 from .telemetry import configure_logging
 
 log = structlog.get_logger()

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from hashlib import blake2b
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_type_hints
-from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta
@@ -18,12 +17,12 @@ from msgspec import Meta
 from strategist import Estimates, ExplorationName, Mode, UpdateRule
 
 from . import failpoints as points
+from .addresses import LOOPBACK, refuse_unreachable
 from .errors import BadSetting
 from .licences import Denylist
 from .masking import without_secrets
 
 PREFIX = "POINTSMAN_"
-LOOPBACK = ("127.0.0.1", "::1", "localhost")  # what this machine calls itself
 Share = Annotated[float, Meta(ge=0, le=1)]
 Threshold = Annotated[float, Meta(ge=0, le=2)]
 Seconds = Annotated[float, Meta(gt=0, le=10**9)]
@@ -137,6 +136,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         Annotated[str, Meta(pattern="^https?://")] | None,
         _help("Where alarms are sent: POST of signed JSON. The address is kept like a key."),
     ] = None
+    broker_url: Annotated[
+        Annotated[str, Meta(pattern="^(nats|tls)://")] | None,
+        _help(
+            "A NATS server that is told what happens to memory (nats:// or tls://, JetStream); needs the extra `nats`."
+        ),
+    ] = None
     archive_after_days: Annotated[
         Annotated[float, Meta(ge=0, le=36_500)],
         _help("After so many days, memories that nobody came back to are set aside; 0: never."),
@@ -197,7 +202,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         Denylist(self.license_denylist or "")
         if self.insecure_local and self.host not in LOOPBACK:
             raise BadSetting(f"POINTSMAN_HOST={self.host!r}: without keys (--insecure-local) only loopback is served")
-        for url in (self.alarm_url, self.openai_base_url, self.anthropic_base_url, self.openrouter_base_url):
+        providers = (self.openai_base_url, self.anthropic_base_url, self.openrouter_base_url)
+        for url in (self.alarm_url, self.broker_url, *providers):
             if url is not None:
                 refuse_unreachable(url)
 
@@ -217,7 +223,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 PROVIDER_KEYS = {"openai_api_key", "anthropic_api_key", "openrouter_api_key"}
-SECRET = {"api_key", "admin_api_key", "alarm_url", *PROVIDER_KEYS}
+SECRET = {"api_key", "admin_api_key", "alarm_url", "broker_url", *PROVIDER_KEYS}
 HIDDEN, FILE = "(hidden)", "_file"
 _PLACES = {"data_dir", "host", "port", "log_level", "seed", "recovery_interval_s", "insecure_local", "failpoints"}
 _PLACES |= {
@@ -256,26 +262,6 @@ def table() -> list[Described]:
         metas = [m for m in get_args(hints[field.name])[1:] if isinstance(m, Meta) and m.description]
         rows.append(Described(field.name, PREFIX + field.name.upper(), field.default, metas[-1].description or ""))
     return rows
-
-
-def refuse_unreachable(url: str) -> None:
-    """Raises ValueError, which quotes nothing of it, for an address that names no host or no port there can be."""
-    try:
-        parts = urlsplit(url)
-        named = bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        named = False
-    if not named:
-        raise ValueError("takes http(s)://HOST/..., with a :PORT of 1 to 65535 where there is one")
-
-
-def address(host: str, port: int) -> str:
-    """Where a server is found.
-
-    >>> address("127.0.0.1", 8080), address("::1", 8080)
-    ('http://127.0.0.1:8080', 'http://[::1]:8080')
-    """
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def load(

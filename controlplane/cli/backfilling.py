@@ -10,6 +10,7 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from .. import settings
+from ..addresses import address
 from ..backfill.described import Described, read_described
 from ..backfill.passing import Backfill, Passed, Skipped
 from ..backfill.server import Server, ServerRefused
@@ -40,7 +41,7 @@ def backfill_command(
     """
     origins, chosen, stop = read_described(file, db), settings.load(), threading.Event()
     server = Server(
-        url or settings.address(chosen.host, chosen.port), chosen.api_key or "", lambda wait_s: not stop.wait(wait_s)
+        url or address(chosen.host, chosen.port), chosen.api_key or "", lambda wait_s: not stop.wait(wait_s)
     )
     work = Backfill(server, stop.is_set)
     if watch:

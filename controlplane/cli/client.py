@@ -5,6 +5,7 @@ from typing import Any
 import httpx
 
 from .. import settings
+from ..addresses import address
 from ..masking import without_secrets
 from ..settings import Settings
 from .program import UNREACHABLE, Failed
@@ -40,7 +41,7 @@ def refusal(base: str, key: str) -> str | None:
 def _ask(
     chosen: Settings, method: str, path: str, body: dict[str, Any] | None, url: str | None, headers: dict[str, str]
 ) -> Any:
-    base = url or settings.address(chosen.host, chosen.port)
+    base = url or address(chosen.host, chosen.port)
     told = without_secrets(base)
     if not all(key.isascii() and key.isprintable() for key in headers.values()):
         raise Failed(f"the key in {_setting(headers)} has characters that no key has; set it again")

@@ -25,6 +25,7 @@ MAY_IMPORT = {"strategist": PURE | {"numpy", "msgspec"}, "auditor": PURE | {"num
 # siblings meet only through protocols.
 ORDER: tuple[set[str], ...] = (
     {
+        "addresses",
         "errors",
         "clock",
         "ids",
@@ -43,6 +44,7 @@ ORDER: tuple[set[str], ...] = (
         "checkpoints",
         "signals",
         "router",
+        "jetstream",
         "tenants",
         "intake",
         "demo",
@@ -66,6 +68,7 @@ ORDER: tuple[set[str], ...] = (
         "reflector",
         "failed_fixes",
         "webhooks",
+        "broker",
     },  # what operators set, and what follows from evidence; folding again; who asks
     {
         "plane",
