@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 STREAM, SUBJECTS = "POINTSMAN", "pointsman.>"
 KEPT_S, REPEATS_S = 7 * 86_400.0, 3600.0  # of a stream that is made: how long it has messages, and ids to know them by
-DEADLINE_S, PAUSE_S = 5.0, 1.0  # of a call, and before the next connection
+DEADLINE_S, PAUSE_S = 3.0, 1.0  # of a call, and before the next connection
 PING_S = 10  # a server that leaves two of them unanswered is gone
 UNTRIED, LOST = "not connected yet", "the connection was lost"
 

@@ -62,6 +62,7 @@ assert all(of.lease_s >= 3 * of.deadline_s for of in WORK.values()), (
     "a deed that is late may still be on its way when its deadline is over"
 )
 PAGE, NOBODY = 1000, ""
+QUIET_S = 60.0  # in which giving up jobs of one work is logged once
 TICK_S = 1.0
 
 Deed = Callable[[Job], Awaitable[None]]
@@ -81,6 +82,7 @@ class Outbox:
         self._journal, self._clock, self._deeds = journal, clock, deeds
         self._rng = random.Random(seed)
         self._unwritten: list[AnyEvent] = []
+        self._quiet_until: dict[str, float] = {}  # by work
         self._writing = asyncio.Lock()
 
     @property
@@ -139,7 +141,8 @@ class Outbox:
         """Journal what is not yet, give up what is too old, and try those jobs of a work that are due the longest."""
         await self._written()
         now = self._clock.now()
-        for job in [job for job in self.jobs.open.values() if now - job.at > LONGEST_S and not job.trying]:
+        too_old = [job for job in self.jobs.open.values() if now - job.at > LONGEST_S and not job.trying]
+        for job in too_old[: max(0, MOST_UNWRITTEN - self.unwritten)]:
             self._give_up(job, f"not done within {LONGEST_S / 3600:g} h{_because(job.why)}")
         due = [job for job in self.jobs.open.values() if job.work == work and _due(job, now)]
         if due and work in self._deeds and self.unwritten < MOST_UNWRITTEN:
@@ -191,9 +194,12 @@ class Outbox:
         self._note(JobFailed(tenant=NOBODY, at=now, job_id=job.job_id, fence=job.fence, why=why, next_at=next_at))
 
     def _give_up(self, job: Job, why: str) -> None:
-        log.error("job_given_up", job=job.job_id, work=job.work, tries=job.fence, why=why)
-        at = self._clock.now()
+        at, now = self._clock.now(), self._clock.monotonic()
         self._note(JobEnded(tenant=NOBODY, at=at, job_id=job.job_id, fence=job.fence, given_up=why))
+        if now >= self._quiet_until.get(job.work, now):
+            self._quiet_until[job.work] = now + QUIET_S
+            ever = self.jobs.given_up_ever[job.work]
+            log.error("job_given_up", job=job.job_id, work=job.work, tries=job.fence, why=why, ever=ever)
 
     def _note(self, event: AnyEvent) -> None:
         """It holds from here on; it is journalled with the next write."""
