@@ -23,9 +23,11 @@ class Stored(NamedTuple):
 
 @contextlib.asynccontextmanager
 async def jetstream(url: str) -> AsyncIterator[JetStreamContext]:
-    client = await nats.connect(url)
-    yield client.jetstream()
-    await client.close()
+    client = await nats.connect(url, allow_reconnect=False)
+    try:
+        yield client.jetstream()
+    finally:
+        await client.close()
 
 
 async def stored(url: str) -> list[Stored]:

@@ -1,6 +1,7 @@
 """The broker: what happens to memory reaches a real NATS server at least once, under ids, and nothing waits for it."""
 
 import asyncio
+import contextlib
 import random
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -76,6 +77,15 @@ def acknowledged(service: Service) -> dict[str, float]:
 
 def waiting(service: Service) -> int:
     return service.outbox.jobs.count[BROKER]
+
+
+@contextlib.asynccontextmanager
+async def held(url: str) -> AsyncIterator[JetStream]:
+    stream = JetStream(url)
+    holding = asyncio.create_task(stream.run())
+    yield stream
+    holding.cancel()
+    await asyncio.gather(holding, return_exceptions=True)
 
 
 async def connected(service: Service) -> None:
@@ -232,12 +242,12 @@ async def test_the_stream_is_made_where_there_is_none_again_if_need_be_and_never
         await until(lambda: waiting(service) == 0)
         assert [message.id for message in await stored(nats.url)] == ids
         await manager.update_stream(made, max_age=60.0, duplicate_window=60.0)
-        nats.kill()
-        await until(lambda: service.broker is not None and service.broker.stream.trouble is not None)
-        nats.start()
-        await connected(service)
-        async with jetstream(nats.url) as again:
-            assert (await again.stream_info(STREAM)).config.max_age == 60.0
+    nats.kill()
+    await until(lambda: service.broker is not None and service.broker.stream.trouble is not None)
+    nats.start()
+    await connected(service)
+    async with jetstream(nats.url) as manager:
+        assert (await manager.stream_info(STREAM)).config.max_age == 60.0
 
 
 async def test_every_name_of_a_tenant_is_one_token_and_no_two_are_the_same(service: Service, nats: Nats) -> None:
@@ -274,22 +284,18 @@ class Guarded(Nats):
 async def test_whoever_is_not_let_in_or_may_not_publish_is_told_so_without_a_secret_or_a_subject(
     tmp_path: Path,
 ) -> None:
+    service = await Service.open(chosen(tmp_path / "data"), FixedClock())
     with running(Guarded) as server:
-        refused = JetStream(server.url.replace("//", "//host:zzwrong@"))
-        holding = asyncio.create_task(refused.run())
-        await until(lambda: refused.trouble == "nats: 'Authorization Violation'")
-        holding.cancel()
-        guest = JetStream(server.url.replace("//", "//guest:zzsecret@"))
-        holding = asyncio.create_task(guest.run())
-        await until(lambda: guest.trouble is None)
-        service = await Service.open(chosen(tmp_path / "data"), FixedClock())
-        broker = Broker(guest, service.federation.origin, service.metrics.broker_messages)
-        news = News(place=(1, 0), tenant="zzsecret", at=1.0, kind="returned", details={})
-        with pytest.raises(TryFailed) as failed:
-            await broker(Job(job_id="jb", work=BROKER, about=news.id, body=news, at=0.0, due=0.0))
-        assert str(failed.value) == "not permitted"
-        await service.close()
-        holding.cancel()
+        async with held(server.url.replace("//", "//host:zzwrong@")) as refused:
+            await until(lambda: refused.trouble == "nats: 'Authorization Violation'")
+        async with held(server.url.replace("//", "//guest:zzsecret@")) as guest:
+            await until(lambda: guest.trouble is None)
+            broker = Broker(guest, service.federation.origin, service.metrics.broker_messages)
+            news = News(place=(1, 0), tenant="zzsecret", at=1.0, kind="returned", details={})
+            with pytest.raises(TryFailed) as failed:
+                await broker(Job(job_id="jb", work=BROKER, about=news.id, body=news, at=0.0, due=0.0))
+    assert str(failed.value) == "not permitted"
+    await service.close()
 
 
 def test_without_nats_py_the_start_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
