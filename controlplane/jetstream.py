@@ -66,18 +66,19 @@ class JetStream:
         Raises:
           NoBroker: it did not.
         """
-        if (stream := self._line.stream) is None:
+        line = self._line
+        if line.stream is None:
             raise NoBroker(self.trouble)
         from nats.js.errors import NoStreamResponseError
 
         try:
-            async with asyncio.timeout(DEADLINE_S):
-                taken = await stream.publish(subject, body, DEADLINE_S, headers={"Nats-Msg-Id": message_id})
+            async with line.patience():
+                taken = await line.stream.publish(subject, body, DEADLINE_S, headers={"Nats-Msg-Id": message_id})
         except NoStreamResponseError as error:
-            self._line.lost.set()  # with the next connection it is made again
+            line.lost.set()  # with the next connection it is made again
             raise NoBroker("no stream takes it") from error
         except Exception as error:  # of whatever kind: the client, its transport, what the server says
-            raise NoBroker(_brief(self._line.take_complaint() or error)) from error
+            raise NoBroker(_brief(line.take_complaint() or error)) from error
         return not taken.duplicate
 
 
@@ -88,6 +89,17 @@ class Line:
         self.lost = asyncio.Event()
         self.stream: JetStreamContext | None = None
         self._complaint: Exception | None = None
+        self._deadlines = set[asyncio.Timeout]()
+
+    @contextlib.asynccontextmanager
+    async def patience(self) -> AsyncIterator[None]:
+        """A deadline, which has come when the connection is lost."""
+        async with asyncio.timeout(DEADLINE_S) as deadline:
+            self._deadlines.add(deadline)
+            try:
+                yield
+            finally:
+                self._deadlines.discard(deadline)
 
     @contextlib.asynccontextmanager
     async def connected(self, url: str) -> AsyncIterator["JetStreamContext"]:
@@ -122,6 +134,9 @@ class Line:
 
     async def _lose(self) -> None:
         self.lost.set()
+        for deadline in self._deadlines:
+            if not deadline.expired():
+                deadline.reschedule(0.0)
 
     def take_complaint(self) -> Exception | None:
         """What the server or the client complained of last, once; a caller is only told that time is up."""
