@@ -7,6 +7,7 @@ journalled before the deed; while the journal is in trouble it is kept in memory
 """
 
 import asyncio
+import contextlib
 import random
 from collections.abc import Awaitable, Callable, Mapping
 from typing import NamedTuple
@@ -83,7 +84,7 @@ class Outbox:
         self._rng = random.Random(seed)
         self._unwritten: list[AnyEvent] = []
         self._quiet_until: dict[str, float] = {}  # by work
-        self._writing = asyncio.Lock()
+        self._writing, self._many = asyncio.Lock(), asyncio.Event()
 
     @property
     def unwritten(self) -> int:
@@ -135,7 +136,9 @@ class Outbox:
                     await self.tick(work)
             except Exception:  # a loop that ends silently would leave everything undone
                 log.exception("outbox_tick_failed")
-            await asyncio.sleep(TICK_S)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(TICK_S):
+                    await self._many.wait()
 
     async def tick(self, work: str) -> None:
         """Journal what is not yet, give up what is too old, and try those jobs of a work that are due the longest."""
@@ -205,6 +208,9 @@ class Outbox:
         """It holds from here on; it is journalled with the next write."""
         self.jobs.apply(event)
         self._unwritten.append(event)
+        if self.unwritten == PAGE:  # as when thousands of episodes are purged: soon there is no room
+            self._many.set()  # wakes whoever waits now, and nobody who waits later
+            self._many.clear()
 
 
 def _due(job: Job, now: float) -> bool:

@@ -23,7 +23,7 @@ from controlplane.errors import BadSetting
 from controlplane.jetstream import STREAM, JetStream
 from controlplane.jobs import Job
 from controlplane.news import News
-from controlplane.outbox import LONGEST_PAUSE_S, LONGEST_S, MOST_UNWRITTEN, TryFailed
+from controlplane.outbox import LONGEST_PAUSE_S, LONGEST_S, MOST_UNWRITTEN, PAGE, TryFailed
 from controlplane.outbox import WORK as WORKS
 from controlplane.rebuilding import rebuild
 from controlplane.service import Service
@@ -207,6 +207,15 @@ async def test_what_was_owed_is_told_after_a_restart_and_what_was_told_is_not_to
     assert [message.said["details"]["episode_id"] for message in await stored(nats.url)] == episodes
     report = await rebuild(settings, verify=True, progress=lambda n, of: None)
     assert report.differences == [], "what the broker is told teaches nothing"
+
+
+async def test_a_thousand_things_at_once_are_all_owed(service: Service) -> None:
+    """As when a purge by key deletes that many: the fold goes on before a second is over."""
+    await connected(service)
+    for first in range(1_000, 6_000, 200):
+        happened(service, 200, first)
+        await until(lambda: service.outbox.unwritten < PAGE)
+    assert (service.outbox.left_out, service.outbox.jobs.given_up_ever) == (0, {})
 
 
 async def test_a_broker_that_never_comes_back_keeps_the_newest_news_for_a_day_and_the_rest_is_counted(
