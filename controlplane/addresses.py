@@ -1,9 +1,11 @@
-"""Addresses of servers."""
+"""Addresses as they are written: where a server is found, and what names no host."""
 
 from urllib.parse import urlsplit
 
+LOOPBACK = ("127.0.0.1", "::1", "localhost")  # what this machine calls itself
 
-def refuse_unreachable(url: str, scheme: str) -> None:
+
+def refuse_unreachable(url: str) -> None:
     """Raises ValueError, which quotes nothing of it, for an address that names no host or no port there can be."""
     try:
         parts = urlsplit(url)
@@ -11,6 +13,7 @@ def refuse_unreachable(url: str, scheme: str) -> None:
     except ValueError:
         named = False
     if not named:
+        scheme = url.partition("://")[0]
         raise ValueError(f"takes {scheme}://HOST/..., with a :PORT of 1 to 65535 where there is one")
 
 

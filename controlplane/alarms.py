@@ -11,7 +11,7 @@ from auditor.fold import Applied
 from .clock import Clock
 from .jobs import Job
 from .masking import without_secrets
-from .outbox import LONGEST_S, Outbox, TryFailed
+from .outbox import Outbox, TryFailed
 from .upstream import Upstream, UpstreamFailed
 
 # Every alarm there is, and what it says. docs/operations.md has the same table.
@@ -91,7 +91,7 @@ class Alarms:
     def observe(self, recorded: Recorded, applied: Applied) -> None:
         """Raise what a folded event says, unless it was raised when the event was folded for the first time."""
         event, seq = recorded.event, recorded.seq
-        if self._outbox.jobs.followed(WORK, seq) or self._clock.now() - event.at > LONGEST_S:
+        if not self._outbox.follows(WORK, recorded):
             return
         for drift in applied.alarms:
             about = f"{event.tenant}/{drift.point}/{drift.action}"

@@ -18,7 +18,7 @@ from .llm.reflecting import NoReflection
 from .memory.purging import overwrite_description
 from .memory.space import EpisodeRecord
 from .memory.store import MemoryStore
-from .outbox import LONGEST_S, Outbox, TryFailed
+from .outbox import Outbox, TryFailed
 from .reflections import Reflects
 
 WORK = "skill_text"
@@ -74,13 +74,13 @@ class Describes:
 class Descriptions:
     """Owes the words of skills that were surfaced."""
 
-    def __init__(self, outbox: Outbox, clock: Clock) -> None:
-        self._outbox, self._clock = outbox, clock
+    def __init__(self, outbox: Outbox) -> None:
+        self._outbox = outbox
 
     def observe(self, recorded: Recorded, applied: Applied) -> None:
         """Owe them once a validation surfaced a skill; not again when an event is folded another time."""
         event, seq, answer = recorded.event, recorded.seq, applied.answer
-        if self._outbox.jobs.followed(WORK, seq) or self._clock.now() - event.at > LONGEST_S:
+        if not self._outbox.follows(WORK, recorded):
             return
         if isinstance(event, Validated) and isinstance(answer, ValidationResult) and answer.skill_id == seq:
             owed = Owed(event.tenant, event.episode_id, event.by)

@@ -24,11 +24,13 @@ from .embedding.quantized import SHIPPED_INT8
 from .embedding.sentence import SHIPPED, shipped_model, verify
 from .errors import BadSetting, JournalDamaged, ModelUntrusted, PointsmanError
 from .filesystems import magic_of, refuse_network
+from .jetstream import STREAM, NoBroker
+from .jetstream import look as look_at_broker
 from .journal import versions
 from .journal.queries import QUERIES
 from .journal.soundness import look_through, reading, unsound
 from .origin import look_at
-from .redis import look
+from .redis import look as look_at_redis
 from .settings import Settings
 from .tenants import read_pepper
 from .tenants.pepper import FILE as PEPPER_FILE
@@ -53,6 +55,8 @@ def examine(settings: Settings, clock: Clock) -> Iterator[Finding]:
     yield _fine("settings", f"hash {settings.hash}")
     yield _callers(settings)
     yield _sqlite()
+    if settings.broker_url is not None:
+        yield _broker(settings.broker_url)
     try:
         os.listdir(folder)
     except FileNotFoundError:
@@ -89,6 +93,17 @@ def _callers(settings: Settings) -> Finding:
 def _sqlite() -> Finding:
     risk = versions.warning(sqlite3.sqlite_version_info)
     return Finding(about="sqlite", state="warning" if risk else "fine", said=risk or sqlite3.sqlite_version)
+
+
+def _broker(url: str) -> Finding:
+    try:
+        there = asyncio.run(look_at_broker(url))
+    except BadSetting as error:
+        return Finding(about="broker", state="broken", said=str(error))
+    except NoBroker as error:
+        said = f"it cannot be told anything ({error}); what happens waits in the outbox"
+        return Finding(about="broker", state="warning", said=said)
+    return _fine("broker", f"its stream {STREAM} {'is there' if there else 'will be made'}")
 
 
 def _filesystem(folder: Path) -> Finding:
@@ -210,7 +225,7 @@ def _redis(settings: Settings) -> Finding:
     if settings.redis_url is None:
         return _fine("redis", "none is set: limits and caches are this server's own")
     try:
-        trouble = asyncio.run(look(settings.redis_url))
+        trouble = asyncio.run(look_at_redis(settings.redis_url))
     except BadSetting as error:
         return Finding(about="redis", state="broken", said=str(error))
     if trouble is not None:

@@ -1,6 +1,6 @@
 """What is owed to the world outside: a fold of the outbox's events, the same in memory and at every start."""
 
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 
 import msgspec
 
@@ -44,7 +44,10 @@ class Jobs:
 
     def __init__(self) -> None:
         self.open: dict[str, Job] = {}
+        self.count = Counter[str]()  # of the open ones, by work
         self.given_up: deque[GivenUp] = deque(maxlen=GIVEN_UP_KEPT)
+        self.given_up_ever = Counter[str]()  # by work
+        self._place: dict[tuple[str, str], str] = {}  # of the open ones: id by work and what it is about
         self._last_cause: dict[str, int] = {}  # by work, the newest event that a job follows from
         self._added: OrderedDict[tuple[str, str], float] = OrderedDict()
 
@@ -60,24 +63,33 @@ class Jobs:
                 job = self.open[event.job_id]
                 job.due, job.trying, job.why = event.next_at, False, event.why
             case JobEnded() if self._current(event):
-                job = self.open.pop(event.job_id)
+                job = self._close(event.job_id)
                 if event.given_up is not None:
+                    self.given_up_ever[job.work] += 1
                     self.given_up.append(
                         GivenUp(job_id=job.job_id, work=job.work, at=event.at, tries=job.fence, why=event.given_up)
                     )
 
     def _add(self, event: JobAdded) -> None:
-        for job in list(self.open.values()):
-            if (job.work, job.about) == (event.work, event.about):
-                del self.open[job.job_id]
+        place = event.work, event.about
+        if place in self._place:
+            self._close(self._place[place])
+        self._place[place] = event.job_id
+        self.count[event.work] += 1
         self.open[event.job_id] = Job(
             job_id=event.job_id, work=event.work, about=event.about, body=event.body, at=event.at, due=event.at
         )
         self._last_cause[event.work] = max(self._last_cause.get(event.work, 0), event.cause)
-        self._added[event.work, event.about] = event.at
-        self._added.move_to_end((event.work, event.about))
+        self._added[place] = event.at
+        self._added.move_to_end(place)
         if len(self._added) > PLACES_KEPT:
             self._added.popitem(last=False)
+
+    def _close(self, job_id: str) -> Job:
+        job = self.open.pop(job_id)
+        del self._place[job.work, job.about]
+        self.count[job.work] -= 1
+        return job
 
     def _current(self, event: JobFailed | JobEnded) -> bool:
         job = self.open.get(event.job_id)

@@ -7,6 +7,7 @@ journalled before the deed; while the journal is in trouble it is kept in memory
 """
 
 import asyncio
+import contextlib
 import random
 from collections.abc import Awaitable, Callable, Mapping
 from typing import NamedTuple
@@ -49,6 +50,7 @@ class Work(NamedTuple):
 # Every kind of work there is. docs/operations.md has the same table.
 WORK = {
     "alarm": Work("an alarm is sent to `alarm_url`", DEADLINE_S, LEASE_S, TRIES, MOST_OPEN, 1),
+    "broker": Work("the broker is told what happened to memory", DEADLINE_S, LEASE_S, TRIES, 10_000, 256),
     "reflection": Work("a language model reflects on a captured failure", 100.0, 300.0, 8, 1000, 4),
     "skill_text": Work("a language model puts a skill into words", 50.0, 150.0, 8, 100, 1),
     "webhook": Work("a webhook is told what happened to memory", DEADLINE_S, LEASE_S, TRIES, MOST_OPEN, 32),
@@ -60,6 +62,7 @@ assert all(of.lease_s >= 3 * of.deadline_s for of in WORK.values()), (
     "a deed that is late may still be on its way when its deadline is over"
 )
 PAGE, NOBODY = 1000, ""
+QUIET_S = 60.0  # in which giving up jobs of one work is logged once
 TICK_S = 1.0
 
 Deed = Callable[[Job], Awaitable[None]]
@@ -84,7 +87,8 @@ class Outbox:
         self._led = False
         self._position = 0  # in the log, up to where it was read at the start
         self._elsewhere: list[tuple[str, str, object, int, str]] = []  # who leads owes it, unless it dies before
-        self._writing = asyncio.Lock()
+        self._quiet_until: dict[str, float] = {}  # by work
+        self._writing, self._many = asyncio.Lock(), asyncio.Event()
 
     @property
     def unwritten(self) -> int:
@@ -124,6 +128,10 @@ class Outbox:
         """What follows from events up to here is journalled: who led wrote it before its snapshot."""
         self._elsewhere = [owed for owed in self._elsewhere if owed[3] > seq]
 
+    def follows(self, work: str, recorded: Recorded) -> bool:
+        """Whether jobs can follow from an event that was folded: not when they did before, nor when it is old."""
+        return not self.jobs.followed(work, recorded.seq) and self._clock.now() - recorded.event.at <= LONGEST_S
+
     def add(self, work: str, about: str, body: object, cause: int = 0, *, among: str = "") -> None:
         """Owe a job, in the place of an open one of the same work about the same thing; of too many the oldest goes.
 
@@ -144,20 +152,27 @@ class Outbox:
             return
         at = self._clock.now()
         self._note(JobAdded(tenant=NOBODY, at=at, job_id=new_id("jb"), work=work, about=about, body=body, cause=cause))
+        if self.jobs.count[work] > WORK[work].most_open:
+            self._make_room(work, among)
+
+    def _make_room(self, work: str, among: str) -> None:
         of_work = [job for job in self.jobs.open.values() if job.work == work and not job.trying]
         alike = [job for job in of_work if job.about.startswith(among)]
         if len(alike) > WORK[work].most_open:
             self._give_up(min(alike, key=lambda job: job.at), f"{WORK[work].most_open} newer ones are open")
 
-    async def run(self, work: str, before: Callable[[], None]) -> None:
-        """Tick for ever, each time after `before`; no kind of work waits for another."""
+    async def run(self, work: str, before: Callable[[], None], able: Callable[[], bool] = lambda: True) -> None:
+        """Tick for ever, each time after `before` and where it is `able`; no kind of work waits for another."""
         while True:
             try:
                 before()
-                await self.tick(work)
+                if able():
+                    await self.tick(work)
             except Exception:  # a loop that ends silently would leave everything undone
                 log.exception("outbox_tick_failed")
-            await asyncio.sleep(TICK_S)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(TICK_S):
+                    await self._many.wait()
 
     async def tick(self, work: str) -> None:
         """Journal what is not yet, give up what is too old, and try those jobs of a work that are due the longest."""
@@ -172,7 +187,8 @@ class Outbox:
     async def _tick(self, work: str) -> None:
         await self._written()
         now = self._clock.now()
-        for job in [job for job in self.jobs.open.values() if now - job.at > LONGEST_S and not job.trying]:
+        too_old = [job for job in self.jobs.open.values() if now - job.at > LONGEST_S and not job.trying]
+        for job in too_old[: max(0, MOST_UNWRITTEN - self.unwritten)]:
             self._give_up(job, f"not done within {LONGEST_S / 3600:g} h{_because(job.why)}")
         due = [job for job in self.jobs.open.values() if job.work == work and _due(job, now)]
         if due and work in self._deeds and self.unwritten < MOST_UNWRITTEN:
@@ -234,15 +250,21 @@ class Outbox:
         self._note(JobFailed(tenant=NOBODY, at=now, job_id=job.job_id, fence=job.fence, why=why, next_at=next_at))
 
     def _give_up(self, job: Job, why: str) -> None:
-        log.error("job_given_up", job=job.job_id, work=job.work, tries=job.fence, why=why)
-        at = self._clock.now()
+        at, now = self._clock.now(), self._clock.monotonic()
         self._note(JobEnded(tenant=NOBODY, at=at, job_id=job.job_id, fence=job.fence, given_up=why))
+        if now >= self._quiet_until.get(job.work, now):
+            self._quiet_until[job.work] = now + QUIET_S
+            ever = self.jobs.given_up_ever[job.work]
+            log.error("job_given_up", job=job.job_id, work=job.work, tries=job.fence, why=why, ever=ever)
 
     def _note(self, event: JobEvent) -> None:
         """It holds from here on; it is journalled with the next write."""
         self.jobs.apply(event)
         self._unwritten.append(event)
         self._noted.add(_key(event))
+        if self.unwritten == PAGE:  # as when thousands of episodes are purged: soon there is no room
+            self._many.set()  # wakes whoever waits now, and nobody who waits later
+            self._many.clear()
 
 
 def _due(job: Job, now: float) -> bool:

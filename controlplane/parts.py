@@ -14,6 +14,7 @@ from .administration import Administration
 from .alarms import LABEL, Alarms, Sender
 from .appeals import Appeals
 from .background import Background
+from .broker import Broker
 from .budgets import Budgets
 from .cache import Cache, MemoryCache
 from .carrying import Carrying
@@ -36,6 +37,7 @@ from .forgetting import Forgetting
 from .hygiene import Hygiene
 from .idempotency import Idempotency
 from .intake import Intake
+from .jetstream import JetStream
 from .journal import Journal
 from .learning import Learning
 from .library import Library
@@ -203,9 +205,13 @@ class Parts:
         )
         if (url := self.settings.alarm_url) is not None:
             deeds["alarm"] = Sender(url, self.registry.derived(LABEL), upstream, self.clock)
+        self.broker = None
+        if (url := self.settings.broker_url) is not None:
+            self.broker = Broker(JetStream(url), self.federation.origin, self.metrics.broker_messages)
+            deeds["broker"] = self.broker
         self.outbox = Outbox(self.journal, self.clock, deeds, self.settings.seed)
-        self.alarms, self.reflections = Alarms(self.outbox, self.clock), Reflections(self.outbox, self.clock)
-        self.descriptions, self.news = Descriptions(self.outbox, self.clock), Bus()
+        self.alarms, self.reflections = Alarms(self.outbox, self.clock), Reflections(self.outbox)
+        self.descriptions, self.news = Descriptions(self.outbox), Bus()
         self.replication = self._make_replication()
 
     def _for_the_fold(self, prefixes: Prefixes) -> PrefixStore:

@@ -31,7 +31,7 @@ from .llm.reflecting import NoReflection
 from .memory.purging import overwrite_reflection
 from .memory.space import EpisodeRecord
 from .memory.store import MemoryStore
-from .outbox import LONGEST_S, Outbox, TryFailed
+from .outbox import Outbox, TryFailed
 from .reflector import PERSPECTIVES, Reflector, spender
 from .reuse import Near, Reuses
 
@@ -274,8 +274,8 @@ class Reflects:
 class Reflections:
     """Owes the reflections that captures decided on."""
 
-    def __init__(self, outbox: Outbox, clock: Clock) -> None:
-        self._outbox, self._clock = outbox, clock
+    def __init__(self, outbox: Outbox) -> None:
+        self._outbox = outbox
 
     def observe(self, recorded: Recorded) -> None:
         """Owe what a capture decided on, and a check of a reuse that was drawn for it.
@@ -283,14 +283,11 @@ class Reflections:
         Not again when an event is folded another time.
         """
         event, seq = recorded.event, recorded.seq
-        if self._clock.now() - event.at > LONGEST_S:
-            return
-        jobs = self._outbox.jobs
         match event:
-            case Decided() if event.trace.point == "capture" and not jobs.followed(WORK, seq):
+            case Decided() if event.trace.point == "capture" and self._outbox.follows(WORK, recorded):
                 owed = _owed(event, seq - 1)  # it stands behind its capture, in the same commit
                 self._outbox.add(WORK, f"{event.tenant}/{owed.episode_id}", msgspec.structs.asdict(owed), seq)
-            case Reflected(drawn=True, reflection_id=name) if not jobs.followed(CHECK, seq):
+            case Reflected(drawn=True, reflection_id=name) if self._outbox.follows(CHECK, recorded):
                 check = OwedCheck(event.tenant, name)
                 self._outbox.add(CHECK, f"{event.tenant}/{name}", msgspec.structs.asdict(check), seq)
 

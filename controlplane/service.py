@@ -132,6 +132,10 @@ class Service(Parts):
             self._run(self.redis.watch(), "redis heartbeats")
         self._run(self.outbox.run("alarm", lambda: self.alarms.look(self._wrong())), "outbox")
         self._run(self.outbox.run("webhook", lambda: None), "webhooks")
+        if self.broker is not None:
+            stream = self.broker.stream
+            self._run(stream.run(), "broker's connection")
+            self._run(self.outbox.run("broker", lambda: None, lambda: stream.trouble is None), "broker")
         if self.reflects.able:
             self._run(self._ask("reflection"), "reflections")
             self._run(self._ask("reuse_check"), "reuse checks")
@@ -181,6 +185,8 @@ class Service(Parts):
         self.reflections.observe(recorded)
         self.descriptions.observe(recorded, applied)
         self.webhooks.observe(recorded, applied, self.outbox)
+        if self.broker is not None:
+            self.broker.observe(recorded, applied, self.outbox)
         self.forgetting.observe(recorded)
         if isinstance(recorded.event, ReuseChecked) and recorded.event.reused:
             self.metrics.reuses_checked.labels("right" if recorded.event.agreed else "wrong").inc()

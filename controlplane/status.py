@@ -14,7 +14,7 @@ from auditor.override import Override
 from auditor.reuse import measured
 from strategist import Policy
 
-from . import __version__, challengers, failpoints
+from . import __version__, broker, challengers, failpoints
 from .contract import AuditAnswer, ChallengerAnswer, ComparisonAnswer
 from .errors import UnknownPoint
 from .journal import versions
@@ -132,6 +132,7 @@ def describe_status(service: Service, tenant: str) -> dict[str, Any]:
             "trouble": service.recovery.trouble,
         },
         "outbox": _outbox(service),
+        "broker": _broker(service),
         "budget": _budget(service, tenant),
         "reuse": _reuse(service, tenant),
         "redis": service.redis and {"trouble": service.redis.trouble, "replicas": service.redis.replicas},
@@ -176,6 +177,17 @@ def _outbox(service: Service) -> dict[str, Any]:
         "unwritten": outbox.unwritten,
         "left_out": outbox.left_out,
         "given_up": list(outbox.jobs.given_up),
+    }
+
+
+def _broker(service: Service) -> dict[str, Any] | None:
+    if service.broker is None:
+        return None
+    jobs, work = service.outbox.jobs, broker.WORK
+    return {
+        "trouble": service.broker.stream.trouble,
+        "waiting": jobs.count[work],
+        "given_up": jobs.given_up_ever[work],
     }
 
 
@@ -275,7 +287,11 @@ def refresh_metrics(service: Service) -> None:
     metrics.lease_held.set(service.journal.leads)
     metrics.completion_bytes.set(service.chat.completions.size)
     metrics.redis_away.set(service.redis is not None and service.redis.trouble is not None)
-    metrics.open_jobs.set(len(service.outbox.jobs.open))
+    jobs = service.outbox.jobs
+    metrics.open_jobs.set(len(jobs.open))
+    for work, given_up in jobs.given_up_ever.items():
+        metrics.given_up.labels(work).set(given_up)
+    metrics.broker_away.set(service.broker is not None and service.broker.stream.trouble is not None)
     _refresh_money(service, metrics)
 
 

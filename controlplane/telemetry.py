@@ -101,6 +101,11 @@ class Metrics:
         )
         self.lease_held = Gauge("pointsman_lease_held", "1 where this process acts for all replicas.", registry=r)
         self.open_jobs = Gauge("pointsman_outbox_open_jobs", "Jobs of the outbox that are not done yet.", registry=r)
+        self.given_up = Gauge("pointsman_outbox_given_up_jobs", "Jobs that were given up, ever.", ["work"], registry=r)
+        self.broker_away = Gauge("pointsman_broker_away", "1 while the broker cannot be reached.", registry=r)
+        self.broker_messages = Counter(
+            "pointsman_broker_messages_total", "Messages the broker acknowledged.", ["outcome"], registry=r
+        )
         self._count_providers()
         self.budget_used = Gauge(
             "pointsman_budget_used_ratio", "Share of the most used limit.", ["scope", "period"], registry=r

@@ -19,7 +19,7 @@ from .jobs import Job
 from .journal import Journal
 from .llm.addresses import Origin, Resolve, system_addresses
 from .news import KINDS, news_of
-from .outbox import DEADLINE_S, LONGEST_S, Outbox, TryFailed
+from .outbox import DEADLINE_S, Outbox, TryFailed
 from .tenants import Caller, Registry
 from .upstream import Upstream, UpstreamFailed
 
@@ -79,7 +79,7 @@ class Webhooks:
         if recorded.seq > self._position:
             self._position = recorded.seq
             self._fold(recorded)
-        if outbox.jobs.followed(WORK, recorded.seq) or self._clock.now() - recorded.event.at > LONGEST_S:
+        if not outbox.follows(WORK, recorded):
             return
         hooks = list(self._of(recorded.event.tenant))
         for news in news_of(recorded, applied) if hooks else ():

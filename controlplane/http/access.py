@@ -6,10 +6,10 @@ from urllib.parse import urlsplit
 
 from litestar.openapi.spec import SecurityRequirement, SecurityScheme
 
+from ..addresses import LOOPBACK
 from ..contract import Scope
 from ..errors import Forbidden
 from ..service import Service
-from ..settings import LOOPBACK
 from ..tenants import LOCAL, Call, Caller
 from .admission import AdmittedRequest
 

@@ -3,7 +3,6 @@
 from .fields import (
     FILE,
     HIDDEN,
-    LOOPBACK,
     PREFIX,
     PROVIDER_KEYS,
     SECRET,
@@ -17,7 +16,6 @@ from .loading import load
 __all__ = [
     "FILE",
     "HIDDEN",
-    "LOOPBACK",
     "PREFIX",
     "PROVIDER_KEYS",
     "SECRET",

@@ -9,13 +9,12 @@ from msgspec import Meta
 from strategist import Estimates, ExplorationName, Mode, UpdateRule
 
 from .. import failpoints as points
-from ..addresses import refuse_unreachable
+from ..addresses import LOOPBACK, refuse_unreachable
 from ..errors import BadSetting
 from ..licences import Denylist
 from ..masking import without_secrets
 
 PREFIX = "POINTSMAN_"
-LOOPBACK = ("127.0.0.1", "::1", "localhost")  # what this machine calls itself
 Share = Annotated[float, Meta(ge=0, le=1)]
 Threshold = Annotated[float, Meta(ge=0, le=2)]
 Seconds = Annotated[float, Meta(gt=0, le=10**9)]
@@ -140,6 +139,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         Annotated[str, Meta(pattern="^https?://")] | None,
         _help("Where alarms are sent: POST of signed JSON. The address is kept like a key."),
     ] = None
+    broker_url: Annotated[
+        Annotated[str, Meta(pattern="^(nats|tls)://")] | None,
+        _help(
+            "A NATS server that is told what happens to memory (nats:// or tls://, JetStream); needs the extra `nats`."
+        ),
+    ] = None
     archive_after_days: Annotated[
         Annotated[float, Meta(ge=0, le=36_500)],
         _help("After so many days, memories that nobody came back to are set aside; 0: never."),
@@ -200,11 +205,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         Denylist(self.license_denylist or "")
         if self.insecure_local and self.host not in LOOPBACK:
             raise BadSetting(f"POINTSMAN_HOST={self.host!r}: without keys (--insecure-local) only loopback is served")
-        for url in (self.alarm_url, self.openai_base_url, self.anthropic_base_url, self.openrouter_base_url):
+        providers = (self.openai_base_url, self.anthropic_base_url, self.openrouter_base_url)
+        for url in (self.alarm_url, self.broker_url, self.redis_url, *providers):
             if url is not None:
-                refuse_unreachable(url, "http(s)")
-        if self.redis_url is not None:
-            refuse_unreachable(self.redis_url, "redis(s)")
+                refuse_unreachable(url)
 
     def shown(self) -> dict[str, Any]:
         """Every setting by name, without what must not be read over a shoulder."""
@@ -222,7 +226,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 PROVIDER_KEYS = {"openai_api_key", "anthropic_api_key", "openrouter_api_key"}
-SECRET = {"api_key", "admin_api_key", "alarm_url", "database_url", "redis_url", "pepper", *PROVIDER_KEYS}
+SHARED = {"database_url", "redis_url", "broker_url", "pepper"}  # where replicas meet
+SECRET = {"api_key", "admin_api_key", "alarm_url", *SHARED, *PROVIDER_KEYS}
 HIDDEN, FILE = "(hidden)", "_file"
 _PLACES = {"data_dir", "host", "port", "log_level", "seed", "recovery_interval_s", "insecure_local", "failpoints"}
 _PLACES |= {

@@ -259,7 +259,9 @@ def test_bad_values_are_named_with_what_they_take(cli: Run, tmp_path: Path) -> N
         ("POINTSMAN_GATE_MODE", "bold", "it takes learning, apprentice, frozen"),
         ("POINTSMAN_CACHE_TTL_S", "0", "Expected `float` > 0"),
         ("POINTSMAN_EPSILON", "nan", "POINTSMAN_EPSILON='nan'"),
-        *(("POINTSMAN_ALARM_URL", url, "takes http(s)://HOST/...") for url in NO_ADDRESSES),
+        *(("POINTSMAN_ALARM_URL", url, f"takes {url.partition(':')[0]}://HOST/...") for url in NO_ADDRESSES),
+        ("POINTSMAN_BROKER_URL", "http://secret@h", "Expected `str` matching regex '^(nats|tls)://'"),
+        ("POINTSMAN_BROKER_URL", "nats://secret@h:0", "takes nats://HOST/..."),
     ):
         refused = cli("config", "check", **{variable: value})
         assert refused.returncode == REFUSED, variable

@@ -25,6 +25,7 @@ MAY_IMPORT = {"strategist": PURE | {"numpy", "msgspec"}, "auditor": PURE | {"num
 # siblings meet only through protocols.
 ORDER: tuple[set[str], ...] = (
     {
+        "addresses",
         "errors",
         "clock",
         "ids",
@@ -33,7 +34,6 @@ ORDER: tuple[set[str], ...] = (
         "errands",
         "failpoints",
         "licences",
-        "addresses",
     },  # ground: imported by anyone
     {"telemetry", "settings", "documents", "upstream", "lineage", "filesystems", "jobs", "news", "cache", "redis"},
     # demo, hook: clients
@@ -44,6 +44,7 @@ ORDER: tuple[set[str], ...] = (
         "checkpoints",
         "signals",
         "router",
+        "jetstream",
         "tenants",
         "intake",
         "demo",
@@ -67,6 +68,7 @@ ORDER: tuple[set[str], ...] = (
         "reflector",
         "failed_fixes",
         "webhooks",
+        "broker",
     },  # what operators set, and what follows from evidence; folding again; who asks
     {
         "plane",

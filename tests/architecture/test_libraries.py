@@ -86,6 +86,7 @@ WHERE: dict[str, dict[str, str]] = {
         "controlplane.cli.server": "the same",
         "controlplane.cli.sessions": "the same",
     },
+    "nats": {"controlplane.jetstream": "the broker, where its extra is installed"},
     "jinja2": {"controlplane.llm.prompts.library": "prompts, in its sandbox"},
     "genai_prices": {"controlplane.llm.prices": "what providers publish, by the data it brings with it"},
     "cachetools": {
@@ -105,6 +106,7 @@ UNIMPORTED = {
 BROUGHT = {"transformers"}  # by sentence-transformers, which is a layer on top of it
 MODULE_OF = {
     "genai-prices": "genai_prices",
+    "nats-py": "nats",
     "scikit-learn": "sklearn",
     "pillow": "PIL",
     "prometheus-client": "prometheus_client",

@@ -4,6 +4,7 @@ Every route of the table is called with what is one's own, another's and nobody'
 are in by being there; a path parameter, a reference or a kind of field that is new fails until it is entered.
 """
 
+import contextlib
 import json
 import random
 from collections import Counter
@@ -15,11 +16,13 @@ import msgspec
 import pytest
 
 from auditor.reflection_events import Insight, Reflected
+from benchmarks.services import Nats, running
 from controlplane import contract
 from controlplane.contract import CaptureRequest, DecisionRequest, ImportRequest, Request
 from controlplane.http.routes import ROUTES, Route
 from controlplane.ids import new_id
 
+from ..streams import Stored, stored_now
 from .canaries import REFERENCES, canary, filled, found, owner_of, texts, texts_of
 from .conftest import Models, Running, chosen
 from .every_route import elsewhere
@@ -226,8 +229,11 @@ def test_nothing_of_one_tenant_is_ever_seen_by_another(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     models.always(echo=True)
-    settings = chosen(tmp_path / "data", insecure_local=False, epsilon=0.3, **models.settings)
-    with Running(settings) as server:
+    (tmp_path / "nats").mkdir()
+    with contextlib.ExitStack() as ending:
+        nats = ending.enter_context(running(Nats, tmp_path / "nats"))
+        shared = {"insecure_local": False, "epsilon": 0.3, "broker_url": nats.url}
+        server = ending.enter_context(Running(chosen(tmp_path / "data", **shared, **models.settings)))
         crossing = Crossing(server, tenants, request.config.getoption("--seed"))
         while crossing.calls < calls:
             crossing.step()
@@ -238,6 +244,9 @@ def test_nothing_of_one_tenant_is_ever_seen_by_another(
         for tenant in crossing.tenants:
             crossing.furnish(tenant)  # the calls may have purged all there was
         own = [_what_is_left(crossing, tenant) for tenant in crossing.tenants]
+        server.until(lambda: server.service.outbox.jobs.count["broker"] == 0)
+        published = stored_now(nats.url)
+    _each_under_its_own_subject(crossing, published)
     assert crossing.leaks == []
     assert [found(text) for text in operators] == [set()] * 4
     assert found("".join(capfd.readouterr())) == set(), "logs name no content"
@@ -248,6 +257,16 @@ def test_nothing_of_one_tenant_is_ever_seen_by_another(
             status for (path, status) in crossing.answered if path == f"{route.method.__name__.upper()} {route.path}"
         }
     print(f"{crossing.calls} calls, {len(set().union(*(t.known for t in crossing.tenants)))} canaries")
+
+
+def _each_under_its_own_subject(crossing: Crossing, published: list[Stored]) -> None:
+    """Whatever the broker has of a tenant is that tenant's."""
+    subjects = {f"tenant-{tenant.number}" for tenant in crossing.tenants}
+    assert {message.subject.split(".")[1] for message in published} == subjects
+    for message in published:
+        owners = {f"tenant-{owner_of(text)}" for text in found(str(message))}
+        assert owners <= {message.said["tenant"]}
+        assert message.subject == f"pointsman.{message.said['tenant']}.{message.said['kind']}"
 
 
 def _what_is_left(crossing: Crossing, tenant: Tenant) -> set[str]:

@@ -7,11 +7,13 @@ import pytest
 from controlplane.errors import BadSetting
 from controlplane.settings import HIDDEN, SECRET, load
 
+ADDRESS = "https://u:p@h/sk-canary-0123456789"
+
 
 @pytest.fixture
 def secret(tmp_path: Path) -> Path:
     file = tmp_path / "secret"
-    file.write_text("  https://u:p@h/sk-canary-0123456789\n", "utf-8")
+    file.write_text(f"  {ADDRESS}\n", "utf-8")
     return file
 
 
@@ -31,7 +33,7 @@ def test_every_secret_may_stand_in_a_file_and_is_hidden_as_ever(secret: Path, na
 def test_a_file_of_pointsman_toml_gives_way_to_the_environment(secret: Path, tmp_path: Path) -> None:
     settings = tmp_path / "pointsman.toml"
     settings.write_text(f'openai_api_key_file = "{secret}"\n', "utf-8")
-    assert load({}, file=settings).openai_api_key == "https://u:p@h/sk-canary-0123456789"
+    assert load({}, file=settings).openai_api_key == ADDRESS
     assert load({"POINTSMAN_OPENAI_API_KEY": "sk-other"}, file=settings).openai_api_key == "sk-other"
 
 
