@@ -6,9 +6,10 @@ from .front import Front, pareto
 from .intervals import Interval, anytime, bootstrap, normal
 from .judging import judge
 from .log import LoggedDecision, Sight
-from .replay import Kept, Replay, Target
+from .replay import Kept, Replay
 from .report import Estimate, Report
 from .reward_model import Seen, cross_fitted
+from .target import Target
 from .trajectories import doubly_robust, per_decision, weighted_per_decision
 
 __all__ = [
