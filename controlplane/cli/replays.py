@@ -3,13 +3,14 @@
 import asyncio
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 from cyclopts import Parameter
 
 from .. import settings
 from ..settings import Settings
+from . import large
 from .output import Bar, lines, show, table, told_weights
 from .program import Failed, Flag, Json, Some, app
 
@@ -36,13 +37,15 @@ def replay_command(
     skip_bad_rows: Flag = False,
     grid: Path | None = None,
     svg: Path | None = None,
+    engine: Literal["local", "process", "ray"] | None = None,
     data_dir: str | None = None,
     json: Json = False,
 ) -> None:
     """Say what another policy would have been worth on logged decisions, or why the log cannot tell.
 
     Args:
-      log: A log file: .csv, .jsonl, .ndjson, .parquet or .dsjson; by default the journal of the data folder.
+      log: A log file: .csv, .jsonl, .ndjson, .parquet or .dsjson; or exported decisions, as a folder or a pattern of
+        files; by default the journal of the data folder.
       policy: The policy, as TOML or JSON; by default the one that the settings say.
       point: The decision point, `gate` or `route`; needed for the journal.
       tenant: Whose decisions of the journal.
@@ -52,8 +55,10 @@ def replay_command(
       skip_bad_rows: Leave out rows of the log that cannot be used, and say how many.
       grid: A grid of weights, as TOML or JSON: what each buys in success, cost and latency, instead of the report.
       svg: Where to draw that.
+      engine: Where exported decisions are worked on: here, in a process for each core, or by workers of Ray.
       data_dir: The data folder; by default what the settings say.
     """
+    from ..replay.exported import is_exported
     from ..replay.files import read_log
     from ..replay.grid import read_grid
     from ..replay.run import replay
@@ -61,6 +66,13 @@ def replay_command(
 
     _refuse_contradictions(log, grid, svg, (first, last, decisions))
     chosen = settings.load(overrides={"data_dir": data_dir})
+    if log is not None and is_exported(log):
+        if grid is not None or skip_bad_rows or point is not None:
+            raise Failed("--grid, --skip-bad-rows and --point are for one log; choose exported files by a pattern")
+        large.replay(log, lambda of: _target(policy, chosen, of), engine or "local", json=json)
+        return
+    if engine is not None:
+        raise Failed("--engine works on exported decisions; name their folder, or a pattern of it, with --log")
     target = _target(policy, chosen, point)
     tried = None if grid is None else read_grid(grid)
     with Bar("reading the log", hidden=json) as bar:

@@ -1,0 +1,97 @@
+"""A large replay: a drawn log of so many decisions as exported files, through every engine, with time and memory.
+
+Two policies: a `frozen` one, of which estimates alone are made, and a `learning` one, which is taught decision by
+decision first. The peer is the Open Bandit Pipeline (PyPI `obp`) on the same files and the same probabilities.
+"""
+
+import argparse
+import json
+import resource
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from rich.progress import track
+
+from controlplane.replay import parquet
+from controlplane.replay.engines import Engine, named
+from controlplane.replay.exported import KINDS, Inputs, groups, place
+from controlplane.replay.shards import LargeReport, estimate, replay_files, teach
+from strategist import EpsilonDecay, PolicySettings, Situation, State
+from strategist.evaluation import Target
+
+GROUPS = [(tenant, point) for tenant in ("acme", "bolt") for point in ("gate", "route")]
+ROWS = 200_000  # decisions of a file, as the export writes them
+PLACES, ACTIONS = 1_000, ("a", "b", "c", "d")  # where decisions stand, and what can be done there
+ENGINES = ("local", "process", "ray")
+MEGABYTE = 1024  # of what the system tells in kilobytes
+TARGETS = {
+    "frozen": Target(settings=PolicySettings(mode="frozen")),
+    "learning": Target(settings=PolicySettings(epsilon=EpsilonDecay(start=0.3))),
+}
+CLOSE = 1e-9
+
+
+def situations() -> list[str]:
+    """Texts of situations, of three tilings of three levels."""
+    names = [(number % 10, number // 10 % 10, number // 100) for number in range(PLACES)]
+    chains = [
+        tuple((f"t{at}", f"t{at}/{name[at]}", f"t{at}/{name[at]}/{name[at - 1]}/{name[at - 2]}") for at in range(3))
+        for name in names
+    ]
+    return [msgspec.json.encode(Situation(State(each), ACTIONS)).decode() for each in chains]
+
+
+def write(folder: Path, count: int, seed: int) -> int:
+    """Draw a log and write it; its size in bytes."""
+    rng, texts = np.random.default_rng(seed), situations()
+    worth = rng.random((PLACES, len(ACTIONS)))
+    files = max(1, -(-count // (ROWS * len(GROUPS))))
+    each = count // (files * len(GROUPS))
+    size = 0
+    for number in track(range(files * len(GROUPS)), description="drawing", transient=True):
+        key, day = GROUPS[number % len(GROUPS)], number // len(GROUPS)
+        at = folder / place(*key, f"{2000 + day // 360:04}-{day // 30 % 12 + 1:02}-{day % 30 + 1:02}", 0)
+        at.parent.mkdir(parents=True)
+        at.write_bytes(_part(rng, texts, worth, each, day * each))
+        size += at.stat().st_size
+    return size
+
+
+def _part(rng: np.random.Generator, texts: list[str], worth: np.ndarray, count: int, begin: int) -> bytes:
+    """Decisions of a policy that prefers, in each place, what looked best to it that day."""
+    liked = (worth + rng.normal(0.0, 0.3, worth.shape)).argmax(axis=1)
+    chances = np.full((PLACES, len(ACTIONS)), 0.1)
+    chances[np.arange(PLACES), liked] += 1.0 - 0.1 * len(ACTIONS)
+    where = rng.integers(0, PLACES, count)
+    actions = (np.cumsum(chances[where], axis=1)[:, :-1] < rng.random((count, 1))).sum(axis=1)
+    success = rng.random(count) < worth[where, actions]
+    coded = {"situation": (where, texts), "action": (actions, ACTIONS)}
+    coded["inputs"] = np.zeros(count, np.int32), [msgspec.json.encode(Inputs()).decode()]
+    columns = {name: _coded(*of) for name, of in coded.items()}
+    columns |= {
+        "row": pa.array(np.arange(begin, begin + count)),
+        "propensity": pa.array(chances[where, actions]),
+        "probabilities": pa.ListArray.from_arrays(
+            np.arange(0, (count + 1) * len(ACTIONS), len(ACTIONS), dtype=np.int32), chances[where].reshape(-1)
+        ),
+        "reward": pa.array(success.astype(np.float64)),
+        "success": pa.array(success),
+        "explored": pa.array(actions != liked[where]),
+        "truncated": pa.array(np.zeros(count, bool)),
+        "masked": pa.ListArray.from_arrays(np.zeros(count + 1, np.int32), pa.array([], pa.string())),
+    }
+    return parquet.encoded(KINDS, {name: columns.get(name, pa.nulls(count)) for name in KINDS})
+
+
+def _coded(codes: np.ndarray, texts: Sequence[str]) -> pa.DictionaryArray:
+    return pa.DictionaryArray.from_arrays(codes.astype(np.int32), pa.array(texts, pa.string()))
