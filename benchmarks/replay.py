@@ -4,28 +4,16 @@ Two policies: a `frozen` one, of which estimates alone are made, and a `learning
 decision first. The peer is the Open Bandit Pipeline (PyPI `obp`) on the same files and the same probabilities.
 """
 
-import argparse
-import json
-import resource
-import shutil
-import sys
-import tempfile
-import time
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from rich.progress import track
 
 from controlplane.replay import parquet
-from controlplane.replay.engines import Engine, named
-from controlplane.replay.exported import KINDS, Inputs, groups, place
-from controlplane.replay.shards import LargeReport, estimate, replay_files, teach
+from controlplane.replay.exported import KINDS, Inputs, place
 from strategist import EpsilonDecay, PolicySettings, Situation, State
 from strategist.evaluation import Target
 
@@ -68,21 +56,22 @@ def write(folder: Path, count: int, seed: int) -> int:
 
 
 def _part(rng: np.random.Generator, texts: list[str], worth: np.ndarray, count: int, begin: int) -> bytes:
-    """Decisions of a policy that prefers, in each place, what looked best to it that day."""
+    """Decisions of a policy that prefers, in each place, what looked best to it that day, and explores ever less."""
     liked = (worth + rng.normal(0.0, 0.3, worth.shape)).argmax(axis=1)
-    chances = np.full((PLACES, len(ACTIONS)), 0.1)
-    chances[np.arange(PLACES), liked] += 1.0 - 0.1 * len(ACTIONS)
     where = rng.integers(0, PLACES, count)
-    actions = (np.cumsum(chances[where], axis=1)[:, :-1] < rng.random((count, 1))).sum(axis=1)
+    exploring = np.sort(rng.uniform(0.3, 0.5, count))[::-1]
+    chances = np.repeat(exploring[:, np.newaxis] / len(ACTIONS), len(ACTIONS), axis=1)
+    chances[np.arange(count), liked[where]] += 1.0 - exploring
+    actions = (np.cumsum(chances, axis=1)[:, :-1] < rng.random((count, 1))).sum(axis=1)
     success = rng.random(count) < worth[where, actions]
     coded = {"situation": (where, texts), "action": (actions, ACTIONS)}
     coded["inputs"] = np.zeros(count, np.int32), [msgspec.json.encode(Inputs()).decode()]
     columns = {name: _coded(*of) for name, of in coded.items()}
     columns |= {
         "row": pa.array(np.arange(begin, begin + count)),
-        "propensity": pa.array(chances[where, actions]),
+        "propensity": pa.array(chances[np.arange(count), actions]),
         "probabilities": pa.ListArray.from_arrays(
-            np.arange(0, (count + 1) * len(ACTIONS), len(ACTIONS), dtype=np.int32), chances[where].reshape(-1)
+            np.arange(0, (count + 1) * len(ACTIONS), len(ACTIONS), dtype=np.int32), chances.reshape(-1)
         ),
         "reward": pa.array(success.astype(np.float64)),
         "success": pa.array(success),

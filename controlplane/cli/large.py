@@ -24,8 +24,9 @@ def replay(log: Path, target_of: "Callable[[str], Target]", engine: "Name", *, j
     from ..replay.exported import groups
     from ..replay.shards import replay_files
 
-    with Bar(f"replaying, engine {engine}", hidden=json) as bar:
-        report = replay_files(groups(log), target_of, named(engine), bar)
+    found = groups(log)
+    with named(engine) as workers, Bar(f"replaying, engine {engine}", hidden=json) as bar:
+        report = replay_files(found, target_of, workers, bar)
     show(msgspec.to_builtins(report), json, lambda: _told(report))
     if not any(group.report.values for group in report.groups):
         raise Failed("the log cannot tell what this policy is worth; why stands above")

@@ -7,8 +7,9 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import AbstractContextManager, nullcontext
 from multiprocessing import get_context
-from typing import Literal, Protocol, TypeVar
+from typing import Literal, Protocol, Self, TypeVar
 
 from ..errors import Unavailable
 
@@ -42,21 +43,31 @@ class Local:
 class Processes:
     """A process for each core; where one dies, all that was not answered yet is asked again."""
 
+    def __enter__(self) -> Self:
+        self._pool = _pool()
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self._pool.shutdown(cancel_futures=True)
+
     def map(self, work: Callable[[Order], Answer], orders: Sequence[Order]) -> Iterator[Answer]:
-        answered = 0
-        for _ in range(TRIES):
-            pool = ProcessPoolExecutor(min(cores(), len(orders) or 1), get_context("spawn"))
+        answered, tries = 0, 0
+        while answered < len(orders):
             try:
-                for asked in [pool.submit(work, order) for order in orders[answered:]]:
+                for asked in [self._pool.submit(work, order) for order in orders[answered:]]:
                     answer = asked.result()
                     answered += 1
                     yield answer
-                return
             except BrokenProcessPool as error:
-                died = error
-            finally:
-                pool.shutdown(cancel_futures=True)
-        raise Unavailable(DIED) from died
+                tries += 1
+                if tries == TRIES:
+                    raise Unavailable(DIED) from error
+                self._pool.shutdown()
+                self._pool = _pool()
+
+
+def _pool() -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(cores(), get_context("spawn"))
 
 
 def cores() -> int:
@@ -64,10 +75,14 @@ def cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def named(name: Name) -> Engine:
-    """Raises UnusableLog where its extra is not installed."""
+def named(name: Name) -> AbstractContextManager[Engine]:
+    """The engine of a name, for as long as it has work.
+
+    Raises:
+      UnusableLog: its extra is not installed.
+    """
     if name == "ray":
         from .ray_workers import RayWorkers
 
         return RayWorkers()
-    return Local() if name == "local" else Processes()
+    return nullcontext(Local()) if name == "local" else Processes()

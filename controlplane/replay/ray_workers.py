@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, Self
 
 from ..errors import PointsmanError, Unavailable, UnusableLog
 from .engines import DIED, TRIES, Answer, Order, cores
@@ -20,9 +20,8 @@ class RayWorkers:
             raise UnusableLog("the engine `ray` needs Ray: pip install 'pointsman[ray]'") from error
         self._ray: Any = ray
 
-    def map(self, work: Callable[[Order], Answer], orders: Sequence[Order]) -> Iterator[Answer]:
-        ray = self._ray
-        ray.init(
+    def __enter__(self) -> Self:
+        self._ray.init(
             address="local",
             num_cpus=cores(),
             include_dashboard=False,
@@ -30,13 +29,17 @@ class RayWorkers:
             log_to_driver=False,
             configure_logging=False,
         )
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self._ray.shutdown()
+
+    def map(self, work: Callable[[Order], Answer], orders: Sequence[Order]) -> Iterator[Answer]:
+        asked, failures = self._ray.remote(max_retries=TRIES - 1)(work), self._ray.exceptions
         try:
-            asked = ray.remote(max_retries=TRIES - 1)(work)
             for answer in [asked.remote(order) for order in orders]:
-                yield ray.get(answer)
-        except ray.exceptions.WorkerCrashedError as error:
+                yield self._ray.get(answer)
+        except failures.WorkerCrashedError as error:
             raise Unavailable(DIED) from error
-        except ray.exceptions.RayTaskError as error:
+        except failures.RayTaskError as error:
             raise error.cause if isinstance(error.cause, PointsmanError) else error from None
-        finally:
-            ray.shutdown()

@@ -1,7 +1,7 @@
 """From the tallies of a log's blocks to what a replay answers where decisions were added up."""
 
 from collections.abc import Hashable, Sequence
-from itertools import pairwise
+from itertools import chain, pairwise
 from math import fsum, sqrt
 from typing import NamedTuple
 
@@ -75,7 +75,7 @@ def judge_added(blocks: Sequence[Tally], edges: Sequence[int], learnt: Sequence[
 
 def _sum(parts: Sequence[Floats]) -> float:
     """Of all numbers in them, correctly rounded."""
-    return fsum(number for part in parts for number in part.tolist())
+    return fsum(chain.from_iterable(part.tolist() for part in parts))
 
 
 def _deviation(total: float, squares: float, count: int) -> float:

@@ -5,11 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import msgspec
-import pytest
-
 from controlplane.data_folder import open_journal
-from controlplane.errors import UnusableLog
 from controlplane.origin import find
 from controlplane.replay.export import Exported, export
 from controlplane.replay.exported import decisions, groups

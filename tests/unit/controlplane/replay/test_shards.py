@@ -1,0 +1,155 @@
+"""Many files are worth what one log is, on every engine and in whatever parts; a worker that dies costs nothing."""
+
+import os
+import random
+import signal
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from controlplane.errors import Unavailable, UnusableLog
+from controlplane.replay import exported
+from controlplane.replay.engines import Engine, Local, Name, named
+from controlplane.replay.exported import groups
+from controlplane.replay.shards import LargeReport, Shard, estimate, lessons, replay_files, shards, teach
+from strategist import PolicySettings, Situation, State
+from strategist.evaluation import LoggedDecision, Replay, Sight, Tally, Target, judge
+from strategist.features.spec import FeatureSpec, Tiling
+
+from .stalling import dying, stalled
+
+ACTIONS = ("a", "b", "c")
+CLOSE = 1e-9
+TARGET = Target(settings=PolicySettings(gamma=0.8))
+WEIGHED = Target(settings=PolicySettings(gamma=0.8), weights={"speed": 0.5, "cost": -0.2, "nothing": 1.0})
+FEATURED = Target(
+    settings=PolicySettings(gamma=0.8),
+    spec=FeatureSpec(point="route", version=1, features={}, tilings=(Tiling(name="all", levels=((),)),), own_tilings=1),
+)
+GATE, ROUTE = ("acme", "gate"), ("bolt & co/eu", "route")
+
+
+def sight(name: str, hour: int) -> Sight:
+    return Sight(Situation(State((("all", f"all/{name}"),)), ACTIONS), own_facts={"hour": hour})
+
+
+def drawn(seed: int, count: int) -> list[LoggedDecision]:
+    """Decisions with propensities of their own, of which some lead to the next; some have no probabilities."""
+    rng = random.Random(seed)
+    log = []
+    for row in range(1, count + 1):
+        rest = rng.uniform(0.2, 0.6)
+        chances = (1.0 - rest, rest / 2, rest / 2)
+        at = rng.choices(range(3), chances)[0]
+        log.append(
+            LoggedDecision(
+                row=row,
+                sight=sight(f"place {rng.randrange(7)}", rng.randrange(3)),
+                action=ACTIONS[at],
+                propensity=chances[at],
+                probabilities=chances if rng.random() < 0.9 else None,
+                reward=rng.gauss(at, 1.0),
+                terms={"speed": rng.random()} | ({"cost": rng.random()} if rng.random() < 0.8 else {}),
+                following=sight("after", 1) if rng.random() < 0.3 else None,
+            )
+        )
+    return log
+
+
+def write(folder: Path, key: tuple[str, str], log: Sequence[LoggedDecision], ends: Sequence[int]) -> None:
+    """Files of a log, one for each day, cut at these places."""
+    for day, (begin, end) in enumerate(zip([0, *ends], [*ends, len(log)], strict=True), 1):
+        file = folder / exported.place(*key, f"2026-01-{day:02}", 0)
+        file.parent.mkdir(parents=True)
+        file.write_bytes(exported.encoded(log[begin:end]))
+
+
+@pytest.fixture
+def folder(tmp_path: Path, seed: int) -> Path:
+    """Two groups of files."""
+    write(tmp_path, GATE, drawn(seed, 600), (150, 400))
+    write(tmp_path, ROUTE, drawn(seed + 1, 301), (7, 90, 200))
+    return tmp_path
+
+
+def quietly(done: int, of: int) -> None:
+    pass
+
+
+def replayed(folder: Path, engine: Engine, target: Target = TARGET) -> LargeReport:
+    return replay_files(groups(folder), lambda point: target, engine, quietly)
+
+
+def all_shards(folder: Path) -> list[Shard]:
+    found = groups(folder)
+    targets = [TARGET] * len(found)
+    return [s for of in zip(found, targets, map(teach, lessons(found, targets)), strict=True) for s in shards(*of)]
+
+
+def told(tallies: Sequence[Mapping[int, Tally]]) -> list[Any]:
+    """Tallies as what can be compared."""
+    return [(block, list(of.stood), of.sums.tobytes()) for each in tallies for block, of in each.items()]
+
+
+@contextmanager
+def killed(note: Path, wait_s: float = 30.0) -> Iterator[None]:
+    """Kills the process whose number comes to stand in a file."""
+
+    def kill() -> None:
+        until = time.monotonic() + wait_s
+        while time.monotonic() < until and not (note.exists() and note.read_text().endswith("\n")):
+            time.sleep(0.02)
+        os.kill(int(note.read_text()), signal.SIGKILL)
+
+    killing = threading.Thread(target=kill)
+    killing.start()
+    yield
+    killing.join()
+
+
+@pytest.mark.parametrize("target", [TARGET, WEIGHED, FEATURED], ids=["logged", "weights", "features"])
+def test_files_are_worth_what_one_log_is(folder: Path, seed: int, target: Target) -> None:
+    report = replayed(folder, Local(), target)
+    assert [(group.tenant, group.point) for group in report.groups] == [GATE, ROUTE]
+    for group, log in zip(report.groups, (drawn(seed, 600), drawn(seed + 1, 301)), strict=True):
+        whole = judge(log, target, list(Replay(log, target).blocks())[-1].blocks, 1)
+        assert whole.values, whole.refused
+        found = group.report
+        assert (found.decisions, found.learnt_first, found.valued) == (len(log), whole.learnt_first, whole.valued)
+        assert {name: value.value for name, value in found.values.items()} == pytest.approx(
+            {name: value.value for name, value in whole.values.items()}, abs=CLOSE
+        )
+        assert [block.learnt for block in found.blocks] == [block.learnt for block in whole.blocks]
+        assert [block.dr for block in found.blocks] == pytest.approx([block.dr for block in whole.blocks], abs=CLOSE)
+        assert found.diagnostics.effective == pytest.approx(whole.diagnostics.effective)
+
+
+def test_other_parts_of_the_same_log_teach_the_same_bits_and_are_worth_the_same(tmp_path: Path, seed: int) -> None:
+    log = drawn(seed, 500)
+    write(tmp_path / "few", GATE, log, ())
+    write(tmp_path / "many", GATE, log, range(10, 500, 10))
+    [few], [many] = (replayed(tmp_path / name, Local()).groups for name in ("few", "many"))
+    assert few.learnt == many.learnt
+    for name, value in few.report.values.items():
+        assert many.report.values[name].value == pytest.approx(value.value, abs=CLOSE)
+        assert many.report.values[name].normal.low == pytest.approx(value.normal.low, abs=CLOSE)
+
+
+@pytest.mark.parametrize("name", ["process", "ray"])
+def test_every_engine_gives_the_same_bits_whatever_happens_to_a_worker(folder: Path, name: Name) -> None:
+    here, orders = msgspec.json.encode(replayed(folder, Local())), all_shards(folder)
+    with named(name) as engine:
+        assert msgspec.json.encode(replayed(folder, engine)) == here
+        with killed(folder / "worker.pid"):
+            assert told(list(engine.map(stalled, orders))) == told(list(map(estimate, orders)))
+        orders[1].file.write_bytes(orders[1].file.read_bytes()[:500])
+        with pytest.raises(UnusableLog, match="no Parquet file, or cut short"):
+            list(engine.map(estimate, orders))
+        with pytest.raises(Unavailable, match="died again and again"):
+            list(engine.map(dying, orders[:1]))
