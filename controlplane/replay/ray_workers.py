@@ -2,30 +2,39 @@
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from secrets import token_hex
+from tempfile import TemporaryDirectory
 from typing import Any, Self
 
 from ..errors import PointsmanError, Unavailable, UnusableLog
 from .engines import DIED, TRIES, Answer, Order, cores
 
+ENVIRONMENT = {  # read when Ray is imported
+    "RAY_USAGE_STATS_ENABLED": "0",  # else it tells its makers
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # else it takes the machine's address in place of the loopback
+    "RAY_AUTH_MODE": "token",
+    "RAY_AUTH_TOKEN": token_hex(32),
+}
+
 
 class RayWorkers:
-    """A Ray of this machine's own, on the loopback alone, for as long as it has work; where a worker dies, Ray asks
-    another one."""
+    """A Ray of this machine's own, on the loopback alone, for as long as it has work. Where a worker dies, Ray asks
+    another one.
 
-    def __init__(self) -> None:
-        os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # before it is imported: it would tell its makers
-        try:
-            import ray
-        except ImportError as error:
-            raise UnusableLog("the engine `ray` needs Ray: pip install 'pointsman[ray]'") from error
-        self._ray: Any = ray
+    It writes to a folder of its own, which goes with it, and takes orders with a token of this process alone: Ray's own
+    lies in the home folder, where everybody on the machine can read it.
+    """
 
     def __enter__(self) -> Self:
+        self._folder = TemporaryDirectory(prefix="pointsman-")
+        os.environ |= ENVIRONMENT
+        self._ray = _ray()
         self._ray.init(
             address="local",
             num_cpus=cores(),
             include_dashboard=False,
             _node_ip_address="127.0.0.1",
+            _temp_dir=self._folder.name,
             log_to_driver=False,
             configure_logging=False,
         )
@@ -33,13 +42,26 @@ class RayWorkers:
 
     def __exit__(self, *failure: object) -> None:
         self._ray.shutdown()
+        self._folder.cleanup()
 
     def map(self, work: Callable[[Order], Answer], orders: Sequence[Order]) -> Iterator[Answer]:
-        asked, failures = self._ray.remote(max_retries=TRIES - 1)(work), self._ray.exceptions
+        asked, failures = self._ray.remote(max_retries=TRIES - 1)(_worked), self._ray.exceptions
         try:
-            for answer in [asked.remote(order) for order in orders]:
+            for answer in [asked.remote(work, order) for order in orders]:
                 yield self._ray.get(answer)
         except failures.WorkerCrashedError as error:
             raise Unavailable(DIED) from error
         except failures.RayTaskError as error:
             raise error.cause if isinstance(error.cause, PointsmanError) else error from None
+
+
+def _worked(work: Callable[[Order], Answer], order: Order) -> Answer:
+    return work(order)
+
+
+def _ray() -> Any:
+    try:
+        import ray
+    except ImportError as error:
+        raise UnusableLog("the engine `ray` needs Ray: pip install 'pointsman[ray]'") from error
+    return ray

@@ -1,32 +1,23 @@
-"""A large replay: a drawn log of so many decisions as exported files, through every engine, with time and memory.
-
-Two policies: a `frozen` one, of which estimates alone are made, and a `learning` one, which is taught decision by
-decision first. The peer is the Open Bandit Pipeline (PyPI `obp`) on the same files and the same probabilities.
-"""
+"""A drawn log as exported files: four groups of so many days, of a policy that changes daily and explores ever less."""
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 from rich.progress import track
 
 from controlplane.replay import parquet
 from controlplane.replay.exported import KINDS, Inputs, place
-from strategist import EpsilonDecay, PolicySettings, Situation, State
-from strategist.evaluation import Target
+from strategist import Situation, State
 
 GROUPS = [(tenant, point) for tenant in ("acme", "bolt") for point in ("gate", "route")]
-ROWS = 200_000  # decisions of a file, as the export writes them
+ROWS = 200_000  # decisions of a file, at most, as the export writes them
 PLACES, ACTIONS = 1_000, ("a", "b", "c", "d")  # where decisions stand, and what can be done there
-ENGINES = ("local", "process", "ray")
-MEGABYTE = 1024  # of what the system tells in kilobytes
-TARGETS = {
-    "frozen": Target(settings=PolicySettings(mode="frozen")),
-    "learning": Target(settings=PolicySettings(epsilon=EpsilonDecay(start=0.3))),
-}
-CLOSE = 1e-9
+Floats = NDArray[np.float64]
 
 
 def situations() -> list[str]:
@@ -55,7 +46,7 @@ def write(folder: Path, count: int, seed: int) -> int:
     return size
 
 
-def _part(rng: np.random.Generator, texts: list[str], worth: np.ndarray, count: int, begin: int) -> bytes:
+def _part(rng: np.random.Generator, texts: list[str], worth: Floats, count: int, begin: int) -> bytes:
     """Decisions of a policy that prefers, in each place, what looked best to it that day, and explores ever less."""
     liked = (worth + rng.normal(0.0, 0.3, worth.shape)).argmax(axis=1)
     where = rng.integers(0, PLACES, count)
@@ -82,5 +73,5 @@ def _part(rng: np.random.Generator, texts: list[str], worth: np.ndarray, count: 
     return parquet.encoded(KINDS, {name: columns.get(name, pa.nulls(count)) for name in KINDS})
 
 
-def _coded(codes: np.ndarray, texts: Sequence[str]) -> pa.DictionaryArray:
+def _coded(codes: NDArray[Any], texts: Sequence[str]) -> Any:
     return pa.DictionaryArray.from_arrays(codes.astype(np.int32), pa.array(texts, pa.string()))
