@@ -52,11 +52,11 @@ class Exported(msgspec.Struct, frozen=True, kw_only=True):
     parts: list[Part]
 
 
-class _Writer:
-    """Decisions that wait to be written, by place and day."""
+class PartWriter:
+    """Decisions that wait to be written, by place and day: no more than `most` of them."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, most: int = HELD) -> None:
+        self._folder, self._most = folder, most
         self._days: dict[Key, str] = {}
         self._waiting: defaultdict[Key, list[LoggedDecision]] = defaultdict(list)
         self._held = self.size_bytes = 0
@@ -73,7 +73,7 @@ class _Writer:
         self._days[key] = day
         self._waiting[key].append(decision)
         self._held += 1
-        if self._held >= HELD:
+        if self._held >= self._most:
             self._write(max(self._waiting, key=lambda each: len(self._waiting[each])))
 
     def finish(self) -> None:
@@ -132,7 +132,7 @@ class _Reading:
                     else:
                         self._others[tenant, point] += 1
 
-    def parts(self, written: _Writer, origin: Origin) -> list[Part]:
+    def parts(self, written: PartWriter, origin: Origin) -> list[Part]:
         return [
             Part(
                 tenant=tenant,
@@ -178,7 +178,7 @@ def _begun(folder: Path) -> Path:
 
 
 async def _written(journal: Journal, origin: Origin, folder: Path, progress: Progress) -> Exported:
-    seq, reading, writer = journal.last_seq, _Reading(origin.state()), _Writer(folder)
+    seq, reading, writer = journal.last_seq, _Reading(origin.state()), PartWriter(folder)
     async for recorded in events(journal, seq, origin.seq):
         reading.survey(recorded.seq, recorded.event)
         progress(recorded.seq, 2 * seq)

@@ -137,7 +137,11 @@ def decisions(files: Iterable[Path]) -> Iterator[LoggedDecision]:
                 number += 1
                 try:
                     yield _decision(dict(zip(batch, row, strict=True)), terms, known)
-                except (BadLog, KeyError, msgspec.MsgspecError) as error:
+                except KeyError as error:
+                    raise UnusableLog(f"{file} has no column {error}; export it again") from error
+                except TypeError as error:
+                    raise UnusableLog(f"{file}, row {number}: a value that every decision has is missing") from error
+                except (BadLog, msgspec.MsgspecError) as error:
                     raise UnusableLog(f"{file}, row {number}: {error}") from error
             if len(known) > SITUATIONS:
                 known.clear()

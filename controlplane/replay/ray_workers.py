@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from secrets import token_hex
 from tempfile import TemporaryDirectory
 from typing import Any, Self
@@ -15,6 +16,7 @@ ENVIRONMENT = {  # read when Ray is imported
     "RAY_AUTH_MODE": "token",
     "RAY_AUTH_TOKEN": token_hex(32),
 }
+SHORT = "/tmp"  # Ray's sockets lie below it, and a socket's path has 107 bytes at most
 
 
 class RayWorkers:
@@ -26,23 +28,25 @@ class RayWorkers:
     """
 
     def __enter__(self) -> Self:
-        self._folder = TemporaryDirectory(prefix="pointsman-")
         os.environ |= ENVIRONMENT
         self._ray = _ray()
-        self._ray.init(
-            address="local",
-            num_cpus=cores(),
-            include_dashboard=False,
-            _node_ip_address="127.0.0.1",
-            _temp_dir=self._folder.name,
-            log_to_driver=False,
-            configure_logging=False,
-        )
+        with ExitStack() as begun:
+            folder = begun.enter_context(TemporaryDirectory(prefix=f"pointsman-{os.getpid()}-", dir=SHORT))
+            begun.callback(self._ray.shutdown)
+            self._ray.init(
+                address="local",
+                num_cpus=cores(),
+                include_dashboard=False,
+                _node_ip_address="127.0.0.1",
+                _temp_dir=folder,
+                log_to_driver=False,
+                configure_logging=False,
+            )
+            self._end = begun.pop_all()
         return self
 
     def __exit__(self, *failure: object) -> None:
-        self._ray.shutdown()
-        self._folder.cleanup()
+        self._end.close()
 
     def map(self, work: Callable[[Order], Answer], orders: Sequence[Order]) -> Iterator[Answer]:
         asked, failures = self._ray.remote(max_retries=TRIES - 1)(_worked), self._ray.exceptions
