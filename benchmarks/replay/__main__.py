@@ -18,6 +18,7 @@ from .play import TARGETS, peer, played
 
 ENGINES = ("local", "process", "ray")
 MILLION = 1_000_000
+PEER_MOST = 20 * MILLION  # decisions, of which the peer holds a quarter in memory at once
 
 
 def _apart(work: Callable[..., dict[str, Any]], *given: Any) -> dict[str, Any]:
@@ -35,7 +36,7 @@ def measure(decisions: int, engines: list[str], policies: list[str], seed: int) 
     with tempfile.TemporaryDirectory() as folder:
         size = write(Path(folder), decisions, seed)
         runs = [_apart(played, Path(folder), policy, engine) for policy in policies for engine in engines]
-        beside = _apart(peer, Path(folder))
+        beside = _apart(peer, Path(folder)) if decisions <= PEER_MOST else None
     for policy in policies:
         assert len({run["report"] for run in runs if run["policy"] == policy}) == 1, "engines gave different reports"
     return {"decisions": decisions, "bytes_per_decision": round(size / decisions, 1), "runs": runs, "obp": beside}

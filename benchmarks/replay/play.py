@@ -12,7 +12,8 @@ import msgspec
 import numpy as np
 
 from controlplane.replay import parquet
-from controlplane.replay.engines import Answer, Engine, Name, Order, named
+from controlplane.replay.engine import Answer, Engine, Name, Order
+from controlplane.replay.engines import named
 from controlplane.replay.exported import groups, situation_of
 from controlplane.replay.shards import SIZE, replay_files
 from strategist import EpsilonDecay, PolicySettings

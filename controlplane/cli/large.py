@@ -12,7 +12,7 @@ from .program import Failed
 if TYPE_CHECKING:
     from strategist.evaluation import Target
 
-    from ..replay.engines import Name
+    from ..replay.engine import Name
     from ..replay.shards import GroupReport, LargeReport
 
 COLUMNS = ("tenant", "point", "valued", "learnt", "estimate", "value", "normal ~")

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from strategist.evaluation import Front, Report, Target
     from strategist.evaluation.front import Point
 
+    from ..replay.engine import Name
     from ..replay.log import Log
 
 INTERRUPTED = 130
@@ -58,21 +59,14 @@ def replay_command(
       engine: Where exported decisions are worked on: here, in a process for each core, or by workers of Ray.
       data_dir: The data folder; by default what the settings say.
     """
-    from ..replay.exported import is_exported
     from ..replay.files import read_log
     from ..replay.grid import read_grid
-    from ..replay.run import replay
-    from ..replay.unfinished import Unfinished, fingerprint
 
     _refuse_contradictions(log, grid, svg, (first, last, decisions))
     chosen = settings.load(overrides={"data_dir": data_dir})
-    if log is not None and is_exported(log):
-        if grid is not None or skip_bad_rows or point is not None:
-            raise Failed("--grid, --skip-bad-rows and --point are for one log; choose exported files by a pattern")
-        large.replay(log, lambda of: _target(policy, chosen, of), engine or "local", json=json)
+    if exported := _exported(log, engine, one_log=grid is not None or skip_bad_rows or point is not None):
+        large.replay(exported, lambda of: _target(policy, chosen, of), engine or "local", json=json)
         return
-    if engine is not None:
-        raise Failed("--engine works on exported decisions; name their folder, or a pattern of it, with --log")
     target = _target(policy, chosen, point)
     tried = None if grid is None else read_grid(grid)
     with Bar("reading the log", hidden=json) as bar:
@@ -85,17 +79,25 @@ def replay_command(
     if tried is not None:
         _grid(tried, svg, read, target, json=json)
         return
-    of = fingerprint(read.decisions, target)
-    unfinished = Unfinished(Path(f"pointsman-replay-{of}.part"), of)
-    try:
-        with Bar("replaying", hidden=json) as bar:
-            report = replay(read, target, bar, unfinished)
-    except KeyboardInterrupt as error:
-        kept = f"finished blocks are kept in {unfinished.path}; the same command goes on from there"
-        raise Failed(f"interrupted; {kept}", INTERRUPTED) from error
+    report = _replayed(read, target, hidden=json)
     show(msgspec.to_builtins(report), json, lambda: _told(report))
     if report.refused:
         raise Failed("the log cannot tell what this policy is worth; why stands above")
+
+
+def _replayed(read: "Log", target: "Target", *, hidden: bool) -> "Report":
+    """The report; an interrupt keeps the finished blocks."""
+    from ..replay.run import replay
+    from ..replay.unfinished import Unfinished, fingerprint
+
+    of = fingerprint(read.decisions, target)
+    unfinished = Unfinished(Path(f"pointsman-replay-{of}.part"), of)
+    try:
+        with Bar("replaying", hidden=hidden) as bar:
+            return replay(read, target, bar, unfinished)
+    except KeyboardInterrupt as error:
+        kept = f"finished blocks are kept in {unfinished.path}; the same command goes on from there"
+        raise Failed(f"interrupted; {kept}", INTERRUPTED) from error
 
 
 def _refuse_contradictions(log: Path | None, grid: Path | None, svg: Path | None, window: Sequence[int | None]) -> None:
@@ -107,6 +109,18 @@ def _refuse_contradictions(log: Path | None, grid: Path | None, svg: Path | None
         raise Failed("--from, --to and --decisions choose from the journal; the file of --log is replayed whole")
     if first is not None and last is not None and first > last:
         raise Failed(f"no event lies from {first} to {last}; give the first one with --from and the last with --to")
+
+
+def _exported(log: Path | None, engine: "Name | None", *, one_log: bool) -> Path | None:
+    """Exported decisions, where --log names some. Raises Failed for an option that would be passed over."""
+    from ..replay.exported import is_exported
+
+    exported = log if log is not None and is_exported(log) else None
+    if exported is not None and one_log:
+        raise Failed("--grid, --skip-bad-rows and --point are for one log; choose exported files by a pattern")
+    if exported is None and engine is not None:
+        raise Failed("--engine works on exported decisions; name their folder, or a pattern of it, with --log")
+    return exported
 
 
 def _grid(grid: list[dict[str, float]], svg: Path | None, read: "Log", target: "Target", *, json: bool) -> None:

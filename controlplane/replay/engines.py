@@ -1,36 +1,15 @@
-"""Where the parts of a large replay are worked on: here, in processes of this machine, or by Ray's workers.
+"""Engines: here, in processes of this machine, or by Ray's workers."""
 
-An engine answers in the order in which it was asked, so what is added up is added in the same order everywhere.
-"""
-
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, nullcontext
 from multiprocessing import get_context
-from typing import Literal, Protocol, Self, TypeVar
+from typing import Self
 
 from ..errors import Unavailable
-
-Order = TypeVar("Order")
-Answer = TypeVar("Answer")
-Name = Literal["local", "process", "ray"]
-TRIES = 3  # before workers that die are given up
-DIED = "workers died again and again; they may want more memory than there is: replay fewer files, or with fewer cores"
-
-
-class Engine(Protocol):
-    """Works on orders that know nothing of each other."""
-
-    def map(self, work: Callable[[Order], Answer], orders: Sequence[Order]) -> Iterator[Answer]:
-        """The answers, in the order of what was asked.
-
-        Raises:
-          Unavailable: workers died again and again.
-          PointsmanError: the work says so.
-        """
-        ...
+from .engine import DIED, TRIES, Answer, Engine, Name, Order, cores
+from .ray_workers import RayWorkers
 
 
 class Local:
@@ -70,19 +49,12 @@ def _pool() -> ProcessPoolExecutor:
     return ProcessPoolExecutor(cores(), get_context("spawn"))
 
 
-def cores() -> int:
-    """Those that this process may use."""
-    return len(os.sched_getaffinity(0))
-
-
 def named(name: Name) -> AbstractContextManager[Engine]:
-    """The engine of a name, for as long as it has work.
-
-    Raises:
-      UnusableLog: its extra is not installed.
-    """
-    if name == "ray":
-        from .ray_workers import RayWorkers
-
-        return RayWorkers()
-    return nullcontext(Local()) if name == "local" else Processes()
+    """The engine of a name, for as long as it has work."""
+    match name:
+        case "local":
+            return nullcontext(Local())
+        case "process":
+            return Processes()
+        case "ray":
+            return RayWorkers()

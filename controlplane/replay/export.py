@@ -7,10 +7,10 @@ is known which have no place. No more than `HELD` decisions are in memory.
 import shutil
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
+import numpy as np
 
 from auditor.events import AnyEvent, Configured, Decided
 from auditor.logged import OTHER_SPEC, DecisionLog
@@ -66,7 +66,7 @@ class PartWriter:
 
     def add(self, key: Key, at: float, decision: LoggedDecision) -> None:
         """A decision that was learnt at a time [s since 1970]; a clock that was put back begins no earlier day."""
-        day = max(datetime.fromtimestamp(at, UTC).date().isoformat(), self._days.get(key, ""))
+        day = max(str(np.datetime64(int(at), "s").astype("datetime64[D]")), self._days.get(key, ""))
         if day != self._days.get(key, day):
             self._write(key)
             self._numbers[key] = 0

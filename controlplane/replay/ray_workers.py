@@ -3,18 +3,17 @@
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from secrets import token_hex
 from tempfile import TemporaryDirectory
 from typing import Any, Self
 
 from ..errors import PointsmanError, Unavailable, UnusableLog
-from .engines import DIED, TRIES, Answer, Order, cores
+from .engine import DIED, TRIES, Answer, Order, cores
 
 ENVIRONMENT = {  # read when Ray is imported
     "RAY_USAGE_STATS_ENABLED": "0",  # else it tells its makers
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # else it takes the machine's address in place of the loopback
     "RAY_AUTH_MODE": "token",
-    "RAY_AUTH_TOKEN": token_hex(32),
+    "RAY_AUTH_TOKEN": os.urandom(32).hex(),
 }
 SHORT = "/tmp"  # Ray's sockets lie below it, and a socket's path has 107 bytes at most
 

@@ -20,7 +20,7 @@ from strategist.evaluation import AddedReport, Student, Tally, Target, edges, ju
 from ..errors import UnusablePolicy
 from . import parquet
 from .batch import Batch, Sights, wanted
-from .engines import Engine
+from .engine import Engine
 from .exported import Group, decisions
 from .log import Progress
 from .run import LEAST

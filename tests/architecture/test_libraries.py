@@ -67,7 +67,8 @@ WHERE: dict[str, dict[str, str]] = {
     },
     "sklearn": {"controlplane.memory.refitting": "fits the ranker, imported when that is first done"},
     "semantic_text_splitter": {"controlplane.memory.chunking": "cuts texts on sensible borders"},
-    "pyarrow": {"controlplane.replay.parquet": "reads Parquet logs, where its extra is installed"},
+    "pyarrow": {"controlplane.replay.parquet": "reads and writes Parquet files, where its extra is installed"},
+    "ray": {"controlplane.replay.ray_workers": "works on large replays, where its extra is installed"},
     "prometheus_client": {"controlplane.telemetry": "all metrics"},
     "cyclopts": {
         "controlplane.cli.program": "the program",

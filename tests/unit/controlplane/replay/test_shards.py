@@ -17,7 +17,8 @@ import pytest
 
 from controlplane.errors import Unavailable, UnusableLog, UnusablePolicy
 from controlplane.replay import exported, parquet
-from controlplane.replay.engines import Engine, Local, Name, named
+from controlplane.replay.engine import Engine, Name
+from controlplane.replay.engines import Local, named
 from controlplane.replay.exported import groups
 from controlplane.replay.ray_workers import SHORT
 from controlplane.replay.shards import LargeReport, Shard, estimate, lessons, replay_files, shards, teach
