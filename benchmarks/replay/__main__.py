@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from .drawn import write
+from .journalled import journalled
 from .play import TARGETS, peer, played
 
 ENGINES = ("local", "process", "ray")
@@ -47,9 +48,11 @@ def main() -> None:
     parser.add_argument("--decisions", type=int, default=MILLION, help="of the drawn log; a fifth is learnt from first")
     parser.add_argument("--engine", action="append", choices=ENGINES, help="by default every one")
     parser.add_argument("--policy", action="append", choices=list(TARGETS), help="by default both")
+    parser.add_argument("--journal", action="store_true", help="export and replay a journal of a real server, too")
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
-    found = measure(given.decisions, given.engine or list(ENGINES), given.policy or list(TARGETS), given.seed)
+    drawn = measure(given.decisions, given.engine or list(ENGINES), given.policy or list(TARGETS), given.seed)
+    found = drawn | ({"journal": journalled()} if given.journal else {})
     print(json.dumps(found, indent=2))
 
 

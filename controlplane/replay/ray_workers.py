@@ -1,6 +1,7 @@
 """Ray's workers, which is an extra of its own: `pip install 'pointsman[ray]'`."""
 
 import os
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from tempfile import TemporaryDirectory
@@ -15,6 +16,7 @@ ENVIRONMENT = {  # read when Ray is imported
     "RAY_AUTH_MODE": "token",
     "RAY_AUTH_TOKEN": os.urandom(32).hex(),
 }
+AHEAD = 4  # orders for each core that Ray holds in memory
 SHORT = "/tmp"  # Ray's sockets lie below it, and a socket's path has 107 bytes at most
 
 
@@ -49,9 +51,14 @@ class RayWorkers:
 
     def map(self, work: Callable[[Order], Answer], orders: Sequence[Order]) -> Iterator[Answer]:
         asked, failures = self._ray.remote(max_retries=TRIES - 1)(_worked), self._ray.exceptions
+        waiting: deque[Any] = deque()
         try:
-            for answer in [asked.remote(work, order) for order in orders]:
-                yield self._ray.get(answer)
+            for order in orders:
+                waiting.append(asked.remote(work, order))
+                if len(waiting) == AHEAD * cores():
+                    yield self._ray.get(waiting.popleft())
+            while waiting:
+                yield self._ray.get(waiting.popleft())
         except failures.WorkerCrashedError as error:
             raise Unavailable(DIED) from error
         except failures.RayTaskError as error:

@@ -82,18 +82,18 @@ def replay_files(
     large = [group for group in groups if group.decisions >= LEAST]
     small = [group for group in groups if group.decisions < LEAST]
     targets = [_single(target_of(group.point)) for group in large]
-    total, done = len(large) + sum(len(group.files) for group in large), 0
+    ahead = len(large) + sum(len(group.files) for group in large)
     policies = []
-    for done, before in enumerate(engine.map(teach, lessons(large, targets)), 1):
+    for before in engine.map(teach, lessons(large, targets)):
         policies.append(before)
-        progress(done, total)
-    tallies = [dict[int, Tally]() for _ in large]
+        progress(len(policies), ahead)
     orders = [(at, shard) for at, of in enumerate(zip(large, targets, policies, strict=True)) for shard in shards(*of)]
-    answers = engine.map(estimate, [shard for _, shard in orders])
-    for (at, _), found in zip(orders, answers, strict=True):
+    tallies = [dict[int, Tally]() for _ in large]
+    answers = zip(orders, engine.map(estimate, [shard for _, shard in orders]), strict=True)
+    for done, ((at, _), found) in enumerate(answers, len(large) + 1):
         for block, each in found.items():
             tallies[at][block] = merged([tallies[at][block], each]) if block in tallies[at] else each
-        progress(done := done + 1, total)
+        progress(done, len(large) + len(orders))
     return LargeReport(
         groups=[_judged(*of) for of in zip(large, policies, tallies, strict=True)],
         left_out=[f"{g.tenant}, {g.point}: {g.decisions} decision(s); a replay needs {LEAST}" for g in small],

@@ -144,7 +144,7 @@ def loaded_by(statement: str) -> set[str]:
 
 
 MODELS = {"torch", "sentence_transformers", "transformers", "onnxruntime"}
-HEAVY = {*MODELS, "litestar", "uvicorn", "hnswlib", "aiosqlite", "pyarrow", "PIL"}
+HEAVY = {*MODELS, "litestar", "uvicorn", "hnswlib", "aiosqlite", "pyarrow", "ray", "PIL"}
 
 
 def test_command_line_starts_without_the_server_and_its_models() -> None:
