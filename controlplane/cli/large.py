@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from .output import Bar, lines, show, table
-from .program import Failed
+from .program import INTERRUPTED, Failed
 
 if TYPE_CHECKING:
     from strategist.evaluation import Target
@@ -25,8 +25,11 @@ def replay(log: Path, target_of: "Callable[[str], Target]", engine: "Name", *, j
     from ..replay.shards import replay_files
 
     found = groups(log)
-    with named(engine) as workers, Bar(f"replaying, engine {engine}", hidden=json) as bar:
-        report = replay_files(found, target_of, workers, bar)
+    try:
+        with named(engine) as workers, Bar(f"replaying, engine {engine}", hidden=json) as bar:
+            report = replay_files(found, target_of, workers, bar)
+    except KeyboardInterrupt as error:
+        raise Failed("interrupted; the same command begins anew", INTERRUPTED) from error
     show(msgspec.to_builtins(report), json, lambda: _told(report))
     if not any(group.report.values for group in report.groups):
         raise Failed("the log cannot tell what this policy is worth; why stands above")

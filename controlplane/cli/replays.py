@@ -12,7 +12,7 @@ from .. import settings
 from ..settings import Settings
 from . import large
 from .output import Bar, lines, show, table, told_weights
-from .program import Failed, Flag, Json, Some, app
+from .program import INTERRUPTED, Failed, Flag, Json, Some, app
 
 if TYPE_CHECKING:
     from strategist.evaluation import Front, Report, Target
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from ..replay.engine import Name
     from ..replay.log import Log
 
-INTERRUPTED = 130
 SHOWN = 3  # points of a grid of which it is told why they have no figures
 
 
