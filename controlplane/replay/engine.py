@@ -11,6 +11,7 @@ Order = TypeVar("Order")
 Answer = TypeVar("Answer")
 Name = Literal["local", "process", "ray"]
 TRIES = 3  # before workers that die are given up
+AHEAD = 4  # orders for each core that are asked before they are answered: answers that wait take memory
 DIED = "workers died again and again; they may want more memory than there is: replay fewer files, or with fewer cores"
 
 

@@ -1,14 +1,15 @@
 """Engines: here, in processes of this machine, or by Ray's workers."""
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, nullcontext
 from multiprocessing import get_context
 from typing import Self
 
 from ..errors import Unavailable
-from .engine import DIED, TRIES, Answer, Engine, Name, Order, cores
+from .engine import AHEAD, DIED, TRIES, Answer, Engine, Name, Order, cores
 from .ray_workers import RayWorkers
 
 
@@ -30,19 +31,25 @@ class Processes:
         self._pool.shutdown(cancel_futures=True)
 
     def map(self, work: Callable[[Order], Answer], orders: Sequence[Order]) -> Iterator[Answer]:
-        answered, tries = 0, 0
-        while answered < len(orders):
+        left, tries = deque(orders), 0
+        asked: deque[tuple[Order, Future[Answer]]] = deque()
+        while left or asked:
             try:
-                for asked in [self._pool.submit(work, order) for order in orders[answered:]]:
-                    answer = asked.result()
-                    answered += 1
-                    yield answer
+                while left and len(asked) < AHEAD * cores():
+                    asked.append((left[0], self._pool.submit(work, left[0])))
+                    left.popleft()
+                answer = asked[0][1].result()
             except BrokenProcessPool as error:
                 tries += 1
                 if tries == TRIES:
                     raise Unavailable(DIED) from error
                 self._pool.shutdown()
                 self._pool = _pool()
+                left.extendleft(order for order, _ in reversed(asked))
+                asked.clear()
+                continue
+            asked.popleft()
+            yield answer
 
 
 def _pool() -> ProcessPoolExecutor:

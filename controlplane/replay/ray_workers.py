@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, Self
 
 from ..errors import PointsmanError, Unavailable, UnusableLog
-from .engine import DIED, TRIES, Answer, Order, cores
+from .engine import AHEAD, DIED, TRIES, Answer, Order, cores
 
 ENVIRONMENT = {  # read when Ray is imported
     "RAY_USAGE_STATS_ENABLED": "0",  # else it tells its makers
@@ -16,7 +16,6 @@ ENVIRONMENT = {  # read when Ray is imported
     "RAY_AUTH_MODE": "token",
     "RAY_AUTH_TOKEN": os.urandom(32).hex(),
 }
-AHEAD = 4  # orders for each core that Ray holds in memory
 SHORT = "/tmp"  # Ray's sockets lie below it, and a socket's path has 107 bytes at most
 
 
