@@ -64,7 +64,11 @@ def columns(file: Path, names: Sequence[str], size: int) -> Iterator[dict[str, C
       UnusableLog: pyarrow is not there, or the file is damaged.
     """
     for batch in _batches(file, size, list(names)):
-        yield {name: _column(batch.column(name)) for name in batch.schema.names}
+        try:
+            found = {name: _column(batch.column(name)) for name in batch.schema.names}
+        except _pyarrow().ArrowException as error:
+            raise UnusableLog(f"{file.name} holds a column of another kind than was exported: {error}") from error
+        yield found
 
 
 def names_and_count(file: Path) -> tuple[list[str], int]:
@@ -127,6 +131,8 @@ def _pyarrow() -> Any:
 
 def _column(array: Any) -> Column:
     arrow = _pyarrow()
+    if arrow.types.is_string(array.type):  # as other tools write it again
+        array = array.dictionary_encode()
     if arrow.types.is_dictionary(array.type):
         codes = array.indices.fill_null(-1).to_numpy(zero_copy_only=False)
         return Coded(codes.astype(np.int64), array.dictionary.to_pylist())

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pyarrow
+import pyarrow.parquet as pq
 import pytest
 
 from controlplane.errors import Unavailable, UnusableLog, UnusablePolicy
@@ -259,6 +261,20 @@ def test_files_that_are_no_export_are_refused(folder: Path) -> None:
     (folder / "mine.parquet").write_bytes(exported.encoded(drawn(1, 3)))
     with pytest.raises(UnusableLog, match="does not stand in tenant="):
         groups(folder)
+
+
+def test_files_that_another_tool_wrote_again_are_read(folder: Path) -> None:
+    before = replayed(folder, Local())
+    for file in folder.rglob("*.parquet"):
+        table = pq.read_table(file, partitioning=None)
+        plain = {name: table[name].to_pylist() for name in table.column_names}
+        pq.write_table(pyarrow.table(plain, table.schema.set(1, pyarrow.field("action", pyarrow.string()))), file)
+    assert replayed(folder, Local()) == before
+    file.write_bytes(
+        parquet.encoded({**exported.KINDS, "reward": parquet.TEXTS}, plain | {"reward": [["a"]] * len(table)})
+    )
+    with pytest.raises(UnusableLog, match="reward"):
+        replayed(folder, Local(), FROZEN)
 
 
 def test_a_file_without_a_column_that_is_needed_is_refused(folder: Path) -> None:
