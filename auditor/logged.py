@@ -23,6 +23,7 @@ from .steering import Steering
 from .trace import Trace
 
 NOTHING = Outcome()
+OTHER_SPEC = "they were made under another feature spec"
 
 
 class DecisionLog:
@@ -68,16 +69,22 @@ class DecisionLog:
     @property
     def decisions(self) -> list[LoggedDecision]:
         """Those whose states the present feature spec wrote: the others' keys mean something else."""
-        return [decision for spec, decision in self._logged if spec == self._spec]
+        return [decision for spec, decision in self._logged if spec == self.spec]
+
+    def take(self) -> list[tuple[str, LoggedDecision]]:
+        """Those since the last call, with the hashes of their feature specs; the log keeps them no longer."""
+        taken, self._logged = self._logged, []
+        return taken
 
     @property
     def left_out(self) -> Counter[str]:
         """How many decisions have no place in it, by the reason."""
-        others = sum(spec != self._spec for spec, _ in self._logged)
-        return self._unlearnt + Counter({"they were made under another feature spec": others})
+        others = sum(spec != self.spec for spec, _ in self._logged)
+        return self._unlearnt + Counter({OTHER_SPEC: others})
 
     @property
-    def _spec(self) -> str:
+    def spec(self) -> str:
+        """The hash of the feature spec in force."""
         return self.rules.points[self._point].spec_hash
 
     @property

@@ -14,7 +14,7 @@ from rich.markup import escape
 from .. import __version__
 from ..errors import PointsmanError
 
-REFUSED, UNREACHABLE = 1, 3
+REFUSED, UNREACHABLE, INTERRUPTED = 1, 3, 130
 
 
 def read_weights(kind: Any, tokens: Sequence[Token]) -> dict[str, float]:

@@ -3,23 +3,24 @@
 import asyncio
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 from cyclopts import Parameter
 
 from .. import settings
 from ..settings import Settings
+from . import large
 from .output import Bar, lines, show, table, told_weights
-from .program import Failed, Flag, Json, Some, app
+from .program import INTERRUPTED, Failed, Flag, Json, Some, app
 
 if TYPE_CHECKING:
     from strategist.evaluation import Front, Report, Target
     from strategist.evaluation.front import Point
 
+    from ..replay.engine import Name
     from ..replay.log import Log
 
-INTERRUPTED = 130
 SHOWN = 3  # points of a grid of which it is told why they have no figures
 
 
@@ -36,13 +37,15 @@ def replay_command(
     skip_bad_rows: Flag = False,
     grid: Path | None = None,
     svg: Path | None = None,
+    engine: Literal["local", "process", "ray"] | None = None,
     data_dir: str | None = None,
     json: Json = False,
 ) -> None:
     """Say what another policy would have been worth on logged decisions, or why the log cannot tell.
 
     Args:
-      log: A log file: .csv, .jsonl, .ndjson, .parquet or .dsjson; by default the journal of the data folder.
+      log: A log file: .csv, .jsonl, .ndjson, .parquet or .dsjson; or exported decisions, as a folder or a pattern of
+        files; by default the journal of the data folder.
       policy: The policy, as TOML or JSON; by default the one that the settings say.
       point: The decision point, `gate` or `route`; needed for the journal.
       tenant: Whose decisions of the journal.
@@ -52,15 +55,17 @@ def replay_command(
       skip_bad_rows: Leave out rows of the log that cannot be used, and say how many.
       grid: A grid of weights, as TOML or JSON: what each buys in success, cost and latency, instead of the report.
       svg: Where to draw that.
+      engine: Where exported decisions are worked on: here, in a process for each core, or by workers of Ray.
       data_dir: The data folder; by default what the settings say.
     """
     from ..replay.files import read_log
     from ..replay.grid import read_grid
-    from ..replay.run import replay
-    from ..replay.unfinished import Unfinished, fingerprint
 
     _refuse_contradictions(log, grid, svg, (first, last, decisions))
     chosen = settings.load(overrides={"data_dir": data_dir})
+    if exported := _exported(log, engine, one_log=grid is not None or skip_bad_rows or point is not None):
+        large.replay(exported, lambda of: _target(policy, chosen, of), engine or "local", json=json)
+        return
     target = _target(policy, chosen, point)
     tried = None if grid is None else read_grid(grid)
     with Bar("reading the log", hidden=json) as bar:
@@ -73,17 +78,25 @@ def replay_command(
     if tried is not None:
         _grid(tried, svg, read, target, json=json)
         return
-    of = fingerprint(read.decisions, target)
-    unfinished = Unfinished(Path(f"pointsman-replay-{of}.part"), of)
-    try:
-        with Bar("replaying", hidden=json) as bar:
-            report = replay(read, target, bar, unfinished)
-    except KeyboardInterrupt as error:
-        kept = f"finished blocks are kept in {unfinished.path}; the same command goes on from there"
-        raise Failed(f"interrupted; {kept}", INTERRUPTED) from error
+    report = _replayed(read, target, hidden=json)
     show(msgspec.to_builtins(report), json, lambda: _told(report))
     if report.refused:
         raise Failed("the log cannot tell what this policy is worth; why stands above")
+
+
+def _replayed(read: "Log", target: "Target", *, hidden: bool) -> "Report":
+    """The report; an interrupt keeps the finished blocks."""
+    from ..replay.run import replay
+    from ..replay.unfinished import Unfinished, fingerprint
+
+    of = fingerprint(read.decisions, target)
+    unfinished = Unfinished(Path(f"pointsman-replay-{of}.part"), of)
+    try:
+        with Bar("replaying", hidden=hidden) as bar:
+            return replay(read, target, bar, unfinished)
+    except KeyboardInterrupt as error:
+        kept = f"finished blocks are kept in {unfinished.path}; the same command goes on from there"
+        raise Failed(f"interrupted; {kept}", INTERRUPTED) from error
 
 
 def _refuse_contradictions(log: Path | None, grid: Path | None, svg: Path | None, window: Sequence[int | None]) -> None:
@@ -95,6 +108,18 @@ def _refuse_contradictions(log: Path | None, grid: Path | None, svg: Path | None
         raise Failed("--from, --to and --decisions choose from the journal; the file of --log is replayed whole")
     if first is not None and last is not None and first > last:
         raise Failed(f"no event lies from {first} to {last}; give the first one with --from and the last with --to")
+
+
+def _exported(log: Path | None, engine: "Name | None", *, one_log: bool) -> Path | None:
+    """Exported decisions, where --log names some. Raises Failed for an option that would be passed over."""
+    from ..replay.exported import is_exported
+
+    exported = log if log is not None and is_exported(log) else None
+    if exported is not None and one_log:
+        raise Failed("--grid, --skip-bad-rows and --point are for one log; choose exported files by a pattern")
+    if exported is None and engine is not None:
+        raise Failed("--engine works on exported decisions; name their folder, or a pattern of it, with --log")
+    return exported
 
 
 def _grid(grid: list[dict[str, float]], svg: Path | None, read: "Log", target: "Target", *, json: bool) -> None:

@@ -1,6 +1,6 @@
 """A window of the journal as a log. The journal is read and nothing is written."""
 
-from collections import deque
+from collections import Counter, deque
 from math import fsum
 
 import msgspec
@@ -50,15 +50,16 @@ async def read_window(journal: Journal, origin: Origin, window: Window, progress
         decisions=list(found),
         weights=weights,
         reward_range=(-most, most) if most else None,
-        left_out=_left_out(read, origin),
+        left_out=left_out(read.left_out, read.open, origin),
         notes=[AS_LOGGED],
     )
 
 
-def _left_out(read: DecisionLog, origin: Origin) -> list[str]:
-    told = [f"{count} decision(s) are left out: {why}" for why, count in sorted(read.left_out.items())]
-    if read.open:
-        told.append(f"{read.open} decision(s) are left out: they still wait for their reward or their successor")
+def left_out(counted: Counter[str], still_open: int, origin: Origin) -> list[str]:
+    """What of a journal has no place in a log, in sentences."""
+    told = [f"{count} decision(s) are left out: {why}" for why, count in sorted(counted.items())]
+    if still_open:
+        told.append(f"{still_open} decision(s) are left out: they still wait for their reward or their successor")
     if origin.seq:
         told.append(f"events up to {origin.seq} were archived and are not read")
     return told

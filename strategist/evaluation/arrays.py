@@ -7,8 +7,8 @@ import numpy as np
 
 from .estimators import Floats
 from .log import LoggedDecision
-from .replay import Probabilities
 from .reward_model import FOLDS, Indices, Seen, added, cross_fitted
+from .student import Probabilities
 
 
 class Columns(NamedTuple):

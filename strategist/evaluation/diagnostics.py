@@ -1,5 +1,6 @@
 """What a log can say about a policy, before any figure: support, effective size, largest weight, propensities."""
 
+from math import sqrt
 from typing import Self
 
 import msgspec
@@ -37,16 +38,28 @@ class Diagnostics(msgspec.Struct, frozen=True, kw_only=True):
     @classmethod
     def of(cls, weights: Floats, unsupported: float) -> Self:
         """Of the weights [N] of the logged actions."""
-        total, squares, largest = float(weights.sum()), float((weights * weights).sum()), float(weights.max())
-        count, mean = len(weights), float(weights.mean())
-        error = float(weights.std(ddof=1)) / np.sqrt(count) if count > 1 else np.inf
+        return cls.summed(
+            count=len(weights),
+            total=float(weights.sum()),
+            squares=float((weights * weights).sum()),
+            largest=float(weights.max()),
+            deviation=float(weights.std(ddof=1)) if len(weights) > 1 else np.inf,
+            unsupported=unsupported,
+        )
+
+    @classmethod
+    def summed(
+        cls, *, count: int, total: float, squares: float, largest: float, deviation: float, unsupported: float
+    ) -> Self:
+        """Of weights that were added up; `deviation` is the standard deviation of one."""
+        mean, error = total / count, deviation / sqrt(count)
         return cls(
             decisions=count,
             effective=total * total / squares if squares else 0.0,
             largest_weight=largest,
             largest_share=largest / total if total else 1.0,
             mean_weight=mean,
-            mean_weight_off=float((mean + unsupported - 1.0) / error) if error else 0.0,
+            mean_weight_off=(mean + unsupported - 1.0) / error if error else 0.0,
             unsupported=unsupported,
         )
 

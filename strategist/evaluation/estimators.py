@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+TAU, LAM = 5.0, 100.0  # the weight up to which reports let switch-dr correct, and by which they let dr-os shrink
 
 
 def importance_weights(target: Floats, actions: NDArray[np.intp], propensities: Floats) -> Floats:
@@ -58,10 +59,20 @@ def dr(rewards: Floats, weights: Floats, model: Floats, baseline: Floats) -> Flo
 
 def switch_dr(rewards: Floats, weights: Floats, model: Floats, baseline: Floats, *, tau: float) -> Floats:
     """Corrected only where the weight is at most `tau` (Wang, Agarwal & Dudik 2017)."""
-    return baseline + np.where(weights <= tau, weights, 0.0) * (rewards - model)
+    return baseline + switched(weights, tau) * (rewards - model)
 
 
 def dr_os(rewards: Floats, weights: Floats, model: Floats, baseline: Floats, *, lam: float) -> Floats:
     """Corrected with optimistically shrunk weights (Su, Dimakopoulou, Krishnamurthy & Dudik 2020)."""
-    terms: Floats = baseline + lam * weights / (weights * weights + lam) * (rewards - model)
-    return terms
+    return baseline + shrunk(weights, lam) * (rewards - model)
+
+
+def switched(weights: Floats, tau: float) -> Floats:
+    """The weights that switch-dr corrects by."""
+    return np.where(weights <= tau, weights, 0.0)
+
+
+def shrunk(weights: Floats, lam: float) -> Floats:
+    """The weights that dr-os corrects by."""
+    smaller: Floats = lam * weights / (weights * weights + lam)
+    return smaller

@@ -15,8 +15,10 @@ from .beside import beside
 from .diagnostics import Diagnostics
 from .estimators import Floats, snips
 from .log import LoggedDecision
-from .replay import BLOCKS, Probabilities, Replay, Target, edges
+from .replay import BLOCKS, Replay, edges
 from .report import Estimate
+from .student import Probabilities
+from .target import Target
 
 BETTER = {"success": 1.0, "cost_usd": -1.0, "latency_ms": -1.0}  # whether more of it is better, or less
 COMPARED = BLOCKS // 2  # blocks that policies are compared on; the rest is reported on

@@ -4,7 +4,7 @@
 meanwhile, whatever the judged one learnt meanwhile, and however often somebody looks.
 """
 
-from math import log
+from math import log, sqrt
 from statistics import NormalDist
 
 import msgspec
@@ -28,8 +28,13 @@ class Interval(msgspec.Struct, frozen=True):
 
 def normal(terms: Floats, level: float = 0.95) -> Interval:
     """By the central limit theorem, over terms [N]; for a ratio over its influence terms."""
-    half = NormalDist().inv_cdf(0.5 + level / 2.0) * terms.std(ddof=1) / np.sqrt(len(terms))
-    return Interval(float(terms.mean() - half), float(terms.mean() + half), approximate=True)
+    return around(float(terms.mean()), float(terms.std(ddof=1)), len(terms), level)
+
+
+def around(mean: float, deviation: float, count: int, level: float = 0.95) -> Interval:
+    """The same, of terms that were added up; `deviation` is the standard deviation of one."""
+    half = NormalDist().inv_cdf(0.5 + level / 2.0) * deviation / sqrt(count)
+    return Interval(mean - half, mean + half, approximate=True)
 
 
 def bootstrap(tops: Floats, bottoms: Floats, rng: np.random.Generator, level: float = 0.95) -> Interval:

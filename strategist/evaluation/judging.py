@@ -8,14 +8,15 @@ from . import estimates
 from .arrays import Columns
 from .beside import beside
 from .diagnostics import Bin, Diagnostics, calibration
-from .estimators import Floats, dm, dr, dr_os, influence, ips, snips, switch_dr
+from .estimators import LAM, TAU, Floats, dm, dr, dr_os, influence, ips, snips, switch_dr
 from .intervals import anytime
 from .log import LoggedDecision
-from .replay import Block, Probabilities, Target
+from .replay import Block
 from .report import BlockValue, Difference, Differences, Estimate, Lacking, Report
+from .student import Probabilities
+from .target import Target
 from .tasks import judge_tasks
 
-TAU, LAM = 5.0, 100.0  # the weight up to which switch-dr corrects, and by which dr-os shrinks
 EXAMPLES = 10
 NAMED = 3  # chains that a state is called by
 LEAST = 1e-9  # probability of an action below which nothing is said of it

@@ -20,12 +20,14 @@ class Seen(NamedTuple):
     """What the model learns from: decisions [N] in states and with actions that are numbered from 0.
 
     parts: which part of the log a decision belongs to, from 0 to FOLDS - 1; those that know of each other share one.
+    visits: how many decisions an entry stands for; its reward is their sum.
     """
 
     states: Indices
     actions: Indices
     rewards: Floats
     parts: Indices
+    visits: Floats | None = None
 
 
 def cross_fitted(seen: Seen, rows: Indices, actions: Indices) -> Floats:
@@ -50,7 +52,8 @@ def cross_fitted(seen: Seen, rows: Indices, actions: Indices) -> Floats:
 def _sums(seen: Seen, cells: Indices, size: int) -> tuple[Floats, Floats]:
     """Visits and total rewards [FOLDS, size] of each part."""
     places = seen.parts * size + cells
-    visits = added(np.ones(len(places)), places, FOLDS * size)
+    each = np.ones(len(places)) if seen.visits is None else seen.visits
+    visits = added(each, places, FOLDS * size)
     totals = added(seen.rewards, places, FOLDS * size)
     return visits.reshape(FOLDS, size), totals.reshape(FOLDS, size)
 

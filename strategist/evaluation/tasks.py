@@ -10,8 +10,10 @@ from .diagnostics import Diagnostics
 from .estimators import Floats
 from .intervals import Interval, between
 from .log import LoggedDecision
-from .replay import Block, Probabilities, Target, tasks
+from .replay import Block, tasks
 from .report import Estimate, TasksReport
+from .student import Probabilities
+from .target import Target
 from .trajectories import doubly_robust, per_decision, weighted_influence
 
 

@@ -29,8 +29,8 @@ def learnt_together(log: Sequence[LoggedDecision], most: int) -> dict[int, list[
     return found
 
 
-def links(log: Sequence[LoggedDecision], places: Sequence[int], transitions: Sequence[Transition]) -> list[Link]:
+def links(together: Sequence[LoggedDecision], transitions: Sequence[Transition]) -> list[Link]:
     """The transitions of decisions that are learnt together, each with the place of the one it led to."""
-    at = {log[place].row: of for of, place in enumerate(places)}
-    after = [log[place].followed_by for place in places]
+    at = {decision.row: of for of, decision in enumerate(together)}
+    after = [decision.followed_by for decision in together]
     return [Link(move, None if row is None else at.get(row)) for move, row in zip(transitions, after, strict=True)]

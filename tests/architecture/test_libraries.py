@@ -67,7 +67,8 @@ WHERE: dict[str, dict[str, str]] = {
     },
     "sklearn": {"controlplane.memory.refitting": "fits the ranker, imported when that is first done"},
     "semantic_text_splitter": {"controlplane.memory.chunking": "cuts texts on sensible borders"},
-    "pyarrow": {"controlplane.replay.parquet": "reads Parquet logs, where its extra is installed"},
+    "pyarrow": {"controlplane.replay.parquet": "reads and writes Parquet files, where its extra is installed"},
+    "ray": {"controlplane.replay.ray_workers": "works on large replays, where its extra is installed"},
     "redis": {"controlplane.redis.link": "the one connection, where its extra is installed"},
     "prometheus_client": {"controlplane.telemetry": "all metrics"},
     "cyclopts": {
@@ -146,7 +147,7 @@ def loaded_by(statement: str) -> set[str]:
 
 
 MODELS = {"torch", "sentence_transformers", "transformers", "onnxruntime"}
-HEAVY = {*MODELS, "litestar", "uvicorn", "hnswlib", "aiosqlite", "pyarrow", "PIL", "redis"}
+HEAVY = {*MODELS, "litestar", "uvicorn", "hnswlib", "aiosqlite", "pyarrow", "ray", "PIL", "redis"}
 
 
 def test_command_line_starts_without_the_server_and_its_models() -> None:

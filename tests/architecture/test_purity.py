@@ -111,6 +111,7 @@ def test_environment_is_read_in_one_place() -> None:
     assert readers == {
         "controlplane.settings.loading",
         "controlplane.embedding.sentence",  # tells the model library to stay offline
+        "controlplane.replay.ray_workers",  # tells Ray to stay on the loopback and to tell nobody
         "controlplane.demo.servers",  # starts servers with the caller's environment
         "controlplane.demo.world",  # runs real commands with the caller's PATH
         "controlplane.hook.run",  # a program of its own, started by an agent

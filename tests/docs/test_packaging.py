@@ -37,6 +37,7 @@ TARGETS = (
     "bench-memory",
     "bench-retrieval",
     "bench-chaos",
+    "bench-replay",
 )
 
 

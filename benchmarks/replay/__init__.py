@@ -1,0 +1,1 @@
+"""A large replay: the same log through every engine."""
