@@ -89,23 +89,12 @@ class Metrics:
         self.traces = Gauge("pointsman_traces", "Decisions waiting for their reward or successor.", registry=r)
         self.degraded = Counter("pointsman_degraded_total", "Answers given without a part.", ["part"], registry=r)
         self.learner_lag = Gauge("pointsman_learner_lag_events", "Committed events not folded yet.", registry=r)
-        self.redis_away = Gauge("pointsman_redis_away", "1 while Redis is asked for and does not answer.", registry=r)
         self.loop_lag = Histogram(
             "pointsman_event_loop_lag_seconds", "How late a timer of each second was.", buckets=LAG_BUCKETS, registry=r
         )
-        self.snapshot_lag = Histogram(
-            "pointsman_snapshot_lag_seconds",
-            "From an event's making at any replica to its fold at this one.",
-            buckets=SNAPSHOT_BUCKETS,
-            registry=r,
-        )
-        self.lease_held = Gauge("pointsman_lease_held", "1 where this process acts for all replicas.", registry=r)
         self.open_jobs = Gauge("pointsman_outbox_open_jobs", "Jobs of the outbox that are not done yet.", registry=r)
         self.given_up = Gauge("pointsman_outbox_given_up_jobs", "Jobs that were given up, ever.", ["work"], registry=r)
-        self.broker_away = Gauge("pointsman_broker_away", "1 while the broker cannot be reached.", registry=r)
-        self.broker_messages = Counter(
-            "pointsman_broker_messages_total", "Messages the broker acknowledged.", ["outcome"], registry=r
-        )
+        self._count_shared()
         self._count_providers()
         self.budget_used = Gauge(
             "pointsman_budget_used_ratio", "Share of the most used limit.", ["scope", "period"], registry=r
@@ -119,6 +108,22 @@ class Metrics:
             "pointsman_reuses_checked_total", "Reused reflections that were checked.", ["outcome"], registry=r
         )
         self.errors = Counter("pointsman_errors_total", "Problem answers.", ["code"], registry=r)
+
+    def _count_shared(self) -> None:
+        """Of what replicas share."""
+        r = self.registry
+        self.snapshot_lag = Histogram(
+            "pointsman_snapshot_lag_seconds",
+            "From an event's making at any replica to its fold at this one.",
+            buckets=SNAPSHOT_BUCKETS,
+            registry=r,
+        )
+        self.lease_held = Gauge("pointsman_lease_held", "1 where this process acts for all replicas.", registry=r)
+        self.redis_away = Gauge("pointsman_redis_away", "1 while Redis is asked for and does not answer.", registry=r)
+        self.broker_away = Gauge("pointsman_broker_away", "1 while the broker cannot be reached.", registry=r)
+        self.broker_messages = Counter(
+            "pointsman_broker_messages_total", "Messages the broker acknowledged.", ["outcome"], registry=r
+        )
 
     def _count_providers(self) -> None:
         """Of calls to language models."""

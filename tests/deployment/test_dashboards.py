@@ -19,7 +19,7 @@ SCRAPE = {"up"}  # and a metric
 ASKED_BY_PANELS = (
     "pointsman_decisions_total", "pointsman_decision_latency_seconds_bucket", "pointsman_rewards_sum",
     "pointsman_degraded_total", "pointsman_errors_total", "pointsman_snapshot_lag_seconds_bucket",
-    "pointsman_lease_held", "pointsman_redis_up", "pointsman_budget_used_ratio",
+    "pointsman_lease_held", "pointsman_redis_away", "pointsman_budget_used_ratio",
 )  # fmt: skip
 
 
