@@ -143,7 +143,8 @@ async def join(journal: Journal, settings: Settings, recovery: RecoveryFiles) ->
       BadSetting: the pepper is missing, or another one.
     """
     assert isinstance(journal, PostgresJournal)
-    await fetch_snapshot(journal, recovery)
+    if (seq := await fetch_snapshot(journal, recovery)) is not None:
+        log.info("snapshot_fetched", seq=seq)
     if settings.insecure_local:
         return None
     pepper = read_settled_pepper(settings.pepper)
@@ -151,14 +152,15 @@ async def join(journal: Journal, settings: Settings, recovery: RecoveryFiles) ->
     return pepper
 
 
-async def fetch_snapshot(journal: Journal, recovery: RecoveryFiles) -> None:
-    """Bring the newest published state here, unless there is a newer one."""
+async def fetch_snapshot(journal: Journal, recovery: RecoveryFiles) -> int | None:
+    """Bring the newest published state here, unless there is a newer one; after which event it is."""
     assert isinstance(journal, PostgresJournal)
     newest = max((int(file.stem.removeprefix("recovery-")) for file in recovery.files()), default=0)
-    if (published := await journal.shelf.newest_snapshot(newest)) is not None:
-        seq, sealed = published
-        await asyncio.to_thread(recovery.write, unseal(sealed), seq)
-        log.info("snapshot_fetched", seq=seq, bytes=len(sealed))
+    if (published := await journal.shelf.newest_snapshot(newest)) is None:
+        return None
+    seq, sealed = published
+    await asyncio.to_thread(recovery.write, unseal(sealed), seq)
+    return seq
 
 
 async def agree_on_pepper(journal: PostgresJournal, pepper: bytes) -> None:
