@@ -109,10 +109,13 @@ class Background:
         """Once there is an embedder: read what memory is made of, then follow the learner."""
         await self._embedder.loaded()
         self._memory.embedder = self._embedder.name
+        await self._memory.vectors.begin(self._embedder.name)
         while page := await self._journal.read_memory(self._memory.position, PAGE):
             for recorded in page:
                 await self._load(recorded)
+            await self._memory.vectors.page_added()
         self._memory.go_live()
+        self._memory.vectors.all_added()
         log.info("memory_loaded", **self._memory.counts())
 
     async def _load(self, recorded: Recorded) -> None:

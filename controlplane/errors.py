@@ -25,6 +25,7 @@ PointsmanError
 +-- RateLimited             429  try again
 +-- Unavailable             503  try again
 |   +-- Overloaded / ReplayUnderWay / EmbedderLoading / JournalUnavailable / ProviderBusy
+|   +-- VectorsUnavailable      (in memory/index.py)
 +-- ProviderFault           502  a provider gave no usable answer
 |   +-- ProviderTimeout     504
 +-- StorageFull             507

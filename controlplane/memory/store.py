@@ -4,6 +4,7 @@ Each space (tenant, namespace) has indexes of its own, so nothing of another ten
 """
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 
 import msgspec
 import numpy as np
@@ -22,11 +23,13 @@ from auditor.skill_events import SkillDescribed
 from ..journal.port import MEMORY_KINDS
 from ..licences import NOTHING, Denylist
 from .hygiene import Hygiene
+from .index import Spaces
 from .passages import Passages
 from .sharing import held, only
 from .space import TEXT, EpisodeRecord, SignatureRecord, Space
 from .texts import episode_text
 from .vectorizers.port import Vectorizer
+from .vectors import InProcess
 
 
 class Stale(msgspec.Struct, frozen=True):
@@ -42,14 +45,22 @@ class Stale(msgspec.Struct, frozen=True):
 class MemoryStore:
     """All spaces. `observe` folds events; nothing else changes it."""
 
-    def __init__(self, vectorizers: Mapping[str, Vectorizer] | None = None, denied: Denylist = NOTHING) -> None:
-        """`vectorizers` by modality: what else than their text episodes are found by; `denied`: what is never told."""
-        self.vectorizers, self.denied = vectorizers or {}, denied
+    def __init__(
+        self,
+        vectorizers: Mapping[str, Vectorizer] | None = None,
+        denied: Denylist = NOTHING,
+        vectors: Spaces | None = None,
+    ) -> None:
+        """`vectorizers` by modality: what else than their text episodes are found by; `denied`: what is never told.
+
+        `vectors`: who makes the indexes; unset: they are in this process.
+        """
+        self.vectorizers, self.denied, self.vectors = vectorizers or {}, denied, vectors or InProcess()
         self._spaces: dict[tuple[str, str], Space] = {}
         self._space_of_episode: dict[tuple[str, int], Space] = {}
         self.reflections: dict[tuple[str, str], Reflected] = {}  # by tenant and id
         self.hygiene = Hygiene(self._spaces, self._space_of_episode, self.embed_again)
-        self.passages = Passages()
+        self.passages = Passages(self.vectors)
         self._embedder = ""
         self.stale: list[Stale] = []
         self.position = 0  # the last event taken in
@@ -67,7 +78,9 @@ class MemoryStore:
 
     def space(self, tenant: str, namespace: str) -> Space:
         if (space := self._spaces.get((tenant, namespace))) is None:
-            space = self._spaces[tenant, namespace] = Space(self.hygiene.quarantines.keys(tenant), self.denied)
+            distrusted = self.hygiene.quarantines.keys(tenant)
+            make = partial(self.vectors.index, tenant, namespace)
+            space = self._spaces[tenant, namespace] = Space(make, distrusted, self.denied)
         return space
 
     def spaces(self) -> Iterator[Space]:

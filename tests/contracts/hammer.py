@@ -47,7 +47,7 @@ class Hammer:
         for _ in range(rounds):
             self._change()
             for _ in range(4):
-                self._search()
+                await self._search()
                 await asyncio.sleep(0)
         maintaining.cancel()
         await asyncio.gather(maintaining, return_exceptions=True)
@@ -73,9 +73,9 @@ class Hammer:
             self._index.remove(key)
             del self._held[key]
 
-    def _search(self) -> None:
+    async def _search(self) -> None:
         query = self._queries[int(self._rng.integers(len(self._queries)))]
-        found = self._index.search(query, K)
+        found = await self._index.search(query, K)
         keys = np.fromiter(self._held, np.int64)
         nearest = keys[np.argsort(-(self._vectors[keys] @ query))[:K]] if len(keys) else keys
         assert {key for key, _ in found} <= self._held.keys(), "what was removed, or never there, was found"
