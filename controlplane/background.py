@@ -115,7 +115,6 @@ class Background:
                 await self._load(recorded)
             await self._memory.vectors.page_added()
         self._memory.go_live()
-        self._memory.vectors.all_added()
         log.info("memory_loaded", **self._memory.counts())
 
     async def _load(self, recorded: Recorded) -> None:

@@ -38,6 +38,7 @@ from .licences import Denylist
 from .lifecycle import Lifecycle
 from .llm.models import Models
 from .llm.provider import Provider
+from .memory.servers import spaces_of
 from .memory.store import MemoryStore
 from .memory.vectorizers import vectorizers
 from .news import Bus
@@ -85,7 +86,7 @@ class Parts:
         self.metrics, self.http = Metrics(), httpx.AsyncClient(follow_redirects=False, transport=transport)
         self.embedder, self.embedders = BatchingEmbedder(), Embedders(settings, clock, self.metrics)
         denied = Denylist(settings.license_denylist or "")
-        self.memory = MemoryStore(vectorizers(self.embedder, settings), denied)
+        self.memory = MemoryStore(vectorizers(self.embedder, settings), denied, spaces_of(settings))
         self.checkpoints = CheckpointFiles(Path(settings.data_dir) / CHECKPOINT_FOLDER)
         self.prefixes = Prefixes(journal, self.checkpoints, origin)
         self.learner = Learner(state, journal, journal, self.prefixes)

@@ -123,6 +123,7 @@ class Service(Parts):
         self._run(self.embedder.load(*self.embedders.ways()), "embedder")
         self._run(self.background.load_memory(), "memory")
         self._run(self.background.run(), "background")
+        self._run(self.memory.vectors.run(), "vectors")
         self.replays.go_on()
         for file in self.recovery.damaged:
             self.alarms.damaged(file)
@@ -213,6 +214,7 @@ class Service(Parts):
         await asyncio.gather(self._tasks[0], return_exceptions=True)
         await self.journal.close()
         await self.http.aclose()
+        await self.memory.vectors.close()
         await self.models.close()
         await self.embedders.close()
         self.embedder.close()

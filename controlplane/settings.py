@@ -18,6 +18,7 @@ from msgspec import Meta
 from strategist import Estimates, ExplorationName, Mode, UpdateRule
 
 from . import failpoints as points
+from . import scale
 from .errors import BadSetting
 from .licences import Denylist
 from .masking import without_secrets
@@ -35,7 +36,7 @@ def _help(text: str) -> Meta:
     return Meta(description=text)
 
 
-class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Settings(scale.ScaleSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All settings. Each is `POINTSMAN_<NAME>` in the environment and `<name>` in pointsman.toml."""
 
     data_dir: Annotated[str, _help("Where the journal, recovery files and checkpoints lie.")] = "./data"
@@ -197,6 +198,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         Denylist(self.license_denylist or "")
         if self.insecure_local and self.host not in LOOPBACK:
             raise BadSetting(f"POINTSMAN_HOST={self.host!r}: without keys (--insecure-local) only loopback is served")
+        if (missing := self.missing()) is not None:
+            raise BadSetting(f"{PREFIX}VECTORS={self.vectors!r} needs {PREFIX}{missing.upper()}")
         for url in (self.alarm_url, self.openai_base_url, self.anthropic_base_url, self.openrouter_base_url):
             if url is not None:
                 refuse_unreachable(url)
@@ -217,19 +220,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 PROVIDER_KEYS = {"openai_api_key", "anthropic_api_key", "openrouter_api_key"}
-SECRET = {"api_key", "admin_api_key", "alarm_url", *PROVIDER_KEYS}
+SECRET = {"api_key", "admin_api_key", "alarm_url", *PROVIDER_KEYS, *scale.SECRET}
 HIDDEN, FILE = "(hidden)", "_file"
 _PLACES = {"data_dir", "host", "port", "log_level", "seed", "recovery_interval_s", "insecure_local", "failpoints"}
-_PLACES |= {
-    "request_log",
-    "catalogue",
-    "prompts",
-    "license_denylist",
-    "webhooks_private",
-    "archive_after_days",
-    "image_model",
-    *SECRET,
-}
+_PLACES |= {"request_log", "catalogue", "prompts", "license_denylist", "webhooks_private", "archive_after_days"}
+_PLACES |= {"image_model", *SECRET, *scale.PLACES}
 
 
 def _shown(name: str, value: Any) -> Any:

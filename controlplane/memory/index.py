@@ -55,11 +55,34 @@ class Index(Protocol):
     def __contains__(self, key: int) -> bool: ...
 
 
+class Fold(Protocol):
+    """What the indexes are a part of."""
+
+    @property
+    def position(self) -> int:
+        """The last event that was taken in."""
+        ...
+
+    @property
+    def live(self) -> bool:
+        """The past is."""
+        ...
+
+    @property
+    def complete(self) -> bool:
+        """It is, and everything has its vector."""
+        ...
+
+
 class Spaces(Protocol):
     """Makes the indexes of memory's spaces."""
 
     def index(self, tenant: str, namespace: str, kind: str, dimension: int) -> Index:
         """An empty one."""
+        ...
+
+    def follow(self, fold: Fold) -> None:
+        """They are a part of it."""
         ...
 
     async def begin(self, embedder: str) -> None:
@@ -70,6 +93,10 @@ class Spaces(Protocol):
         """A page of the past was added; returns once there is room for the next."""
         ...
 
-    def all_added(self) -> None:
-        """The past is added."""
+    async def run(self) -> None:
+        """What happens beside requests, for ever."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of everything."""
         ...

@@ -56,6 +56,7 @@ class MemoryStore:
         `vectors`: who makes the indexes; unset: they are in this process.
         """
         self.vectorizers, self.denied, self.vectors = vectorizers or {}, denied, vectors or InProcess()
+        self.vectors.follow(self)
         self._spaces: dict[tuple[str, str], Space] = {}
         self._space_of_episode: dict[tuple[str, int], Space] = {}
         self.reflections: dict[tuple[str, str], Reflected] = {}  # by tenant and id
@@ -75,6 +76,11 @@ class MemoryStore:
     @embedder.setter
     def embedder(self, name: str) -> None:
         self._embedder = self.passages.embedder = name
+
+    @property
+    def complete(self) -> bool:
+        """The past is loaded, and everything has the vector that it is found by."""
+        return self.live and not self.stale and not self.passages.stale
 
     def space(self, tenant: str, namespace: str) -> Space:
         if (space := self._spaces.get((tenant, namespace))) is None:

@@ -12,6 +12,7 @@ from cachetools import LRUCache
 
 from ..embedding import Vector
 from .exact import ExactIndex, nearest_first
+from .index import Fold
 
 if TYPE_CHECKING:
     from .hnsw import HnswIndex
@@ -154,11 +155,17 @@ class InProcess:
     def index(self, tenant: str, namespace: str, kind: str, dimension: int) -> VectorIndex:
         return VectorIndex(dimension)
 
+    def follow(self, fold: Fold) -> None:
+        """They are read by nobody else."""
+
     async def begin(self, embedder: str) -> None:
         """They are empty."""
 
     async def page_added(self) -> None:
         """There is room."""
 
-    def all_added(self) -> None:
-        """They are searched from the first addition on."""
+    async def run(self) -> None:
+        """Each is maintained where it is."""
+
+    async def close(self) -> None:
+        """They go with the process."""

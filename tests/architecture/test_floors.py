@@ -34,6 +34,7 @@ ORDER: tuple[set[str], ...] = (
         "failpoints",
         "licences",
     },  # ground: imported by anyone
+    {"scale"},
     {"telemetry", "settings", "documents", "upstream", "lineage", "filesystems", "jobs", "news"},
     # demo, hook: clients
     {

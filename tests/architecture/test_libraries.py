@@ -67,6 +67,8 @@ WHERE: dict[str, dict[str, str]] = {
     },
     "sklearn": {"controlplane.memory.refitting": "fits the ranker, imported when that is first done"},
     "semantic_text_splitter": {"controlplane.memory.chunking": "cuts texts on sensible borders"},
+    "asyncpg": {"controlplane.memory.pgvector": "vectors in PostgreSQL, where its extra is installed"},
+    "pgvector": {"controlplane.memory.pgvector": "how vectors are written to PostgreSQL and read"},
     "pyarrow": {"controlplane.replay.parquet": "reads Parquet logs, where its extra is installed"},
     "prometheus_client": {"controlplane.telemetry": "all metrics"},
     "cyclopts": {
@@ -92,6 +94,7 @@ WHERE: dict[str, dict[str, str]] = {
         "controlplane.llm.cache": "completions that are kept",
         "controlplane.embedding.batching": "vectors by text",
         "controlplane.memory.vectors": "what was found, by vector",
+        "controlplane.memory.hosted": "vectors that were read",
     },
 }
 # Declared dependencies nobody imports by name, and why they are declared.

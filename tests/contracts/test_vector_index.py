@@ -1,17 +1,21 @@
-"""Both vector indexes: the exact matrix, and the index that puts a graph above it once it is large."""
+"""Every vector index: in the process exact and with a graph, and on servers."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from controlplane.memory.index import Index
+from controlplane.memory.pgvector import PgVectors
 from controlplane.memory.vectors import VectorIndex
+
+from .vector_servers import filled_by, hosted_by
 
 DIMENSION, SEED = 48, 11
 Vectors = NDArray[np.float32]
-Build = Callable[[Vectors], Awaitable[VectorIndex]]
+Build = Callable[[Vectors], Awaitable[Index]]
 
 
 def unit(count: int, seed: int = SEED) -> Vectors:
@@ -38,10 +42,19 @@ async def _graph(vectors: Vectors) -> VectorIndex:
     return index
 
 
-@pytest.fixture(params=[_exact, _graph], ids=["exact", "hnsw"])
-def build(request: pytest.FixtureRequest) -> Build:
+@pytest.fixture(params=["exact", "hnsw", "pgvector", "pgvector with graphs"])
+async def build(request: pytest.FixtureRequest) -> AsyncIterator[Build]:
     """Makes an index that holds the vectors under the ids 0, 1, 2..."""
-    return request.param
+    match request.param:
+        case "exact":
+            yield _exact
+        case "hnsw":
+            yield _graph
+        case kind:
+            url = request.getfixturevalue("database_url")
+            server = PgVectors(url, switch_point=2) if kind == "pgvector with graphs" else PgVectors(url)
+            async with hosted_by(server) as hosted:
+                yield filled_by(hosted)
 
 
 async def test_an_empty_index_finds_nothing(build: Build) -> None:
