@@ -131,6 +131,20 @@ class Postgres(Server):
         asked = [str(self.bin / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)]
         return subprocess.run(asked, check=False).returncode == 0
 
+    def pause(self) -> None:
+        """All of it: those who answer on connections that are open are children."""
+        for pid in self._pids():
+            os.kill(pid, signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        for pid in self._pids():
+            os.kill(pid, signal.SIGCONT)
+
+    def _pids(self) -> list[int]:
+        assert self._process is not None
+        own = self._process.pid
+        return [own, *map(int, Path(f"/proc/{own}/task/{own}/children").read_text().split())]
+
     def kill(self) -> None:
         """End it as a crash does: the children go with it, and what was not synced is recovered from its log."""
         self.signal(signal.SIGQUIT)

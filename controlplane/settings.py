@@ -198,8 +198,6 @@ class Settings(scale.ScaleSettings, frozen=True, kw_only=True, forbid_unknown_fi
         Denylist(self.license_denylist or "")
         if self.insecure_local and self.host not in LOOPBACK:
             raise BadSetting(f"POINTSMAN_HOST={self.host!r}: without keys (--insecure-local) only loopback is served")
-        if (missing := self.missing()) is not None:
-            raise BadSetting(f"{PREFIX}VECTORS={self.vectors!r} needs {PREFIX}{missing.upper()}")
         for url in (self.alarm_url, self.openai_base_url, self.anthropic_base_url, self.openrouter_base_url):
             if url is not None:
                 refuse_unreachable(url)
@@ -323,7 +321,10 @@ def _convert(values: dict[str, Any]) -> Settings:
             choices = get_args(get_type_hints(Settings)[name]) if "enum" in str(error) else ()
             takes = f"; it takes {', '.join(choices)}" if choices else ""
             raise BadSetting(f"{PREFIX}{name.upper()}={_shown(name, value)!r}: {error}{takes}") from error
-    return msgspec.convert(values, Settings, strict=False)
+    settings = msgspec.convert(values, Settings, strict=False)
+    if (missing := settings.missing()) is not None:
+        raise BadSetting(f"{PREFIX}VECTORS={settings.vectors!r} needs {PREFIX}{missing.upper()}")
+    return settings
 
 
 def _read_environment(environ: Mapping[str, str]) -> dict[str, Any]:

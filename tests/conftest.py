@@ -51,9 +51,12 @@ def _no_settings() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
-    """A PostgreSQL server of this process's tests; each takes a database of its own."""
-    with running(Postgres, tmp_path_factory.mktemp("postgres")) as server:
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL server of this process's tests; each takes a database of its own.
+
+    Not in a folder of pytest's: the next run that starts closes those to other users, of whom the server is one.
+    """
+    with running(Postgres) as server:
         yield server
 
 

@@ -51,8 +51,11 @@ class VectorServer(Protocol):
         """Open what this embedder's vectors are in, or begin it; every event up to the number returned is in it."""
         ...
 
-    async def write(self, changes: Sequence[Change], position: int) -> None:
-        """Follow changes, in order, once each however often they come; with them it has every event up to a number."""
+    async def write(self, changes: Sequence[Change], position: int) -> int:
+        """Follow changes, once each however often they come, and give their number.
+
+        With them it has every event up to `position`.
+        """
         ...
 
     async def nearest(self, place: Place, vector: Vector, k: int) -> list[tuple[int, Vector]]:
@@ -108,6 +111,11 @@ class HostedVectors:
             if not await self._write():
                 await asyncio.sleep(TICK_S)
 
+    @property
+    def waiting(self) -> int:
+        """Changes that are not on the server yet."""
+        return len(self._waiting)
+
     def changed(self, place: Place, key: int, vector: Vector | None) -> bool:
         """A change is to be written, unless it was before."""
         assert self._fold is not None
@@ -141,7 +149,10 @@ class HostedVectors:
     async def _writing(self) -> None:
         while True:
             await asyncio.sleep(TICK_S)
-            await self.flush()
+            if self._waiting:
+                await self.flush()
+            elif self.trouble is not None:
+                await self._tried(partial(self._server.write, (), 0))  # is it back?
 
     async def _building(self) -> None:
         while True:
@@ -156,22 +167,16 @@ class HostedVectors:
         await self._tried(partial(self._server.build, sizes, filled=self._fold.complete and not self._waiting))
 
     async def flush(self) -> None:
-        """Write what waits, as far as the server takes it; also where nothing does, to note how far it is."""
-        while await self._write() and self._waiting:
+        """Write what waits, as far as the server takes it."""
+        while self._waiting and await self._write():
             pass
 
     async def _write(self) -> bool:
         """Whether a batch of what waits is on the server now."""
-        assert self._fold is not None
         changes = list(islice(self._waiting.values(), BATCH + 1))
         batch, later = changes[:BATCH], changes[BATCH:]
-        position = later[0].seq - 1 if later else self._fold.position
-
-        async def write() -> bool:
-            await self._server.write(batch, position)
-            return True
-
-        if await self._tried(write) is None:
+        position = later[0].seq - 1 if later else batch[-1].seq  # one event may have made what is left, too
+        if await self._tried(partial(self._server.write, batch, position)) is None:
             return False
         for change in batch:
             if self._waiting.get((change.place, change.key)) is change:
@@ -188,12 +193,12 @@ class HostedVectors:
             return None
         if self.trouble is not None:
             self.trouble = None
-            log.info("vectors_back", waiting=len(self._waiting))
+            log.info("vectors_back", waiting=self.waiting)
         return done
 
     def _failed(self, error: VectorsUnavailable) -> None:
         if self.trouble is None:
-            log.warning("vectors_unavailable", why=str(error), waiting=len(self._waiting))
+            log.warning("vectors_unavailable", why=str(error), waiting=self.waiting)
         self.trouble = str(error)
 
     async def close(self) -> None:
@@ -205,13 +210,13 @@ class HostedIndex:
     """The vectors of one place."""
 
     def __init__(self, place: Place, hosted: HostedVectors, dimension: int) -> None:
-        self._place, self._hosted = place, hosted
+        self.place, self._hosted = place, hosted
         self._known = set[int]()
         self._fresh = ExactIndex(dimension)  # what is not on the server yet
 
     def add(self, key: int, vector: Vector) -> None:
         self._known.add(key)
-        if self._hosted.changed(self._place, key, vector) and key not in self._fresh:
+        if self._hosted.changed(self.place, key, vector) and key not in self._fresh:
             self._fresh.add(key, vector)
 
     def remove(self, key: int) -> Vector | None:
@@ -220,7 +225,7 @@ class HostedIndex:
         self._known.remove(key)
         vector = self._fresh.several([key]).get(key)
         self._fresh.remove(key)
-        self._hosted.changed(self._place, key, None)
+        self._hosted.changed(self.place, key, None)
         return vector
 
     def written(self, key: int) -> None:
@@ -240,7 +245,7 @@ class HostedIndex:
         """The k nearest of what is in use here: of ever more that is there, while it leaves too few."""
         asked = k
         while k > 0 and len(self._known) > len(self._fresh):
-            place, most = self._place, asked
+            place, most = self.place, asked
             near = await self._hosted.ask(lambda server: server.nearest(place, vector, most))  # noqa: B023  # awaited
             self._hosted.read.update({(place, key): held for key, held in near})
             found = {key: float(held @ vector) for key, held in near if key in self._known and keep(key)}
@@ -252,10 +257,10 @@ class HostedIndex:
     async def vectors(self, keys: Iterable[int]) -> dict[int, Vector]:
         wanted = [key for key in keys if key in self._known]
         held, read = self._fresh.several(wanted), self._hosted.read
-        held |= {key: vector for key in wanted if (vector := read.get((self._place, key))) is not None}
+        held |= {key: vector for key in wanted if (vector := read.get((self.place, key))) is not None}
         if missing := [key for key in wanted if key not in held]:
-            found = await self._hosted.ask(lambda server: server.vectors(self._place, missing))
-            read.update({(self._place, key): vector for key, vector in found.items()})
+            found = await self._hosted.ask(lambda server: server.vectors(self.place, missing))
+            read.update({(self.place, key): vector for key, vector in found.items()})
             held |= found
         return {key: held[key] for key in wanted if key in held and key in self._known}
 

@@ -28,7 +28,7 @@ SQL = named((_FILES / "queries.sql").read_text("utf-8"))
 OLDEST = (0, 8)  # pgvector, from which on a search of a graph goes on until it has enough
 SWITCH_POINT = 10_000  # vectors of a space, from which on it has a graph; `make bench-vectors` measures both sides
 EF, WIDEST = 100, 500  # how much of a graph is looked at; results from which on it is searched exactly
-SEARCH_S, WRITE_S, CONNECTIONS = 1.0, 30.0, 8
+SEARCH_S, WRITE_S, CONNECTIONS = 0.5, 30.0, 8
 SESSION = {
     "application_name": "pointsman",
     "hnsw.ef_search": str(EF),
@@ -50,7 +50,7 @@ class PgVectors:
         self._asyncpg, self._register = asyncpg, pgvector.asyncpg.register_vector
         self._url, self._switch_point = url, switch_point
         self._pool: asyncpg.Pool[Any] | None = None
-        self._embedder, self._reading = "", 0  # the generation that is searched
+        self._embedder, self.reading = "", 0  # the generation that is searched
         self._covered: list[int] = []  # those that have every event once what is written has
         self._spaces: dict[tuple[int, Place], int] = {}
         self._graphs = set[int]()  # of spaces
@@ -75,13 +75,13 @@ class PgVectors:
     def _follow(self, found: Sequence[Mapping[str, Any]]) -> None:
         """Search the newest generation that serves, else the newest."""
         if not found:
-            raise VectorsUnavailable(f"generation {self._reading} of the vectors is gone; restart to fill another")
+            raise VectorsUnavailable(f"generation {self.reading} of the vectors is gone; restart to fill another")
         serving = [row["number"] for row in found if row["serving"]]
-        self._reading = max(serving or [row["number"] for row in found])
+        self.reading = max(serving or [row["number"] for row in found])
 
-    async def write(self, changes: Sequence[Change], position: int) -> None:
+    async def write(self, changes: Sequence[Change], position: int) -> int:
         async with self._connected(WRITE_S) as connection, connection.transaction():
-            found = await connection.fetch(SQL["generations"], self._embedder, self._reading)
+            found = await connection.fetch(SQL["generations"], self._embedder, self.reading)
             self._follow(found)
             for generation in (row["number"] for row in found):
                 rows = [await self._row(connection, generation, change) for change in sorted(changes, key=_order)]
@@ -89,6 +89,7 @@ class PgVectors:
                     await connection.execute(SQL["as_tenant"], tenant)
                     await connection.executemany(SQL["write"], [row for row in rows if row[2] == tenant])
             await connection.execute(SQL["note_position"], self._covered, position)
+        return len(changes)
 
     async def _row(self, connection: Any, generation: int, change: Change) -> tuple[Any, ...]:
         place = change.place
@@ -108,11 +109,12 @@ class PgVectors:
 
     async def nearest(self, place: Place, vector: Vector, k: int) -> list[tuple[int, Vector]]:
         async with self._connected(SEARCH_S) as connection, connection.transaction(readonly=True):
-            if (space := await self._space(connection, self._reading, place)) is None:
+            if (space := await self._space(connection, self.reading, place)) is None:
                 return []
             await connection.execute(SQL["as_tenant"], place.tenant)
             rows: Sequence[Any] = ()
             if space in self._graphs and k <= WIDEST:
+                await connection.execute(SQL["by_graph"])
                 sql = SQL["nearest_by_graph"].replace(":dimension", str(len(vector)))
                 rows = await connection.fetch(sql, space, vector, k)
             if len(rows) < k:
@@ -121,7 +123,7 @@ class PgVectors:
 
     async def vectors(self, place: Place, keys: Sequence[int]) -> dict[int, Vector]:
         async with self._connected(SEARCH_S) as connection, connection.transaction(readonly=True):
-            if (space := await self._space(connection, self._reading, place)) is None:
+            if (space := await self._space(connection, self.reading, place)) is None:
                 return {}
             await connection.execute(SQL["as_tenant"], place.tenant)
             rows = await connection.fetch(SQL["vectors"], space, list(keys))
@@ -130,7 +132,7 @@ class PgVectors:
     async def build(self, sizes: Mapping[Place, int], *, filled: bool) -> None:
         """Each graph without a lock on the rows; another replica builds another one meanwhile."""
         async with self._alone() as connection:
-            found = await connection.fetch(SQL["generations"], self._embedder, self._reading)
+            found = await connection.fetch(SQL["generations"], self._embedder, self.reading)
             self._follow(found)
             await self._look_for_graphs(connection)
             large = [place for place, size in sizes.items() if size > self._switch_point]
@@ -172,7 +174,7 @@ class PgVectors:
                 await connection.execute(SQL["lock"])
                 await connection.execute(SQL["serve"], generation)
                 await connection.execute(SQL["retire"], generation)
-            self._reading = generation
+            self.reading = generation
             log.info("vectors_switched", generation=generation, embedder=self._embedder)
 
     async def renew(self) -> list[str]:
@@ -182,7 +184,12 @@ class PgVectors:
             return [row["embedder"] for row in await connection.fetch(SQL["make_generations_anew"])]
 
     async def close(self) -> None:
-        if self._pool is not None:
+        if self._pool is None:
+            return
+        try:
+            async with asyncio.timeout(SEARCH_S):
+                await self._pool.close()
+        except TimeoutError:
             self._pool.terminate()
 
     @contextlib.asynccontextmanager
@@ -211,8 +218,10 @@ class PgVectors:
             connection = await self._asyncpg.connect(self._url, timeout=WRITE_S)
             try:
                 yield connection
-            finally:
+            except BaseException:
                 connection.terminate()
+                raise
+            await connection.close(timeout=SEARCH_S)
 
     @contextlib.contextmanager
     def _translated(self) -> Iterator[None]:

@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from itertools import count
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,24 +11,27 @@ from controlplane.memory.hosted import HostedIndex, HostedVectors, VectorServer
 Vectors = NDArray[np.float32]
 
 
-class Counting:
+class Following:
     """A fold in which every change is an event of its own."""
 
-    live = complete = True
+    complete = True
 
-    def __init__(self) -> None:
-        self._events = count(1)
+    def __init__(self, *, live: bool = True) -> None:
+        self.next, self.live = 1, live
 
     @property
     def position(self) -> int:
-        return next(self._events)
+        self.next += 1
+        return self.next - 1
 
 
 @asynccontextmanager
-async def hosted_by(server: VectorServer, embedder: str = "given") -> AsyncIterator[HostedVectors]:
-    """Begun, over a fold of its own."""
+async def hosted_by(
+    server: VectorServer, embedder: str = "given", fold: Following | None = None
+) -> AsyncIterator[HostedVectors]:
+    """Begun, over a fold."""
     hosted = HostedVectors(server)
-    hosted.follow(Counting())
+    hosted.follow(fold or Following())
     await hosted.begin(embedder)
     yield hosted
     await hosted.close()

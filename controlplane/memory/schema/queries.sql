@@ -18,6 +18,10 @@ SELECT extversion FROM pg_extension WHERE extname = 'vector';
 -- name: as_tenant
 SELECT set_config('pointsman.tenant', $1, true);
 
+-- name: by_graph
+-- Whatever the planner believes of the rows, which it may never have counted.
+SELECT set_config('enable_sort', 'off', true);
+
 -- name: forget_retired
 -- Whoever still reads one has had time to go over to the next.
 DELETE FROM vector_generations WHERE retired_at < now() - interval '1 day';
@@ -93,4 +97,4 @@ DROP INDEX CONCURRENTLY IF EXISTS vectors_graph_:space;
 
 -- name: build_graph
 CREATE INDEX CONCURRENTLY vectors_graph_:space ON vectors
-USING hnsw ((vector::vector(:dimension)) vector_ip_ops) WITH (m = 16, ef_construction = 128) WHERE space = :space;
+USING hnsw ((vector::vector(:dimension)) vector_ip_ops) WITH (m = 16, ef_construction = 64) WHERE space = :space;
