@@ -58,6 +58,7 @@ def postgres() -> Iterator[Postgres]:
     """
     with running(Postgres) as server:
         yield server
+        server.kill()  # to stop in order it would write to disk what nobody reads again
 
 
 @pytest.fixture

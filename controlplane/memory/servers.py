@@ -16,6 +16,10 @@ def server_of(settings: Settings) -> VectorServer | None:
         from .pgvector import PgVectors
 
         return PgVectors(settings.database_url or "")
+    if settings.vectors == "pinecone":
+        from .pinecone import PineconeVectors
+
+        return PineconeVectors(settings.pinecone_host or "", settings.pinecone_api_key or "")
     return None
 
 

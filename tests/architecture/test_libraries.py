@@ -69,6 +69,7 @@ WHERE: dict[str, dict[str, str]] = {
     "semantic_text_splitter": {"controlplane.memory.chunking": "cuts texts on sensible borders"},
     "asyncpg": {"controlplane.memory.pgvector": "vectors in PostgreSQL, where its extra is installed"},
     "pgvector": {"controlplane.memory.pgvector": "how vectors are written to PostgreSQL and read"},
+    "pinecone": {"controlplane.memory.pinecone": "vectors in a hosted index, where its extra is installed"},
     "pyarrow": {"controlplane.replay.parquet": "reads Parquet logs, where its extra is installed"},
     "prometheus_client": {"controlplane.telemetry": "all metrics"},
     "cyclopts": {
