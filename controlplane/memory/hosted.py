@@ -167,9 +167,10 @@ class HostedVectors:
         await self._tried(partial(self._server.build, sizes, filled=self._fold.complete and not self._waiting))
 
     async def flush(self) -> None:
-        """Write what waits, as far as the server takes it."""
-        while self._waiting and await self._write():
-            pass
+        """Write what waits now, as far as the server takes it."""
+        left = self.waiting
+        while left > 0 and await self._write():
+            left -= BATCH
 
     async def _write(self) -> bool:
         """Whether a batch of what waits is on the server now."""
@@ -236,10 +237,9 @@ class HostedIndex:
         return await self.search_among(vector, k, lambda key: True)
 
     async def search_among(self, vector: Vector, k: int, keep: Keep) -> list[tuple[int, float]]:
-        found = await self._on_server(vector, k, keep)
-        fresh = self._fresh.search_among(vector, k, keep)
-        found = {key: near for key, near in found.items() if key in self._known} | dict(fresh)
-        return sorted(found.items(), key=nearest_first)[:k]
+        found = dict(self._fresh.search_among(vector, k, keep))  # now: it may be written while the server is asked
+        found |= await self._on_server(vector, k, keep)
+        return sorted(((key, near) for key, near in found.items() if key in self._known), key=nearest_first)[:k]
 
     async def _on_server(self, vector: Vector, k: int, keep: Keep) -> dict[int, float]:
         """The k nearest of what is in use here: of ever more that is there, while it leaves too few."""

@@ -21,12 +21,11 @@ class Index:
     def __init__(self, dimension: int) -> None:
         self.dimension = dimension
         self.records: dict[str, dict[str, Json]] = defaultdict(dict)
-        self.calls: list[str] = []
         self.away = False
+        self.lock = threading.Lock()
 
     def answer(self, method: str, path: str, asked: dict[str, list[str]], body: Json) -> Json:
         """Raises KeyError: there is no such call, or namespace."""
-        self.calls.append(f"{method} {path}")
         held = self.records.get(body.get("namespace") or asked.get("namespace", [""])[0], {})
         match method, path:
             case "POST", "/vectors/upsert":
@@ -79,7 +78,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(401, {"message": "invalid API key"})
         else:
             try:
-                self._send(200, self.index.answer(self.command, unquote(url.path), parse_qs(url.query), body))
+                with self.index.lock:
+                    answer = self.index.answer(self.command, unquote(url.path), parse_qs(url.query), body)
+                self._send(200, answer)
             except KeyError as missing:
                 self._send(404, {"code": 5, "message": f"no {missing}", "details": []})
 
