@@ -66,8 +66,16 @@ class VectorServer(Protocol):
         """Of those that are there."""
         ...
 
+    async def held(self, tenant: str, position: int) -> dict[Place, list[int]]:
+        """The ids of a tenant's vectors that follow from events before a number."""
+        ...
+
     async def build(self, sizes: Mapping[Place, int], *, filled: bool) -> None:
         """Build what large places need; once everything is written, let it serve. May take long."""
+        ...
+
+    async def renew(self) -> int:
+        """Begin anew what serves: the next start fills it. How many embedders' vectors those are."""
         ...
 
     async def close(self) -> None:
@@ -84,6 +92,7 @@ class HostedVectors:
         self._indexes: dict[Place, HostedIndex] = {}
         self._waiting: dict[tuple[Place, int], Change] = {}  # by age
         self._written = 0  # of the past, every event up to here is on the server
+        self._compared = False
         self.trouble: str | None = None
         self.read: LRUCache[tuple[Place, int], Vector] = LRUCache(READ)
 
@@ -158,7 +167,25 @@ class HostedVectors:
         while True:
             await asyncio.sleep(TICK_S)
             if self._fold is not None and self._fold.live:
+                await self.compare()
                 await self.build()
+
+    async def compare(self) -> None:
+        """Once after the start: what is there and not in use is to be deleted.
+
+        A process that died after a purge, and before it was heard of there, left it: no event tells of it any more.
+        """
+        assert self._fold is not None
+        position = self._fold.position
+        for tenant in () if self._compared else tuple(self._fold.tenants):
+            held = await self._tried(partial(self._server.held, tenant, position))
+            if held is None:
+                return
+            for place, keys in held.items():
+                known = self._indexes.get(place) or frozenset[int]()
+                gone = ((place, key) for key in keys if key not in known and (place, key) not in self._waiting)
+                self._waiting.update({(place, key): Change(place, key, position, None) for place, key in gone})
+        self._compared = True
 
     async def build(self) -> None:
         """Have built what large indexes need; what was filled serves then, once everything is in it."""
@@ -182,7 +209,8 @@ class HostedVectors:
         for change in batch:
             if self._waiting.get((change.place, change.key)) is change:
                 del self._waiting[change.place, change.key]
-                self._indexes[change.place].written(change.key)
+                if (index := self._indexes.get(change.place)) is not None:
+                    index.written(change.key)
         return True
 
     async def _tried(self, work: Callable[[], Awaitable[T]]) -> T | None:

@@ -1,6 +1,6 @@
 """What memory asks of a vector index, and of whoever makes one for each of its spaces."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Set
 from typing import Protocol
 
 from ..embedding import Vector
@@ -66,6 +66,11 @@ class Fold(Protocol):
     @property
     def live(self) -> bool:
         """The past is."""
+        ...
+
+    @property
+    def tenants(self) -> Set[str]:
+        """Those that it ever heard of."""
         ...
 
     @property

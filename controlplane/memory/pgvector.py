@@ -129,6 +129,14 @@ class PgVectors:
             rows = await connection.fetch(SQL["vectors"], space, list(keys))
             return {row["key"]: row["vector"].to_numpy() for row in rows}
 
+    async def held(self, tenant: str, position: int) -> dict[Place, list[int]]:
+        found: dict[Place, list[int]] = {}
+        async with self._connected(WRITE_S) as connection, connection.transaction(readonly=True):
+            await connection.execute(SQL["as_tenant"], tenant)
+            for row in await connection.fetch(SQL["held"], self._covered, position):
+                found.setdefault(Place(tenant, row["namespace"], row["kind"]), []).append(row["key"])
+        return found
+
     async def build(self, sizes: Mapping[Place, int], *, filled: bool) -> None:
         """Each graph without a lock on the rows; another replica builds another one meanwhile."""
         async with self._alone() as connection:
@@ -177,11 +185,10 @@ class PgVectors:
             self.reading = generation
             log.info("vectors_switched", generation=generation, embedder=self._embedder)
 
-    async def renew(self) -> list[str]:
-        """Begin anew what serves: the next start fills it. The embedders whose vectors they are."""
+    async def renew(self) -> int:
         async with self._alone() as connection:
             await _migrate(connection)
-            return [row["embedder"] for row in await connection.fetch(SQL["make_generations_anew"])]
+            return len(await connection.fetch(SQL["make_generations_anew"]))
 
     async def close(self) -> None:
         if self._pool is None:

@@ -48,11 +48,11 @@ class PineconeVectors:
     def __init__(self, host: str, api_key: str) -> None:
         """Raises BadSetting: the extra is not installed."""
         try:
-            from pinecone import NotFoundError, PineconeAsyncio, PineconeError
+            from pinecone import NotFoundError, PineconeAsyncio, PineconeError, RetryConfig
         except ImportError as error:
             raise BadSetting("POINTSMAN_VECTORS=pinecone needs an extra: pip install 'pointsman[pinecone]'") from error
         self._error, self._not_found, self._host = PineconeError, NotFoundError, host
-        self._client = PineconeAsyncio(api_key=api_key)
+        self._client = PineconeAsyncio(api_key=api_key, retry_config=RetryConfig(max_retries=0))  # a tick tries again
         self._opened: Any = None
         self._embedder, self.generations = "", Generations()
         self._covered: list[int] = []  # those that have every event once what is written has
@@ -129,6 +129,10 @@ class PineconeVectors:
                 held |= {int(key): np.array(of.values, np.float32) for key, of in found.items()}
         return held
 
+    async def held(self, tenant: str, position: int) -> dict[Place, list[int]]:
+        """It keeps no events with its vectors, so that nobody can tell what of it is not in use."""
+        return {}
+
     async def build(self, sizes: Mapping[Place, int], *, filled: bool) -> None:
         """It builds by itself."""
         async with self._asked(WRITE_S) as index:
@@ -140,16 +144,14 @@ class PineconeVectors:
                 log.info("vectors_switched", generation=generation)
 
     async def renew(self) -> int:
-        """Begin anew what serves: the next start fills it. How many embedders' vectors those are."""
         renewed = 0
         async with self._asked(WRITE_S) as index:
             ids = [of.id async for page in index.list(namespace=MARKERS) for of in page.vectors]
             for some in _parts(ids):
                 for marker, of in (await index.fetch(ids=some, namespace=MARKERS)).vectors.items():
-                    if (known := _read(of.metadata)).serving:
-                        filling = {"filling": max(known.live) + 1}
-                        await index.update(id=marker, set_metadata=filling, namespace=MARKERS)
-                        renewed += 1
+                    filling = {"filling": max(_read(of.metadata).live) + 1}
+                    await index.update(id=marker, set_metadata=filling, namespace=MARKERS)
+                    renewed += 1
         return renewed
 
     async def close(self) -> None:

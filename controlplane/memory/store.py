@@ -3,7 +3,7 @@
 Each space (tenant, namespace) has indexes of its own, so nothing of another tenant can be found.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 
 import msgspec
@@ -65,6 +65,7 @@ class MemoryStore:
         self._embedder = ""
         self.stale: list[Stale] = []
         self.position = 0  # the last event taken in
+        self.tenants: set[str] = set()  # of events that were
         self.live = False
         self._held: list[Recorded] = []
 
@@ -121,6 +122,7 @@ class MemoryStore:
         if recorded.seq <= self.position:
             return
         self.position = recorded.seq
+        self.tenants.add(recorded.event.tenant)
         match recorded.event:
             case Captured() as event:
                 self._captured(recorded.seq, event)
@@ -158,23 +160,31 @@ class MemoryStore:
         if event.episode.embedder == self.embedder:
             space.index_episode(seq, np.frombuffer(event.episode.vector, np.float32))
         else:
-            self.embed_again(space, record)
+            self._embed_again(space, record, TEXT)
         for modality in self.vectorizers:
             if modality != TEXT:
-                self._index(space, seq, event, modality)
+                self._index(space, record, event, modality)
         self.hygiene.captured(event.tenant, space, record, event.at)
 
-    def _index(self, space: Space, seq: int, event: Captured, modality: str) -> None:
+    def _index(self, space: Space, record: EpisodeRecord, event: Captured, modality: str) -> None:
         """By its vector, where that is of the model in use; else, where its content is there yet, it is embedded."""
         vectorizer, kept = self.vectorizers[modality], event.modalities.get(modality)
         if kept is not None and kept.model == vectorizer.model:
-            space.index_episode(seq, np.frombuffer(kept.vector, np.float32), modality)
-        elif isinstance(content := vectorizer.content(event.episode, ()), str):
-            self.stale.append(Stale(space, seq, content, is_episode=True, modality=modality))
+            space.index_episode(record.episode_id, np.frombuffer(kept.vector, np.float32), modality)
+        else:
+            self._embed_again(space, record, modality)
 
-    def embed_again(self, space: Space, record: EpisodeRecord) -> None:
-        """It has no vector that it can be found by."""
-        self.stale.append(Stale(space, record.episode_id, episode_text(record.episode), is_episode=True))
+    def embed_again(self, space: Space, record: EpisodeRecord, held: Iterable[str] = ()) -> None:
+        """It has no vectors that it can be found by, but of the modalities that are held."""
+        for modality in {TEXT, *self.vectorizers}.difference(held):
+            self._embed_again(space, record, modality)
+
+    def _embed_again(self, space: Space, record: EpisodeRecord, modality: str) -> None:
+        content: object = episode_text(record.episode)
+        if modality != TEXT:
+            content = self.vectorizers[modality].content(record.episode, ())
+        if isinstance(content, str):
+            self.stale.append(Stale(space, record.episode_id, content, is_episode=True, modality=modality))
 
     def _signature_seen(self, seq: int, event: SignatureSeen) -> None:
         space = self.space(event.tenant, event.namespace)

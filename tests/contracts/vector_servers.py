@@ -14,7 +14,7 @@ Vectors = NDArray[np.float32]
 class Following:
     """A fold in which every change is an event of its own."""
 
-    complete = True
+    complete, tenants = True, frozenset({"acme"})
 
     def __init__(self, *, live: bool = True) -> None:
         self.next, self.live = 1, live

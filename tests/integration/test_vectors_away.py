@@ -1,6 +1,9 @@
 """A server of vectors that is away: decisions go on without it, captures are kept, and it is found again by itself."""
 
+import asyncio
+
 from benchmarks.servers import Postgres
+from controlplane.rebuilding import rebuild
 
 from .conftest import Serve
 
@@ -41,6 +44,12 @@ def test_a_start_finds_what_an_earlier_one_wrote_and_a_purge_deletes_it(database
 
     server = serve(**kept)
     assert server.service.memory.vectors.waiting == 0, "nothing is written twice"
+    server.stop()
+
+    report = asyncio.run(rebuild(server.settings, verify=False, progress=lambda n, of: None))
+    assert report.verdict == "a fresh recovery file is written; the next start fills the vectors anew"
+    server = serve(**kept)
+    assert server.service.memory.vectors.waiting > 0
     assert server.gate(**AGAINST)["supporting_episodes"][0]["episode_id"] == first
     [passage] = server.post("/v1/documents/search", {"query": "How to deploy."})["results"]
     assert passage["key"] == "a.md"

@@ -43,7 +43,7 @@ INSERT INTO vector_generations (embedder) VALUES ($1);
 
 -- name: make_generations_anew
 INSERT INTO vector_generations (embedder)
-SELECT DISTINCT embedder FROM vector_generations WHERE serving_since IS NOT NULL AND retired_at IS NULL
+SELECT DISTINCT embedder FROM vector_generations WHERE retired_at IS NULL
 RETURNING embedder;
 
 -- name: serve
@@ -78,6 +78,10 @@ ORDER BY vector::vector(:dimension) <#> $2 LIMIT $3;
 
 -- name: vectors
 SELECT key, vector FROM vectors WHERE space = $1 AND key = ANY($2::bigint[]) AND vector IS NOT NULL;
+
+-- name: held
+SELECT DISTINCT namespace, kind, key FROM vectors JOIN vector_spaces ON number = space
+WHERE generation = ANY($1::bigint[]) AND vector IS NOT NULL AND seq < $2;
 
 -- name: dimension
 SELECT vector_dims(vector) FROM vectors WHERE space = $1 AND vector IS NOT NULL LIMIT 1;
