@@ -15,7 +15,7 @@ EXTRAS_STAMP := $(if $(EXTRAS),$(STAMP)-$(subst $(COMMA),-,$(EXTRAS)))
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_CONSTRAINT=$(LOCK) PIP_BUILD_CONSTRAINT=$(LOCK) $(BIN)/python -m pip
 
 .DEFAULT_GOAL := help
-.PHONY: help install run serve test test-services test-nightly lint bench bench-chat bench-demo bench-learning bench-ope bench-calibration bench-chat-routing bench-embedding bench-worth bench-memory bench-retrieval
+.PHONY: help install run serve test test-services test-nightly lint bench bench-chat bench-demo bench-learning bench-ope bench-calibration bench-chat-routing bench-embedding bench-worth bench-memory bench-retrieval bench-vectors
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -79,6 +79,9 @@ bench-memory: install ## measure how fast memory is searched, what HNSW misses, 
 
 bench-retrieval: install ## does what memory finds show the fault that comes? (ARGS="--data DIR") beside cosine and BM25
 	$(BIN)/python -m benchmarks.memory.retrieval $(ARGS)
+
+bench-vectors: install ## measure pgvector beside hnswlib, and a small tenant among a million vectors of others
+	$(BIN)/python -m benchmarks.vectors $(ARGS)
 
 # What pip cannot bring is asked for first, before anything is downloaded.
 define check_machine

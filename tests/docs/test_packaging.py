@@ -32,6 +32,7 @@ TARGETS = (
     "bench-worth",
     "bench-memory",
     "bench-retrieval",
+    "bench-vectors",
 )
 
 
