@@ -167,25 +167,26 @@ class HostedVectors:
         while True:
             await asyncio.sleep(TICK_S)
             if self._fold is not None and self._fold.live:
-                await self.compare()
+                if self._fold.complete and not self._compared:
+                    self._compared = await self.compare()
                 await self.build()
 
-    async def compare(self) -> None:
-        """Once after the start: what is there and not in use is to be deleted.
+    async def compare(self) -> bool:
+        """What is there and not in use is to be deleted; whether that was seen.
 
         A process that died after a purge, and before it was heard of there, left it: no event tells of it any more.
         """
         assert self._fold is not None
         position = self._fold.position
-        for tenant in () if self._compared else tuple(self._fold.tenants):
+        for tenant in tuple(self._fold.tenants):
             held = await self._tried(partial(self._server.held, tenant, position))
             if held is None:
-                return
+                return False
             for place, keys in held.items():
                 known = self._indexes.get(place) or frozenset[int]()
                 gone = ((place, key) for key in keys if key not in known and (place, key) not in self._waiting)
                 self._waiting.update({(place, key): Change(place, key, position, None) for place, key in gone})
-        self._compared = True
+        return True
 
     async def build(self) -> None:
         """Have built what large indexes need; what was filled serves then, once everything is in it."""
@@ -201,7 +202,8 @@ class HostedVectors:
 
     async def _write(self) -> bool:
         """Whether a batch of what waits is on the server now."""
-        changes = list(islice(self._waiting.values(), BATCH + 1))
+        if not (changes := list(islice(self._waiting.values(), BATCH + 1))):
+            return True
         batch, later = changes[:BATCH], changes[BATCH:]
         position = later[0].seq - 1 if later else batch[-1].seq  # one event may have made what is left, too
         if await self._tried(partial(self._server.write, batch, position)) is None:

@@ -28,6 +28,7 @@ SQL = named((_FILES / "queries.sql").read_text("utf-8"))
 OLDEST = (0, 8)  # pgvector, from which on a search of a graph goes on until it has enough
 SWITCH_POINT = 10_000  # vectors of a space, from which on it has a graph; `make bench-vectors` measures both sides
 EF, WIDEST = 100, 500  # how much of a graph is looked at; results from which on it is searched exactly
+WIDEST_INDEXED = 2_000  # dimensions, by pgvector
 SEARCH_S, WRITE_S, CONNECTIONS = 0.5, 30.0, 8
 SESSION = {
     "application_name": "pointsman",
@@ -70,6 +71,8 @@ class PgVectors:
             self._follow(found)
             self._covered = [row["number"] for row in found]
             await self._look_for_graphs(connection)
+            for row in await connection.fetch(SQL["graphs_of_nothing"]):
+                await connection.execute(_filled_in("drop_named", {":name": row["relname"]}))
             return min(int(row["position"]) for row in found)
 
     def _follow(self, found: Sequence[Mapping[str, Any]]) -> None:
@@ -115,7 +118,7 @@ class PgVectors:
             rows: Sequence[Any] = ()
             if space in self._graphs and k <= WIDEST:
                 await connection.execute(SQL["by_graph"])
-                sql = SQL["nearest_by_graph"].replace(":dimension", str(len(vector)))
+                sql = _filled_in("nearest_by_graph", {":dimension": str(len(vector))})
                 rows = await connection.fetch(sql, space, vector, k)
             if len(rows) < k:
                 rows = await connection.fetch(SQL["nearest"], space, vector, k)
@@ -139,37 +142,43 @@ class PgVectors:
 
     async def build(self, sizes: Mapping[Place, int], *, filled: bool) -> None:
         """Each graph without a lock on the rows; another replica builds another one meanwhile."""
-        async with self._alone() as connection:
+        large = [place for place, size in sizes.items() if size > self._switch_point]
+        async with self._connected(WRITE_S) as connection:
             found = await connection.fetch(SQL["generations"], self._embedder, self.reading)
             self._follow(found)
             await self._look_for_graphs(connection)
-            large = [place for place, size in sizes.items() if size > self._switch_point]
-            wanted = [(row["number"], place) for row in found for place in large]
-            for generation, place in wanted:
-                async with connection.transaction():
-                    space = await self._space(connection, generation, place)
-                if space is not None and space not in self._graphs:
-                    await self._build(connection, place, space)
-            await self._look_for_graphs(connection)
-            if filled and all(self._spaces.get(of) in self._graphs for of in wanted):
+            async with connection.transaction(readonly=True):
+                missing = [
+                    graph
+                    for row in found
+                    for place in large
+                    if (graph := await self._missing(connection, row["number"], place)) is not None
+                ]
+            if filled and not missing:
                 await self._serve(connection, [row["number"] for row in found if not row["serving"]])
+        if any([await self._built(graph) for graph in missing]):
+            await self.build(sizes, filled=filled)
 
-    async def _build(self, connection: Any, place: Place, space: int) -> None:
-        """Unless another replica does."""
-        number = str(space)
-        if not await connection.fetchval(SQL["lock_building"].replace(":space", number)):
-            return
-        try:
-            async with connection.transaction():
-                await connection.execute(SQL["as_tenant"], place.tenant)
-                dimension = await connection.fetchval(SQL["dimension"], space)
-            if dimension is not None:
-                await connection.execute(SQL["drop_graph"].replace(":space", number))  # one that was not finished
-                sql = SQL["build_graph"].replace(":space", number).replace(":dimension", str(dimension))
-                await connection.execute(sql)
-                log.info("vectors_graph_built", kind=place.kind, space=space)
-        finally:
-            await connection.execute(SQL["unlock_building"].replace(":space", number))
+    async def _missing(self, connection: Any, generation: int, place: Place) -> dict[str, str] | None:
+        """What names the graph that a large space has not got; None where it has one, or can have none."""
+        space = await self._space(connection, generation, place)
+        if space is None or space in self._graphs:
+            return None
+        await connection.execute(SQL["as_tenant"], place.tenant)
+        dimension = await connection.fetchval(SQL["dimension"], space)
+        if dimension is None or dimension > WIDEST_INDEXED:
+            return None
+        return {":generation": str(generation), ":space": str(space), ":dimension": str(dimension)}
+
+    async def _built(self, graph: Mapping[str, str]) -> bool:
+        """Whether it is now: not where another replica is building it."""
+        async with self._alone() as connection:
+            if not await connection.fetchval(_filled_in("lock_building", graph)):
+                return False
+            await connection.execute(_filled_in("drop_graph", graph))  # one that was not finished
+            await connection.execute(_filled_in("build_graph", graph))
+        log.info("vectors_graph_built", space=graph[":space"])
+        return True
 
     async def _look_for_graphs(self, connection: Any) -> None:
         rows = await connection.fetch(SQL["graphs"])
@@ -237,6 +246,14 @@ class PgVectors:
         except (OSError, TimeoutError, self._asyncpg.PostgresError, self._asyncpg.InterfaceError) as error:
             self._spaces.clear()  # some may have been made by what is undone
             raise VectorsUnavailable(f"{type(error).__name__}: {error}") from error
+
+
+def _filled_in(name: str, numbers: Mapping[str, str]) -> str:
+    """A query with what no parameter can stand for: numbers that an index is named and made by."""
+    sql = SQL[name]
+    for placeholder, number in numbers.items():
+        sql = sql.replace(placeholder, number)
+    return sql
 
 
 def _order(change: Change) -> tuple[Place, int]:

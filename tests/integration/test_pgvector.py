@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from benchmarks.servers import Postgres
 from controlplane.errors import BadSetting
 from controlplane.memory.hosted import Change, HostedIndex, HostedVectors, Place
 from controlplane.memory.pgvector import PgVectors
@@ -202,6 +203,23 @@ async def test_a_new_generation_is_filled_while_the_old_one_serves(database_url:
         await old.build()
         assert await found(index, vectors[20], 1) == [20], "what came while it was filled is in it"
         assert running.reading == 2
+
+
+async def test_a_generation_that_retired_a_day_ago_is_deleted_with_its_graphs(
+    postgres: Postgres, database_url: str
+) -> None:
+    for embedder in ("one", "two"):
+        async with hosted_by(PgVectors(database_url, switch_point=10), embedder) as hosted:
+            added(hosted, drawn(20, 1))
+            await hosted.flush()
+            await hosted.build()
+    name = database_url.rpartition("/")[2]
+    graphs = "SELECT string_agg(indexname, ' ') FROM pg_indexes WHERE indexname LIKE 'vectors_graph_%'"
+    assert postgres.ask("SELECT count(*) FROM vectors", name) == "40"
+    postgres.ask("UPDATE vector_generations SET retired_at = retired_at - interval '25 hours'", name)
+    async with hosted_by(PgVectors(database_url), "two"):
+        assert postgres.ask("SELECT count(*) FROM vectors", name) == "20"
+        assert postgres.ask(graphs, name) == "vectors_graph_2_2"
 
 
 async def test_another_embedders_vectors_are_kept_apart(database_url: str) -> None:

@@ -90,15 +90,22 @@ SELECT vector_dims(vector) FROM vectors WHERE space = $1 AND vector IS NOT NULL 
 SELECT relname, indisvalid FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid
 WHERE indrelid = 'vectors'::regclass AND relname LIKE 'vectors\_graph\_%';
 
+-- name: graphs_of_nothing
+-- Of generations that were deleted.
+SELECT relname FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid
+WHERE indrelid = 'vectors'::regclass AND relname LIKE 'vectors\_graph\_%'
+AND NOT EXISTS (SELECT FROM vector_generations WHERE number = split_part(relname, '_', 3)::bigint);
+
 -- name: lock_building
+-- Until the connection is closed.
 SELECT pg_try_advisory_lock(hashtext('pointsman vectors'), :space);
 
--- name: unlock_building
-SELECT pg_advisory_unlock(hashtext('pointsman vectors'), :space);
-
 -- name: drop_graph
-DROP INDEX CONCURRENTLY IF EXISTS vectors_graph_:space;
+DROP INDEX CONCURRENTLY IF EXISTS vectors_graph_:generation_:space;
+
+-- name: drop_named
+DROP INDEX CONCURRENTLY IF EXISTS :name;
 
 -- name: build_graph
-CREATE INDEX CONCURRENTLY vectors_graph_:space ON vectors
+CREATE INDEX CONCURRENTLY vectors_graph_:generation_:space ON vectors
 USING hnsw ((vector::vector(:dimension)) vector_ip_ops) WITH (m = 16, ef_construction = 64) WHERE space = :space;
