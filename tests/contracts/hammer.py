@@ -61,6 +61,9 @@ class Hammer:
             for _ in range(4):
                 await self._search()
                 await asyncio.sleep(0)
+        while self._hosted is not None and self.seen.builds < 2:  # however long its server takes
+            await self._search()
+            await asyncio.sleep(0)
         maintaining.cancel()
         await asyncio.gather(maintaining, return_exceptions=True)
         return self.seen

@@ -17,8 +17,10 @@ def secret(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("name", sorted(SECRET))
 def test_every_secret_may_stand_in_a_file_and_is_hidden_as_ever(secret: Path, name: str) -> None:
+    scheme = "postgresql" if name == "database_url" else "https"
+    secret.write_text(f"  {scheme}://u:p@h/sk-canary-0123456789\n", "utf-8")
     chosen = load({f"POINTSMAN_{name.upper()}_FILE": str(secret)})
-    assert getattr(chosen, name) == "https://u:p@h/sk-canary-0123456789"
+    assert getattr(chosen, name) == f"{scheme}://u:p@h/sk-canary-0123456789"
     assert chosen.shown()[name] == HIDDEN
     assert "canary" not in repr(chosen)
 
