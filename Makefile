@@ -15,7 +15,7 @@ EXTRAS_STAMP := $(if $(EXTRAS),$(STAMP)-$(subst $(COMMA),-,$(EXTRAS)))
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_CONSTRAINT=$(LOCK) PIP_BUILD_CONSTRAINT=$(LOCK) $(BIN)/python -m pip
 
 .DEFAULT_GOAL := help
-.PHONY: help install run serve test test-services test-nightly lint bench bench-chat bench-redis bench-demo bench-learning bench-ope bench-calibration bench-chat-routing bench-embedding bench-worth bench-memory bench-retrieval bench-chaos bench-replay
+.PHONY: help install run serve test test-services test-nightly lint bench bench-chat bench-redis bench-demo bench-learning bench-ope bench-calibration bench-chat-routing bench-embedding bench-worth bench-memory bench-retrieval bench-chaos bench-replay bench-vectors
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -88,6 +88,9 @@ bench-chaos: install ## kill and pause replicas on one PostgreSQL under a steady
 
 bench-replay: install ## replay a drawn log on every engine, beside its peer (ARGS="--decisions 10000000")
 	$(BIN)/python -m benchmarks.replay $(ARGS)
+
+bench-vectors: install ## measure pgvector beside hnswlib, and a small tenant among a million vectors of others
+	$(BIN)/python -m benchmarks.vectors $(ARGS)
 
 # What pip cannot bring is asked for first, before anything is downloaded.
 define check_machine

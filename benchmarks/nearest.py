@@ -8,10 +8,10 @@ import gzip
 import json
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,18 @@ DIMENSION, K, QUERIES, ADDED = 384, 10, 200, 200
 SIZES = (1_000, 2_000, 4_000, 10_000, 20_000, 50_000)
 TEXTS, LONGEST, BATCH = 4_000, 400, 64  # of the real ones
 SAME = 1e-5  # similarities nearer to each other than this are a tie
+
+T = TypeVar("T")
+
+
+def at_once(search: Coroutine[None, None, T]) -> T:
+    """What a search within the process finds: it waits for nothing."""
+    try:
+        search.send(None)
+    except StopIteration as done:
+        found: T = done.value
+        return found
+    raise AssertionError("it waited")
 
 
 def by_size(vectors: Vectors) -> dict[str, Any]:

@@ -132,6 +132,20 @@ class Postgres(Server):
         asked = [str(self.bin / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)]
         return subprocess.run(asked, check=False).returncode == 0
 
+    def pause(self) -> None:
+        """All of it: those who answer on connections that are open are children."""
+        for pid in self._pids():
+            os.kill(pid, signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        for pid in self._pids():
+            os.kill(pid, signal.SIGCONT)
+
+    def _pids(self) -> list[int]:
+        assert self._process is not None
+        own = self._process.pid
+        return [own, *map(int, Path(f"/proc/{own}/task/{own}/children").read_text().split())]
+
     def kill(self) -> None:
         """End it as a crash does: the children go with it, and what was not synced is recovered from its log."""
         self.signal(signal.SIGQUIT)
@@ -141,7 +155,7 @@ class Postgres(Server):
     def stop(self) -> None:
         """As a crash: its folder goes with it, and a farewell writes everything to disk first."""
         if self._process is not None and self._process.poll() is None:
-            self.signal(signal.SIGCONT)
+            self.go_on()
             self.kill()
 
     def url(self, database: str, user: str = OWNER) -> str:

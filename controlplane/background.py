@@ -139,9 +139,11 @@ class Background:
         """Once there is an embedder: read what memory is made of, then follow the learner."""
         await self._embedder.loaded()
         self._memory.embedder = self._embedder.name
+        await self._memory.vectors.begin(self._embedder.name)
         while page := await self._page():
             for recorded in page:
                 await self._load(recorded)
+            await self._memory.vectors.page_added()
         self._memory.go_live()
         log.info("memory_loaded", **self._memory.counts())
 

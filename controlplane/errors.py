@@ -11,18 +11,18 @@ PointsmanError
 |       +-- UnknownPrice    422  nobody knows what a call would cost
 |       +-- NoProvider      422  no language model is configured
 |   +-- CallRefused         400  the model's provider cannot take the call
-+-- Unauthorized 401 / BudgetExhausted 402 / Forbidden 403
++-- Unauthorized 401 / BudgetExhausted 402 / Forbidden 403 / MethodNotAllowed 405
 +-- NotFound                404
 |   +-- UnknownTrace / UnknownEpisode / UnknownSkill / UnknownCheckpoint / UnknownPoint / UnknownPath
 |   +-- UnknownReplay / UnknownOrigin / UnknownTenant / UnknownKey / UnknownReservation / UnknownModel
 |   +-- UnknownReflection
-+-- MethodNotAllowed        405
 +-- Conflict                409
 |   +-- SpecChanged / PolicyMoved / NotProven
 |   +-- InFlight            409  try again
 +-- RateLimited             429  try again
 +-- Unavailable             503  try again
 |   +-- Overloaded / ReplayUnderWay / EmbedderLoading / JournalUnavailable / LeaseLost / ProviderBusy
+|   +-- VectorsUnavailable (in memory/index.py)
 +-- ProviderFault           502  a provider gave no usable answer
 |   +-- ProviderTimeout     504
 +-- StorageFull 507 / InternalError 500

@@ -195,11 +195,11 @@ class Library:
             k=request.k,
             min_similarity=request.min_similarity,
         )
-        hits, filtered = found(space, query, weights, lambda hit: filters.reason(asking.looks_of_passage(hit)))
+        hits, filtered = await found(space, query, weights, lambda hit: filters.reason(asking.looks_of_passage(hit)))
         results = [result(hit, weights) for hit in hits]
         told, size = None, None
         if request.format == "context":
-            told, size, results = context(results, space, text, request.token_budget)
+            told, size, results = context(results, hits, text, request.token_budget)
         fallback = ("embedding_fallback",) if self._embedder.state.status == "fallback" else ()
         return DocumentSearchAnswer(results=results, filtered=filtered, context=told, tokens=size, degraded=fallback)
 

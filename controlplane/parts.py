@@ -46,6 +46,7 @@ from .lifecycle import Lifecycle
 from .llm.cache import MOST_BYTES, TTL_S, Completions
 from .llm.models import Models
 from .llm.provider import Provider
+from .memory.servers import spaces_of
 from .memory.store import MemoryStore
 from .memory.vectorizers import vectorizers
 from .news import Bus
@@ -99,7 +100,7 @@ class Parts:
         self._make_shared(settings.redis_url)
         self.embedders = Embedders(settings, clock, self.metrics)
         denied = Denylist(settings.license_denylist or "")
-        self.memory = MemoryStore(vectorizers(self.embedder, settings), denied)
+        self.memory = MemoryStore(vectorizers(self.embedder, settings), denied, spaces_of(settings))
         self.checkpoints = self._make_checkpoints()
         self.prefixes = Prefixes(journal, self.checkpoints, origin)
         self.learner = Learner(state, journal, journal, self._for_the_fold(self.prefixes))

@@ -17,6 +17,7 @@ from .journal import Journal, SqliteJournal
 from .journal.queries import ARCHIVING
 from .journal.soundness import look_through_archive, reading
 from .journal.whole import Whole
+from .memory.servers import server_of
 from .origin import ARCHIVE_FOLDER, Origin, events_name, find, lay
 from .refold import BEGINNING, Progress
 from .retention import fold_ground
@@ -60,7 +61,23 @@ async def rebuild(settings: Settings, *, verify: bool, progress: Callable[[int, 
             journal.record(tenant, [record])
         await journal.flush()
         recovery.write(refolded.state.dump(), refolded.state.seq)
-        return RebuildReport(events=total, seq=refolded.state.seq, verdict="a fresh recovery file is written")
+        verdict = "a fresh recovery file is written" + await _vectors_renewed(settings)
+        return RebuildReport(events=total, seq=refolded.state.seq, verdict=verdict)
+
+
+async def _vectors_renewed(settings: Settings) -> str:
+    """Have the next start fill those that are on a server anew; what there is to say of it.
+
+    Raises:
+      VectorsUnavailable: the server does not answer.
+    """
+    if (server := server_of(settings)) is None:
+        return ""
+    try:
+        renewed = await server.renew()
+    finally:
+        await server.close()
+    return "; the next start fills the vectors anew" if renewed else ""
 
 
 async def _compared(

@@ -28,6 +28,7 @@ from .llm.answer_times import AnswerTimes
 from .llm.catalogue import Model
 from .llm.models import Models
 from .llm.reflecting import NoReflection
+from .memory.index import VectorsUnavailable
 from .memory.purging import overwrite_reflection
 from .memory.space import EpisodeRecord
 from .memory.store import MemoryStore
@@ -144,7 +145,7 @@ class Reflects:
             return record.reflection
         try:
             near = await self._reuses.nearest(tenant, record)
-        except EmbeddingUnavailable:
+        except (EmbeddingUnavailable, VectorsUnavailable):
             return None
         return near.reflection if near is not None and self._reuses.allows(tenant, near) else None
 
@@ -169,7 +170,10 @@ class Reflects:
     async def for_new(self, tenant: str, agent: str, record: EpisodeRecord) -> ForNew:
         """Which tiers could reflect on a failure that is new, and that a key captures."""
         masked: dict[Tier, str] = {}
-        near = await self._reuses.nearest(tenant, record)
+        try:
+            near = await self._reuses.nearest(tenant, record)
+        except VectorsUnavailable:  # a capture does not wait for it
+            near = None
         if near is None or not self._reuses.allows(tenant, near):
             masked["cached"] = NOTHING_SIMILAR
         purse = None

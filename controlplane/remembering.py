@@ -108,7 +108,7 @@ class Remembering:
         found = await self._vectors(episode, images) if duplicate_of is None else {}
         if text := found.pop(TEXT, None):
             embedded = msgspec.structs.replace(episode, embedder=text.model, vector=text.vector)
-            episode, duplicate_of = (embedded, None) if images else self._new_or_near(caller, embedded)
+            episode, duplicate_of = (embedded, None) if images else await self._new_or_near(caller, embedded)
             found = found if duplicate_of is None else {}
         at, by = self._clock.now(), caller.key_id
         captured = Captured(tenant=tenant, at=at, episode=episode, duplicate_of=duplicate_of, by=by, modalities=found)
@@ -151,10 +151,10 @@ class Remembering:
         if not await self._journal.about(tenant, trace_id, "decision"):
             raise UnknownTrace
 
-    def _new_or_near(self, caller: Caller, embedded: Episode) -> tuple[Episode, int | None]:
+    async def _new_or_near(self, caller: Caller, embedded: Episode) -> tuple[Episode, int | None]:
         """As it is; or as a repeat of the failure that it nearly is, under the digest of that one, without a vector."""
         space = self._memory.space(caller.tenant, embedded.namespace)
-        near = near_duplicate(space, embedded, np.frombuffer(embedded.vector, np.float32), caller.key_id)
+        near = await near_duplicate(space, embedded, np.frombuffer(embedded.vector, np.float32), caller.key_id)
         if near is None:
             return embedded, None
         repeat = msgspec.structs.replace(embedded, embedder="", vector=b"", digest=near.episode.digest)
@@ -200,11 +200,11 @@ class Remembering:
             raise EmbedderLoading(str(error)) from error
         current, modality = request.current_state, request.modality
         sought = Sought.of(request.goal, request.planned_action, vector, current, now, modality)
-        results, filtered = self._kept(caller, request, sought, filters, safety)
+        results, filtered = await self._kept(caller, request, sought, filters, safety)
         fallback = ("embedding_fallback",) if self._embedder.state.status == "fallback" else ()
         return SearchAnswer(results=results[: request.k], filtered=filtered, degraded=fallback)
 
-    def _kept(
+    async def _kept(
         self, caller: Caller, request: SearchRequest, sought: Sought, filters: Mapping[str, Fits], safety: Filters
     ) -> tuple[list[SearchResult], dict[str, int]]:
         """What filters leave, one of each cluster, and how many each took out: of ever more, while too few are left."""
@@ -213,9 +213,9 @@ class Remembering:
         readable = Hearsay(caller.key_id, space, fold).may_read
         k = request.k * OVERSAMPLING
         while True:
-            matches = recall_matches(space, fold, sought, k)
+            matches = await recall_matches(space, fold, sought, k)
             kept, filtered = list[Match](), Counter[str]()
-            for match in standing(space, fold, sought, k, caller.key_id, matches):
+            for match in await standing(space, fold, sought, k, caller.key_id, matches):
                 why = _filtered_by(match, request.min_similarity, filters)
                 why = why or safety.reason(asking.looks_of(match.record))
                 if why is None:
@@ -223,7 +223,7 @@ class Remembering:
                 else:
                     filtered[why] += 1
             near_enough = sum(match.similarity >= request.min_similarity for match in matches)
-            shown = representatives(kept, space.vector, readable)
+            shown = representatives(kept, readable)
             if len(shown) >= request.k or near_enough < k or k >= len(space.episodes):
                 return [_result(m, shown) for m in kept if m.record.episode_id in shown], dict(filtered)
             k *= WIDENING

@@ -2,7 +2,7 @@
 
 import random
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -58,7 +58,7 @@ PLURAL: dict[MemoryKind, str] = {
     "record": "records",
 }
 WIDENING, WIDEST = 8, 2000  # times as many are looked at, while safety leaves too few; of a kind at most
-LookedAt = Callable[[int], list[Tellable]]
+LookedAt = Callable[[int], Awaitable[list[Tellable]]]
 
 
 class Retrieving:
@@ -92,10 +92,10 @@ class Retrieving:
         asking = self._asking(caller, request.namespace, sought)
         kinds, weights = dict.fromkeys(request.kinds), weights_of(asking.fold)
 
-        def looked_at(most: int) -> list[Tellable]:
-            return [one for kind in kinds for one in _of_kind(asking, kind, most)]
+        async def looked_at(most: int) -> list[Tellable]:
+            return [one for kind in kinds for one in await _of_kind(asking, kind, most)]
 
-        kept, filtered = self._widened(looked_at, request.k, request.k, request.safety, request.min_similarity)
+        kept, filtered = await self._widened(looked_at, request.k, request.k, request.safety, request.min_similarity)
         ranked = sorted(kept, key=lambda one: -weights.of(one.scores))
         best = clustered(asking, ranked)[: request.k]
         offered, told = self._drawn(asking.fold, best)
@@ -127,10 +127,10 @@ class Retrieving:
         asking = self._asking(caller, request.namespace, Sought.of(query, "", vector, {}, self._clock.now()))
         weights, own = weights_of(asking.fold), request.enhancement_weight
 
-        def looked_at(most: int) -> list[Tellable]:
-            return [_enhanced(one, weights, own) for one in passages(asking, "patch", most)]
+        async def looked_at(most: int) -> list[Tellable]:
+            return [_enhanced(one, weights, own) for one in await passages(asking, "patch", most)]
 
-        kept, filtered = self._widened(looked_at, request.k, 4 * request.k, request.safety)
+        kept, filtered = await self._widened(looked_at, request.k, 4 * request.k, request.safety)
         best = sorted(kept, key=lambda one: -one.scores["score"])
         good = [one for one in _once(best) if one.scores["score"] >= request.min_score][: request.k]
         offered, told = self._drawn(asking.fold, good)
@@ -148,13 +148,13 @@ class Retrieving:
     def _asking(self, caller: Caller, namespace: str, sought: Sought) -> Asking:
         return Asking(self._memory, self._learner.state.of(caller.tenant), namespace, caller.key_id, sought)
 
-    def _widened(
+    async def _widened(
         self, looked_at: LookedAt, k: int, most: int, bounds: Safety, min_similarity: float = -1.0
     ) -> tuple[list[Tellable], dict[str, int]]:
         """What may be told, and what of it was kept out by why: ever more is looked at, while bounds leave too few."""
         before = 0
         while True:
-            found = looked_at(most)
+            found = await looked_at(most)
             near = [one for one in found if one.similarity >= min_similarity]
             kept, filtered = self._safe(near, bounds)
             if not filtered or len(kept) >= k or len(near) == before or most >= WIDEST:
@@ -272,8 +272,8 @@ def _enhanced(one: Tellable, weights: Weights, weight: float) -> Tellable:
     return one._replace(scores={**one.scores, "score": mixed})
 
 
-def _of_kind(asking: Asking, kind: MemoryKind, most: int) -> Iterable[Tellable]:
-    return episodes(asking, most) if kind == "episode" else passages(asking, kind, most)
+async def _of_kind(asking: Asking, kind: MemoryKind, most: int) -> list[Tellable]:
+    return await (episodes(asking, most) if kind == "episode" else passages(asking, kind, most))
 
 
 def _once(best: Iterable[Tellable]) -> list[Tellable]:

@@ -38,13 +38,16 @@ class Reuses:
 
         Raises:
           EmbeddingUnavailable: the episode cannot be embedded.
+          VectorsUnavailable: a hosted index does not answer.
         """
         space, wanted = self._memory.space(tenant, record.episode.namespace), record.episode.error_class
         vector = await self._embedder.embed(episode_text(record.episode))
-        for episode_id, similarity in space.episode_index.search(vector, NEAREST) if space.episode_index else []:
-            near, similarity = space.episodes[episode_id], min(1.0, float(similarity))
-            fits = hundredths(similarity) >= FLOOR and near.episode.error_class == wanted
-            if fits and near.reflection is not None:
+        found = await space.episode_index.search(vector, NEAREST) if space.episode_index else []
+        for episode_id, similarity in found:
+            near, similarity = space.episodes.get(episode_id), min(1.0, float(similarity))
+            if near is None or near.reflection is None:
+                continue
+            if hundredths(similarity) >= FLOOR and near.episode.error_class == wanted:
                 return Near(near.reflection, similarity, wanted)
         return None
 

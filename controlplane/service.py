@@ -122,6 +122,7 @@ class Service(Parts):
         self._run(self.embedder.load(*self.embedders.ways()), "embedder")
         self._run(self.background.load_memory(), "memory")
         self._run(self.background.run(), "background")
+        self._run(self.memory.vectors.run(), "vectors")
         if self.replication is not None:
             self._run(self.replication.run(), "replication")
         self.replays.go_on()
@@ -240,6 +241,7 @@ class Service(Parts):
         await self.http.aclose()
         if self.redis is not None:
             await self.redis.close()
+        await self.memory.vectors.close()
         await self.models.close()
         await self.embedders.close()
         self.embedder.close()

@@ -53,9 +53,13 @@ def _no_settings() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
-    """A PostgreSQL server of this process's tests; each takes a database of its own."""
+    """A PostgreSQL server of this process's tests; each takes a database of its own.
+
+    Not in a folder of pytest's: the next run that starts closes those to other users, of whom the server is one.
+    """
     with running(Postgres) as server:
         yield server
+        server.kill()  # to stop in order it would write to disk what nobody reads again
 
 
 @pytest.fixture

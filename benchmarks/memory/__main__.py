@@ -37,7 +37,7 @@ from controlplane.remembering import OVERSAMPLING
 from controlplane.settings import load
 
 from .. import servers
-from ..nearest import DIMENSION, QUERIES, clustered, recall
+from ..nearest import DIMENSION, QUERIES, at_once, clustered, recall
 from ..workload import plans, surroundings
 
 K, NOW = 5, 1_800_000_000.0
@@ -85,7 +85,7 @@ def search(size: int) -> dict[str, float]:
     for plan, vector in zip(plans(2), vectors[size : size + QUERIES], strict=False):
         begun = time.thread_time()
         sought = Sought.of(plan.goal, plan.planned_action, vector, {"cluster": "prod"}, NOW)
-        found = recall_matches(space, fold, sought, K * OVERSAMPLING)[:K]
+        found = at_once(recall_matches(space, fold, sought, K * OVERSAMPLING))[:K]
         spent.append((time.thread_time() - begun) * 1e3)
         assert len(found) == K
     return {
@@ -102,7 +102,7 @@ def inserting(memory: MemoryStore, vectors: Vectors, size: int) -> dict[str, flo
     for recorded, vector in zip(captures("one", vectors, 3, size + 1), vectors, strict=True):
         begun = time.thread_time()
         memory.observe(recorded)
-        found = recall_matches(space, fold, Sought(vector, f"target t{recorded.seq}", {}, NOW), K)
+        found = at_once(recall_matches(space, fold, Sought(vector, f"target t{recorded.seq}", {}, NOW), K))
         spent.append((time.thread_time() - begun) * 1e3)
         assert found[0].record.episode_id == recorded.seq
     return {"insert_to_findable_p50_ms": quantile(spent, 0.5), "insert_to_findable_p99_ms": quantile(spent, 0.99)}
@@ -118,7 +118,7 @@ def recalled(space: Space, base: Vectors, queries: Vectors) -> float:
     shares = []
     for query in queries:
         truth = sorted((np.vecdot(base, query)).tolist(), reverse=True)[:NEAREST]
-        shares.append(recall(list(enumerate(truth)), space.episode_index.search(query, NEAREST)))
+        shares.append(recall(list(enumerate(truth)), at_once(space.episode_index.search(query, NEAREST))))
     return round(float(np.mean(shares)), 4)
 
 

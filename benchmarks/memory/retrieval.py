@@ -29,6 +29,7 @@ from controlplane.memory.store import MemoryStore
 from controlplane.memory.texts import episode_text, episode_words
 
 from ..learning import embedded, gating
+from ..nearest import at_once
 from .faults import exception, sql_fault
 
 SETS: dict[str, tuple[str, Callable[[str], str | None]]] = {
@@ -89,8 +90,8 @@ class Memory:
         asked, vector = plan.asked, self._vectors[plan.text]
         goal, action = asked.goal or "", asked.planned_action or ""
         sought = Sought.of(goal, action, vector, asked.environment, self._clock.now())
-        near = self._space.episode_index.search(vector, TOP) if self._space.episode_index else []
-        shipped = recall_matches(self._space, self._fold, sought, CANDIDATES)[:TOP]
+        near = at_once(self._space.episode_index.search(vector, TOP)) if self._space.episode_index else []
+        shipped = at_once(recall_matches(self._space, self._fold, sought, CANDIDATES))[:TOP]
         found = {
             "cosine": [key for key, _ in near],
             "bm25": self._by_bm25(f"{goal}\n{action}"),

@@ -67,7 +67,7 @@ def cited(evidence: GateEvidence) -> list[Match]:
 
 def clustered(evidence: GateEvidence) -> dict[int, int]:
     """The matches that stand for those nearly the same, by their ids, and for how many others each does."""
-    return representatives(evidence.matches, evidence.space.vector, evidence.hearsay.may_read)
+    return representatives(evidence.matches, evidence.hearsay.may_read)
 
 
 def hints(evidence: GateEvidence, reflection: Reflection, word: str | None) -> list[str]:

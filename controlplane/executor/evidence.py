@@ -1,6 +1,7 @@
 """What the gate knows about a planned action: similar failures, outcomes of both kinds, and fixes that held."""
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -30,6 +31,7 @@ from .recalled import (
     near_cases,
     recall_outcomes,
     signature_of,
+    similar_actions,
     unreported,
 )
 from .rule import BLOCK, Thresholds, verdict
@@ -112,24 +114,49 @@ class GateEvidence(Evidence, kw_only=True):
         return best.match if best and best.chance >= 1.0 - self.said.risk else None
 
 
+class Remembered(NamedTuple):
+    """What searches for a planned action found."""
+
+    matches: Sequence[Match] = ()  # the best first
+    stood: Sequence[Match] = ()  # the same as they stand before the key that asks
+    actions: Sequence[tuple[float, str]] = ()  # similar ones, as similarity and signature
+
+
+async def search(
+    space: Space, fold: TenantFold, request: DecisionRequest, asker: str, vector: Vector, now: float
+) -> Remembered:
+    """Look for what is like a planned action.
+
+    Raises:
+      VectorsUnavailable: a hosted index does not answer.
+    """
+    sought = Sought.of(request.goal or "", request.planned_action or "", vector, request.environment, now)
+    matches = await recall_matches(space, fold, sought, NEIGHBOURS)
+    stood = await standing(space, fold, sought, NEIGHBOURS, asker, matches)
+    actions = await similar_actions(space, vector)
+    there = space.episodes  # some may be purged by now: hosted indexes are waited for
+    matches, stood = ([m for m in of if m.record.episode_id in there] for of in (matches, stood))
+    return Remembered(matches, stood, actions)
+
+
 def gather(
+    remembered: Remembered,
     space: Space,
     fold: TenantFold,
     request: DecisionRequest,
-    asker: str,
     vector: Vector | None,
     text: str,
-    now: float,
     at: Thresholds,
     offered: Sequence[Offered] = (),
 ) -> GateEvidence:
-    """Recall for one planned action, without what is withheld; who asks decides what is shown, and nothing else."""
+    """What is known of one planned action, without what is withheld."""
     planned, task = request.planned_action or "", _task_facts(fold, request)
     own_signature = signature(tool := tool_of(planned, request.tool), planned)
     conditions = (*conditions_of(request.environment), _turn(task))
     own = fold.cases.of(request.namespace, own_signature)
-    everything, stood = _recalled(space, fold, request, asker, vector, now, offered)
-    near = [] if vector is None else near_cases(space, fold, request.namespace, own_signature, vector, everything)
+    withheld = {item.episode_id for item in offered if item.withheld}
+    everything, stood = ([m for m in of if m.record.episode_id not in withheld] for of in remembered[:2])
+    near = near_cases(fold, request.namespace, own_signature, remembered.actions, everything)
     against = _against(everything, request)
     matches, shown = _tellable(space, against, offered), _tellable(space, _against(stood, request), offered)
     skills = [m for m in matches if is_skill(space, fold, m.record.episode_id)]
@@ -218,26 +245,6 @@ def _speaks_against(match: Match, request: DecisionRequest, mended: set[str]) ->
 
 def same_command(one: str, other: str) -> bool:
     return signature_of(one) == signature_of(other)
-
-
-def _recalled(
-    space: Space,
-    fold: TenantFold,
-    request: DecisionRequest,
-    asker: str,
-    vector: Vector | None,
-    now: float,
-    offered: Sequence[Offered],
-) -> tuple[list[Match], list[Match]]:
-    """All matches but what is withheld: the best first, and as they stand before the key that asks."""
-    if vector is None:
-        return [], []
-    withheld = {item.episode_id for item in offered if item.withheld}
-    sought = Sought.of(request.goal or "", request.planned_action or "", vector, request.environment, now)
-    everything = recall_matches(space, fold, sought, NEIGHBOURS)
-    stood = standing(space, fold, sought, NEIGHBOURS, asker, everything)
-    everything, stood = ([m for m in of if m.record.episode_id not in withheld] for of in (everything, stood))
-    return everything, stood
 
 
 def _tellable(space: Space, against: list[Match], offered: Sequence[Offered]) -> list[Match]:

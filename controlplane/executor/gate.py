@@ -17,11 +17,12 @@ from strategist import Eligible, HeadChoice, Move, Situation, State
 
 from ..contract import DecisionRequest, GateAnswer, Reflection
 from ..embedding import BatchingEmbedder, EmbeddingUnavailable, Vector
+from ..memory.index import VectorsUnavailable
 from ..memory.store import MemoryStore
 from ..memory.texts import plan_text
 from ..settings import Settings
 from . import advice
-from .evidence import GateEvidence, gather
+from .evidence import GateEvidence, Remembered, gather, search
 from .guarding import allowed_verdicts
 from .masks import defensible, with_evidence
 from .point import Acting, AskedPoint, Decided, Executed, Features, explained
@@ -47,11 +48,17 @@ class GatePoint(AskedPoint[GateEvidence]):
         text = plan_text(request.goal or "", request.planned_action or "")
         vector, degraded = await self._embed(text)
         space = self._memory.space(fold.tenant, request.namespace)
-        found = gather(space, fold, request, asker, vector, text, now, self._rule)
+        remembered = Remembered()
+        if vector is not None:
+            try:
+                remembered = await search(space, fold, request, asker, vector, now)
+            except VectorsUnavailable:
+                vector, degraded = None, (*degraded, "vectors")
+        found = gather(remembered, space, fold, request, vector, text, self._rule)
         found.asker = asker
         offered = self._withholding.draw(found, fold.rules.points[self.name])
         if changes(found, offered):
-            found = gather(space, fold, request, asker, vector, text, now, self._rule, offered)
+            found = gather(remembered, space, fold, request, vector, text, self._rule, offered)
         found.drawn = offered
         if vector is not None:
             found.text_codes = self.features.codes(vector, self._embedder.name)

@@ -41,10 +41,15 @@ class Sought(msgspec.Struct, frozen=True):
         return cls(vector, plan_text("", planned_action) or goal, current, now, modality)
 
 
-def recall_matches(space: Space, fold: TenantFold, sought: Sought, k: int, keep: Keep | None = None) -> list[Match]:
+async def recall_matches(
+    space: Space, fold: TenantFold, sought: Sought, k: int, keep: Keep | None = None
+) -> list[Match]:
     """The k episodes of a space that are nearest in meaning and the k that share most words, as matches, best first.
 
     Where `keep` is given, those are looked for among the episodes that it keeps.
+
+    Raises:
+      VectorsUnavailable: a hosted index does not answer.
     """
     index = space.indexes.get(sought.modality)
     if index is None:
@@ -64,9 +69,11 @@ def recall_matches(space: Space, fold: TenantFold, sought: Sought, k: int, keep:
             origin=_worth_of_origin(fold, record.episode.origin),
             standing=stands,
             weights=weights,
+            vector=hit.vector,
         )
 
-    return ranked(map(matched, fused(index, space.words, sought.vector, sought.text, k, keep)))
+    hits = await fused(index, space.words, sought.vector, sought.text, k, keep)
+    return ranked(matched(hit) for hit in hits if hit.key in space.episodes)  # not what was purged meanwhile
 
 
 def validations_of(space: Space, fold: TenantFold, episode_id: int) -> Validations:
@@ -89,7 +96,9 @@ def ranked(matches: Iterable[Match]) -> list[Match]:
     return sorted(matches, key=lambda m: -m.score)
 
 
-def standing(space: Space, fold: TenantFold, sought: Sought, k: int, asker: str, matches: list[Match]) -> list[Match]:
+async def standing(
+    space: Space, fold: TenantFold, sought: Sought, k: int, asker: str, matches: list[Match]
+) -> list[Match]:
     """The matches in the order in which they stand before the key that asks.
 
     Once it has a fix of its own that was seen to work, what only one other key tells stands behind everything else it
@@ -98,5 +107,5 @@ def standing(space: Space, fold: TenantFold, sought: Sought, k: int, asker: str,
     hearsay = Hearsay(asker, space, fold)
     if all(hearsay.may_read(m.record) for m in matches) or not hearsay.has_proof:
         return matches
-    told = recall_matches(space, fold, sought, k, lambda key: hearsay.may_read(space.episodes[key]))
+    told = await recall_matches(space, fold, sought, k, lambda key: hearsay.may_read(space.episodes[key]))
     return [*told, *(m for m in matches if not hearsay.may_read(m.record))]

@@ -43,21 +43,29 @@ def signature_of(command: str) -> str:
     return signature(tool_of(command), command)
 
 
+async def similar_actions(space: Space, vector: Vector) -> list[tuple[float, str]]:
+    """The actions most similar to a text, as similarity and signature.
+
+    Raises:
+      VectorsUnavailable: a hosted index does not answer.
+    """
+    if space.signature_index is None:
+        return []
+    found = await space.signature_index.search(vector, NEIGHBOURS)
+    return [(similarity, space.signature_of[key].signature) for key, similarity in found if similarity >= RETRIEVAL]
+
+
 def near_cases(
-    space: Space, fold: TenantFold, namespace: str, own: str, vector: Vector, known: Sequence[Match]
+    fold: TenantFold, namespace: str, own: str, similar: Sequence[tuple[float, str]], known: Sequence[Match]
 ) -> list[NearCase]:
-    """Outcomes of the actions most similar to a text, its own excepted.
+    """Outcomes of similar actions, its own excepted.
 
     A fix reads much like the plan it mends and ends the other way: neither is a case for the other.
     For other actions it is one, once it failed as advice.
     """
-    if space.signature_index is None:
-        return []
     pairs = [(signature_of(e.planned_action), signature_of(e.resolution)) for e in (m.record.episode for m in known)]
     other = {own, *_other_side(fold, namespace, own, pairs)}
-    found = space.signature_index.search(vector, NEIGHBOURS)
-    seen = ((similarity, space.signature_of[key].signature) for key, similarity in found if similarity >= RETRIEVAL)
-    near = [NearCase(similarity, fold.cases.of(namespace, sig)) for similarity, sig in seen if sig not in other]
+    near = [NearCase(similarity, fold.cases.of(namespace, sig)) for similarity, sig in similar if sig not in other]
     return [case for case in near if case.record.total]
 
 

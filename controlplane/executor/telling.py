@@ -1,13 +1,12 @@
 """Memories as they may be told to who asks: episodes as far as the asking key may read them, passages with sources."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from math import isfinite
 from typing import NamedTuple
 
 from auditor.fold import TenantFold
 from auditor.passage_events import Document, PassageKind
 
-from ..embedding import Vector
 from ..memory.clusters import representatives
 from ..memory.passages import Found
 from ..memory.ranking import Match, recency, worth
@@ -66,20 +65,19 @@ class Asking(NamedTuple):
         )
 
 
-def episodes(asking: Asking, k: int) -> Iterator[Tellable]:
+async def episodes(asking: Asking, k: int) -> list[Tellable]:
     """Similar failures of which something may be told."""
     space = asking.memory.space(asking.fold.tenant, asking.namespace)
     hearsay = Hearsay(asking.asker, space, asking.fold)
-    for match in recall_matches(space, asking.fold, asking.sought, k):
-        if told := _told(match, hearsay):
-            yield _episode(asking, match, told)
+    matches = await recall_matches(space, asking.fold, asking.sought, k)
+    return [_episode(asking, match, told) for match in matches if (told := _told(match, hearsay))]
 
 
 def clustered(asking: Asking, ranked: Sequence[Tellable]) -> list[Tellable]:
     """Of failures that are nearly the same the first alone, with how many others it stands for."""
     space = asking.memory.space(asking.fold.tenant, asking.namespace)
     readable = Hearsay(asking.asker, space, asking.fold).may_read
-    shown = representatives([one.match for one in ranked if one.match is not None], space.vector, readable)
+    shown = representatives([one.match for one in ranked if one.match is not None], readable)
     return [one._replace(alike=shown.get(one.item, 0)) for one in ranked if one.match is None or one.item in shown]
 
 
@@ -105,7 +103,7 @@ def _episode(asking: Asking, match: Match, told: dict[str, object]) -> Tellable:
         scores=match.scores,
         similarity=match.similarity,
         entry={**told, "license": episode.license, "worth": match.standing.spoken},
-        vector=asking.memory.space(asking.fold.tenant, asking.namespace).vector(match.record.episode_id),
+        vector=match.vector,
         looks=asking.looks_of(match.record),
         standing=match.standing,
         match=match,
@@ -121,14 +119,13 @@ def _number(value: object) -> float:
     return number if isfinite(number) else 0.0
 
 
-def passages(asking: Asking, kind: PassageKind, k: int) -> Iterator[Tellable]:
+async def passages(asking: Asking, kind: PassageKind, k: int) -> list[Tellable]:
     """Parts of documents of a kind."""
     space = asking.memory.passages.space(asking.fold.tenant, asking.namespace)
-    for hit in space.search(asking.sought.vector, asking.sought.text, kind, k):
-        yield _passage(asking, hit, space.vector(hit.passage_id))
+    return [_passage(asking, hit) for hit in await space.search(asking.sought.vector, asking.sought.text, kind, k)]
 
 
-def _passage(asking: Asking, hit: Found, vector: Vector | None) -> Tellable:
+def _passage(asking: Asking, hit: Found) -> Tellable:
     document, fold = hit.record.document, asking.fold
     what = asking.what(document.origin, OF_KIND[document.kind])
     standing, place_text = fold.worth.standing(hit.record.seq, document.kind), hit.record.passage(hit.passage_id)
@@ -147,7 +144,7 @@ def _passage(asking: Asking, hit: Found, vector: Vector | None) -> Tellable:
         },
         similarity=hit.similarity,
         entry={**_source(document), "part": place_text[0] + 1, "text": place_text[1], "worth": standing.spoken},
-        vector=vector,
+        vector=hit.vector,
         looks=asking.looks_of_passage(hit),
         standing=standing,
     )

@@ -11,16 +11,14 @@ from .ranking import Match
 from .space import EpisodeRecord
 
 
-def representatives(
-    ranked: Sequence[Match], vector: Callable[[int], Vector | None], readable: Callable[[EpisodeRecord], bool]
-) -> dict[int, int]:
+def representatives(ranked: Sequence[Match], readable: Callable[[EpisodeRecord], bool]) -> dict[int, int]:
     """Of each cluster the first, by its id, and how many others it stands for; the order is kept.
 
     None is hidden behind one with another fix, nor one whose words the key that asks may read behind one whose it may
-    not. `vector` is what an episode of this id is found by.
+    not.
     """
     records = [match.record for match in ranked]
-    near, standing_for = _near([vector(record.episode_id) for record in records]), dict[int, int]()
+    near, standing_for = _near([match.vector for match in ranked]), dict[int, int]()
     for place, record in enumerate(records):
         before = (records[other] for other in np.flatnonzero(near[place, :place]))
         shown = (other for other in before if other.episode_id in standing_for)
@@ -32,13 +30,9 @@ def representatives(
     return standing_for
 
 
-def _near(vectors: Sequence[Vector | None]) -> NDArray[np.bool_]:
-    """Which are nearly the same, [N, N]; what has no vector is near nothing."""
-    known = next((vector for vector in vectors if vector is not None), np.zeros(1, np.float32))
-    stacked = np.zeros((len(vectors), len(known)), np.float32)  # [N, D]
-    for place, vector in enumerate(vectors):
-        if vector is not None:
-            stacked[place] = vector
+def _near(vectors: Sequence[Vector]) -> NDArray[np.bool_]:
+    """Which are nearly the same, [N, N]."""
+    stacked = np.stack(vectors) if vectors else np.zeros((0, 1), np.float32)  # [N, D]
     near: NDArray[np.bool_] = stacked @ stacked.T >= NEAR
     return near
 

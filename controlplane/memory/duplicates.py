@@ -5,13 +5,14 @@ from auditor.events import Episode
 from ..embedding import Vector
 from ..llm.local import UNKNOWN
 from .actions import normalise
+from .index import VectorsUnavailable
 from .space import EpisodeRecord, Space
 
 NEAR = 0.97  # cosine similarity of goal and command
 LOOKED_AT = 16  # of the most similar failures
 
 
-def near_duplicate(space: Space, episode: Episode, vector: Vector, by: str) -> EpisodeRecord | None:
+async def near_duplicate(space: Space, episode: Episode, vector: Vector, by: str) -> EpisodeRecord | None:
     """What the same key captured before of this failure; never what has another fix, or was met under other conditions.
 
     Only of the same key: a count makes a key one of those that tell a memory, and it must not tell another one's words.
@@ -19,8 +20,13 @@ def near_duplicate(space: Space, episode: Episode, vector: Vector, by: str) -> E
     if space.episode_index is None:
         return None
     new = EpisodeRecord(0, 0.0, episode)
-    for episode_id, similarity in space.episode_index.search(vector, LOOKED_AT):
-        record = space.episodes[episode_id]
+    try:
+        found = await space.episode_index.search(vector, LOOKED_AT)
+    except VectorsUnavailable:  # to remember it twice is better than not at all
+        return None
+    for episode_id, similarity in found:
+        if (record := space.episodes.get(episode_id)) is None:  # purged meanwhile
+            continue
         same = alike(record, new) and record.conditions == new.conditions
         if similarity >= NEAR and by in record.keys and same:
             return record

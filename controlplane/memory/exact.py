@@ -1,6 +1,6 @@
 """Exact nearest neighbours: an inner product with every vector. The faster one up to a few thousand vectors."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 
 import numpy as np
@@ -61,6 +61,11 @@ class ExactIndex:
     def get(self, key: int) -> Vector | None:
         row = self._row.get(key)
         return None if row is None else self._vectors[row]
+
+    def several(self, keys: Iterable[int]) -> dict[int, Vector]:
+        """Copies of the vectors of those that are there."""
+        rows = {key: row for key in keys if (row := self._row.get(key)) is not None}
+        return dict(zip(rows, self._vectors[list(rows.values())], strict=True)) if rows else {}
 
     def snapshot(self) -> tuple[np.ndarray, np.ndarray]:
         """Copies of ids [N] and vectors [N, D]."""

@@ -3,8 +3,8 @@
 from typing import NamedTuple
 
 from ..embedding import Vector
+from .index import Index
 from .lexical import Keep, LexicalIndex, best
-from .vectors import VectorIndex
 
 
 class Hit(NamedTuple):
@@ -13,20 +13,20 @@ class Hit(NamedTuple):
     key: int
     similarity: float  # cosine
     lexical: float  # share of the query's words, in [0, 1]
+    vector: Vector  # that it is found by
 
 
-def fused(
-    index: VectorIndex, words: LexicalIndex, vector: Vector, text: str, k: int, keep: Keep | None = None
+async def fused(
+    index: Index, words: LexicalIndex, vector: Vector, text: str, k: int, keep: Keep | None = None
 ) -> list[Hit]:
     """The k ids that are nearest in meaning and the k that share most words, in no order.
 
     Where `keep` is given, those are looked for among the ids that it keeps. What has no vector is not found.
+
+    Raises:
+      VectorsUnavailable: a hosted index does not answer.
     """
-    near = index.search(vector, k) if keep is None else index.search_among(vector, k, keep)
-    similar: dict[int, float | None] = dict(near)
+    near = dict(await (index.search(vector, k) if keep is None else index.search_among(vector, k, keep)))
     shares = words.search(text)
-    for key in best(shares, k, keep):
-        if key not in similar:
-            similar[key] = index.similarity(key, vector)
-    found = ((key, similarity) for key, similarity in similar.items() if similarity is not None)
-    return [Hit(key, similarity, shares.get(key, 0.0)) for key, similarity in found]
+    held = await index.vectors({**near, **dict.fromkeys(best(shares, k, keep))})
+    return [Hit(key, near.get(key, float(of @ vector)), shares.get(key, 0.0), of) for key, of in held.items()]

@@ -1,12 +1,12 @@
 """Which episodes are in use: not those that were archived, nor those of which every capture is quarantined."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from auditor.hygiene_events import EpisodeReturned, EpisodesArchived, Quarantined, QuarantineLifted
 
 from .quarantine import Quarantines
 from .sharing import only
-from .space import TEXT, Aside, EpisodeRecord, Space
+from .space import Aside, EpisodeRecord, Space
 
 
 class Hygiene:
@@ -16,7 +16,7 @@ class Hygiene:
         self,
         spaces: Mapping[tuple[str, str], Space],
         space_of: Mapping[tuple[str, int], Space],
-        embed_again: Callable[[Space, EpisodeRecord], None],
+        embed_again: Callable[[Space, EpisodeRecord, Iterable[str]], None],
     ) -> None:
         self.quarantines = Quarantines()
         self._spaces, self._space_of, self._embed_again = spaces, space_of, embed_again
@@ -72,8 +72,7 @@ class Hygiene:
     def _bring_back(self, space: Space, record: EpisodeRecord) -> None:
         _, vectors = space.aside.pop(record.episode_id)
         space.admit(record, vectors)
-        if TEXT not in vectors:
-            self._embed_again(space, record)
+        self._embed_again(space, record, vectors)
 
 
 def _set_aside(space: Space, record: EpisodeRecord, why: Aside, at: float) -> None:

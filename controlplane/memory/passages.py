@@ -5,6 +5,7 @@ tenant can be found.
 """
 
 from collections.abc import Iterator
+from functools import partial
 from typing import NamedTuple
 
 import msgspec
@@ -14,8 +15,9 @@ from auditor.passage_events import Document, DocumentKept, DocumentsDropped, Ori
 
 from ..embedding import Vector
 from .fusion import fused
+from .index import Index, Spaces
 from .lexical import LexicalIndex
-from .vectors import VectorIndex
+from .space import Make
 
 PassageEvent = DocumentKept | DocumentsDropped | OriginRegistered
 MOST = 1024  # passages of a document: an id is the number of its event, and its place in the document
@@ -56,6 +58,7 @@ class Found(NamedTuple):
     passage_id: int
     similarity: float  # cosine
     lexical: float  # share of the query's words that it has
+    vector: Vector  # that it is found by
     record: DocumentRecord
 
     @property
@@ -67,9 +70,10 @@ class Found(NamedTuple):
 class PassageSpace:
     """The documents of one namespace of one tenant."""
 
-    def __init__(self) -> None:
+    def __init__(self, make: Make) -> None:
+        self._make = make
         self.documents: dict[tuple[str, str], DocumentRecord] = {}  # by origin and key
-        self.indexes: dict[PassageKind, VectorIndex] = {}
+        self.indexes: dict[PassageKind, Index] = {}
         self.words: dict[PassageKind, LexicalIndex] = {}
         self._by_seq: dict[int, DocumentRecord] = {}
 
@@ -102,19 +106,21 @@ class PassageSpace:
         """Make a passage findable, unless it is gone meanwhile."""
         record = self._by_seq.get(passage_id // MOST)
         if record is not None:
-            index = self.indexes.setdefault(record.document.kind, VectorIndex(len(vector)))
+            kind = record.document.kind
+            if (index := self.indexes.get(kind)) is None:
+                index = self.indexes[kind] = self._make(f"passages {kind}", len(vector))
             index.add(passage_id, vector)
 
-    def search(self, vector: Vector, text: str, kind: PassageKind | None, k: int) -> list[Found]:
-        """Of a kind, or of each, the k passages that are nearest in meaning and the k that share most words."""
-        kinds = [of for of in self.indexes if kind in (None, of)]
-        hits = (hit for of in kinds for hit in fused(self.indexes[of], self.words[of], vector, text, k))
-        return [Found(*hit, self._by_seq[hit.key // MOST]) for hit in hits]
+    async def search(self, vector: Vector, text: str, kind: PassageKind | None, k: int) -> list[Found]:
+        """Of a kind, or of each, the k passages that are nearest in meaning and the k that share most words.
 
-    def vector(self, passage_id: int) -> Vector | None:
-        """What a passage is found by."""
-        found = (index.get(passage_id) for index in self.indexes.values())
-        return next((vector for vector in found if vector is not None), None)
+        Raises:
+          VectorsUnavailable: a hosted index does not answer.
+        """
+        kinds = [of for of in self.indexes if kind in (None, of)]
+        hits = [hit for of in kinds for hit in await fused(self.indexes[of], self.words[of], vector, text, k)]
+        there = ((hit, self._by_seq.get(hit.key // MOST)) for hit in hits)  # what was dropped meanwhile is not
+        return [Found(*hit, record) for hit, record in there if record is not None]
 
     @property
     def passages(self) -> int:
@@ -132,14 +138,17 @@ class StalePassage(NamedTuple):
 class Passages:
     """All spaces and origins. `take` folds events; nothing else changes it."""
 
-    def __init__(self) -> None:
+    def __init__(self, vectors: Spaces) -> None:
+        self._vectors = vectors
         self._spaces: dict[tuple[str, str], PassageSpace] = {}
         self.origins: dict[tuple[str, str], OriginRegistered] = {}  # by tenant and name
         self.embedder = ""  # vectors of other embedders cannot be compared with
         self.stale: list[StalePassage] = []
 
     def space(self, tenant: str, namespace: str) -> PassageSpace:
-        return self._spaces.setdefault((tenant, namespace), PassageSpace())
+        if (space := self._spaces.get((tenant, namespace))) is None:
+            space = self._spaces[tenant, namespace] = PassageSpace(partial(self._vectors.index, tenant, namespace))
+        return space
 
     def spaces(self, tenant: str | None = None) -> Iterator[PassageSpace]:
         """Of one tenant, or of all."""

@@ -8,6 +8,7 @@ import msgspec
 from auditor.fold import TenantFold
 from auditor.worth import Standing
 
+from ..embedding import Vector
 from .space import EpisodeRecord
 
 HALF_LIFE_DAYS = 30.0
@@ -52,6 +53,7 @@ class Match(msgspec.Struct, frozen=True, kw_only=True):
     origin: float  # the same of where it comes from
     standing: Standing
     weights: Weights
+    vector: Vector  # that it was found by
 
     @property
     def score(self) -> float:

@@ -33,11 +33,14 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     min_similarity: float
 
 
-def found(space: PassageSpace, query: Query, weights: Weights, unsafe: Unsafe) -> tuple[list[Found], dict[str, int]]:
+async def found(
+    space: PassageSpace, query: Query, weights: Weights, unsafe: Unsafe
+) -> tuple[list[Found], dict[str, int]]:
     """The k best passages that fit, and how many were looked at that do not, by why: ever more, while too few fit."""
     k = query.k * OVERSAMPLING
     while True:
-        hits, kept, filtered = space.search(query.vector, query.text, query.kind, k), list[Found](), Counter[str]()
+        hits = await space.search(query.vector, query.text, query.kind, k)
+        kept, filtered = list[Found](), Counter[str]()
         for hit in hits:
             why = _filtered_by(hit, query) or unsafe(hit)
             if why is None:
@@ -89,12 +92,15 @@ def result(hit: Found, weights: Weights) -> PassageResult:
 
 
 def context(
-    results: Sequence[PassageResult], space: PassageSpace, query: str, budget: int
+    results: Sequence[PassageResult], hits: Sequence[Found], query: str, budget: int
 ) -> tuple[str, int, list[PassageResult]]:
-    """The passages as one text with numbered sources, its tokens, and those that found room, in that order."""
+    """The passages as one text with numbered sources, its tokens, and those that found room, in that order.
+
+    `hits` are what the results were made of, in the same order.
+    """
     candidates = [
-        Candidate(of.score, {"place": place, "source": _source(of), "text": of.text}, space.vector(of.passage_id))
-        for place, of in enumerate(results)
+        Candidate(of.score, {"place": place, "source": _source(of), "text": of.text}, hit.vector)
+        for place, (of, hit) in enumerate(zip(results, hits, strict=True))
     ]
     chosen = pack(candidates, query, budget, tokens, _told).chosen
     text = "".join(_told(one.entry, f"[{number}]") for number, one in enumerate(chosen, 1)).strip()

@@ -1,6 +1,6 @@
 """One namespace of one tenant: its episodes and action signatures, and the indexes they are found by."""
 
-from collections.abc import Mapping, Set
+from collections.abc import Callable, Mapping, Set
 from typing import Literal
 
 import msgspec
@@ -14,14 +14,15 @@ from ..licences import NOTHING, Denylist
 from ..llm.local import UNKNOWN
 from ..masking import MASK
 from .actions import signature, tool_of
+from .index import Index
 from .lexical import LexicalIndex
 from .texts import cause_of, episode_words
-from .vectors import VectorIndex
 
 MAX_FAULT = 120  # characters
 MOST_TASKS = 10_000  # of a space, whose last failure is known
 TEXT = "text"  # the modality that everything has
 Vectors = Mapping[str, Vector]  # by modality
+Make = Callable[[str, int], Index]  # of a kind, for vectors of a dimension
 Aside = Literal["quarantined", "archived"]  # why an episode is kept and not in use
 
 
@@ -104,7 +105,8 @@ class SignatureRecord(msgspec.Struct, frozen=True):
 class Space:
     """Memory of one namespace of one tenant."""
 
-    def __init__(self, distrusted: Set[str] = frozenset(), denied: Denylist = NOTHING) -> None:
+    def __init__(self, make: Make, distrusted: Set[str] = frozenset(), denied: Denylist = NOTHING) -> None:
+        self._make = make
         self.distrusted = distrusted  # keys that a quarantine is about
         self._denied = denied
         self.episodes: dict[int, EpisodeRecord] = {}  # that are in use
@@ -115,8 +117,8 @@ class Space:
         self.signatures: dict[str, SignatureRecord] = {}
         self.signature_of: dict[int, SignatureRecord] = {}
         self.words = LexicalIndex()
-        self.indexes: dict[str, VectorIndex] = {}  # of episodes, by modality
-        self.signature_index: VectorIndex | None = None
+        self.indexes: dict[str, Index] = {}  # of episodes, by modality
+        self.signature_index: Index | None = None
 
     def captured_by(self, task_id: str, episode_id: int) -> None:
         """The task's newest failure is this one."""
@@ -162,20 +164,17 @@ class Space:
         return {modality: vector for modality, vector in taken.items() if vector is not None}
 
     @property
-    def episode_index(self) -> VectorIndex | None:
+    def episode_index(self) -> Index | None:
         """By what was wanted and done."""
         return self.indexes.get(TEXT)
 
-    def vector(self, episode_id: int) -> Vector | None:
-        """What an episode in use is found by."""
-        return None if self.episode_index is None else self.episode_index.get(episode_id)
-
     def index_episode(self, episode_id: int, vector: Vector, modality: str = TEXT) -> None:
-        index = self.indexes.setdefault(modality, VectorIndex(len(vector)))
+        if (index := self.indexes.get(modality)) is None:
+            index = self.indexes[modality] = self._make(f"episodes {modality}", len(vector))
         if episode_id not in index:
             index.add(episode_id, vector)
 
     def index_signature(self, key: int, vector: Vector) -> None:
         if self.signature_index is None:
-            self.signature_index = VectorIndex(len(vector))
+            self.signature_index = self._make("signatures", len(vector))
         self.signature_index.add(key, vector)

@@ -3,7 +3,8 @@
 Each space (tenant, namespace) has indexes of its own, so nothing of another tenant can be found.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 
 import msgspec
 import numpy as np
@@ -22,11 +23,13 @@ from auditor.skill_events import SkillDescribed
 from ..journal.port import MEMORY_KINDS
 from ..licences import NOTHING, Denylist
 from .hygiene import Hygiene
+from .index import Spaces
 from .passages import Passages
 from .sharing import held, only
 from .space import TEXT, EpisodeRecord, SignatureRecord, Space
 from .texts import episode_text
 from .vectorizers.port import Vectorizer
+from .vectors import InProcess
 
 
 class Stale(msgspec.Struct, frozen=True):
@@ -42,17 +45,27 @@ class Stale(msgspec.Struct, frozen=True):
 class MemoryStore:
     """All spaces. `observe` folds events; nothing else changes it."""
 
-    def __init__(self, vectorizers: Mapping[str, Vectorizer] | None = None, denied: Denylist = NOTHING) -> None:
-        """`vectorizers` by modality: what else than their text episodes are found by; `denied`: what is never told."""
-        self.vectorizers, self.denied = vectorizers or {}, denied
+    def __init__(
+        self,
+        vectorizers: Mapping[str, Vectorizer] | None = None,
+        denied: Denylist = NOTHING,
+        vectors: Spaces | None = None,
+    ) -> None:
+        """`vectorizers` by modality: what else than their text episodes are found by; `denied`: what is never told.
+
+        `vectors`: who makes the indexes; unset: they are in this process.
+        """
+        self.vectorizers, self.denied, self.vectors = vectorizers or {}, denied, vectors or InProcess()
+        self.vectors.follow(self)
         self._spaces: dict[tuple[str, str], Space] = {}
         self._space_of_episode: dict[tuple[str, int], Space] = {}
         self.reflections: dict[tuple[str, str], Reflected] = {}  # by tenant and id
         self.hygiene = Hygiene(self._spaces, self._space_of_episode, self.embed_again)
-        self.passages = Passages()
+        self.passages = Passages(self.vectors)
         self._embedder = ""
         self.stale: list[Stale] = []
         self.position = 0  # the last event taken in
+        self.tenants: set[str] = set()  # of events that were
         self.live = False
         self._held: list[Recorded] = []
 
@@ -65,9 +78,16 @@ class MemoryStore:
     def embedder(self, name: str) -> None:
         self._embedder = self.passages.embedder = name
 
+    @property
+    def complete(self) -> bool:
+        """The past is loaded, and everything has the vector that it is found by."""
+        return self.live and not self.stale and not self.passages.stale
+
     def space(self, tenant: str, namespace: str) -> Space:
         if (space := self._spaces.get((tenant, namespace))) is None:
-            space = self._spaces[tenant, namespace] = Space(self.hygiene.quarantines.keys(tenant), self.denied)
+            distrusted = self.hygiene.quarantines.keys(tenant)
+            make = partial(self.vectors.index, tenant, namespace)
+            space = self._spaces[tenant, namespace] = Space(make, distrusted, self.denied)
         return space
 
     def spaces(self) -> Iterator[Space]:
@@ -102,6 +122,7 @@ class MemoryStore:
         if recorded.seq <= self.position:
             return
         self.position = recorded.seq
+        self.tenants.add(recorded.event.tenant)
         match recorded.event:
             case Captured() as event:
                 self._captured(recorded.seq, event)
@@ -139,23 +160,31 @@ class MemoryStore:
         if event.episode.embedder == self.embedder:
             space.index_episode(seq, np.frombuffer(event.episode.vector, np.float32))
         else:
-            self.embed_again(space, record)
+            self._embed_again(space, record, TEXT)
         for modality in self.vectorizers:
             if modality != TEXT:
-                self._index(space, seq, event, modality)
+                self._index(space, record, event, modality)
         self.hygiene.captured(event.tenant, space, record, event.at)
 
-    def _index(self, space: Space, seq: int, event: Captured, modality: str) -> None:
+    def _index(self, space: Space, record: EpisodeRecord, event: Captured, modality: str) -> None:
         """By its vector, where that is of the model in use; else, where its content is there yet, it is embedded."""
         vectorizer, kept = self.vectorizers[modality], event.modalities.get(modality)
         if kept is not None and kept.model == vectorizer.model:
-            space.index_episode(seq, np.frombuffer(kept.vector, np.float32), modality)
-        elif isinstance(content := vectorizer.content(event.episode, ()), str):
-            self.stale.append(Stale(space, seq, content, is_episode=True, modality=modality))
+            space.index_episode(record.episode_id, np.frombuffer(kept.vector, np.float32), modality)
+        else:
+            self._embed_again(space, record, modality)
 
-    def embed_again(self, space: Space, record: EpisodeRecord) -> None:
-        """It has no vector that it can be found by."""
-        self.stale.append(Stale(space, record.episode_id, episode_text(record.episode), is_episode=True))
+    def embed_again(self, space: Space, record: EpisodeRecord, held: Iterable[str] = ()) -> None:
+        """It has no vectors that it can be found by, but of the modalities that are held."""
+        for modality in {TEXT, *self.vectorizers}.difference(held):
+            self._embed_again(space, record, modality)
+
+    def _embed_again(self, space: Space, record: EpisodeRecord, modality: str) -> None:
+        content: object = episode_text(record.episode)
+        if modality != TEXT:
+            content = self.vectorizers[modality].content(record.episode, ())
+        if isinstance(content, str):
+            self.stale.append(Stale(space, record.episode_id, content, is_episode=True, modality=modality))
 
     def _signature_seen(self, seq: int, event: SignatureSeen) -> None:
         space = self.space(event.tenant, event.namespace)

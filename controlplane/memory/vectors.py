@@ -5,13 +5,14 @@ about the same text again and again, so what was found is kept and compared with
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 from cachetools import LRUCache
 
 from ..embedding import Vector
 from .exact import ExactIndex, nearest_first
+from .index import Fold
 
 if TYPE_CHECKING:
     from .hnsw import HnswIndex
@@ -70,7 +71,7 @@ class VectorIndex:
         """Let go of what was removed: a graph keeps deleted vectors until it is built again."""
         self._graph = None
 
-    def search(self, vector: Vector, k: int) -> list[tuple[int, float]]:
+    async def search(self, vector: Vector, k: int) -> list[tuple[int, float]]:
         """Up to k (id, cosine similarity), the most similar first; not the caller's to change."""
         if k > KEPT_RESULTS:
             return self._search(vector, k)
@@ -95,11 +96,11 @@ class VectorIndex:
                 return self._exact.search(vector, k)
         return self._exact.search(vector, k)
 
-    def get(self, key: int) -> Vector | None:
-        """A vector by its id."""
-        return self._exact.get(key)
+    async def vectors(self, keys: Iterable[int]) -> dict[int, Vector]:
+        """Of those that are there, by their ids."""
+        return self._exact.several(keys)
 
-    def search_among(self, vector: Vector, k: int, keep: Callable[[int], bool]) -> list[tuple[int, float]]:
+    async def search_among(self, vector: Vector, k: int, keep: Callable[[int], bool]) -> list[tuple[int, float]]:
         """The same of those that are kept, however many nearer ones are not."""
         if self._graph is None:
             return self._exact.search_among(vector, k, keep)
@@ -107,11 +108,6 @@ class VectorIndex:
             return self._graph.search(vector, k, keep)
         except RuntimeError:  # fewer than k are kept, or the graph does not reach them
             return self._exact.search_among(vector, k, keep)
-
-    def similarity(self, key: int, vector: Vector) -> float | None:
-        """Cosine similarity of one; None where it has no vector."""
-        held = self._exact.get(key)
-        return None if held is None else float(held @ vector)
 
     @property
     def kind(self) -> str:
@@ -151,3 +147,25 @@ class VectorIndex:
                 graph.remove(key)
             elif key not in built and vector is not None:
                 graph.add(key, vector)
+
+
+class InProcess:
+    """Indexes that are in this process alone, and wait for nothing."""
+
+    def index(self, tenant: str, namespace: str, kind: str, dimension: int) -> VectorIndex:
+        return VectorIndex(dimension)
+
+    def follow(self, fold: Fold) -> None:
+        """They are read by nobody else."""
+
+    async def begin(self, embedder: str) -> None:
+        """They are empty."""
+
+    async def page_added(self) -> None:
+        """There is room."""
+
+    async def run(self) -> None:
+        """Each is maintained where it is."""
+
+    async def close(self) -> None:
+        """They go with the process."""

@@ -13,6 +13,7 @@ from ..addresses import LOOPBACK, refuse_unreachable
 from ..errors import BadSetting
 from ..licences import Denylist
 from ..masking import without_secrets
+from . import scale
 
 PREFIX = "POINTSMAN_"
 Share = Annotated[float, Meta(ge=0, le=1)]
@@ -26,7 +27,7 @@ def _help(text: str) -> Meta:
     return Meta(description=text)
 
 
-class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Settings(scale.ScaleSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All settings. Each is `POINTSMAN_<NAME>` in the environment and `<name>` in pointsman.toml."""
 
     data_dir: Annotated[str, _help("Where the journal, recovery files and checkpoints lie.")] = "./data"
@@ -54,10 +55,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ] = None
     psi_url: Annotated[str | None, _help("Signal source: GET {url}/state answers {coherence, density}.")] = None
     router_url: Annotated[str | None, _help("Downstream router: POST {url}/route answers {score}.")] = None
-    redis_url: Annotated[
-        Annotated[str, Meta(pattern="^rediss?://")] | None,
-        _help("Redis or Valkey, for limits and caches that replicas share; needs the extra `redis`. Kept like a key."),
-    ] = None
     cache_ttl_s: Annotated[Seconds, _help("How long a signal counts as fresh.")] = 5.0
     upstream_deadline_s: Annotated[Seconds, _help("Longest wait for the signal source or the router.")] = 0.25
     epsilon: Annotated[
@@ -123,13 +120,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     trajectory_ttl_s: Annotated[Seconds, _help("How long a task waits for its next decision.")] = 1800.0
     recovery_interval_s: Annotated[Seconds, _help("Time between two recovery files.")] = 60.0
     seed: Annotated[int | None, _help("Seed of exploration; unset: from the operating system.")] = None
-    database_url: Annotated[
-        Annotated[str, Meta(pattern="^postgres(ql)?://")] | None,
-        _help("PostgreSQL, for many replicas: postgresql://USER:PASSWORD@HOST/NAME; unset: SQLite in the data folder."),
-    ] = None
-    pepper: Annotated[
-        str | None, _help("What all replicas key their hashes of API keys with: 32 bytes in hexadecimal.")
-    ] = None
     insecure_local: Annotated[bool, _help("Read no API keys; every caller is the tenant `default`.")] = False
     api_key: Annotated[str | None, _help("The key that commands and the hook send; the server does not read it.")] = (
         None
@@ -138,12 +128,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     alarm_url: Annotated[
         Annotated[str, Meta(pattern="^https?://")] | None,
         _help("Where alarms are sent: POST of signed JSON. The address is kept like a key."),
-    ] = None
-    broker_url: Annotated[
-        Annotated[str, Meta(pattern="^(nats|tls)://")] | None,
-        _help(
-            "A NATS server that is told what happens to memory (nats:// or tls://, JetStream); needs the extra `nats`."
-        ),
     ] = None
     archive_after_days: Annotated[
         Annotated[float, Meta(ge=0, le=36_500)],
@@ -226,20 +210,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 PROVIDER_KEYS = {"openai_api_key", "anthropic_api_key", "openrouter_api_key"}
-SHARED = {"database_url", "redis_url", "broker_url", "pepper"}  # where replicas meet
-SECRET = {"api_key", "admin_api_key", "alarm_url", *SHARED, *PROVIDER_KEYS}
+SECRET = {"api_key", "admin_api_key", "alarm_url", *PROVIDER_KEYS, *scale.SECRET}
 HIDDEN, FILE = "(hidden)", "_file"
 _PLACES = {"data_dir", "host", "port", "log_level", "seed", "recovery_interval_s", "insecure_local", "failpoints"}
-_PLACES |= {
-    "request_log",
-    "catalogue",
-    "prompts",
-    "license_denylist",
-    "webhooks_private",
-    "archive_after_days",
-    "image_model",
-    *SECRET,
-}
+_PLACES |= {"request_log", "catalogue", "prompts", "license_denylist", "webhooks_private", "archive_after_days"}
+_PLACES |= {"image_model", *SECRET, *scale.PLACES}
 
 
 def shown_value(name: str, value: Any) -> Any:

@@ -70,6 +70,12 @@ WHERE: dict[str, dict[str, str]] = {
     "pyarrow": {"controlplane.replay.parquet": "reads and writes Parquet files, where its extra is installed"},
     "ray": {"controlplane.replay.ray_workers": "works on large replays, where its extra is installed"},
     "redis": {"controlplane.redis.link": "the one connection, where its extra is installed"},
+    "asyncpg": {
+        "controlplane.memory.pgvector": "vectors in PostgreSQL, where its extra is installed",
+        "controlplane.journal.postgres.database": "the journal's connections, the same",
+    },
+    "pgvector": {"controlplane.memory.pgvector": "how vectors are written to PostgreSQL and read"},
+    "pinecone": {"controlplane.memory.pinecone": "vectors in a hosted index, where its extra is installed"},
     "prometheus_client": {"controlplane.telemetry": "all metrics"},
     "cyclopts": {
         "controlplane.cli.program": "the program",
@@ -95,6 +101,7 @@ WHERE: dict[str, dict[str, str]] = {
         "controlplane.cache": "what is cached in this process",
         "controlplane.embedding.batching": "vectors by text",
         "controlplane.memory.vectors": "what was found, by vector",
+        "controlplane.memory.hosted": "vectors that were read",
     },
 }
 # Declared dependencies nobody imports by name, and why they are declared.

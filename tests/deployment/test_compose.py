@@ -14,8 +14,6 @@ from benchmarks.services import Postgres, Redis
 from controlplane.http.routes import ROUTES
 from controlplane.settings import Settings
 
-from .coming import COMING
-
 Service = dict[str, Any]
 
 
@@ -130,7 +128,7 @@ def test_secrets_are_read_where_they_are_mounted(services: dict[str, Service]) -
 
 
 def test_every_variable_of_a_replica_is_a_setting(services: dict[str, Service], variables: set[str]) -> None:
-    assert set(services["pointsman"]["environment"]) - variables - COMING == set()
+    assert set(services["pointsman"]["environment"]) - variables == set()
 
 
 def test_every_mount_is_a_file_of_ours_or_a_named_volume(compose: dict[str, Any], root: Path) -> None:

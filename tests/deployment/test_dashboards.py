@@ -10,7 +10,6 @@ from prometheus_client import Metric
 
 from controlplane.telemetry import Metrics
 
-from .coming import COMING
 from .promql import asked
 
 Panel = dict[str, Any]
@@ -68,10 +67,6 @@ def _names(family: Metric) -> list[str]:
             return [family.name]
 
 
-def to_come(metric: str) -> bool:
-    return metric.removesuffix("_bucket") in COMING
-
-
 def test_every_metric_that_is_asked_for_exists(expressions: dict[str, str]) -> None:
     known = series().keys() | SCRAPE
     missing = {
@@ -80,13 +75,7 @@ def test_every_metric_that_is_asked_for_exists(expressions: dict[str, str]) -> N
         for one in asked(text).selectors
         if one.metric not in known
     }
-    assert {(name, metric) for name, metric in missing if not to_come(metric)} == set()
-
-
-def test_what_is_to_come_is_not_there_yet(variables: set[str]) -> None:
-    """A name that has come must leave the list, or a wrong one could hide behind it."""
-    there = series().keys() | variables
-    assert {name for name in COMING if name in there or f"{name}_bucket" in there} == set()
+    assert missing == set()
 
 
 def test_every_label_that_is_asked_for_is_one_of_its_metric(expressions: dict[str, str]) -> None:

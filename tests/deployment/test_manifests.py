@@ -15,7 +15,6 @@ from controlplane.http.routes import ROUTES
 from controlplane.serving import GRACE_S
 from controlplane.settings import Settings
 
-from .coming import COMING
 from .crds import SCHEMAS
 from .rendering import Document, containers, loaded, pod, rendered
 
@@ -217,7 +216,7 @@ def test_every_mount_has_its_volume_and_every_volume_its_mount(installation: Ins
 
 
 def test_every_variable_of_the_pod_is_a_setting(installation: Installation, variables: set[str]) -> None:
-    assert {variable["name"] for variable in container(installation)["env"]} - variables - COMING == set()
+    assert {variable["name"] for variable in container(installation)["env"]} - variables == set()
 
 
 def test_the_data_folder_is_one_that_the_server_makes_itself_on_the_volume(installation: Installation) -> None:

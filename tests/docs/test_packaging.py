@@ -38,6 +38,7 @@ TARGETS = (
     "bench-retrieval",
     "bench-chaos",
     "bench-replay",
+    "bench-vectors",
 )
 
 

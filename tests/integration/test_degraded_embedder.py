@@ -122,8 +122,9 @@ async def _found_with_another_embedder(service: Service, goals: list[str]) -> li
     space = memory.space("default", "")
     assert len(space.episode_index) == 2, "all but the one that cannot be embedded"
     assert len(space.signature_index) == 1
-    [found] = memory.passages.space("default", "").search(await embedder.embed("alpha"), "alpha", "document", 1)
-    assert (found.record.document.key, found.similarity > 0.99) == ("a.md", True)
+    [passage] = await memory.passages.space("default", "").search(await embedder.embed("alpha"), "alpha", "document", 1)
+    assert (passage.record.document.key, passage.similarity > 0.99) == ("a.md", True)
     vectors = [await embedder.embed(plan_text(goal, "make")) for goal in goals]
     embedder.close()
-    return [space.episodes[space.episode_index.search(vector, 1)[0][0]].episode.goal for vector in vectors]
+    found = [await space.episode_index.search(vector, 1) for vector in vectors]
+    return [space.episodes[episode_id].episode.goal for [(episode_id, _)] in found]

@@ -1,0 +1,59 @@
+"""A server of vectors that is away: decisions go on without it, captures are kept, and it is found again by itself."""
+
+import asyncio
+
+from benchmarks.services import Postgres
+from controlplane.rebuilding import rebuild
+
+from .conftest import Serve
+
+AGAINST = {"goal": "ship it", "planned_action": "make deploy"}
+
+
+def test_the_gate_goes_on_without_the_vectors_and_comes_back_to_them(postgres: Postgres, serve: Serve) -> None:
+    server = serve(vectors="pgvector", database_url=postgres.database())
+    first = server.capture(error_trace="Error: no space left")["episode_id"]
+    assert server.gate(**AGAINST)["supporting_episodes"][0]["episode_id"] == first, "found before it is written"
+    hosted = server.service.memory.vectors
+    server.until(lambda: hosted.waiting == 0)
+    assert server.gate(**AGAINST)["supporting_episodes"][0]["episode_id"] == first, "and after"
+
+    for away, back in ((postgres.pause, postgres.go_on), (postgres.kill, postgres.start)):
+        away()
+        without = server.gate(**AGAINST)
+        assert (without["degraded"], without["abstained"], without["action"]) == (["vectors"], True, "PROCEED")
+        refused = server.post("/v1/search", {"goal": "ship it"}, 503)
+        assert (refused["code"], refused["retryable"]) == ("vectors_unavailable", True)
+        server.capture(goal="another", planned_action=f"make {away.__name__}", error_trace="Error: disk on fire")
+        assert server.get("/readyz")["status"] == "ready"
+        back()
+        server.until(lambda: hosted.trouble is None)
+        with_them = server.gate(**AGAINST)
+        assert with_them["degraded"] == []
+        assert with_them["supporting_episodes"][0]["episode_id"] == first
+        server.until(lambda: hosted.waiting == 0)
+
+
+def test_a_start_finds_what_an_earlier_one_wrote_and_a_purge_deletes_it(database_url: str, serve: Serve) -> None:
+    kept = {"vectors": "pgvector", "database_url": database_url}
+    server = serve(**kept)
+    first = server.capture(error_trace="Error: no space left")["episode_id"]
+    server.post("/v1/documents", {"documents": [{"key": "a.md", "text": "How to deploy."}]})
+    server.until(lambda: server.service.memory.vectors.waiting == 0)
+    server.stop()
+
+    server = serve(**kept)
+    assert server.service.memory.vectors.waiting == 0, "nothing is written twice"
+    server.stop()
+
+    report = asyncio.run(rebuild(server.settings, verify=False, progress=lambda n, of: None))
+    assert report.verdict == "a fresh recovery file is written; the next start fills the vectors anew"
+    server = serve(**kept)
+    assert server.service.memory.vectors.waiting > 0
+    assert server.gate(**AGAINST)["supporting_episodes"][0]["episode_id"] == first
+    [passage] = server.post("/v1/documents/search", {"query": "How to deploy."})["results"]
+    assert passage["key"] == "a.md"
+    assert server.client.delete(f"/v1/episodes/{first}").status_code == 204
+    assert server.gate(**AGAINST)["supporting_episodes"] == []
+    server.until(lambda: server.service.memory.vectors.waiting == 0)
+    assert server.gate(**AGAINST)["degraded"] == []
