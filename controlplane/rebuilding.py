@@ -86,7 +86,7 @@ async def _compared(
     """What the replicas' leader published last, compared with a fold of their whole journal."""
     if not verify:
         raise BadSetting("replicas fold by themselves; `pointsman rebuild --verify` compares what they published")
-    from .replication import fetch_snapshot
+    from .replication import fetch_snapshot, origin_of
 
     async with contextlib.AsyncExitStack() as held:
         held.callback(os.close, lock_folder(folder))
@@ -95,7 +95,8 @@ async def _compared(
         recovery = RecoveryFiles(folder / RECOVERY_FOLDER)
         await fetch_snapshot(journal, recovery)
         total = journal.last_seq
-        return await _verified(journal, recovery, BEGINNING, lambda seq: progress(seq, total))
+        begun = await origin_of(journal, folder)
+        return await _verified(journal, recovery, begun, lambda seq: progress(seq, total))
 
 
 async def _laid_again(folder: Path, journal: SqliteJournal, progress: Progress) -> Origin:

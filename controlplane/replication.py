@@ -10,23 +10,27 @@ import asyncio
 from pathlib import Path
 from typing import Self
 
+import msgspec
 import structlog
 
 from auditor import Learner, UnreadableFold
 from auditor.protocols import PrefixStore
 
-from .checkpoints import CheckpointFiles, RecoveryFiles, seal, unseal
-from .errors import BadSetting, JournalUnavailable, LeaseLost, PointsmanError
+from .checkpoints import CHECKPOINT_FOLDER, CheckpointFiles, RecoveryFiles, seal, unseal
+from .errors import BadSetting, JournalDamaged, JournalUnavailable, LeaseLost, PointsmanError
 from .failpoints import failpoint
 from .journal import Journal
 from .journal.postgres import PostgresJournal
+from .origin import Base, Origin
 from .outbox import Outbox
+from .refold import BEGINNING
 from .settings import Settings
 from .tenants import derived
 
 log = structlog.get_logger()
 LOOK_S = 0.2  # between two looks at whether this replica is to lead
 PUBLISHED_S = 5.0  # and at what was published
+BASE = "base"  # of the last archive
 PEPPER_MARK, PEPPER_USE = "pepper", "the same pepper at every replica"
 
 
@@ -150,6 +154,25 @@ async def join(journal: Journal, settings: Settings, recovery: RecoveryFiles) ->
     pepper = read_settled_pepper(settings.pepper)
     await agree_on_pepper(journal, pepper)
     return pepper
+
+
+async def origin_of(journal: Journal, folder: Path) -> Origin:
+    """Where folding begins: with nothing, or with what the last archive left, whose files are fetched.
+
+    Raises:
+      JournalDamaged: the base is not what was laid.
+    """
+    assert isinstance(journal, PostgresJournal)
+    if (sealed := await journal.shelf.get_file(BASE)) is None:
+        return BEGINNING
+    try:
+        base = msgspec.msgpack.decode(unseal(sealed), type=Base)
+    except (UnreadableFold, msgspec.MsgspecError) as error:
+        raise JournalDamaged(f"the base of the archive in the database cannot be read: {error}") from error
+    files = SharedCheckpoints(journal, folder / CHECKPOINT_FOLDER)
+    for _, _, name in base.prefixes:
+        await files.find(name)
+    return Origin(journal.archived_seq, base, files)
 
 
 async def fetch_snapshot(journal: Journal, recovery: RecoveryFiles) -> int | None:

@@ -106,21 +106,21 @@ def _move(folder: Path, seq: int, ground: Ground, progress: Callable[[int], None
     base = origin.lay(folder, seq, ground.base)
     failpoint("archive.laid")
     file, making = kept / origin.events_name(seq), kept / f"{origin.events_name(seq)}.tmp"
-    _make(making)
+    make(making)
     with contextlib.closing(sqlite3.connect(folder / JOURNAL_FILE, isolation_level=None)) as database:
         for pragma in ("synchronous = FULL", "secure_delete = ON"):
             database.execute(f"PRAGMA {pragma}")
         _copy(database, making, seq, ground, progress)
         with contextlib.closing(reading(making)) as copied:
             events = look_through_archive(copied)
-        _name(making, file)
+        name(making, file)
         failpoint("archive.filed")
         _take_out(database, file, Archived(seq=seq, kept=0, base=base, archive=origin.digest_of(file)))
         origin.clear(folder, look_through(database))
     return Moved(seq=seq, events=events, file=file.name)
 
 
-def _make(path: Path) -> None:
+def make(path: Path) -> None:
     """An empty journal of the newest schema."""
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as database:
         database.execute("PRAGMA journal_mode = OFF")  # the file counts once it is renamed
@@ -142,7 +142,8 @@ def _copy(
     database.execute("DETACH DATABASE archive")
 
 
-def _name(making: Path, file: Path) -> None:
+def name(making: Path, file: Path) -> None:
+    """The archive's file counts from here on."""
     sync_one(making)
     making.replace(file)
     sync_one(file.parent)

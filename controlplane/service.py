@@ -22,7 +22,7 @@ from .clock import Clock, SystemClock
 from .data_folder import RECOVERY_FOLDER, lock_folder, open_any
 from .errors import JournalDamaged, PointsmanError
 from .failpoints import failpoint
-from .journal import Journal
+from .journal import Journal, SqliteJournal
 from .llm.provider import Provider
 from .origin import Origin, find
 from .parts import Parts
@@ -33,6 +33,15 @@ from .tenants import Registry
 
 log = structlog.get_logger()
 AHEAD = "but recovery/{} knows a later one: acknowledged events are gone; to go on without them, move that file away"
+
+
+async def origin_of(journal: Journal, folder: Path) -> Origin:
+    """Where the fold of a journal begins."""
+    if isinstance(journal, SqliteJournal):
+        return find(folder, journal.archives)
+    from . import replication
+
+    return await replication.origin_of(journal, folder)
 
 
 class Service(Parts):
@@ -70,7 +79,7 @@ class Service(Parts):
             clock = clock or SystemClock()
             journal = await open_any(settings, clock)
             failing.push_async_callback(journal.close)
-            service = await cls.over(journal, settings, clock, origin=find(folder, journal.archives))
+            service = await cls.over(journal, settings, clock, origin=await origin_of(journal, folder))
             failing.pop_all()
         service._lock = lock
         return service

@@ -2,7 +2,9 @@
 
 import asyncio
 import os
+from collections.abc import Coroutine
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -10,6 +12,9 @@ from .. import failpoints, settings
 from ..errors import BadSetting
 from .output import Bar, lines, show
 from .program import Failed, Flag, Json, Some, app
+
+if TYPE_CHECKING:
+    from ..retention import Moved
 
 
 @app.command
@@ -68,22 +73,31 @@ def restore(backup: Path, *, data_dir: Path | None = None, json: Json = False) -
 
 @app.command
 def archive(*, keep: Some, json: Json = False) -> None:
-    """Move old events out of the journal into a file of their own; stop the server first.
+    """Move old events out of the journal into a file of their own; stop the server first (replicas may run).
 
     Args:
       keep: How many of the newest events stay at least; those of the last 24 hours stay in any case.
     """
-    from ..clock import SystemClock
-    from ..retention import archive as run
-
     _for_the_owner_only()
     loaded = settings.load()
     failpoints.arm(loaded.failpoints or "")
     with Bar("folding and copying", hidden=json) as bar:
-        moved = asyncio.run(run(_folder_of(loaded), keep, SystemClock(), bar))
+        moved = asyncio.run(_archiving(loaded, keep, bar))
     said = f"archive/{moved.file} holds {moved.events} event(s), the newest of them at most {moved.seq}"
     nothing = "nothing was archived: what is older than 24 hours is kept, or archived already"
     show(msgspec.to_builtins(moved), json, lambda: lines(said if moved.file else nothing))
+
+
+def _archiving(loaded: settings.Settings, keep: int, bar: Bar) -> "Coroutine[Any, Any, Moved]":
+    """Of the data folder's journal, or the database's."""
+    from ..clock import SystemClock
+    from ..retention import archive
+
+    if loaded.database_url is None:
+        return archive(Path(loaded.data_dir), keep, SystemClock(), bar)
+    from ..shared_retention import archive as archive_shared
+
+    return archive_shared(Path(loaded.data_dir), loaded.database_url, keep, SystemClock(), bar)
 
 
 @app.command

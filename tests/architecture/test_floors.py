@@ -95,6 +95,7 @@ ORDER: tuple[set[str], ...] = (
     {"purse"},  # what operators see of money
     {"status", "backups", "doctor"},  # look at a whole service
     {"retention", "moving"},
+    {"shared_retention"},
     {"rebuilding"},
     {"http"},
     {"app", "connections"},

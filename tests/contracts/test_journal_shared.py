@@ -202,8 +202,8 @@ async def test_a_statement_sees_the_rows_of_the_tenant_it_says_it_is_for(
     assert await connection.execute(QUERIES["erase"], "purged", b"", 0.0, b"", 0, "two", 2) == "UPDATE 0"
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
         await connection.execute("UPDATE events SET tenant = 'two'")
-    [partition] = await connection.fetch(PARTITIONS)
-    assert await connection.fetch(f"SELECT * FROM {partition[0]}") == [], "nobody goes to a partition itself"
+    for partition in await connection.fetch(PARTITIONS):
+        assert await connection.fetch(f"SELECT * FROM {partition[0]}") == [], "nobody goes to a partition itself"
     await connection.close()
 
 
@@ -229,3 +229,12 @@ async def _append_again(journal: PostgresJournal, event: WindowClosed) -> None:
         with contextlib.suppress(JournalUnavailable):
             await journal.append(event)
             return
+
+
+async def test_a_journal_that_is_closed_while_it_hears_of_news_ends(database_url: str, closed: Make) -> None:
+    """`asyncio.wait_for` swallowed the cancellation now and then, and the reader went on for ever."""
+    async with asyncio.timeout(60):
+        for n in range(30):
+            journal = await PostgresJournal.open(database_url, SystemClock())
+            await asyncio.gather(*(journal.append(closed(f"{n}.{i}")) for i in range(10)))
+            await journal.close()

@@ -9,21 +9,25 @@ import pytest
 
 from auditor import Outcome
 from auditor.money_events import Spender
-from controlplane.clock import SystemClock
-from controlplane.contract import BudgetRequest, DecisionRequest, FeedbackRequest
+from benchmarks.services import Postgres
+from controlplane.clock import FixedClock, SystemClock
+from controlplane.contract import BudgetRequest, CheckpointRequest, DecisionRequest, FeedbackRequest
 from controlplane.errors import BadSetting, BudgetExhausted, PointsmanError
-from controlplane.journal import SqliteJournal, connect
+from controlplane.journal import SqliteJournal, acting_for_all, connect
+from controlplane.journal.port import STAYING_KINDS
 from controlplane.journal.postgres import PostgresJournal
 from controlplane.moving import migrate
 from controlplane.outbox import Outbox
 from controlplane.refold import refold
 from controlplane.service import Service
 from controlplane.settings import Settings
+from controlplane.shared_retention import archive
 from controlplane.tenants.registry import LOCAL
 
 from .conftest import Running
 
 PEPPER = "ab" * 32
+PARTITIONS = "SELECT inhrelid::regclass FROM pg_inherits WHERE inhparent = 'events'::regclass"
 
 
 def chosen(folder: Path, database_url: str, **others: Any) -> Settings:
@@ -220,3 +224,30 @@ async def test_an_embedded_journal_is_migrated_under_its_numbers_and_goes_on(dat
     await service.close()
     with pytest.raises(PointsmanError, match="another journal"):
         await migrate(other, database_url, SystemClock(), lambda *_: None)
+
+
+async def test_old_events_are_archived_while_replicas_run_and_a_new_one_begins_with_the_base(
+    replicas: Replicas, postgres: Postgres, database_url: str, tmp_path: Path
+) -> None:
+    a = await replicas.open()
+    await leading(a)
+    await used([a], 30)
+    kept = await a.lifecycle.create(LOCAL, CheckpointRequest(name="before"))
+    postgres.ask("SELECT begin_month('2100-01-01')", database_url.rpartition("/")[2])
+    await used([a], 10)
+    with acting_for_all():
+        await a.background.write_recovery()
+    in_two_days = FixedClock(now=a.clock.now() + 2 * 86_400)
+    moved = await archive(tmp_path / "archive", database_url, 20, in_two_days, lambda *_: None)
+    assert (moved.file is not None, moved.seq) == (True, a.journal.last_seq - 20)
+    left = postgres.ask(PARTITIONS, database_url.rpartition("/")[2]).split()
+    assert left == ["events_kept", "events_2100_01"], "the month that was over went as a whole"
+    old = [recorded for recorded in await a.journal.read(0, 1000) if recorded.seq <= moved.seq]
+    assert {"checkpoint", "signature"} <= {recorded.event.kind for recorded in old} <= set(STAYING_KINDS)
+    b = await replicas.open()
+    await used([a, b], 6)
+    await b.lifecycle.restore(LOCAL, kept.checkpoint_id)
+    await level(a, b)
+    assert await a.learner.dump() == await b.learner.dump()
+    again = await archive(tmp_path / "archive", database_url, 10**6, in_two_days, lambda *_: None)
+    assert again.events == 0

@@ -86,6 +86,9 @@ class Tables:
     def last_seq(self) -> list[list[int]]:
         return [[len(self.events)]]
 
+    def archived_seq(self) -> list[list[int]]:
+        return [[0]]
+
     def read_after(self, after: int, limit: int) -> list[Row]:
         return self.events[after : after + limit]
 

@@ -3,7 +3,6 @@
 Each statement says whose rows it is for (`pointsman.tenant`), and the database shows it no others.
 """
 
-import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from importlib import resources
@@ -11,6 +10,7 @@ from typing import Any, Self
 
 import structlog
 
+from ...errands import Errands
 from ...errors import BadSetting, JournalUnavailable, PointsmanError, StorageFull
 from ...failpoints import failpoint
 from ..port import ALL
@@ -82,6 +82,7 @@ class Database:
         self._url = url
         self._readers, self._log_readers = readers, log_readers
         self._listener: asyncpg.Connection[Any] | None = None
+        self._errands = Errands()
 
     @classmethod
     async def open(cls, url: str) -> Self:
@@ -116,7 +117,7 @@ class Database:
         Raises:
           JournalUnavailable: the database does not answer, or refuses.
         """
-        return await asyncio.shield(self._rows(query, parameters, tenant))
+        return await self._errands.finish(self._rows(query, parameters, tenant))
 
     async def _rows(self, query: str, parameters: tuple[Any, ...], tenant: str) -> Sequence[Any]:
         try:

@@ -23,7 +23,7 @@ from ...failpoints import failpoint
 from ...ids import new_id
 from ..codec import encode_event
 from ..port import ACCESS_KINDS, ACT_KINDS, ALL, CHECKPOINT_KINDS, JOB_KINDS, MEMORY_KINDS, acts_for_all, check_size
-from ..rows import UNNUMBERED, Archived, event_row, record_row, records_of, refuse_gap
+from ..rows import UNNUMBERED, event_row, record_row, records_of, refuse_gap
 from ..tail import Tail
 from .database import Database, Lost
 from .groups import GROUP, Append, arrays, next_group
@@ -47,7 +47,7 @@ class PostgresJournal:
 
     def __init__(self, database: Database, last_seq: int, lease: Lease, clock: Clock) -> None:
         self.last_seq, self.lease = last_seq, lease
-        self.archives: list[Archived] = []
+        self.archived_seq = 0  # up to where events were moved out of the log
         self.trouble: str | None = None
         self.database, self.shelf = database, Shelf(database, lease)
         self._clock = clock
@@ -77,11 +77,13 @@ class PostgresJournal:
     async def over(cls, database: Database, clock: Clock, holder: str = "") -> Self:
         """Start the writer and the reader; whoever wants to lead runs the lease, too."""
         try:
-            [[last_seq]] = await database.rows("last_seq")
+            [[last_seq]], [[archived_seq]] = [await database.rows(name) for name in ("last_seq", "archived_seq")]
         except PointsmanError:
             await database.close()
             raise
-        return cls(database, last_seq, Lease(database.connect(), holder or new_id("rp"), clock), clock)
+        journal = cls(database, last_seq, Lease(database.connect(), holder or new_id("rp"), clock), clock)
+        journal.archived_seq = archived_seq
+        return journal
 
     @property
     def leads(self) -> bool:
@@ -200,7 +202,7 @@ class PostgresJournal:
 
     async def _follow(self) -> None:
         """Read what other replicas wrote, as soon as it is told or a moment later; wait for a database that is away."""
-        while True:
+        while not self._closing:
             try:
                 await self.database.listen(self._news.set)
                 await self.catch_up()
@@ -208,7 +210,8 @@ class PostgresJournal:
             except PointsmanError as error:
                 log.warning("journal_not_read", error=str(error), again_in_s=POLL_S)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._news.wait(), POLL_S)
+                async with asyncio.timeout(POLL_S):  # `wait_for` may swallow the cancellation that ends this
+                    await self._news.wait()
             self._news.clear()
 
     async def catch_up(self, until: int = 0) -> None:
@@ -273,7 +276,9 @@ class PostgresJournal:
     async def read(self, after: int, limit: int) -> list[Recorded]:
         last = self.last_seq
         found = [recorded(row) for row in await self.database.rows("read_after", after, limit)]
-        refuse_gap(found, after, last if len(found) < limit else 0)  # more may be committed meanwhile
+        if found and found[0].seq > after + 1:  # it may have been archived since
+            [[self.archived_seq]] = await self.database.rows("archived_seq")
+        refuse_gap(found, max(after, self.archived_seq), last if len(found) < limit else 0)
         return found
 
     async def read_memory(self, after: int, limit: int) -> list[Recorded]:

@@ -130,3 +130,15 @@ SELECT coalesce(max(number), 0) FROM schema_version;
 -- name: note_version
 -- One more.
 INSERT INTO schema_version VALUES ($1);
+
+-- name: archived_seq
+-- Up to where events were moved out of the log.
+SELECT coalesce(max(seq), 0) FROM archives;
+
+-- name: first_since
+-- The first event after a moment.
+SELECT min(seq) FROM events WHERE at > $1;
+
+-- name: archive
+-- Take out of the log what an archive's file holds.
+SELECT archive_events($1, $2, $3, $4, $5);

@@ -1,5 +1,7 @@
 """What replicas leave for each other beside the log: learnt state, files of checkpoints, what they must agree on."""
 
+from collections.abc import Sequence
+
 from .database import Database
 from .lease import Lease
 
@@ -28,6 +30,19 @@ class Shelf:
         """What all replicas have under this name; the first one's holds."""
         await self._database.rows("agree", name, given)
         return await self.get_file(name) or b""
+
+    async def first_since(self, moment: float) -> int | None:
+        """The first event after a moment."""
+        [[seq]] = await self._database.rows("first_since", moment)
+        return None if seq is None else int(seq)
+
+    async def archive(
+        self, seq: int, base: bytes, staying: Sequence[str], still_open: Sequence[tuple[str, str]]
+    ) -> int:
+        """Take everything up to an event out of the log, but some kinds and what open decisions rest on."""
+        owners = [tenant for tenant, _ in still_open], [ref.encode() for _, ref in still_open]
+        [[kept]] = await self._database.rows("archive", seq, base, list(staying), *owners)
+        return int(kept)
 
     async def put_file(self, name: str, sealed: bytes) -> None:
         """Leave a file for every replica."""

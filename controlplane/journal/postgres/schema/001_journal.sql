@@ -23,6 +23,11 @@ CREATE TABLE events (
     PRIMARY KEY (seq, month)
 ) PARTITION BY RANGE (month);
 
+-- What an archive leaves in the log (port.py says which kinds): its month is the beginning of time.
+CREATE TABLE events_kept PARTITION OF events FOR VALUES FROM (MINVALUE) TO ('0001-01-01');
+ALTER TABLE events_kept ENABLE ROW LEVEL SECURITY;
+ALTER TABLE events_kept FORCE ROW LEVEL SECURITY;
+
 CREATE INDEX events_by_ref ON events (tenant, ref, kind, seq) WHERE ref <> '';
 CREATE INDEX events_by_kind ON events (kind, seq);
 
@@ -78,6 +83,12 @@ CREATE TABLE snapshots (
     sealed  bytea NOT NULL
 );
 
+-- What was moved out of the log: everything up to `seq` but what was kept. Folding begins with the file `base`.
+CREATE TABLE archives (
+    seq  bigint PRIMARY KEY,
+    kept bigint NOT NULL
+);
+
 -- Files that every replica may need: named checkpoints.
 CREATE TABLE files (
     name    text PRIMARY KEY,
@@ -98,6 +109,39 @@ BEGIN
         EXECUTE format('ALTER TABLE %I FORCE ROW LEVEL SECURITY', name);
     END IF;
     UPDATE head SET month = wanted WHERE month < wanted;
+END $$;
+
+-- Take out of the log, in one transaction, what an archive's file holds: everything up to a place but some kinds of
+-- events and those about decisions that are open. A month that is over goes as a whole; how many stayed is returned.
+CREATE FUNCTION archive_events(
+    upto bigint, base bytea, staying text[], open_tenants text[], open_refs bytea[]
+) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+    left_in bigint;
+    part record;
+BEGIN
+    UPDATE events SET month = '-infinity'
+    WHERE seq <= upto AND month > '-infinity' AND (
+        kind = ANY (staying)
+        OR (tenant, ref) IN (SELECT * FROM unnest(open_tenants, open_refs))
+    );
+    FOR part IN
+        SELECT inhrelid::regclass AS name, to_date(right(inhrelid::regclass::text, 7), 'YYYY_MM') AS begins
+        FROM pg_inherits WHERE inhparent = 'events'::regclass AND inhrelid <> 'events_kept'::regclass
+    LOOP
+        IF part.begins < (SELECT month FROM head)
+            AND coalesce((SELECT max(seq) FROM events WHERE month = part.begins), 0) <= upto
+        THEN
+            EXECUTE format('DROP TABLE %s', part.name);
+        ELSE
+            DELETE FROM events WHERE month = part.begins AND seq <= upto;
+        END IF;
+    END LOOP;
+    DELETE FROM learned WHERE seq <= upto;
+    SELECT count(*) INTO left_in FROM events WHERE seq <= upto;
+    INSERT INTO archives VALUES (upto, left_in);
+    INSERT INTO files VALUES ('base', base) ON CONFLICT (name) DO UPDATE SET sealed = excluded.sealed;
+    RETURN left_in;
 END $$;
 
 -- Append what came together, in one transaction. Of each append (`sizes` events, in order): the number of its first
