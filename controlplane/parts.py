@@ -187,7 +187,7 @@ class Parts:
         self.challengers = Challengers(learner, journal, self.prefixes, self.policies, clock)
         self.federation = Federation(learner, journal, self.registry, self.specs, clock)
         self.lifecycle = Lifecycle(learner, journal, self.checkpoints, self.prefixes, clock)
-        self.replays = Replays(self.settings.data_dir, learner)
+        self.replays = Replays(self.settings.data_dir, self.settings.database_url, learner)
         held = (learner, journal, self.memory, self.embedder)
         self.carrying = Carrying(*held, self.federation, self.registry, clock)
 

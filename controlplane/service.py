@@ -22,26 +22,18 @@ from .clock import Clock, SystemClock
 from .data_folder import RECOVERY_FOLDER, lock_folder, open_any
 from .errors import JournalDamaged, PointsmanError
 from .failpoints import failpoint
-from .journal import Journal, SqliteJournal
+from .journal import Journal
 from .llm.provider import Provider
-from .origin import Origin, find
+from .origin import Origin
 from .parts import Parts
 from .refold import BEGINNING
 from .replay.at_rest import REPLAY_FOLDER
 from .settings import Settings
 from .tenants import Registry
+from .whole_log import origin_of
 
 log = structlog.get_logger()
 AHEAD = "but recovery/{} knows a later one: acknowledged events are gone; to go on without them, move that file away"
-
-
-async def origin_of(journal: Journal, folder: Path) -> Origin:
-    """Where the fold of a journal begins."""
-    if isinstance(journal, SqliteJournal):
-        return find(folder, journal.archives)
-    from . import replication
-
-    return await replication.origin_of(journal, folder)
 
 
 class Service(Parts):

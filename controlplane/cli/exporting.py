@@ -9,7 +9,7 @@ import msgspec
 
 from .. import settings
 from .output import Bar, lines, show, table
-from .program import Failed, Json, app
+from .program import Json, app
 
 if TYPE_CHECKING:
     from ..replay.export import Exported
@@ -28,27 +28,20 @@ def export_command(
       format: What kind of files; Parquet needs the extra `parquet`.
       data_dir: The data folder; by default what the settings say.
     """
-    from ..data_folder import JOURNAL_FILE
-
-    source = data_dir or Path(settings.load().data_dir)
-    if not (source / JOURNAL_FILE).exists():
-        raise Failed(f"there is no journal in {source}; set POINTSMAN_DATA_DIR, or name its folder with --data-dir")
+    loaded = settings.load()
+    source, url = data_dir or Path(loaded.data_dir), None if data_dir else loaded.database_url
     os.umask(0o077)  # what tenants decided is read by nobody else
     with Bar(f"exporting {format}", hidden=json) as bar:
-        made = asyncio.run(_export(source, folder, bar))
+        made = asyncio.run(_export(source, url, folder, bar))
     show(msgspec.to_builtins(made), json, lambda: _told(made))
 
 
-async def _export(source: Path, folder: Path, bar: Bar) -> "Exported":
-    from ..data_folder import open_journal
-    from ..origin import find
+async def _export(source: Path, url: str | None, folder: Path, bar: Bar) -> "Exported":
     from ..replay.export import export
+    from ..whole_log import opened
 
-    journal = await open_journal(source)
-    try:
-        return await export(journal, find(source, journal.archives), folder, bar)
-    finally:
-        await journal.close()
+    async with opened(source, url) as (journal, origin):
+        return await export(journal, origin, folder, bar)
 
 
 def _told(made: "Exported") -> None:

@@ -179,20 +179,13 @@ def _target(policy: Path | None, chosen: Settings, point: str | None) -> "Target
 
 
 async def _journal(chosen: Settings, point: str | None, window: dict[str, Any], bar: Bar) -> "Log":
-    from ..data_folder import JOURNAL_FILE, open_journal
-    from ..origin import find
     from ..replay.window import Window, read_window
+    from ..whole_log import opened
 
-    folder = Path(chosen.data_dir)
     if point is None:
         raise Failed("say which decisions: --point gate, route or capture, or a file with --log")
-    if not (folder / JOURNAL_FILE).exists():
-        raise Failed(f"there is no journal in {folder}; set POINTSMAN_DATA_DIR, or name a file with --log")
-    journal = await open_journal(folder)
-    try:
-        return await read_window(journal, find(folder, journal.archives), Window(point=point, **window), bar)
-    finally:
-        await journal.close()
+    async with opened(Path(chosen.data_dir), chosen.database_url) as (journal, origin):
+        return await read_window(journal, origin, Window(point=point, **window), bar)
 
 
 def _told(report: "Report") -> None:

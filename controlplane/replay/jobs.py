@@ -76,8 +76,8 @@ class Job:
 class Replays:
     """All tenants' replays; each tenant has one that is not over at most."""
 
-    def __init__(self, folder: str, learner: Learner) -> None:
-        self._folder, self._learner = folder, learner
+    def __init__(self, folder: str, database_url: str | None, learner: Learner) -> None:
+        self._folder, self._database_url, self._learner = folder, database_url, learner
         self._files = ReplayFiles(Path(folder) / REPLAY_FOLDER)
         self._jobs: dict[str, dict[str, Job]] = {}
         self._turn, self._errands = asyncio.Lock(), Errands()
@@ -202,7 +202,13 @@ class Replays:
             limit=LINE,
         )
         blocks = str(self._files.blocks(job.replay_id))
-        order = Order(folder=self._folder, window=job.kept.window, policy=job.kept.policy, blocks=blocks)
+        order = Order(
+            folder=self._folder,
+            database_url=self._database_url,
+            window=job.kept.window,
+            policy=job.kept.policy,
+            blocks=blocks,
+        )
         try:
             return await _followed(process, job, order)
         finally:

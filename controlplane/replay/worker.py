@@ -10,9 +10,8 @@ import msgspec
 
 from strategist.evaluation import Report
 
-from ..data_folder import open_journal
 from ..errors import PointsmanError, UnusableLog
-from ..origin import find
+from ..whole_log import opened
 from .policy_file import policy_of
 from .run import replay
 from .unfinished import Unfinished, fingerprint
@@ -26,6 +25,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     """What is to be replayed, from which data folder; `blocks` is where finished ones are kept."""
 
     folder: str
+    database_url: str | None = None  # of replicas, whose journal is there
     window: Window
     policy: dict[str, Any]
     blocks: str
@@ -57,11 +57,8 @@ async def carry_out(order: Order) -> Report:
       PointsmanError: the window, the policy or the journal cannot be used.
     """
     folder = Path(order.folder)
-    journal = await open_journal(folder)
-    try:
-        log = await read_window(journal, find(folder, journal.archives), order.window, progress)
-    finally:
-        await journal.close()
+    async with opened(folder, order.database_url) as (journal, origin):
+        log = await read_window(journal, origin, order.window, progress)
     target = policy_of(order.policy)
     unfinished = Unfinished(Path(order.blocks), fingerprint(log.decisions, target))
     try:

@@ -89,6 +89,9 @@ def test_what_a_dying_replica_acknowledged_is_kept_once_and_another_leads(
     verified = cli("rebuild", "--verify", **shared)
     assert verified.returncode == 0, verified.stderr
     assert "bit-identical" in verified.stdout
+    for command in (("replay", "--point", "gate", "--json"), ("export", "out", "--json")):
+        read = cli(*command, **shared)
+        assert read.returncode == 0, read.stderr
 
 
 def test_a_replica_that_dies_while_it_migrates_leaves_that_to_the_next(

@@ -70,6 +70,8 @@ ORDER: tuple[set[str], ...] = (
         "webhooks",
         "broker",
     },  # what operators set, and what follows from evidence; folding again; who asks
+    {"replication"},  # one of many: what it may have to do for all
+    {"whole_log"},
     {
         "plane",
         "learning",
@@ -89,7 +91,6 @@ ORDER: tuple[set[str], ...] = (
     },  # the two loops, what keeps them, and what operators did
     {"lifecycle", "explanation", "replay", "chat", "tiering", "thinking", "rechecks", "describing", "carrying"},
     {"remembering", "retrieving"},  # a capture decides
-    {"replication"},  # one of many: what it may have to do for all
     {"parts"},  # makes every part and hands it what it needs
     {"service"},  # starts and stops them
     {"purse"},  # what operators see of money
