@@ -79,7 +79,7 @@ def test_what_a_dying_replica_acknowledged_is_kept_once_and_another_leads(
     client = Client(doomed.url, other.url)
     client.work(40)
     assert doomed.wait() == -signal.SIGKILL
-    client.work(5)
+    client.work(15)
     assert until(lambda: other.get("/status")["journal"]["leads"])
     assert kept(postgres, database_url, "decision").keys() >= set(client.decided)
     reports = kept(postgres, database_url, "feedback")
