@@ -205,13 +205,13 @@ class Nats(Server):
 
 
 @contextlib.contextmanager
-def running(kind: type[Kind]) -> Iterator[Kind]:
-    """A server that stops with the block, in a folder of its own that goes with it.
+def running(kind: type[Kind], folder: Path | None = None) -> Iterator[Kind]:
+    """A server that stops with the block, in a folder of its own that goes with it unless one is given.
 
-    The folder is beside those of a test run, which lets no other user in: PostgreSQL may run as one.
+    Its own is beside those of a test run, which lets no other user in: PostgreSQL may run as one.
     """
-    with tempfile.TemporaryDirectory(prefix="pm-") as folder:
-        server = kind(Path(folder))
+    with tempfile.TemporaryDirectory(prefix="pm-") as own:
+        server = kind(folder or Path(own))
         try:
             yield server.start()
         finally:
