@@ -127,6 +127,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     pepper: Annotated[
         str | None, _help("What all replicas key their hashes of API keys with: 32 bytes in hexadecimal.")
     ] = None
+    shard: Annotated[
+        Annotated[int, Meta(ge=0, le=61)] | None,
+        _help("Which shard of many this deployment is, 0 to 61: ids of its new keys begin with it, for proxies."),
+    ] = None
     insecure_local: Annotated[bool, _help("Read no API keys; every caller is the tenant `default`.")] = False
     api_key: Annotated[str | None, _help("The key that commands and the hook send; the server does not read it.")] = (
         None
@@ -227,6 +231,7 @@ _PLACES |= {
     "webhooks_private",
     "archive_after_days",
     "image_model",
+    "shard",
     *SECRET,
 }
 
