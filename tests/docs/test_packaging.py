@@ -36,6 +36,7 @@ TARGETS = (
     "bench-memory",
     "bench-retrieval",
     "bench-chaos",
+    "bench-scale",
 )
 
 
