@@ -28,7 +28,7 @@ async def measured(seed: int) -> tuple[dict[str, Any], Costs]:
         of_replicas, events = await serving.measure(server)
         of_database = await database.measure(server, events)
         costs = calibration.costs_of(of_replicas, of_database)
-        checked = await checking.measure(server, costs, seed)
+        checked = await checking.measure(server, costs, of_database["stretch"], seed)
     found = {"replicas": of_replicas, "database": of_database, "published": calibration.published()}
     return {**found, "index": calibration.indexed(), "checked": checked}, costs
 
@@ -84,13 +84,12 @@ def _measured(found: dict[str, Any]) -> list[tuple[str, str]]:
     return rows
 
 
-def _checked(rows: list[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
-    names = [name for name, value in rows[0].items() if isinstance(value, dict)]
+def _checked(rows: list[dict[str, Any]]) -> tuple[list[str], list[list[Any]]]:
     told = [
-        [_told(row["rate"]), _told(row["stretch"]), *(" / ".join(map(_told, row[name].values())) for name in names)]
+        [" / ".join(map(_told, value.values())) if isinstance(value, dict) else value for value in row.values()]
         for row in rows
     ]
-    return ["decisions/s", "stretch", *names], told
+    return list(rows[0]), told
 
 
 def _print(title: str, columns: list[str], rows: list[Any]) -> None:

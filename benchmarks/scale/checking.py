@@ -14,6 +14,7 @@ from ..chaos.load import ACTIONS
 from ..chaos.replicas import Replica
 from ..services import Postgres
 from .costs import Costs
+from .database import Backends
 from .model import REPORTED_S, Journal
 from .processors import Ran
 from .serving import up
@@ -22,25 +23,31 @@ RATES, SECONDS, WARM_S = (25.0, 50.0, 100.0), 12.0, 4.0  # decisions a second, e
 LAG, LATENCY = "pointsman_snapshot_lag_seconds", "pointsman_decision_latency_seconds"
 
 
-async def measure(server: Postgres, costs: Costs, seed: int) -> list[dict[str, Any]]:
-    """What was measured and what the model says, a row for each rate."""
+async def measure(server: Postgres, costs: Costs, waited: float, seed: int) -> list[dict[str, Any]]:
+    """What was measured and what the model says, a row for each rate.
+
+    `waited` is the database's stretch when its costs were measured.
+    """
     async with up(2, server.database()) as replicas:
-        return [await _compared(replicas, costs, rate, random.Random(f"{seed} {rate}")) for rate in RATES]
+        rngs = {rate: random.Random(f"{seed} {rate}") for rate in RATES}
+        return [await _compared(server, replicas, costs, waited, rate, rng) for rate, rng in rngs.items()]
 
 
-async def _compared(replicas: list[Replica], costs: Costs, rate: float, rng: random.Random) -> dict[str, Any]:
-    """The model is told how long this machine's other work kept the replicas' threads waiting for a processor."""
+async def _compared(
+    server: Postgres, replicas: list[Replica], costs: Costs, waited: float, rate: float, rng: random.Random
+) -> dict[str, Any]:
+    """The model is told how long this machine's other work kept replicas and database waiting for a processor."""
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
         await _offered(session, replicas, rate, WARM_S, rng)
         before, told = [Ran.of(replica.pid) for replica in replicas], await _told(session, replicas)
-        begun = time.monotonic()
+        database, begun = Backends(server), time.monotonic()
         await _offered(session, replicas, rate, SECONDS, rng)
-        elapsed_s = time.monotonic() - begun
+        elapsed_s, of_database = time.monotonic() - begun, database.ran.stretch
         ran = [Ran.of(replica.pid).since(then) for replica, then in zip(replicas, before, strict=True)]
         new = {name: value - told[name] for name, value in (await _told(session, replicas)).items()}
     stretch = statistics.mean(one.stretch for one in ran)
-    played = Journal(costs.stretched(stretch), replicas=len(replicas), rate=rate, seed=rng.randrange(2**32))
-    predicted = played.play(2 * SECONDS)
+    slower = costs.stretched(stretch, of_database / waited)
+    predicted = Journal(slower, replicas=len(replicas), rate=rate, seed=rng.randrange(2**32)).play(2 * SECONDS)
     measured = {
         "decided_per_s": new["decisions"] / elapsed_s,
         "lag_mean_s": new["lag_s"] / new["folded"],
@@ -48,7 +55,7 @@ async def _compared(replicas: list[Replica], costs: Costs, rate: float, rng: ran
         "replica_busy": statistics.mean(one.ran_s + one.waited_s for one in ran) / elapsed_s,
     }
     rows = {name: {"measured": value, "predicted": getattr(predicted, name)} for name, value in measured.items()}
-    return {"rate": rate, "stretch": stretch, **rows}
+    return {"rate": rate, "stretch": stretch, "database's": of_database, **rows}
 
 
 async def _offered(

@@ -27,11 +27,11 @@ class Costs(msgspec.Struct, frozen=True, kw_only=True):
     event_bytes: float  # on the database's disk, with its indexes
     connections: float  # that a replica holds
 
-    def stretched(self, processor: float) -> "Costs":
-        """Where a replica's thread waits for the processor so much of its time that each second of work takes more."""
-        names = ("decide_s", "report_s", "fold_s", "group_s", "wake_s")
-        ours = {name: getattr(self, name) * processor for name in names}
-        return msgspec.structs.replace(self, **ours)
+    def stretched(self, replica: float, database: float) -> "Costs":
+        """Where processes wait for a processor so often that work takes so many times as long as was measured."""
+        times = dict.fromkeys(("decide_s", "report_s", "fold_s", "group_s", "wake_s"), replica)
+        times |= dict.fromkeys(("commit_s", "commit_event_s", "heard_s", "read_s", "read_event_s"), database)
+        return msgspec.structs.replace(self, **{name: getattr(self, name) * by for name, by in times.items()})
 
 
 class Prices(msgspec.Struct, frozen=True, kw_only=True):

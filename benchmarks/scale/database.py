@@ -36,26 +36,30 @@ class Backends:
         self._before = {pid: Ran.of(pid) for pid in children(self._postmaster)}
 
     @property
-    def ran_s(self) -> float:
-        """Seconds of processors so far; one that has ended meanwhile is left out."""
+    def ran(self) -> Ran:
+        """Of all together, so far; one that has ended meanwhile is left out."""
         now = {pid: Ran.of(pid) for pid in children(self._postmaster)}
-        return sum(ran.ran_s - self._before.get(pid, NOTHING).ran_s for pid, ran in now.items())
+        new = [ran.since(self._before.get(pid, NOTHING)) for pid, ran in now.items()]
+        return Ran(sum(one.ran_s for one in new), sum(one.waited_s for one in new))
 
 
 async def measure(server: Postgres, events: Sequence[AnyEvent]) -> dict[str, Any]:
     """Seconds of commits by `writers x events of a group`, of the database's processors, and until news is heard."""
     url = server.database()
     database = await Database.open(url)
+    stretches = list[float]()
     found: dict[str, Any] = {"commit": {}, "commit_cpu_s": {}, "read_cpu_s": {}}
     for size in SIZES:
         of_size = _group(events, size)
         for writers in WRITERS:
             took, ran = await _commits(server, url, of_size, writers)
             found["commit"][f"{writers} x {size}"] = spread(took)
-            found["commit_cpu_s"][size] = statistics.median(ran)
+            found["commit_cpu_s"][size] = statistics.median(one.ran_s for one in ran) / COMMITS
+            stretches += [one.stretch for one in ran]
     for size in (1, GROUP):
         found["read_cpu_s"][size] = await _reads(server, database, size)
     await database.close()
+    found["stretch"] = statistics.median(stretches)
     found["heard"] = spread(await _heard(url, events))
     return found
 
@@ -66,12 +70,10 @@ def _group(events: Sequence[AnyEvent], size: int) -> tuple[Any, ...]:
     return arrays([Append(loop.create_future(), (event,), (encode_event(event),), False) for event in of_size])
 
 
-async def _commits(
-    server: Postgres, url: str, of_size: tuple[Any, ...], writers: int
-) -> tuple[list[float], list[float]]:
+async def _commits(server: Postgres, url: str, of_size: tuple[Any, ...], writers: int) -> tuple[list[float], list[Ran]]:
     """Commits of several writers, each with the next one ready: seconds from one to the next, by round."""
     connections = [Connection(url) for _ in range(writers)]
-    took, ran = [], []
+    took, ran = list[float](), list[Ran]()
 
     async def write(name: int, number: int) -> None:
         for nth in range(COMMITS // writers):
@@ -82,7 +84,7 @@ async def _commits(
         working, begun = Backends(server), time.perf_counter()
         await asyncio.gather(*(write(name, number) for name in range(writers)))
         took.append((time.perf_counter() - begun) / COMMITS)
-        ran.append(working.ran_s / COMMITS)
+        ran.append(working.ran)
     for connection in connections:
         await connection.close()
     return took, ran
@@ -94,7 +96,7 @@ async def _reads(server: Postgres, database: Database, size: int) -> float:
     working = Backends(server)
     for _ in range(READS):
         await database.rows("read_after", last - size, size)
-    return working.ran_s / READS
+    return working.ran.ran_s / READS
 
 
 async def _heard(url: str, events: Sequence[AnyEvent]) -> list[float]:

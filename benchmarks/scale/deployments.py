@@ -78,11 +78,10 @@ def cheapest(costs: Costs, prices: Prices, seed: int) -> list[dict[str, Any]]:
         by_cost = sorted(DEPLOYMENTS, key=lambda deployment: deployment.usd(costs, prices, rate))
         bearing_it = ((d, found) for d in by_cost if (found := _borne(costs, prices, d, rate, seed)) is not None)
         deployment, found = next(bearing_it, (None, None))
-        if deployment is None or found is None:
-            rows.append({"decisions/s": f"{rate:,.0f}", "replicas": "none bears it"})
-        else:
-            cost = {"usd per million": deployment.usd(costs, prices, rate)}
-            rows.append({"decisions/s": f"{rate:,.0f}", **deployment._asdict(), **cost, **_figures(found)})
+        row: dict[str, Any] = {"decisions/s": rate, "replicas": "none bears it"}
+        if deployment is not None and found is not None:
+            row |= {**deployment._asdict(), "usd per million": deployment.usd(costs, prices, rate), **_figures(found)}
+        rows.append(row)
     return rows
 
 
