@@ -13,7 +13,6 @@ from strategist.snapshot import PolicySnapshot
 from .. import nearest
 from ..strategist import ACTIONS, random_state
 from .costs import GROUP, Costs
-from .database import WRITERS
 from .serving import CONNECTIONS
 
 LEARNT = 5_000  # folds of random states, which make a few learnt states each
@@ -40,8 +39,8 @@ def costs_of(serving: Mapping[str, Any], database: Mapping[str, Any]) -> Costs:
             into[kind] = line(*shares, many[side]["median"], single[side]["median"])
     fold, wake = ((other["decision"][n] + other["report"][n]) / 2 for n in range(2))
     group = (taking["decision"][1] + taking["report"][1]) / 2
-    commit, cpu, read = database["commit"], database["commit_cpu_s"], database["read_cpu_s"]
-    of_commit = line(1, GROUP, *(commit[f"{WRITERS[-1]} x {size}"]["median"] for size in (1, GROUP)))
+    held, cpu, read = database["held"], database["commit_cpu_s"], database["read_cpu_s"]
+    of_commit = line(1, GROUP, held[1]["median"], held[GROUP]["median"])
     of_cpu, of_read = line(1, GROUP, cpu[1], cpu[GROUP]), line(1, GROUP, read[1], read[GROUP])
     return Costs(
         decide_s=max(0.0, taking["decision"][0] - other["decision"][0]),

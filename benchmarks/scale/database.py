@@ -19,7 +19,7 @@ from .costs import GROUP
 from .processors import NOTHING, Ran, children
 
 SIZES, WRITERS = (1, 16, GROUP), (1, 2, 4)
-COMMITS, ROUNDS, READS, TOLD = 24, 5, 100, 60
+COMMITS, ROUNDS, READS, TOLD = 24, 9, 100, 60
 
 
 def spread(values: Sequence[float]) -> dict[str, float]:
@@ -48,14 +48,16 @@ async def measure(server: Postgres, events: Sequence[AnyEvent]) -> dict[str, Any
     url = server.database()
     database = await Database.open(url)
     stretches = list[float]()
-    found: dict[str, Any] = {"commit": {}, "commit_cpu_s": {}, "read_cpu_s": {}}
+    found: dict[str, Any] = {"commit": {}, "held": {}, "commit_cpu_s": {}, "read_cpu_s": {}}
     for size in SIZES:
-        of_size = _group(events, size)
+        of_size, follow = _group(events, size), list[float]()
         for writers in WRITERS:
             took, ran = await _commits(server, url, of_size, writers)
             found["commit"][f"{writers} x {size}"] = spread(took)
             found["commit_cpu_s"][size] = statistics.median(one.ran_s for one in ran) / COMMITS
             stretches += [one.stretch for one in ran]
+            follow += took if writers > 1 else []
+        found["held"][size] = spread(follow)
     for size in (1, GROUP):
         found["read_cpu_s"][size] = await _reads(server, database, size)
     await database.close()

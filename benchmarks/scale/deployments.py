@@ -61,7 +61,7 @@ def bearing(costs: Costs, prices: Prices, deployment: Deployment, seed: int) -> 
 
 def busier(costs: Costs, prices: Prices, seed: int) -> list[dict[str, Any]]:
     """One journal, by its replicas, at shares of what it bears."""
-    rows = []
+    rows: list[dict[str, Any]] = []
     for replicas in REPLICAS:
         most, full = capacity(costs, prices, replicas)
         for load in LOADS:
