@@ -39,7 +39,7 @@ DEPLOYMENTS = [
 ]
 
 
-def manned(costs: Costs, prices: Prices, most: int) -> int:
+def useful_replicas(costs: Costs, prices: Prices, most: int) -> int:
     """With how many replicas, up to that, a journal bears most: from some number on one more is a reader too many."""
     return max(range(1, most + 1), key=lambda replicas: capacity(costs, prices, replicas)[0])
 
@@ -47,7 +47,7 @@ def manned(costs: Costs, prices: Prices, most: int) -> int:
 def bearing(costs: Costs, prices: Prices, deployment: Deployment, seed: int) -> dict[str, Any]:
     """What the whole bears until its busiest shard is full; that one has no more replicas than do it good."""
     share = deployment.busiest(seed)
-    replicas = manned(costs, prices, max(1, round(deployment.replicas * share)))
+    replicas = useful_replicas(costs, prices, max(1, round(deployment.replicas * share)))
     most, full = capacity(costs, prices, replicas)
     return {
         **deployment._asdict(),
@@ -88,7 +88,7 @@ def cheapest(costs: Costs, prices: Prices, seed: int) -> list[dict[str, Any]]:
 def _borne(costs: Costs, prices: Prices, deployment: Deployment, rate: float, seed: int) -> Played | None:
     """How its busiest shard does; None where that is full or late."""
     share = deployment.busiest(seed)
-    replicas = manned(costs, prices, max(1, round(deployment.replicas * share)))
+    replicas = useful_replicas(costs, prices, max(1, round(deployment.replicas * share)))
     if rate * share > ROOM * capacity(costs, prices, replicas)[0]:
         return None
     found = _play(costs, prices, replicas, rate * share, seed)

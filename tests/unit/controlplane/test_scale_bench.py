@@ -5,7 +5,7 @@ import pytest
 
 from benchmarks.scale.calibration import line
 from benchmarks.scale.costs import Costs, Prices, capacity, usd_per_million
-from benchmarks.scale.deployments import manned
+from benchmarks.scale.deployments import useful_replicas
 from benchmarks.scale.model import Journal
 from benchmarks.scale.population import busiest, shares, split
 
@@ -67,7 +67,7 @@ def test_every_replica_folds_every_event() -> None:
 
 def test_readers_that_a_database_cannot_serve_make_a_journal_bear_less() -> None:
     reading = msgspec.structs.replace(COSTS, read_event_s=1e-4)
-    best = manned(reading, Prices(), 1_000)
+    best = useful_replicas(reading, Prices(), 1_000)
     assert 1 < best < 1_000
     assert capacity(reading, Prices(), best)[0] > capacity(reading, Prices(), 1_000)[0]
     assert capacity(reading, Prices(), 1_000)[1] == "database"
