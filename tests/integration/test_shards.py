@@ -15,7 +15,7 @@ from controlplane.tenants import parse
 from .conftest import PATIENCE_S, Running
 from .test_replicas import PEPPER, chosen
 
-ALIAS = "default"  # a tenant that both shards have: their names need not differ
+IN_BOTH = "default"  # a tenant that both shards have: their names need not differ
 
 
 class Shard(NamedTuple):
@@ -89,12 +89,12 @@ def proxy(shards: list[Shard]) -> Proxy:
 
 def test_each_tenants_events_lie_in_the_database_of_its_shard_alone(shards: list[Shard], proxy: Proxy) -> None:
     for n, shard in enumerate(shards):
-        for tenant in (ALIAS, f"acme-{n}", f"beta-{n}"):
+        for tenant in (IN_BOTH, f"acme-{n}", f"beta-{n}"):
             key = shard.key_of(tenant)
             assert proxy.decide({"X-Api-Key": key}, f"{tenant}-at-{n}") == 200
-    assert [shard.tenants() for shard in shards] == [{ALIAS, f"acme-{n}", f"beta-{n}"} for n in range(2)]
+    assert [shard.tenants() for shard in shards] == [{IN_BOTH, f"acme-{n}", f"beta-{n}"} for n in range(2)]
     for n in range(2):
-        assert [shard.decisions(f"{ALIAS}-at-{n}") for shard in shards] == [int(n == 0), int(n == 1)]
+        assert [shard.decisions(f"{IN_BOTH}-at-{n}") for shard in shards] == [int(n == 0), int(n == 1)]
 
 
 def test_a_key_that_comes_to_the_wrong_shard_is_none_of_its_own(shards: list[Shard], proxy: Proxy) -> None:
