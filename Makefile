@@ -15,7 +15,7 @@ EXTRAS_STAMP := $(if $(EXTRAS),$(STAMP)-$(subst $(COMMA),-,$(EXTRAS)))
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_CONSTRAINT=$(LOCK) PIP_BUILD_CONSTRAINT=$(LOCK) $(BIN)/python -m pip
 
 .DEFAULT_GOAL := help
-.PHONY: help install run serve test test-services test-nightly lint bench bench-chat bench-redis bench-demo bench-learning bench-ope bench-calibration bench-chat-routing bench-embedding bench-worth bench-memory bench-retrieval bench-chaos bench-replay bench-vectors
+.PHONY: help install run serve test test-services test-nightly lint bench bench-chat bench-redis bench-demo bench-learning bench-ope bench-calibration bench-chat-routing bench-embedding bench-worth bench-memory bench-retrieval bench-chaos bench-replay bench-vectors bench-scale
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -91,6 +91,9 @@ bench-replay: install ## replay a drawn log on every engine, beside its peer (AR
 
 bench-vectors: install ## measure pgvector beside hnswlib, and a small tenant among a million vectors of others
 	$(BIN)/python -m benchmarks.vectors $(ARGS)
+
+bench-scale: install ## measure what one journal bears, and model up to 1,000 replicas and 512 shards with it
+	$(BIN)/python -m benchmarks.scale $(ARGS)
 
 # What pip cannot bring is asked for first, before anything is downloaded.
 define check_machine

@@ -49,15 +49,15 @@ class FirstKeys(NamedTuple):
 class Administration:
     """Changes who may call. What it answers holds for the next request already."""
 
-    def __init__(self, registry: Registry, journal: Journal, learner: Learner, clock: Clock) -> None:
-        self._registry = registry
+    def __init__(self, registry: Registry, journal: Journal, learner: Learner, clock: Clock, shard: int | None) -> None:
+        self._registry, self._shard = registry, shard
         self._journal, self._learner, self._clock = journal, learner, clock
 
     async def first_keys(self) -> FirstKeys | None:
         """An operator's key, and one of the tenant `default`; None when there is an operator's key already."""
         if any(record.kind == "admin" for record in self._registry.keys.values()):
             return None
-        admin, tenant = new_key("admin"), new_key("tenant")
+        admin, tenant = new_key("admin", self._shard), new_key("tenant", self._shard)
         made = self._event(tenant, DEFAULT, "first key", EVERY_SCOPE, None, SERVER)
         await self._append(
             TenantSet(tenant=DEFAULT, at=self._clock.now(), tier="local", by=SERVER),
@@ -102,7 +102,7 @@ class Administration:
             raise Unprocessable("an admin key has no scopes; leave them out, or name a tenant")
         scopes = frozenset() if kind == "admin" else EVERY_SCOPE if request.scopes is None else request.scopes
         ends_at = None if request.expires_in_s is None else self._clock.now() + request.expires_in_s
-        key = new_key(kind)
+        key = new_key(kind, self._shard)
         await self._append(self._event(key, request.tenant or OPERATOR, request.name, scopes, ends_at, by))
         return self._shown_once(key)
 
@@ -114,7 +114,7 @@ class Administration:
         """
         old, now = self._active(key_id), self._clock.now()
         ends_at = min(now + request.overlap_s, old.ends_at or float("inf"))
-        key = new_key(old.kind)
+        key = new_key(old.kind, self._shard)
         await self._append(
             self._event(key, old.tenant, old.name, old.scopes, old.ends_at, by),
             KeyEnds(tenant=old.tenant, at=now, key_id=key_id, ends_at=ends_at, by=by),

@@ -181,7 +181,7 @@ class Parts:
     def _make_operators(self) -> None:
         """What operators do."""
         learner, journal, clock = self.learner, self.journal, self.clock
-        self.administration = Administration(self.registry, journal, learner, clock)
+        self.administration = Administration(self.registry, journal, learner, clock, self.settings.shard)
         self.appeals = Appeals(learner, journal, clock)
         self.policies = Policies(learner, journal, clock)
         self.challengers = Challengers(learner, journal, self.prefixes, self.policies, clock)

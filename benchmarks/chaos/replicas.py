@@ -49,6 +49,11 @@ class Replica:
         assert self._process is not None
         self._process.send_signal(number)
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
     def kill(self) -> None:
         self.steady_since = float("inf")
         self.signal(signal.SIGKILL)

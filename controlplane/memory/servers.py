@@ -15,7 +15,7 @@ def server_of(settings: Settings) -> VectorServer | None:
     if settings.vectors == "pgvector":
         from .pgvector import PgVectors
 
-        return PgVectors(settings.database_url or "")
+        return PgVectors(settings.pgvector_url or "")
     if settings.vectors == "pinecone":
         from .pinecone import PineconeVectors
 

@@ -63,7 +63,10 @@ def _convert(values: dict[str, Any]) -> Settings:
             choices = get_args(get_type_hints(Settings)[name]) if "enum" in str(error) else ()
             takes = f"; it takes {', '.join(choices)}" if choices else ""
             raise BadSetting(f"{PREFIX}{name.upper()}={shown_value(name, value)!r}: {error}{takes}") from error
-    return msgspec.convert(values, Settings, strict=False)
+    settings = msgspec.convert(values, Settings, strict=False)
+    if (missing := settings.missing()) is not None:
+        raise BadSetting(f"{PREFIX}VECTORS={settings.vectors!r} needs {PREFIX}{missing.upper()}")
+    return settings
 
 
 def _read_environment(environ: Mapping[str, str]) -> dict[str, Any]:

@@ -34,9 +34,14 @@ class Key(NamedTuple):
         return f"<Key {self.kind} {self.key_id}>"
 
 
-def new_key(kind: KeyKind) -> Key:
-    """A key nobody can guess."""
-    return Key(kind, _random(ID), _random(SECRET))
+def new_key(kind: KeyKind, shard: int | None = None) -> Key:
+    """A key nobody can guess; of a shard, its id begins with the shard's character, by which a proxy can route.
+
+    >>> [new_key("tenant", shard).key_id[0] for shard in (0, 10, 61)]
+    ['0', 'A', 'z']
+    """
+    key_id = _random(ID)
+    return Key(kind, key_id if shard is None else ALPHABET[shard] + key_id[1:], _random(SECRET))
 
 
 def parse(text: str) -> Key | None:

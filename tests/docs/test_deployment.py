@@ -73,15 +73,19 @@ def test_nginx_keeps_operators_calls_inside_and_lets_all_others_through(files: d
     assert [path for path in others if re.search(closed, path)] == []
 
 
-def test_caddy_keeps_operators_calls_inside_and_lets_all_others_through(files: dict[str, str]) -> None:
-    [closed] = re.findall(r"@operators path (.+)\n\trespond @operators 404", files["Caddyfile"])
+@pytest.mark.parametrize("name", ["Caddyfile", "shards.Caddyfile"])
+def test_caddy_keeps_operators_calls_inside_and_lets_all_others_through(files: dict[str, str], name: str) -> None:
+    [closed] = re.findall(r"@operators path (.+)\n\trespond @operators 404", files[name])
     patterns = [re.compile(re.escape(pattern).replace(r"\*", ".*")) for pattern in closed.split()]
     assert [path for path in operators_paths() if not any(p.fullmatch(path) for p in patterns)] == []
     others = [path for route in ROUTES if route.needs != "operator" for path in (route.path, *route.aliases)]
     assert [path for path in others if any(p.fullmatch(path) for p in patterns)] == []
 
 
-@pytest.mark.parametrize(("name", "directive"), [("nginx.conf", "keepalive_timeout"), ("Caddyfile", "keepalive")])
+@pytest.mark.parametrize(
+    ("name", "directive"),
+    [("nginx.conf", "keepalive_timeout"), ("Caddyfile", "keepalive"), ("shards.Caddyfile", "keepalive")],
+)
 def test_a_proxy_closes_idle_connections_before_the_server_does(
     files: dict[str, str], name: str, directive: str
 ) -> None:
@@ -89,7 +93,10 @@ def test_a_proxy_closes_idle_connections_before_the_server_does(
     assert 0 < int(idle_s) < uvicorn.Config(app="").timeout_keep_alive
 
 
-@pytest.mark.parametrize(("name", "directive"), [("nginx.conf", "client_max_body_size"), ("Caddyfile", "max_size")])
+@pytest.mark.parametrize(
+    ("name", "directive"),
+    [("nginx.conf", "client_max_body_size"), ("Caddyfile", "max_size"), ("shards.Caddyfile", "max_size")],
+)
 def test_a_proxy_leaves_it_to_the_server_to_refuse_a_large_body(
     files: dict[str, str], name: str, directive: str
 ) -> None:

@@ -39,6 +39,7 @@ TARGETS = (
     "bench-chaos",
     "bench-replay",
     "bench-vectors",
+    "bench-scale",
 )
 
 

@@ -11,7 +11,7 @@ AGAINST = {"goal": "ship it", "planned_action": "make deploy"}
 
 
 def test_the_gate_goes_on_without_the_vectors_and_comes_back_to_them(postgres: Postgres, serve: Serve) -> None:
-    server = serve(vectors="pgvector", database_url=postgres.database())
+    server = serve(vectors="pgvector", vectors_url=postgres.database())
     first = server.capture(error_trace="Error: no space left")["episode_id"]
     assert server.gate(**AGAINST)["supporting_episodes"][0]["episode_id"] == first, "found before it is written"
     hosted = server.service.memory.vectors
@@ -35,7 +35,7 @@ def test_the_gate_goes_on_without_the_vectors_and_comes_back_to_them(postgres: P
 
 
 def test_a_start_finds_what_an_earlier_one_wrote_and_a_purge_deletes_it(database_url: str, serve: Serve) -> None:
-    kept = {"vectors": "pgvector", "database_url": database_url}
+    kept = {"vectors": "pgvector", "vectors_url": database_url}
     server = serve(**kept)
     first = server.capture(error_trace="Error: no space left")["episode_id"]
     server.post("/v1/documents", {"documents": [{"key": "a.md", "text": "How to deploy."}]})

@@ -17,7 +17,12 @@ def secret(tmp_path: Path) -> Path:
     return file
 
 
-SCHEMES = {"database_url": "postgresql", "redis_url": "rediss", "broker_url": "tls"}  # of others: https
+SCHEMES = {
+    "database_url": "postgresql",
+    "vectors_url": "postgresql",
+    "redis_url": "rediss",
+    "broker_url": "tls",
+}  # of others: https
 
 
 @pytest.mark.parametrize("name", sorted(SECRET))
