@@ -57,9 +57,6 @@ class ScaleSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     def missing(self) -> str | None:
         """What else has to be set, or None."""
-        needed = {
-            "hnsw": (),
-            "pgvector": () if self.pgvector_url else ("vectors_url",),
-            "pinecone": ("pinecone_host", "pinecone_api_key"),
-        }
+        pgvector = () if self.pgvector_url else ("vectors_url",)
+        needed = {"hnsw": (), "pgvector": pgvector, "pinecone": ("pinecone_host", "pinecone_api_key")}
         return next((name for name in needed[self.vectors] if getattr(self, name) is None), None)
