@@ -1,24 +1,35 @@
 """A server of vectors that is away: decisions go on without it, captures are kept, and it is found again by itself."""
 
 import asyncio
+from collections.abc import Iterator
 
-from benchmarks.services import Postgres
+import pytest
+
+from benchmarks.services import Postgres, running
 from controlplane.rebuilding import rebuild
 
 from .conftest import Serve
 
+
+@pytest.fixture
+def own() -> Iterator[Postgres]:
+    """A server that nobody else asks: it is paused and killed."""
+    with running(Postgres) as server:
+        yield server
+
+
 AGAINST = {"goal": "ship it", "planned_action": "make deploy"}
 
 
-def test_the_gate_goes_on_without_the_vectors_and_comes_back_to_them(postgres: Postgres, serve: Serve) -> None:
-    server = serve(vectors="pgvector", vectors_url=postgres.database())
+def test_the_gate_goes_on_without_the_vectors_and_comes_back_to_them(own: Postgres, serve: Serve) -> None:
+    server = serve(vectors="pgvector", vectors_url=own.database())
     first = server.capture(error_trace="Error: no space left")["episode_id"]
     assert server.gate(**AGAINST)["supporting_episodes"][0]["episode_id"] == first, "found before it is written"
     hosted = server.service.memory.vectors
     server.until(lambda: hosted.waiting == 0)
     assert server.gate(**AGAINST)["supporting_episodes"][0]["episode_id"] == first, "and after"
 
-    for away, back in ((postgres.pause, postgres.go_on), (postgres.kill, postgres.start)):
+    for away, back in ((own.pause, own.go_on), (own.kill, own.start)):
         away()
         without = server.gate(**AGAINST)
         assert (without["degraded"], without["abstained"], without["action"]) == (["vectors"], True, "PROCEED")
