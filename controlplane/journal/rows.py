@@ -6,7 +6,7 @@ ones need not be text.
 
 import struct
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
@@ -70,6 +70,20 @@ def refuse_gap(found: Iterable[Recorded], place: int, last: int = 0) -> None:
                 raise JournalDamaged(f"event {place} is missing")
     if place < last:
         raise JournalDamaged(f"event {place + 1} is missing")
+
+
+def in_order(found: list[Recorded], fits: Callable[[AnyEvent], bool]) -> list[Recorded]:
+    """Events, each compared with what was asked for: a damaged index leads to other rows.
+
+    Raises:
+      JournalDamaged: it does.
+    """
+    seen = 0
+    for recorded in found:
+        if recorded.seq <= seen or not fits(recorded.event):
+            raise JournalDamaged(f"an index leads to event {recorded.seq} in the place of another")
+        seen = recorded.seq
+    return found
 
 
 class Archived(msgspec.Struct, frozen=True, kw_only=True):

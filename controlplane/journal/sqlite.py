@@ -30,6 +30,7 @@ from .rows import (
     Row,
     archived_of,
     event_row,
+    in_order,
     record_row,
     recorded_of,
     records_of,
@@ -285,13 +286,7 @@ class SqliteJournal:
         self, query: str, parameters: tuple[Any, ...], fits: Callable[[AnyEvent], bool]
     ) -> list[Recorded]:
         """Events, each compared with its checksum and with what was asked for: a damaged index leads to other rows."""
-        found = [recorded_of(row) for row in await self._rows(query, parameters)]
-        seen = 0
-        for recorded in found:
-            if recorded.seq <= seen or not fits(recorded.event):
-                raise JournalDamaged(f"an index leads to event {recorded.seq} in the place of another")
-            seen = recorded.seq
-        return found
+        return in_order([recorded_of(row) for row in await self._rows(query, parameters)], fits)
 
     async def _rows(self, query: str, parameters: tuple[Any, ...]) -> list[Row]:
         try:

@@ -23,12 +23,12 @@ from ...failpoints import failpoint
 from ...ids import new_id
 from ..codec import encode_event
 from ..port import ACCESS_KINDS, ACT_KINDS, ALL, CHECKPOINT_KINDS, JOB_KINDS, MEMORY_KINDS, acts_for_all, check_size
-from ..rows import UNNUMBERED, event_row, record_row, records_of, refuse_gap
+from ..rows import UNNUMBERED, event_row, in_order, record_row, records_of, refuse_gap
 from ..tail import Tail
 from .database import Database, Lost
 from .groups import GROUP, Append, arrays, next_group
 from .lease import Lease
-from .rows import fitting, record, recorded
+from .rows import record, recorded
 from .shelf import Shelf
 
 log = structlog.get_logger()
@@ -292,19 +292,23 @@ class PostgresJournal:
 
     async def _of_kinds(self, kinds: Sequence[str], after: int, limit: int) -> list[Recorded]:
         rows = await self.database.rows("read_kinds", after, limit, list(kinds))
-        return fitting(rows, lambda event: event.kind in kinds)
+        return in_order([recorded(row) for row in rows], lambda event: event.kind in kinds)
 
     async def acts(self, tenant: str, before: int, limit: int) -> list[Recorded]:
         rows = await self.database.rows("acts", before, tenant, limit, list(ACT_KINDS), tenant=tenant)
-        return fitting(rows, lambda e: e.kind in ACT_KINDS and tenant in (e.tenant, ALL))
+        return in_order([recorded(row) for row in rows], lambda e: e.kind in ACT_KINDS and tenant in (e.tenant, ALL))
 
     async def about(self, tenant: str, ref: str, kind: str) -> list[Recorded]:
         rows = await self.database.rows("about", tenant, ref.encode(), kind, tenant=tenant)
-        return fitting(rows, lambda event: (event.tenant, event.ref, event.kind) == (tenant, ref, kind))
+        return in_order(
+            [recorded(row) for row in rows], lambda event: (event.tenant, event.ref, event.kind) == (tenant, ref, kind)
+        )
 
     async def checkpoints(self, tenant: str) -> list[Recorded]:
         rows = await self.database.rows("of_tenant", tenant, list(CHECKPOINT_KINDS), tenant=tenant)
-        return fitting(rows, lambda event: event.tenant == tenant and event.kind in CHECKPOINT_KINDS)
+        return in_order(
+            [recorded(row) for row in rows], lambda event: event.tenant == tenant and event.kind in CHECKPOINT_KINDS
+        )
 
     async def learned(self, tenant: str, trace_id: str) -> Learned | None:
         if (unwritten := self._unwritten.get((tenant, trace_id))) is not None:
