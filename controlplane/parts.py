@@ -95,7 +95,7 @@ class Parts:
         providers: Mapping[str, Provider] | None = None,
     ) -> None:
         self.settings, self.journal, self.clock, self.recovery = settings, journal, clock, recovery
-        self.registry, self.intake = registry, Intake(clock)
+        self.registry, self.intake, self.started_at = registry, Intake(clock), clock.monotonic()
         self.metrics, self.http = Metrics(), httpx.AsyncClient(follow_redirects=False, transport=transport)
         self._make_shared(settings.redis_url)
         self.embedders = Embedders(settings, clock, self.metrics)

@@ -11,7 +11,6 @@ import httpx
 import msgspec
 import structlog
 
-from auditor import State
 from auditor.events import Configured, Recorded, Reported, Validated
 from auditor.fold import Applied
 from auditor.reflection_events import ReuseChecked
@@ -29,7 +28,6 @@ from .parts import Parts
 from .refold import BEGINNING
 from .replay.at_rest import REPLAY_FOLDER
 from .settings import Settings
-from .tenants import Registry
 from .whole_log import origin_of
 
 log = structlog.get_logger()
@@ -39,23 +37,8 @@ AHEAD = "but recovery/{} knows a later one: acknowledged events are gone; to go 
 class Service(Parts):
     """The parts at work. `open` starts everything that must be there before the first request."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        journal: Journal,
-        state: State,
-        recovery: RecoveryFiles,
-        registry: Registry,
-        clock: Clock,
-        origin: Origin = BEGINNING,
-        transport: httpx.AsyncBaseTransport | None = None,
-        providers: Mapping[str, Provider] | None = None,
-    ) -> None:
-        super().__init__(settings, journal, state, recovery, registry, clock, origin, transport, providers)
-        self.started_at = clock.monotonic()
-        self.first_keys: FirstKeys | None = None  # until they were shown
-        self._tasks: list[asyncio.Task[None]] = []
-        self._lock: int | None = None
+    first_keys: FirstKeys | None = None  # until they were shown
+    _lock: int | None = None
 
     @classmethod
     async def open(cls, settings: Settings, clock: Clock | None = None) -> Self:
@@ -111,6 +94,7 @@ class Service(Parts):
         return service
 
     async def start(self) -> None:
+        self._tasks: list[asyncio.Task[None]] = []
         await self.outbox.load()
         await self.webhooks.load()
         self.learner.observe(self._observe)

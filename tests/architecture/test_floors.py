@@ -169,4 +169,4 @@ def test_parser_sees_every_kind_of_import() -> None:
     assert "sentence_transformers" in modules()["controlplane.embedding.sentence"].imports
     assert "strategist.errors" in modules()["strategist.features.spec"].imports  # two dots
     assert "strategist.td" in modules()["strategist.policy"].imports  # a module imported by name
-    assert {"controlplane.journal", "auditor"} <= modules()["controlplane.service"].imports
+    assert {"controlplane.journal", "auditor"} <= modules()["controlplane.parts"].imports
