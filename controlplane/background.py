@@ -220,12 +220,12 @@ class Background:
 
     async def _embed_stale(self) -> None:
         """Embed again what another embedder's vector made unfindable, a batch at a time."""
-        batch, self._memory.stale = self._memory.stale[:PAGE], self._memory.stale[PAGE:]
+        batch = self._memory.stale[:PAGE]
         try:
             vectors = await asyncio.gather(*map(self._embedded, batch))
         except EmbedderUnreachable:  # it was logged, and the next tick tries again
-            self._memory.stale = batch + self._memory.stale
             return
+        del self._memory.stale[: len(batch)]  # more may have been added at the end
         for stale, vector in zip(batch, vectors, strict=True):
             if vector is None:
                 log.error("memory_not_findable", seq=stale.key, reason="its text cannot be embedded")
@@ -237,8 +237,9 @@ class Background:
     async def _embed_stale_passages(self) -> None:
         """The same of passages."""
         kept = self._memory.passages
-        batch, kept.stale = kept.stale[:PAGE], kept.stale[PAGE:]
+        batch = kept.stale[:PAGE]
         vectors = await self._embedder.embed_many([stale.text for stale in batch])
+        del kept.stale[: len(batch)]
         for stale, vector in zip(batch, vectors, strict=True):
             if vector is None:
                 log.error("memory_not_findable", seq=stale.passage_id // MOST, reason="its text cannot be embedded")

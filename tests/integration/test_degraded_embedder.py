@@ -113,7 +113,7 @@ async def _found_with_another_embedder(service: Service, goals: list[str]) -> li
     memory, embedder = MemoryStore(), BatchingEmbedder()
     await embedder.load(lambda: Fussy("fussy-384"))
     kept = (service.recovery, service.clock, service.outbox, service.metrics)
-    background = Background(service.learner, service.journal, memory, embedder, *kept, (), 60.0)
+    background = Background(service.learner, service.journal, memory, embedder, *kept, service.budgets, (), None, 60.0)
     await background.load_memory()
     counted = {"episodes": 3, "set_aside": 0, "signatures": 1, "documents": 1, "passages": 1}
     assert memory.counts() == {**counted, "stale_vectors": 5}

@@ -235,7 +235,7 @@ async def test_another_embedders_vectors_are_kept_apart(database_url: str) -> No
 @pytest.mark.parametrize(
     ("given", "says"),
     [
-        ({"vectors": "pgvector"}, "POINTSMAN_DATABASE_URL"),
+        ({"vectors": "pgvector"}, "POINTSMAN_VECTORS_URL"),
         ({"vectors": "pinecone", "pinecone_host": "https://x"}, "POINTSMAN_PINECONE_API_KEY"),
         ({"vectors": "qdrant"}, "pgvector, pinecone"),
     ],
