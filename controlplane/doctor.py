@@ -22,7 +22,7 @@ from .clock import Clock
 from .data_folder import JOURNAL_FILE, RECOVERY_FOLDER, begun, refuse_new
 from .embedding.quantized import SHIPPED_INT8
 from .embedding.sentence import SHIPPED, shipped_model, verify
-from .errors import BadSetting, JournalDamaged, ModelUntrusted, PointsmanError
+from .errors import BadSetting, JournalDamaged, JournalUnavailable, ModelUntrusted, PointsmanError
 from .filesystems import magic_of, refuse_network
 from .jetstream import STREAM, NoBroker
 from .jetstream import look as look_at_broker
@@ -32,7 +32,7 @@ from .journal.soundness import look_through, reading, unsound
 from .origin import look_at
 from .redis import look as look_at_redis
 from .settings import Settings
-from .tenants import read_pepper
+from .tenants import read_pepper, settled_pepper
 from .tenants.pepper import FILE as PEPPER_FILE
 
 SYNCS, SLOW_SYNC_MS = 20, 20.0  # how often a small write is synced, and what is too long for one
@@ -57,6 +57,8 @@ def examine(settings: Settings, clock: Clock) -> Iterator[Finding]:
     yield _sqlite()
     if settings.broker_url is not None:
         yield _broker(settings.broker_url)
+    if settings.database_url is not None:
+        yield _database(settings.database_url, settings)
     try:
         os.listdir(folder)
     except FileNotFoundError:
@@ -73,8 +75,9 @@ def examine(settings: Settings, clock: Clock) -> Iterator[Finding]:
         return
     yield from (look(folder) for look in (_filesystem, _permissions, _space))
     yield _syncs(folder, clock)
-    yield _pepper(folder)
-    yield _journal(folder / JOURNAL_FILE, clock)
+    if settings.database_url is None:
+        yield _pepper(folder)
+        yield _journal(folder / JOURNAL_FILE, clock)
     yield _model(settings)
     yield _redis(settings)
 
@@ -104,6 +107,19 @@ def _broker(url: str) -> Finding:
         said = f"it cannot be told anything ({error}); what happens waits in the outbox"
         return Finding(about="broker", state="warning", said=said)
     return _fine("broker", f"its stream {STREAM} {'is there' if there else 'will be made'}")
+
+
+def _database(url: str, settings: Settings) -> Finding:
+    """Whether the journal of all replicas can be read, and their pepper is set."""
+    try:
+        from .journal.postgres.database import look
+
+        if not settings.insecure_local:
+            settled_pepper(settings.pepper)
+        said = asyncio.run(look(url))
+    except (BadSetting, JournalUnavailable) as error:
+        return Finding(about="database", state="broken", said=str(error))
+    return _fine("database", said)
 
 
 def _filesystem(folder: Path) -> Finding:

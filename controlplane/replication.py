@@ -25,7 +25,7 @@ from .origin import Base, Origin
 from .outbox import Outbox
 from .refold import BEGINNING
 from .settings import Settings
-from .tenants import derived
+from .tenants import derived, settled_pepper
 
 log = structlog.get_logger()
 LOOK_S = 0.2  # between two looks at whether this replica is to lead
@@ -151,7 +151,7 @@ async def join(journal: Journal, settings: Settings, recovery: RecoveryFiles) ->
         log.info("snapshot_fetched", seq=seq)
     if settings.insecure_local:
         return None
-    pepper = read_settled_pepper(settings.pepper)
+    pepper = settled_pepper(settings.pepper)
     await agree_on_pepper(journal, pepper)
     return pepper
 
@@ -191,23 +191,3 @@ async def agree_on_pepper(journal: PostgresJournal, pepper: bytes) -> None:
     mark = derived(pepper, PEPPER_USE)
     if await journal.shelf.agreed(PEPPER_MARK, mark) != mark:
         raise BadSetting("this pepper is not the one that the other replicas have; set POINTSMAN_PEPPER_FILE to theirs")
-
-
-def read_settled_pepper(pepper: str | None) -> bytes:
-    """The pepper of all replicas, as the setting has it.
-
-    Raises:
-      BadSetting: it is missing, or is not 32 bytes in hexadecimal.
-    """
-    if pepper is None:
-        raise BadSetting(
-            "replicas need one pepper for all: openssl rand -hex 32 > pepper, keep it secret, and set "
-            "POINTSMAN_PEPPER_FILE to it at each of them (that of an embedded server: xxd -p -c 32 DATA_DIR/pepper)"
-        )
-    try:
-        given = bytes.fromhex(pepper)
-    except ValueError:
-        given = b""
-    if len(given) != 32:
-        raise BadSetting("POINTSMAN_PEPPER takes 32 bytes in hexadecimal: openssl rand -hex 32")
-    return given

@@ -90,18 +90,20 @@ def doctor(*, data_dir: str | None = None, json: Json = False) -> None:
 
 @app.command(name="alarm-key")
 def alarm_key(*, data_dir: str | None = None, json: Json = False) -> None:
-    """Print the key that alarms are signed with; it is a secret of the data folder.
+    """Print the key that alarms are signed with; it follows from the pepper of the data folder, or of all replicas.
 
     Args:
       data_dir: The data folder; by default what the settings say.
     """
     from ..alarms import LABEL
-    from ..tenants import derived, read_pepper
+    from ..tenants import derived, read_pepper, settled_pepper
 
-    folder = Path(settings.load(overrides={"data_dir": data_dir}).data_dir)
-    if not folder.exists():
+    loaded = settings.load(overrides={"data_dir": data_dir})
+    folder = Path(loaded.data_dir)
+    if loaded.database_url is None and not folder.exists():
         raise Failed(f"there is no data folder {folder} yet; start the server once")
-    key = derived(read_pepper(folder), LABEL).hex()
+    pepper = read_pepper(folder) if loaded.database_url is None else settled_pepper(loaded.pepper)
+    key = derived(pepper, LABEL).hex()
     show({"alarm_key": key}, json, lambda: lines(key))
 
 

@@ -2,7 +2,7 @@
 
 from .keys import Key, KeyKind, digest, new_key, parse
 from .limits import Call, Left, Limiter, MemoryLimiter
-from .pepper import derived, load_pepper, read_pepper
+from .pepper import derived, load_pepper, read_pepper, settled_pepper
 from .redis_limits import RedisLimiter
 from .registry import DEFAULT, EVERY_SCOPE, LOCAL, OPERATOR, Caller, KeyRecord, Registry, TenantRecord
 
@@ -28,4 +28,5 @@ __all__ = [
     "new_key",
     "parse",
     "read_pepper",
+    "settled_pepper",
 ]

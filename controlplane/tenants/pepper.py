@@ -51,6 +51,26 @@ def read_pepper(folder: Path) -> bytes:
     return pepper
 
 
+def settled_pepper(pepper: str | None) -> bytes:
+    """The pepper of all replicas, as the setting has it.
+
+    Raises:
+      BadSetting: it is missing, or is not 32 bytes in hexadecimal.
+    """
+    if pepper is None:
+        raise BadSetting(
+            "replicas need one pepper for all: openssl rand -hex 32 > pepper, keep it secret, and set "
+            "POINTSMAN_PEPPER_FILE to it at each of them (that of an embedded server: xxd -p -c 32 DATA_DIR/pepper)"
+        )
+    try:
+        given = bytes.fromhex(pepper)
+    except ValueError:
+        given = b""
+    if len(given) != PEPPER_BYTES:
+        raise BadSetting("POINTSMAN_PEPPER takes 32 bytes in hexadecimal: openssl rand -hex 32")
+    return given
+
+
 def derived(pepper: bytes, label: str) -> bytes:
     """A key for another use than API keys, which has nothing to do with any of theirs [32 bytes].
 

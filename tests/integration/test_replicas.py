@@ -12,6 +12,7 @@ from auditor.money_events import Spender
 from benchmarks.services import Postgres
 from controlplane.clock import FixedClock, SystemClock
 from controlplane.contract import BudgetRequest, CheckpointRequest, DecisionRequest, FeedbackRequest
+from controlplane.doctor import examine
 from controlplane.errors import BadSetting, BudgetExhausted, PointsmanError
 from controlplane.journal import SqliteJournal, acting_for_all, connect
 from controlplane.journal.port import STAYING_KINDS
@@ -251,3 +252,21 @@ async def test_old_events_are_archived_while_replicas_run_and_a_new_one_begins_w
     assert await a.learner.dump() == await b.learner.dump()
     again = await archive(tmp_path / "archive", database_url, 10**6, in_two_days, lambda *_: None)
     assert again.events == 0
+
+
+def test_doctor_says_whether_the_database_can_be_used_and_quotes_no_password(database_url: str, tmp_path: Path) -> None:
+    async def begun() -> None:
+        await (await PostgresJournal.open(database_url, SystemClock())).close()
+
+    def said(url: str, pepper: str | None = PEPPER) -> tuple[str, str]:
+        settings = chosen(tmp_path / "folder", url, pepper=pepper)
+        [found] = [finding for finding in examine(settings, SystemClock()) if finding.about == "database"]
+        return found.state, found.said
+
+    assert said(database_url) == ("fine", "it answers, and is empty: the first start makes what it needs")
+    asyncio.run(begun())
+    assert said(database_url) == ("fine", "it answers, with 0 event(s)")
+    assert said(database_url, None)[0] == "broken"
+    state, why = said("postgresql://me:hunter2@127.0.0.1:1/none")
+    assert (state, "hunter2" in why) == ("broken", False)
+    assert "ConnectionRefusedError" in why

@@ -103,8 +103,7 @@ class Database:
             everything = {"pointsman.tenant": ALL}
             log_readers = await asyncpg.create_pool(url, max_size=2, server_settings=everything, **options)
         except (*GONE, asyncpg.PostgresError, ValueError) as error:
-            said = f"database_url leads to no database that can be used ({type(error).__name__}: {_without_url(error)})"
-            raise JournalUnavailable(said) from error
+            raise JournalUnavailable(_refused(error)) from error
         return cls(url, readers, log_readers)
 
     def connect(self) -> Connection:
@@ -162,6 +161,25 @@ class Database:
         self._log_readers.terminate()
 
 
+async def look(url: str) -> str:
+    """What there is, without changing it.
+
+    Raises:
+      JournalUnavailable: there is no such database, or it does not let us in.
+    """
+    try:
+        connection = await _connect(url, ALL)
+        try:
+            if not await connection.fetchval(QUERIES["has_schema"]):
+                return "it answers, and is empty: the first start makes what it needs"
+            seq = await connection.fetchval(QUERIES["last_seq"])
+            return f"it answers, with {seq} event(s)"
+        finally:
+            connection.terminate()
+    except (*GONE, asyncpg.PostgresError, ValueError) as error:
+        raise JournalUnavailable(_refused(error)) from error
+
+
 def refusal_of(error: asyncpg.PostgresError) -> PointsmanError:
     """What the database's refusal is to whoever asked."""
     full = isinstance(error, asyncpg.DiskFullError)
@@ -192,10 +210,8 @@ async def _migrate(connection: "asyncpg.Connection[Any]") -> None:
                 await connection.execute(QUERIES["note_version"], number)
 
 
-def _without_url(error: BaseException) -> str:
+def _refused(error: BaseException) -> str:
     """What the database says, but for what quotes an address or a password."""
-    return (
-        error.__doc__.strip().splitlines()[0]
-        if isinstance(error, asyncpg.PostgresError) and error.__doc__
-        else (error.strerror or "" if isinstance(error, OSError) else "")
-    )
+    said = (error.__doc__ or "").strip().splitlines()[:1] if isinstance(error, asyncpg.PostgresError) else []
+    why = said[0] if said else getattr(error, "strerror", None) or "no answer"
+    return f"database_url leads to no database that can be used ({type(error).__name__}: {why})"

@@ -142,3 +142,7 @@ SELECT min(seq) FROM events WHERE at > $1;
 -- name: archive
 -- Take out of the log what an archive's file holds.
 SELECT archive_events($1, $2, $3, $4, $5);
+
+-- name: has_schema
+-- Whether the journal was begun here.
+SELECT to_regclass('head') IS NOT NULL;
