@@ -26,7 +26,14 @@ from auditor.money_events import BudgetSet, Reconciled, Released, Reserved, Sett
 from .clock import Clock
 from .contract import BudgetRequest, ReconcileRequest
 from .errands import Errands
-from .errors import BudgetExhausted, PointsmanError, UnknownReservation, UnknownTenant, Unprocessable
+from .errors import (
+    BudgetExhausted,
+    JournalUnavailable,
+    PointsmanError,
+    UnknownReservation,
+    UnknownTenant,
+    Unprocessable,
+)
 from .failpoints import failpoint
 from .ids import new_id
 from .journal import Journal
@@ -232,9 +239,11 @@ class Budgets:
             if event.contested and not await self._held(seq):
                 self._refuse_beyond(event)
                 raise BudgetExhausted("another replica spent what was left of a limit")
-        except PointsmanError:
+        except PointsmanError as error:
             self._arrive(event.reservation_id)
             self._open.pop(event.reservation_id, None)
+            if event.contested and isinstance(error, JournalUnavailable):  # it may be there all the same
+                self._owe(Released(tenant=event.tenant, at=event.at, reservation_id=event.reservation_id))
             raise
         failpoint("budget.reserved")
 

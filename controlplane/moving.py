@@ -12,6 +12,9 @@ from .data_folder import JOURNAL_FILE, lock_folder, open_journal
 from .errors import PointsmanError
 from .journal import SqliteJournal
 from .journal.postgres import PostgresJournal
+from .replication import agree_on_pepper
+from .tenants import read_pepper
+from .tenants.pepper import FILE as PEPPER_FILE
 
 PAGE = 500
 Progress = Callable[[int, int], None]  # done, of so many
@@ -39,12 +42,17 @@ async def migrate(folder: Path, url: str, clock: Clock, progress: Progress) -> M
         target = await PostgresJournal.open(url, clock, "migration")
         held.push_async_callback(target.close)
         await _refuse_others(source, target)
+        if (folder / PEPPER_FILE).exists():
+            await agree_on_pepper(target, read_pepper(folder))
         before = target.last_seq
         while page := await source.read(target.last_seq, PAGE):
             first = await target.append(*(recorded.event for recorded in page))
             if first != page[0].seq:
                 raise PointsmanError("another Pointsman writes to the database; stop it and begin with an empty one")
             progress(target.last_seq, source.last_seq)
+        for tenant, learned in await source.all_learned(source.last_seq):
+            target.record(tenant, [learned])
+        await target.flush()
         return Migrated(events=target.last_seq - before, seq=target.last_seq)
 
 

@@ -198,13 +198,20 @@ class Outbox:
 
     async def _step_down(self) -> None:
         """Another replica leads, and does what this one did not write down: begin again with the log."""
-        self._unwritten = [e for e in self._unwritten if isinstance(e, JobAdded) and not e.cause]
-        self._noted = {_key(event) for event in self._unwritten}
-        self.jobs = Jobs()
-        await self.load()
-        for event in self._unwritten:
-            self.jobs.apply(event)
-        self._led = False
+        async with self._writing:
+            former, self.jobs = self.jobs, Jobs()
+            try:
+                await self.load()
+            except PointsmanError:
+                self.jobs = former
+                raise
+            added = [event for event in self._unwritten if isinstance(event, JobAdded)]
+            self._elsewhere += [(e.work, e.about, e.body, e.cause, "") for e in added if e.cause]
+            self._unwritten = [event for event in added if not event.cause]
+            self._noted = {_key(event) for event in self._unwritten}
+            for event in self._unwritten:
+                self.jobs.apply(event)
+            self._led = False
 
     async def flush(self) -> None:
         """Journal what is not journalled yet.

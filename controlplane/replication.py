@@ -136,6 +136,9 @@ class SharedCheckpoints(CheckpointFiles):
         return self.read(checkpoint_id)
 
     async def drop(self, checkpoint_id: str) -> None:
+        base = await base_of(self._journal)  # of an archive that was made since this replica started, perhaps
+        if base is not None and checkpoint_id in {name for _, _, name in base.prefixes}:
+            return
         self.delete(checkpoint_id)
         await self._journal.shelf.drop_file(checkpoint_id)
 
@@ -156,22 +159,35 @@ async def join(journal: Journal, settings: Settings, recovery: RecoveryFiles) ->
     return pepper
 
 
+async def base_of(journal: PostgresJournal) -> Base | None:
+    """What the last archive left.
+
+    Raises:
+      JournalDamaged: it is not what was laid.
+    """
+    if (sealed := await journal.shelf.get_file(BASE)) is None:
+        return None
+    try:
+        return msgspec.msgpack.decode(unseal(sealed), type=Base)
+    except (UnreadableFold, msgspec.MsgspecError) as error:
+        raise JournalDamaged(f"the base of the archive in the database cannot be read: {error}") from error
+
+
 async def origin_of(journal: Journal, folder: Path) -> Origin:
     """Where folding begins: with nothing, or with what the last archive left, whose files are fetched.
 
     Raises:
-      JournalDamaged: the base is not what was laid.
+      JournalDamaged: the base is not what was laid, or a file of it is gone.
     """
     assert isinstance(journal, PostgresJournal)
-    if (sealed := await journal.shelf.get_file(BASE)) is None:
+    if (base := await base_of(journal)) is None:
         return BEGINNING
-    try:
-        base = msgspec.msgpack.decode(unseal(sealed), type=Base)
-    except (UnreadableFold, msgspec.MsgspecError) as error:
-        raise JournalDamaged(f"the base of the archive in the database cannot be read: {error}") from error
     files = SharedCheckpoints(journal, folder / CHECKPOINT_FOLDER)
-    for _, _, name in base.prefixes:
-        await files.find(name)
+    try:
+        for _, _, name in base.prefixes:
+            await files.find(name)
+    except UnreadableFold as error:
+        raise JournalDamaged(f"a checkpoint that the base of the archive rests on cannot be read: {error}") from error
     return Origin(journal.archived_seq, base, files)
 
 

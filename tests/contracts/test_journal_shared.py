@@ -238,3 +238,18 @@ async def test_a_journal_that_is_closed_while_it_hears_of_news_ends(database_url
             journal = await PostgresJournal.open(database_url, SystemClock())
             await asyncio.gather(*(journal.append(closed(f"{n}.{i}")) for i in range(10)))
             await journal.close()
+
+
+async def test_a_lease_that_lapsed_is_taken_anew_by_whoever_held_it(
+    two: tuple[PostgresJournal, PostgresJournal], postgres: Postgres, database_url: str
+) -> None:
+    """Under another token: what was written meanwhile is read before it leads again."""
+    a, _ = two
+    await a.lease.tick()
+    first = a.lease.token
+    postgres.ask("UPDATE lease SET ends_at = now() - interval '1 second'", database_url.rpartition("/")[2])
+    await a.lease.tick()
+    assert a.lease.token is None
+    await a.lease.tick()
+    assert first is not None
+    assert a.lease.token == first + 1

@@ -125,7 +125,7 @@ class Tables:
         return self.token
 
     def renew(self, token: int, lease_s: float) -> int | None:
-        if self.token != token:
+        if self.token != token or self.ends_at < self.now():
             return None
         self.ends_at = self.now() + lease_s
         return token

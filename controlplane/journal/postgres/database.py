@@ -93,7 +93,7 @@ class Database:
           PointsmanError: a newer version's schema.
         """
         try:
-            connection = await _connect(url, ALL)
+            connection = await _connect(url, ALL, None)
             try:
                 await _migrate(connection)
             finally:
@@ -134,13 +134,34 @@ class Database:
     @contextlib.asynccontextmanager
     async def alone(self) -> AsyncIterator[None]:
         """Hold what only one replica holds at a time."""
-        try:
-            connection = await _connect(self._url, ALL)
-        except (*GONE, asyncpg.PostgresError) as error:
-            raise JournalUnavailable(f"The journal cannot be read ({type(error).__name__}).") from error
-        try:
-            await connection.execute(QUERIES["in_turn"], _STARTING)
+        async with self._patient() as connection:
+            try:
+                await connection.execute(QUERIES["in_turn"], _STARTING)
+            except (*GONE, asyncpg.PostgresError) as error:
+                raise JournalUnavailable(f"This replica's turn did not come ({type(error).__name__}).") from error
             yield
+
+    async def long(self, query: str, *parameters: Any) -> Any:
+        """The first value of a statement that may take minutes.
+
+        Raises:
+          JournalUnavailable: the database does not answer, or refuses.
+        """
+        async with self._patient() as connection:
+            try:
+                return await connection.fetchval(QUERIES[query], *parameters)
+            except (*GONE, asyncpg.PostgresError) as error:
+                raise JournalUnavailable(f"The database refuses ({type(error).__name__}).") from error
+
+    @contextlib.asynccontextmanager
+    async def _patient(self) -> "AsyncIterator[asyncpg.Connection[Any]]":
+        """A connection of its own, whose statements wait as long as they must."""
+        try:
+            connection = await _connect(self._url, ALL, None)
+        except (*GONE, asyncpg.PostgresError) as error:
+            raise JournalUnavailable(f"The database does not let us in ({type(error).__name__}).") from error
+        try:
+            yield connection
         finally:
             connection.terminate()
 
@@ -186,9 +207,9 @@ def refusal_of(error: asyncpg.PostgresError) -> PointsmanError:
     return StorageFull() if full else JournalUnavailable(f"The database refuses ({type(error).__name__}).")
 
 
-async def _connect(url: str, tenant: str) -> "asyncpg.Connection[Any]":
+async def _connect(url: str, tenant: str, longest_s: float | None = STATEMENT_S) -> "asyncpg.Connection[Any]":
     said = {"application_name": "pointsman", "pointsman.tenant": tenant}
-    return await asyncpg.connect(url, timeout=CONNECT_S, command_timeout=STATEMENT_S, server_settings=said)
+    return await asyncpg.connect(url, timeout=CONNECT_S, command_timeout=longest_s, server_settings=said)
 
 
 async def _migrate(connection: "asyncpg.Connection[Any]") -> None:

@@ -18,15 +18,16 @@ from auditor.events import AnyEvent, Purged, Recorded
 from auditor.receipts import REPEATABLE_S
 
 from ...clock import Clock
-from ...errors import InFlight, JournalUnavailable, LeaseLost, Overloaded, PointsmanError
+from ...errors import InFlight, JournalDamaged, JournalUnavailable, LeaseLost, Overloaded, PointsmanError
 from ...failpoints import failpoint
 from ...ids import new_id
 from ..codec import encode_event
 from ..port import ACCESS_KINDS, ACT_KINDS, ALL, CHECKPOINT_KINDS, JOB_KINDS, MEMORY_KINDS, acts_for_all, check_size
-from ..rows import UNNUMBERED, event_row, in_order, record_row, records_of, refuse_gap
+from ..rows import in_order, record_row, records_of, refuse_gap
 from ..tail import Tail
 from .database import Database, Lost
 from .groups import GROUP, Append, arrays, next_group
+from .keeping import Keeping
 from .lease import Lease
 from .rows import record, recorded
 from .shelf import Shelf
@@ -36,7 +37,6 @@ WAITING, PAGE = 20_000, 2000  # most writes waiting; events read at once
 POLL_S = 0.1  # after which the log is read though nobody told of news
 UNSURE_S = 5.0  # how long a group whose answer was lost is asked for again
 AGAIN_S = 0.05
-KEEPING_S = 3600.0  # between two looks at partitions, and at what is no longer needed
 NOT_LEADING, THERE_ALREADY = -1, -2
 
 
@@ -55,11 +55,11 @@ class PostgresJournal:
         self._writer, self._name, self._number = database.connect(), new_id("wr"), 0
         self._pending: deque[Append] = deque()
         self._unwritten: dict[tuple[str, str], Learned] = {}  # visible before they are written
+        self._damage: str | None = None  # what was read is not what was written: this replica goes no further
         self._flushes: list[asyncio.Future[None]] = []
         self._wake, self._news = asyncio.Event(), asyncio.Event()
         self._closing = False
-        self._tail = Tail()
-        self._kept_at = -KEEPING_S
+        self._tail, self._keeping = Tail(), Keeping(database, clock)
         self._ready: int | None = None  # the token under which this replica is ready to lead
         self._task = asyncio.create_task(self._write(), name="journal-writer")
         self._reading = asyncio.create_task(self._follow(), name="journal-reader")
@@ -125,9 +125,8 @@ class PostgresJournal:
 
     async def erase(self, tenant: str, seq: int) -> None:
         tombstone = Purged(tenant=tenant, at=0.0)
-        _, _, kind, ref, at, payload, kept = event_row(UNNUMBERED, tombstone, encode_event(tombstone))
-        await self.database.rows("erase", kind, ref.encode(), at, payload, kept, tenant, seq, tenant=tenant)
         self._tail.replace(Recorded(seq, tombstone))
+        await self._keeping.erase(tenant, seq, tombstone)
 
     def _promise(self) -> "asyncio.Future[Any]":
         if self._closing or self._task.done():
@@ -156,7 +155,7 @@ class PostgresJournal:
             self._refuse([append.future for append in group], error)
             return
         failpoint("shared.committed")
-        self.trouble = None
+        self.trouble = JournalDamaged.code if self._damage else None
         await self._take(group, answers)
         for append, first in zip(group, answers, strict=True):
             if append.future.done():
@@ -189,7 +188,7 @@ class PostgresJournal:
             for nth, event in enumerate(append.events)
         ]
         if new and new[0].seq > self.last_seq + 1:
-            with contextlib.suppress(JournalUnavailable):  # it is committed; the reader reads it when it can
+            with contextlib.suppress(PointsmanError):  # it is committed; the reader reads it, or says why not
                 await self.catch_up(new[-1].seq)
         self._extend(new)
 
@@ -206,7 +205,12 @@ class PostgresJournal:
             try:
                 await self.database.listen(self._news.set)
                 await self.catch_up()
-                await self._keep()
+                await self._keeping.due(leads=self.leads)
+            except JournalDamaged as error:
+                self.trouble, self._damage = error.code, str(error)
+                log.error("journal_not_read", error=str(error))
+                self._tail.extend([])  # whoever folds hears of it
+                return
             except PointsmanError as error:
                 log.warning("journal_not_read", error=str(error), again_in_s=POLL_S)
             with contextlib.suppress(TimeoutError):
@@ -219,17 +223,12 @@ class PostgresJournal:
         while True:
             asked_at = self._clock.monotonic()
             page = await self.read(self.last_seq, PAGE)
+            if self.last_seq < self.archived_seq:
+                raise JournalDamaged("events that this replica had not read were archived; start it again")
             self._extend(page)
             if len(page) < PAGE and self.last_seq >= until:
                 self._current_at = max(self._current_at, asked_at)
                 return
-
-    async def _keep(self) -> None:
-        """What the holder does once an hour: begin the month's partition, forget what holds no longer."""
-        if self.leads and self._clock.monotonic() - self._kept_at > KEEPING_S:
-            self._kept_at = self._clock.monotonic()
-            await self.database.rows("begin_month")
-            await self.database.rows("forget_writers", self._clock.now() - REPEATABLE_S)
 
     async def _write_records(self) -> None:
         """Write the records that wait; what cannot be written now is tried again with the next group."""
@@ -264,6 +263,8 @@ class PostgresJournal:
 
     async def committed(self, after: int) -> Sequence[Recorded]:
         while not (at_hand := self._tail.after(after)):
+            if self._damage is not None:
+                raise JournalDamaged(self._damage)
             if at_hand is not None and self.last_seq <= after:
                 await self._tail.wait()
                 continue

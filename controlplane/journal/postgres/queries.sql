@@ -74,8 +74,9 @@ UPDATE lease SET token = token + 1, holder = $1, ends_at = clock_timestamp() + m
 WHERE ends_at < clock_timestamp() RETURNING token;
 
 -- name: renew
--- Hold it longer.
-UPDATE lease SET ends_at = clock_timestamp() + make_interval(secs => $2) WHERE token = $1 RETURNING token;
+-- Hold it longer; one that was over is taken anew, under another token, so that whoever takes it catches up first.
+UPDATE lease SET ends_at = clock_timestamp() + make_interval(secs => $2)
+WHERE token = $1 AND ends_at >= clock_timestamp() RETURNING token;
 
 -- name: release
 -- Let another take it.

@@ -41,8 +41,7 @@ class Shelf:
     ) -> int:
         """Take everything up to an event out of the log, but some kinds and what open decisions rest on."""
         owners = [tenant for tenant, _ in still_open], [ref.encode() for _, ref in still_open]
-        [[kept]] = await self._database.rows("archive", seq, base, list(staying), *owners)
-        return int(kept)
+        return int(await self._database.long("archive", seq, base, list(staying), *owners))
 
     async def put_file(self, name: str, sealed: bytes) -> None:
         """Leave a file for every replica."""

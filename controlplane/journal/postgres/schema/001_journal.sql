@@ -24,7 +24,8 @@ CREATE TABLE events (
 ) PARTITION BY RANGE (month);
 
 -- What an archive leaves in the log (port.py says which kinds): its month is the beginning of time.
-CREATE TABLE events_kept PARTITION OF events FOR VALUES FROM (MINVALUE) TO ('0001-01-01');
+CREATE TABLE events_kept PARTITION OF events FOR VALUES FROM (MINVALUE) TO ('0001-01-01')
+    WITH (autovacuum_vacuum_threshold = 1, autovacuum_vacuum_scale_factor = 0);
 ALTER TABLE events_kept ENABLE ROW LEVEL SECURITY;
 ALTER TABLE events_kept FORCE ROW LEVEL SECURITY;
 
@@ -101,9 +102,10 @@ CREATE FUNCTION begin_month(wanted date) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     name text := 'events_' || to_char(wanted, 'YYYY_MM');
 BEGIN
+    PERFORM FROM head FOR UPDATE;  -- in the order of appends, or each would wait for the other
     IF to_regclass(name) IS NULL THEN
         EXECUTE format('CREATE TABLE %I PARTITION OF events FOR VALUES FROM (%L) TO (%L) WITH '
-            || '(autovacuum_vacuum_threshold = 1, autovacuum_vacuum_scale_factor = 0.01)',
+            || '(autovacuum_vacuum_threshold = 1, autovacuum_vacuum_scale_factor = 0)',
             name, wanted, wanted + interval '1 month');
         EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', name);
         EXECUTE format('ALTER TABLE %I FORCE ROW LEVEL SECURITY', name);
@@ -119,6 +121,8 @@ CREATE FUNCTION archive_events(
 DECLARE
     left_in bigint;
     part record;
+    over_now text[] := '{}';
+    gone text;
 BEGIN
     UPDATE events SET month = '-infinity'
     WHERE seq <= upto AND month > '-infinity' AND (
@@ -132,15 +136,18 @@ BEGIN
         IF part.begins < (SELECT month FROM head)
             AND coalesce((SELECT max(seq) FROM events WHERE month = part.begins), 0) <= upto
         THEN
-            EXECUTE format('DROP TABLE %s', part.name);
+            over_now := over_now || part.name::text;
         ELSE
             DELETE FROM events WHERE month = part.begins AND seq <= upto;
         END IF;
     END LOOP;
     DELETE FROM learned WHERE seq <= upto;
-    SELECT count(*) INTO left_in FROM events WHERE seq <= upto;
+    SELECT count(*) INTO left_in FROM events WHERE seq <= upto AND month = '-infinity';
     INSERT INTO archives VALUES (upto, left_in);
     INSERT INTO files VALUES ('base', base) ON CONFLICT (name) DO UPDATE SET sealed = excluded.sealed;
+    FOREACH gone IN ARRAY over_now LOOP  -- last, for everybody waits from here to the end
+        EXECUTE format('DROP TABLE %s', gone);
+    END LOOP;
     RETURN left_in;
 END $$;
 
@@ -159,14 +166,16 @@ DECLARE
     added bigint := 0;
     leads boolean;
     taken integer;
+    known bigint;
 BEGIN
     SELECT seq, month INTO last, part FROM head FOR UPDATE;
-    SELECT w.answers INTO answers FROM writers w WHERE writer = of_writer AND number = of_number;
-    IF FOUND THEN
-        RETURN answers;
+    SELECT w.number, w.answers INTO known, answers FROM writers w WHERE writer = of_writer;
+    IF known >= of_number THEN  -- of one that comes after its successor everybody was refused
+        RETURN CASE WHEN known = of_number THEN answers END;
     END IF;
     answers := array_fill(0::bigint, ARRAY[cardinality(sizes)]);
-    leads := EXISTS (SELECT FROM lease WHERE token = holding);
+    PERFORM FROM lease WHERE token = holding FOR SHARE;  -- nobody takes it before this is there to be read
+    leads := FOUND;
     FOR taken IN
         SELECT e.owner FROM unnest(owners, tenants, kinds, refs, ats) AS e (owner, tenant, kind, ref, at)
         JOIN receipts r ON r.tenant = e.tenant AND r.ref = e.ref AND e.at - r.at < repeatable

@@ -1,0 +1,47 @@
+"""What is done beside appends and reads: contents that are owed an overwriting, partitions, what holds no longer."""
+
+from typing import Any
+
+from auditor.events import Purged
+from auditor.receipts import REPEATABLE_S
+
+from ...clock import Clock
+from ...errors import JournalUnavailable
+from ..codec import encode_event
+from ..rows import UNNUMBERED, event_row
+from .database import Database
+
+KEEPING_S = 3600.0  # between two looks at partitions, and at what is no longer needed
+
+
+class Keeping:
+    """Of one replica."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database, self._clock = database, clock
+        self._unerased: list[tuple[Any, ...]] = []
+        self._kept_at = -KEEPING_S
+
+    async def erase(self, tenant: str, seq: int, tombstone: Purged) -> None:
+        """Overwrite an event's content.
+
+        Raises:
+          JournalUnavailable: not yet; it is owed, and tried again.
+        """
+        _, _, kind, ref, at, payload, kept = event_row(UNNUMBERED, tombstone, encode_event(tombstone))
+        asked = (kind, ref.encode(), at, payload, kept, tenant, seq)
+        try:
+            await self._database.rows("erase", *asked, tenant=tenant)
+        except JournalUnavailable:
+            self._unerased.append(asked)
+            raise
+
+    async def due(self, *, leads: bool) -> None:
+        """Overwrite what is owed; who leads begins the month's partition and forgets what holds no longer, hourly."""
+        while self._unerased:
+            await self._database.rows("erase", *self._unerased[0], tenant=self._unerased[0][5])
+            del self._unerased[0]
+        if leads and self._clock.monotonic() - self._kept_at > KEEPING_S:
+            await self._database.rows("begin_month")
+            await self._database.rows("forget_writers", self._clock.now() - REPEATABLE_S)
+            self._kept_at = self._clock.monotonic()
