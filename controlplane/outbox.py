@@ -85,6 +85,7 @@ class Outbox:
         self._unwritten: list[JobEvent] = []
         self._noted: set[tuple[str, str, int]] = set()  # of this process, and not folded yet
         self._led = False
+        self._meanwhile: list[Recorded] | None = None  # what was folded while the log is read
         self._position = 0  # in the log, up to where it was read at the start
         self._elsewhere: list[tuple[str, str, object, int, str]] = []  # who leads owes it, unless it dies before
         self._quiet_until: dict[str, float] = {}  # by work
@@ -96,18 +97,24 @@ class Outbox:
         return len(self._unwritten)
 
     async def load(self) -> None:
-        """Fold what the journal has; once, before anything else."""
-        after = 0
+        """Fold what the journal has, and what is folded meanwhile after it."""
+        after, self._meanwhile = 0, []
         while page := await self._journal.read_jobs(after, PAGE):
             for recorded in page:
                 self.jobs.apply(recorded.event)
             after = page[-1].seq
         self._position = after
         self.jobs.take_over()
+        meanwhile, self._meanwhile = self._meanwhile, None
+        for recorded in meanwhile:
+            self.observe(recorded)
 
     def observe(self, recorded: Recorded) -> None:
         """What another replica noted holds here, too."""
         event = recorded.event
+        if self._meanwhile is not None:
+            self._meanwhile.append(recorded)
+            return
         if recorded.seq <= self._position or not isinstance(event, JobEvent):
             return
         if (key := _key(event)) in self._noted:
@@ -203,7 +210,9 @@ class Outbox:
             try:
                 await self.load()
             except PointsmanError:
-                self.jobs = former
+                self.jobs, meanwhile, self._meanwhile = former, self._meanwhile or [], None
+                for recorded in meanwhile:
+                    self.observe(recorded)
                 raise
             added = [event for event in self._unwritten if isinstance(event, JobAdded)]
             self._elsewhere += [(e.work, e.about, e.body, e.cause, "") for e in added if e.cause]
