@@ -63,6 +63,12 @@ class Provider:
         return float(self._client.get("/fake/bill").json()["billed_nano_usd"] / 1e9)
 
 
+def texts_of(insight: Json) -> list[str]:
+    """Its sentences, those in lists too; its numbers may stand in any log."""
+    listed = [text for value in insight.values() if isinstance(value, list) for text in value]
+    return listed + [value for value in insight.values() if isinstance(value, str)]
+
+
 def said(**changed: Any) -> str:
     return msgspec.json.encode(INSIGHT | changed).decode()
 

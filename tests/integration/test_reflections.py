@@ -13,7 +13,7 @@ from auditor.packing import encode
 from controlplane.jobs import Job
 from controlplane.refold import refold
 
-from .asked_model import INSIGHT, Json, Provider, chosen_for, said
+from .asked_model import INSIGHT, Json, Provider, chosen_for, said, texts_of
 from .conftest import Running, Serve, chosen
 
 
@@ -372,8 +372,8 @@ def test_of_a_replaced_reuse_and_its_check_a_purge_leaves_no_text(
     server.stop()
     left = on_disk(tmp_path)
     assert b"reuse_checked" in left
-    for text in (*INSIGHT.values(), *OTHERWISE.values(), "ImagePullBackOff"):
-        assert str(text).encode() not in left
+    for text in (*texts_of(INSIGHT), *texts_of(OTHERWISE), "ImagePullBackOff"):
+        assert text.encode() not in left
     assert reflecting().service.memory.reflections == {}
 
 
