@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from importlib import resources
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import structlog
 
@@ -18,9 +18,6 @@ from ..errors import BadSetting, PointsmanError
 from ..journal.queries import named
 from .hosted import Change, Place
 from .index import VectorsUnavailable
-
-if TYPE_CHECKING:
-    pass
 
 log = structlog.get_logger()
 _FILES = resources.files(__package__) / "schema"
