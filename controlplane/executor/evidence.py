@@ -16,7 +16,7 @@ from strategist.linear import hashed_word
 
 from ..contract import DecisionRequest
 from ..embedding import Vector
-from ..memory.actions import conditions_of, family_of, is_destructive, signature, tool_of
+from ..memory.actions import conditions_of, family_of, is_destructive, signature, signature_of, tool_of
 from ..memory.ranking import Match
 from ..memory.space import Space
 from .hearsay import Hearsay
@@ -30,7 +30,6 @@ from .recalled import (
     captures,
     near_cases,
     recall_outcomes,
-    signature_of,
     similar_actions,
     unreported,
 )
@@ -85,6 +84,8 @@ class GateEvidence(Evidence, kw_only=True):
     worded: Worded
     at_hand: AtHand | None = None  # of reflections on the best match
     shown: Reflected | None = None  # what models made of the best match, or of one that is much like it
+    told: Sequence[Fix] = ()  # the fixes whose words the key that asks is shown, the best first
+    cited: Sequence[tuple[Match, int]] = ()  # what the answer rests on, and for how many others each stands
     ruled: str | None = None  # the guard rule that left the verdict, where the evidence did not
 
     @property
@@ -96,11 +97,6 @@ class GateEvidence(Evidence, kw_only=True):
     def hearsay(self) -> Hearsay:
         """What of memory the key that asks is shown."""
         return Hearsay(self.asker, self.space, self.fold)
-
-    @property
-    def told(self) -> list[Fix]:
-        """The fixes whose words it is shown, the best first."""
-        return [fix for fix in self.fixes if self.hearsay.resolution(fix.match.record)]
 
     @property
     def offered(self) -> Fix | None:
@@ -135,8 +131,10 @@ async def search(
     stood = await standing(space, fold, sought, NEIGHBOURS, asker, matches)
     actions = await similar_actions(space, vector)
     there = space.episodes  # some may be purged by now: hosted indexes are waited for
-    matches, stood = ([m for m in of if m.record.episode_id in there] for of in (matches, stood))
-    return Remembered(matches, stood, actions)
+    found = [m for m in matches if m.record.episode_id in there]
+    if stood is matches:
+        return Remembered(found, found, actions)
+    return Remembered(found, [m for m in stood if m.record.episode_id in there], actions)
 
 
 def gather(
@@ -155,15 +153,19 @@ def gather(
     conditions = (*conditions_of(request.environment), _turn(task))
     own = fold.cases.of(request.namespace, own_signature)
     withheld = {item.episode_id for item in offered if item.withheld}
-    everything, stood = ([m for m in of if m.record.episode_id not in withheld] for of in remembered[:2])
+    everything = [m for m in remembered.matches if m.record.episode_id not in withheld]
     near = near_cases(fold, request.namespace, own_signature, remembered.actions, everything)
     against = _against(everything, request)
-    matches, shown = _tellable(space, against, offered), _tellable(space, _against(stood, request), offered)
+    matches = shown = _tellable(space, against, offered)
     skills = [m for m in matches if is_skill(space, fold, m.record.episode_id)]
     told = unreported(fold, request.namespace, against)
     recalled = recall_outcomes(fold, conditions, own, near, told)
     worded = judge(space, fold, request, conditions, own, recalled)
-    fixes, shown_fixes = (_fixes(space, fold, request.namespace, conditions, of) for of in (matches, shown))
+    fixes = shown_fixes = _fixes(space, fold, request.namespace, conditions, matches)
+    if remembered.stood is not remembered.matches:
+        stood = [m for m in remembered.stood if m.record.episode_id not in withheld]
+        shown = _tellable(space, _against(stood, request), offered)
+        shown_fixes = _fixes(space, fold, request.namespace, conditions, shown)
     closest = max(against, key=lambda m: (m.similarity, m.precondition), default=None)
     rule = _rule(closest, skills, at, suggestion=suggestion_of(fixes) is not None)
     return GateEvidence(

@@ -68,8 +68,8 @@ class Hearsay(msgspec.Struct, frozen=True):
     @property
     def has_proof(self) -> bool:
         """Whether a fix of the asker's own was seen to work here."""
-        known = map(self.space.episodes.get, self.fold.skills.confirmed)
-        return any(record is not None and self.asker in record.keys for record in known)
+        own = self.space.of_key.get(self.asker, set())
+        return not self.fold.skills.confirmed.keys().isdisjoint(own)
 
     def may_have_asked(self, record: EpisodeRecord) -> bool:
         """Whether what a model makes of a failure may be shown."""

@@ -57,7 +57,7 @@ class Hygiene:
     def _weigh(self, tenant: str, space: Space, record: EpisodeRecord, at: float) -> None:
         """An episode that nobody stands for is set aside as long as that is so."""
         standing = self.quarantines.standing(tenant, record.captures)
-        record.keys = only(*standing) if len(standing) == 1 else frozenset(standing)
+        space.stands_by(record, only(*standing) if len(standing) == 1 else frozenset(standing))
         if not standing and record.aside is None:
             _set_aside(space, record, "quarantined", at)
         elif standing and record.aside == "quarantined":

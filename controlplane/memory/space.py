@@ -13,7 +13,7 @@ from ..embedding import Vector
 from ..licences import NOTHING, Denylist
 from ..llm.local import UNKNOWN
 from ..masking import MASK
-from .actions import signature, tool_of
+from .actions import signature_of
 from .index import Index
 from .lexical import LexicalIndex
 from .texts import cause_of, episode_words
@@ -82,8 +82,7 @@ class EpisodeRecord(msgspec.Struct):
     @property
     def kind(self) -> tuple[str, str]:
         """Which failures are of one kind: those of an error class and an action signature."""
-        planned = self.episode.planned_action
-        return self.episode.error_class, signature(tool_of(planned), planned)
+        return self.episode.error_class, signature_of(self.episode.planned_action)
 
     @property
     def conditions(self) -> dict[str, object]:
@@ -111,6 +110,7 @@ class Space:
         self._denied = denied
         self.episodes: dict[int, EpisodeRecord] = {}  # that are in use
         self.aside: dict[int, tuple[EpisodeRecord, Vectors]] = {}  # that are not, each with its vectors
+        self.of_key: dict[str, set[int]] = {}  # those in use, by the keys that captured them
         self.by_digest: dict[str, int] = {}
         self.of_kind: dict[tuple[str, str], dict[int, EpisodeRecord]] = {}
         self._last: dict[str, int] = {}  # the episode that a task captured last, tasks in the order they did
@@ -149,6 +149,7 @@ class Space:
         """It is in use from here on, and found by its vectors."""
         record.aside = None
         self.episodes[record.episode_id] = record
+        self._count_in(record, record.keys)
         self.of_kind.setdefault(record.kind, {})[record.episode_id] = record
         self.words.add(record.episode_id, episode_words(record.episode))
         for modality, vector in vectors.items():
@@ -159,9 +160,27 @@ class Space:
         del self.episodes[record.episode_id], self.of_kind[record.kind][record.episode_id]
         if not self.of_kind[record.kind]:
             del self.of_kind[record.kind]
+        self._count_out(record, record.keys)
         self.words.remove(record.episode_id, episode_words(record.episode))
         taken = {modality: index.remove(record.episode_id) for modality, index in self.indexes.items()}
         return {modality: vector for modality, vector in taken.items() if vector is not None}
+
+    def stands_by(self, record: EpisodeRecord, keys: frozenset[str]) -> None:
+        """Those that captured an episode, but for what is quarantined, are these from here on."""
+        if record.episode_id in self.episodes:
+            self._count_out(record, record.keys - keys)
+            self._count_in(record, keys - record.keys)
+        record.keys = keys
+
+    def _count_in(self, record: EpisodeRecord, keys: frozenset[str]) -> None:
+        for key in keys:
+            self.of_key.setdefault(key, set()).add(record.episode_id)
+
+    def _count_out(self, record: EpisodeRecord, keys: frozenset[str]) -> None:
+        for key in keys:
+            self.of_key[key].remove(record.episode_id)
+            if not self.of_key[key]:
+                del self.of_key[key]
 
     @property
     def episode_index(self) -> Index | None:
