@@ -55,10 +55,13 @@ async def recall_matches(
     if index is None:
         return []
     present, weights = Present(sought.current), weights_of(fold)
+    of_origins = dict[str, float]()
 
     def matched(hit: Hit) -> Match:
         record = space.episodes[hit.key]
         stands = fold.worth.standing(hit.key, record.episode.error_class)
+        if (origin := record.episode.origin) not in of_origins:
+            of_origins[origin] = _worth_of_origin(fold, origin)
         return Match(
             record=record,
             similarity=max(0.0, min(1.0, hit.similarity)),
@@ -66,7 +69,7 @@ async def recall_matches(
             precondition=present.fit(record.conditions),
             recency=recency(sought.now - record.at),
             worth=_worth(space, fold, hit.key, stands),
-            origin=_worth_of_origin(fold, record.episode.origin),
+            origin=of_origins[origin],
             standing=stands,
             weights=weights,
             vector=hit.vector,

@@ -24,7 +24,7 @@ READ_WORDS = 128  # different words of a query that are looked at
 MOST_TEXTS = 500  # texts that have a word, beyond which it tells nothing
 MOST_ROWS = 1_000  # that one search reads
 LENGTH = 0.3  # how much a long text is marked down; BM25's b
-KEPT_ROWS = 50_000  # most that are kept of what was read of words
+KEPT_ROWS, KEPT_COUNTS = 50_000, 10_000  # most that are kept of what was read of words
 BATCH = 64  # changes that are merged at once
 BUFFER_BYTES = 65_536  # of what is not merged yet
 
@@ -94,6 +94,7 @@ class LexicalIndex:
         self._words = self._changes = 0
         self._common = set[str]()  # words that were asked for, and that too many texts have
         self._read: LRUCache[str, Posting] = LRUCache(KEPT_ROWS, getsizeof=lambda of: 1 + len(of.keys))
+        self._counts: LRUCache[str, int] = LRUCache(KEPT_COUNTS)
 
     def add(self, key: int, text: str) -> None:
         """Add a text under an id that was never used before."""
@@ -117,6 +118,7 @@ class LexicalIndex:
     def _changed(self, words: Iterable[str]) -> None:
         for word in words:
             self._read.pop(word, None)
+            self._counts.pop(word, None)
         self._changes += 1
         if self._changes % BATCH == 0:
             self._db.execute("COMMIT")
@@ -155,15 +157,15 @@ class LexicalIndex:
             left -= count
             if left < 0 or count > MOST_TEXTS:
                 return
-            if len((posting := self._having(word)).keys):
-                yield posting
+            if count:
+                yield self._having(word)
 
     def _count(self, word: str) -> int:
         """How many texts have a word, counted no further than it matters."""
-        if (read := self._read.get(word)) is not None:
-            return len(read.keys)
-        [count] = self._db.execute(SQL["count"], (f'"{word}"', MOST_TEXTS + 1)).fetchone()
-        return int(count)
+        if (known := self._counts.get(word)) is None:
+            [known] = self._db.execute(SQL["count"], (f'"{word}"', MOST_TEXTS + 1)).fetchone()
+            self._counts[word] = known
+        return int(known)
 
     def _having(self, word: str) -> Posting:
         """Which texts have a word that not too many have."""
