@@ -258,9 +258,10 @@ def _tellable(space: Space, against: list[Match], offered: Sequence[Offered]) ->
 
 
 def is_skill(space: Space, fold: TenantFold, episode_id: int) -> bool:
-    """Whether its fix is surfaced as a skill, and somebody stands for that who is in no quarantine."""
+    """Whether it notes a fix that is surfaced as a skill, and somebody stands for that who is in no quarantine."""
     skill = fold.skills.by_episode.get(episode_id)
-    return skill is not None and skill.surfaced and validations_of(space, fold, episode_id) is not NONE
+    says = skill is not None and skill.surfaced and bool(space.episodes[episode_id].episode.resolution)
+    return says and validations_of(space, fold, episode_id) is not NONE
 
 
 def _fixes(
