@@ -74,6 +74,7 @@ def _screen(data: Any, found: list[Found]) -> Any:
 
 
 def _refusal(path: str, why: str) -> InvalidRequest:
+    path = path.removeprefix("$.")
     return InvalidRequest(f"{path}: {why}", errors=[{"path": path, "detail": why}])
 
 

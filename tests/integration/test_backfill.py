@@ -13,6 +13,7 @@ import pytest
 from controlplane.backfill.described import read_described
 from controlplane.backfill.passing import Backfill, Passed
 from controlplane.backfill.server import Server
+from controlplane.cli.backfilling import _pass as one_pass
 from controlplane.errors import BadSetting
 from controlplane.licences import fingerprints
 
@@ -115,6 +116,29 @@ def test_what_changed_is_found_without_a_column_that_says_so(
     assert counts(run()) == (3, 0, 0)
     sql("UPDATE fixes SET body = 'do otherwise' WHERE id = 2")
     assert counts(run()) == (1, 2, 0)
+
+
+def test_long_records_are_sent_apart_where_the_server_would_not_take_them_together(
+    serve: Serve, tmp_path: Path, passes: Passes
+) -> None:
+    rows = [{"name": str(number), "said": "words " * 21_000} for number in range(3)]
+    (tmp_path / "errors.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    assert counts(passes(serve(), LINES)()) == (3, 0, 0)
+
+
+def test_a_watcher_says_of_a_later_pass_only_what_is_otherwise(
+    serve: Serve, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "origins.toml").write_text(LINES, "utf-8")
+    lines, origins = tmp_path / "errors.jsonl", read_described(tmp_path / "origins.toml")
+    with closing(Server(serve().url, "", lambda wait_s: False)) as asked:
+        work, before, said = Backfill(asked, lambda: False), None, list[bool]()
+        for more in ('{"name": "a", "said": "quota"}\n', "", '{"name": "b"}\n', "", '{"said": "x"}\n', ""):
+            with lines.open("a", encoding="utf-8") as file:
+                file.write(more)
+            before = one_pass(work, origins, json=False, before=before)
+            said.append("lines: " in capsys.readouterr().out)
+    assert said == [True, False] * 3
 
 
 def test_another_client_goes_on_where_the_first_one_stopped(
@@ -268,6 +292,7 @@ def test_json_lines_are_read_and_lines_that_are_none_are_named(serve: Serve, tmp
         (ORIGIN.replace("key =", "kee ="), "kee"),
         (ORIGIN + 'query = "SELECT 1"', "not both"),
         (ORIGIN + ORIGIN, "two origins of one name"),
+        (ORIGIN.replace('"fixes"', '"token=abcdef"', 1), "looks like a secret"),
     ],
 )
 def test_a_description_that_does_not_fit_says_what_is_wrong(tmp_path: Path, described: str, said: str) -> None:

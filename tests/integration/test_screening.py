@@ -137,7 +137,7 @@ def test_a_secret_of_each_form_is_refused_as_a_name(server: Running, form: str) 
     named = {"candidates": [{"provider": "a", "sku": "1"}, {"provider": "b", "sku": text.format(secret)}]}
     if len(text.format(secret)) <= 256:
         problem = server.post("/v1/decisions", named, 400)
-        assert problem["errors"] == [{"path": "$.candidates[1].sku", "detail": SECRET}]
+        assert problem["errors"] == [{"path": "candidates[1].sku", "detail": SECRET}]
         assert secret not in str(problem)
 
 
