@@ -6,8 +6,8 @@ reason is kept without its secrets. What has to say something does not by blanks
 
 import functools
 import inspect
-from collections.abc import Awaitable, Callable, Iterator
-from typing import Any, NamedTuple, get_type_hints
+from collections.abc import Awaitable, Callable
+from typing import Any, get_type_hints
 
 import msgspec
 from msgspec.inspect import AnyType, DictType, Metadata, StrType, StructType, Type, UnionType, VarTupleType, type_info
@@ -18,19 +18,20 @@ from ..masking import without_secrets
 
 SECRET = "it looks like a secret, or holds one, and would be kept and shown as it is; name it otherwise"
 BLANK = "it has no text but blanks and marks that are not seen"
+KNOWN = 10_000  # names that were looked at; most come again
 Handler = Callable[..., Awaitable[Any]]
+Check = Callable[[Any], None]  # raises Refused
 
 
-class Found(NamedTuple):
-    """A text of a request, where it stands, what it is, and whether it has to say something."""
+class Refused(Exception):
+    """A text that is not taken, where it stands and why."""
 
-    path: str
-    text: str
-    what: str  # of Meta's `screened`
-    needed: bool
+    def __init__(self, path: str, why: str) -> None:
+        super().__init__(why)
+        self.path, self.why = path, why
 
-
-Finds = Callable[[Any, str], Iterator[Found]]  # in a value at a path
+    def within(self, step: str) -> "Refused":
+        return Refused(step + self.path, self.why)
 
 
 def screened(call: Handler) -> Handler:
@@ -41,87 +42,118 @@ def screened(call: Handler) -> Handler:
     """
     if "data" not in inspect.signature(call).parameters:
         return call
-    finds = finder(type_info(get_type_hints(call, include_extras=True)["data"]))
-    if finds is None:
+    kind = type_info(get_type_hints(call, include_extras=True)["data"])
+    check, reasons = checker(kind), _reasons(kind)
+    if check is None:
         return call
 
     @functools.wraps(call)
     async def wrapped(*args: Any, **kwargs: Any) -> Any:
-        kwargs["data"] = _screen(kwargs["data"], list(finds(kwargs["data"], "$")))
+        data = kwargs["data"]
+        _refuse(check, data, "")
+        if data is not None and reasons:
+            kept = {name: without_secrets(getattr(data, name)) for name in reasons}
+            kwargs["data"] = msgspec.structs.replace(data, **kept)
         return await call(*args, **kwargs)
 
     wrapped.__signature__ = inspect.signature(call)  # type: ignore[attr-defined]
     return wrapped
 
 
-def refuse_secret(path: str, text: str) -> None:
-    """Raises InvalidRequest if the text looks like a secret."""
-    if without_secrets(text) != text:
-        raise _refusal(path, SECRET)
+def refuse_secret(name: str, text: str) -> None:
+    """Raises InvalidRequest if what is sent under this name looks like a secret."""
+    _refuse(_name(needed=False), text, name)
 
 
-def _screen(data: Any, found: list[Found]) -> Any:
-    for one in found:
-        if one.needed and blank(one.text):
-            raise _refusal(one.path, BLANK)
-    named = [one for one in found if one.what == "identifier" and one.text]
-    together = "\n".join([one.text for one in named])
-    if without_secrets(together) != together:  # nearly always not: one look instead of many
-        for one in named:
-            refuse_secret(one.path, one.text)
-    reasons = {one.path.removeprefix("$."): without_secrets(one.text) for one in found if one.what == "reason"}
-    return msgspec.structs.replace(data, **reasons) if reasons else data
+def _refuse(check: Check, value: Any, name: str) -> None:
+    try:
+        check(value)
+    except Refused as refused:
+        path = (name + refused.path).removeprefix(".")
+        raise InvalidRequest(f"{path}: {refused.why}", errors=[{"path": path, "detail": refused.why}]) from None
 
 
-def _refusal(path: str, why: str) -> InvalidRequest:
-    path = path.removeprefix("$.")
-    return InvalidRequest(f"{path}: {why}", errors=[{"path": path, "detail": why}])
-
-
-def finder(kind: Type) -> Finds | None:
-    """What finds the texts of a kind of value that are screened; None where it has none."""
+def checker(kind: Type) -> Check | None:
+    """What checks the texts of a kind of value that are screened; None where it has none."""
     match kind:
-        case Metadata(type=StrType() as text, extra={"screened": what}):
-            return _text(what, needed=bool(text.min_length))
+        case Metadata(type=StrType(min_length=least), extra={"screened": "identifier"}):
+            return _name(needed=bool(least))
+        case Metadata(type=StrType(min_length=least), extra={"screened": _}):
+            return _words if least else None
         case Metadata(type=bare):
-            return finder(bare)
+            return checker(bare)
         case UnionType(types=kinds):
-            return next((finds for one in kinds if (finds := finder(one)) is not None), None)
-        case VarTupleType(item_type=item) if (finds := finder(item)) is not None:
-            return _each(finds)
+            return next((check for one in kinds if (check := checker(one)) is not None), None)
+        case VarTupleType(item_type=item) if (check := checker(item)) is not None:
+            return _each(check)
         case DictType(value_type=value) if not isinstance(value, AnyType):
             return _keys
         case StructType(fields=fields):
-            return _fields({f.name: finds for f in fields if (finds := finder(f.type)) is not None})
+            return _fields({f.name: check for f in fields if (check := checker(f.type)) is not None})
     return None
 
 
-def _text(what: str, *, needed: bool) -> Finds:
-    def finds(value: Any, path: str) -> Iterator[Found]:
+def _reasons(kind: Type) -> list[str]:
+    """The fields of a request that are reasons."""
+    match kind:
+        case Metadata(type=bare):
+            return _reasons(bare)
+        case UnionType(types=kinds):
+            return [name for one in kinds for name in _reasons(one)]
+        case StructType(fields=fields):
+            return [f.name for f in fields if isinstance(f.type, Metadata) and f.type.extra == {"screened": "reason"}]
+    return []
+
+
+@functools.lru_cache(KNOWN)
+def _look(text: str, *, needed: bool) -> None:
+    """Raises Refused where it is no name. What is refused is not remembered, so no secret is."""
+    if needed and blank(text):
+        raise Refused("", BLANK)
+    if without_secrets(text) != text:
+        raise Refused("", SECRET)
+
+
+def _name(*, needed: bool) -> Check:
+    def check(value: Any) -> None:
         if isinstance(value, str):
-            yield Found(path, value, what, needed)
+            _look(value, needed=needed)
 
-    return finds
-
-
-def _each(item: Finds) -> Finds:
-    def finds(value: Any, path: str) -> Iterator[Found]:
-        for place, one in enumerate(value or ()):
-            yield from item(one, f"{path}[{place}]")
-
-    return finds
+    return check
 
 
-def _keys(value: Any, path: str) -> Iterator[Found]:
+def _words(value: Any) -> None:
+    if isinstance(value, str) and blank(value):
+        raise Refused("", BLANK)
+
+
+def _keys(value: Any) -> None:
     """The names in a map whose values are figures; a map of anything is a caller's own text."""
-    for key in value or ():
-        yield Found(f"{path} key", key, "identifier", needed=False)
+    for key in value if isinstance(value, dict) else ():
+        try:
+            _look(key, needed=False)
+        except Refused as refused:
+            raise refused.within(" key") from None
 
 
-def _fields(of: dict[str, Finds]) -> Finds | None:
-    def finds(value: Any, path: str) -> Iterator[Found]:
+def _each(item: Check) -> Check:
+    def check(value: Any) -> None:
+        for place, one in enumerate(value if isinstance(value, tuple) else ()):
+            try:
+                item(one)
+            except Refused as refused:
+                raise refused.within(f"[{place}]") from None
+
+    return check
+
+
+def _fields(of: dict[str, Check]) -> Check | None:
+    def check(value: Any) -> None:
         if isinstance(value, msgspec.Struct):
             for name, inner in of.items():
-                yield from inner(getattr(value, name), f"{path}.{name}")
+                try:
+                    inner(getattr(value, name))
+                except Refused as refused:
+                    raise refused.within(f".{name}") from None
 
-    return finds if of else None
+    return check if of else None
