@@ -121,7 +121,7 @@ def test_what_changed_is_found_without_a_column_that_says_so(
 def test_long_records_are_sent_apart_where_the_server_would_not_take_them_together(
     serve: Serve, tmp_path: Path, passes: Passes
 ) -> None:
-    rows = [{"name": str(number), "said": "words " * 21_000} for number in range(3)]
+    rows = [{"name": str(number), "said": "wörter " * 18_000} for number in range(3)]
     (tmp_path / "errors.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
     assert counts(passes(serve(), LINES)()) == (3, 0, 0)
 
