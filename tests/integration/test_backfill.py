@@ -121,9 +121,10 @@ def test_what_changed_is_found_without_a_column_that_says_so(
 def test_long_records_are_sent_apart_where_the_server_would_not_take_them_together(
     serve: Serve, tmp_path: Path, passes: Passes
 ) -> None:
-    rows = [{"name": str(number), "said": "wörter " * 18_000} for number in range(3)]
+    columns = [f"c{number}" for number in range(18)]
+    rows = [{"name": name, "said": "quota", **dict.fromkeys(columns, "x" * 8000)} for name in "abc"]
     (tmp_path / "errors.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
-    assert counts(passes(serve(), LINES)()) == (3, 0, 0)
+    assert counts(passes(serve(), f"{LINES}metadata = {columns}\n")()) == (3, 0, 0)
 
 
 def test_a_watcher_says_of_a_later_pass_only_what_is_otherwise(
@@ -173,13 +174,15 @@ def test_records_that_are_none_are_named_and_spoil_no_other(
         (12, None, "", 1, None, 0.5),
         (13, "scored", "badly", 1, None, 7.0),
         (14, "nul", "a\x00b", 1, None, None),
+        (15, "wordy", "do 15", "x" * 8193, None, None),
     ]
     sql("INSERT INTO fixes VALUES (?, ?, ?, ?, ?, ?)", *bad)
     passed = passes(server, ORIGIN)()
     assert counts(passed) == (3, 0, 0)
     whys = {skipped.key: skipped.why for skipped in passed.skipped}
-    assert whys.keys() == {"10", "11", "12", "13", "14"}
     said = {"10": "body is not UTF-8", "11": "at most 131072", "12": "no text", "13": "from 0 to 1", "14": "NUL"}
+    said["15"] = "changed has 8193 characters; at most 8192"
+    assert whys.keys() == said.keys()
     assert [key for key, words in said.items() if words not in whys[key]] == []
 
 

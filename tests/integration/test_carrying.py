@@ -76,7 +76,7 @@ def test_pages_hold_everything_once_and_nothing_that_is_quarantined(yard: Yard) 
 
 def test_what_is_as_large_as_a_capture_may_be_is_carried(yard: Yard) -> None:
     key, other = yard.key(), abroad(yard)
-    episode = yard.capture(key, goal="large", custom={f"part {n}": "x" * 8000 for n in range(100)})
+    episode = yard.capture(key, goal="large", custom={f"part {n}": "x" * 8000 for n in range(40)})
     [carried] = [one for one in exported(yard, key) if one["provenance"]["episode_id"] == episode]
     assert yard.ask(other, "POST", "memory", {"episodes": [carried]})["duplicates"] == 0
 

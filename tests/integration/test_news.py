@@ -73,7 +73,7 @@ def test_a_swing_says_what_kind_of_memory_it_is_about(serve: Serve) -> None:
     kept = {"documents": [{"key": "p", "kind": "patch", "text": "retry the flaky upload with a pause"}]}
     server.post("/v1/documents", kept)
     ids = set[str]()
-    for _ in range(60):
+    for _ in range(40):
         session = server.post("/v1/patches/search", {"query": "retry the flaky upload"})
         ids |= {str(result["memory_id"]) for result in session["results"]}
         server.post(f"/v1/sessions/{session['session_id']}/outcome", {"success": bool(session["results"])})
