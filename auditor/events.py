@@ -71,6 +71,7 @@ class Validated(Event, frozen=True, kw_only=True, tag="validation"):
     success: bool
     applied_suggestion: bool
     origin: str = ""  # of the episode; "" in events of before it was kept
+    fix: bool = True  # whether the episode notes one; events of before that was kept do not say
     by: str = ""
     counts: bool = True
 

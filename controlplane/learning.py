@@ -173,6 +173,7 @@ class Learning:
                 success=request.outcome == "success",
                 applied_suggestion=request.applied_suggestion,
                 origin=record.episode.origin,
+                fix=bool(record.episode.resolution),
                 by=caller.key_id,
                 counts=counts,
             )

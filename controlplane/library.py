@@ -102,7 +102,7 @@ class Library:
 
     def _document(self, tenant: str, request: DocumentsRequest, asked: DocumentRequest) -> Document | KeptAnswer:
         """A document as it is kept, not embedded yet; or why it is not."""
-        origin, text = without_secrets(request.origin), redacted(asked.text)
+        origin, text = request.origin, redacted(asked.text)
         key = asked.key or blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
         registered = self._memory.passages.origins.get((tenant, origin))
         licence = asked.license or (registered.license if registered else None)
@@ -239,13 +239,13 @@ class Library:
 
     async def register(self, caller: Caller, request: OriginRequest) -> DocumentOriginAnswer:
         """Say what an origin is, and under which licence its documents are that name none."""
-        tenant, origin = caller.tenant, without_secrets(request.origin)
+        tenant, origin = caller.tenant, request.origin
         await self._commit(
             OriginRegistered(
                 tenant=tenant,
                 at=self._clock.now(),
                 origin=origin,
-                what=without_secrets(request.what),
+                what=request.what,
                 license=request.license and without_secrets(request.license),
                 by=caller.key_id,
             )

@@ -276,7 +276,7 @@ class Remembering:
             ) from refusal
 
     def skills(self, tenant: str) -> list[SkillAnswer]:
-        """Those whose episode is in use, and for which anybody stands who is in no quarantine."""
+        """Those whose episode is in use and notes a fix, and for which anybody stands who is in no quarantine."""
         fold = self._fold(tenant)
         spaces = ((self._memory.space_of(tenant, episode_id), episode_id) for episode_id in fold.skills.by_episode)
         return [
@@ -284,6 +284,7 @@ class Remembering:
             for space, episode_id in spaces
             if space is not None
             and episode_id in space.episodes
+            and space.episodes[episode_id].episode.resolution
             and validations_of(space, fold, episode_id) is not NONE
         ]
 

@@ -44,6 +44,11 @@ class Passed(msgspec.Struct, kw_only=True):
     def changed(self) -> bool:
         return bool(self.kept or self.dropped)
 
+    @property
+    def troubles(self) -> tuple[object, ...]:
+        """What was not done, and why."""
+        return self.failed, {*self.skipped}, {*self.violations}
+
 
 class Backfill:
     """Passes over origins, as often as it is asked to; what was refused once is not sent again before it changes."""
@@ -102,11 +107,12 @@ class Backfill:
             elif record.version == known.get(record.key):
                 passed.unchanged += 1
             elif not self._refused_before(origin, record, passed):
+                length = len(msgspec.json.encode(record.document))
+                if len(batch) == BATCH or size + length > BATCH_BYTES:
+                    self._send(origin, batch, passed)
+                    batch, size = [], 0
                 batch.append(record)
-                size += len(msgspec.json.encode(record.document))
-            if len(batch) == BATCH or size > BATCH_BYTES:
-                self._send(origin, batch, passed)
-                batch, size = [], 0
+                size += length
             told(record.done, record.of)
         self._send(origin, batch, passed)
         return seen

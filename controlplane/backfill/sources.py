@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from ..contract import MAX_DOCUMENT
+from ..contract import MAX_DOCUMENT, MAX_TEXT
 from ..masking import without_secrets
 from .described import Described
 
@@ -160,7 +160,9 @@ def _document(origin: Described, key: str, fields: Fields) -> dict[str, Any]:
     if len(text) > MAX_DOCUMENT:
         raise Unusable(f"its text has {len(text)} characters; at most {MAX_DOCUMENT} are taken")
     document: dict[str, Any] = {"key": key, "text": text, "kind": origin.kind, "version": _version(origin, fields)}
-    document["metadata"] = {name: _text(name, fields.get(name)) for name in origin.metadata}
+    document["metadata"] = metadata = {name: _text(name, fields.get(name)) for name in origin.metadata}
+    if long := [name for name, value in metadata.items() if len(value) > MAX_TEXT]:
+        raise Unusable(f"{long[0]} has {len(metadata[long[0]])} characters; at most {MAX_TEXT} are taken")
     if origin.title is not None:
         document["title"] = _text(origin.title, fields.get(origin.title))[:MOST_KEY]
     if origin.license_from is not None:

@@ -18,7 +18,7 @@ from ..contract import DecisionRequest
 from ..embedding import Vector
 from ..memory.actions import conditions_of, family_of, is_destructive, signature, signature_of, tool_of
 from ..memory.ranking import Match
-from ..memory.space import Space
+from ..memory.space import EpisodeRecord, Space
 from .hearsay import Hearsay
 from .matching import Sought, recall_matches, standing, validations_of
 from .point import Evidence
@@ -157,7 +157,7 @@ def gather(
     near = near_cases(fold, request.namespace, own_signature, remembered.actions, everything)
     against = _against(everything, request)
     matches = shown = _tellable(space, against, offered)
-    skills = [m for m in matches if is_skill(space, fold, m.record.episode_id)]
+    skills = [m for m in matches if is_skill(space, fold, m.record)]
     told = unreported(fold, request.namespace, against)
     recalled = recall_outcomes(fold, conditions, own, near, told)
     worded = judge(space, fold, request, conditions, own, recalled)
@@ -191,7 +191,7 @@ def gather(
         vector=vector,
         against=against,
         matches=shown,
-        skills=[m for m in shown if is_skill(space, fold, m.record.episode_id)],
+        skills=[m for m in shown if is_skill(space, fold, m.record)],
         own=own,
         recalled=recalled,
         new_signature=own_signature not in space.signatures,
@@ -259,10 +259,11 @@ def _tellable(space: Space, against: list[Match], offered: Sequence[Offered]) ->
     return [m for m in harmless if not space.denies(m.record)]
 
 
-def is_skill(space: Space, fold: TenantFold, episode_id: int) -> bool:
-    """Whether its fix is surfaced as a skill, and somebody stands for that who is in no quarantine."""
-    skill = fold.skills.by_episode.get(episode_id)
-    return skill is not None and skill.surfaced and validations_of(space, fold, episode_id) is not NONE
+def is_skill(space: Space, fold: TenantFold, record: EpisodeRecord) -> bool:
+    """Whether it notes a fix that is surfaced as a skill, and somebody stands for that who is in no quarantine."""
+    skill = fold.skills.by_episode.get(record.episode_id)
+    says = skill is not None and skill.surfaced and bool(record.episode.resolution)
+    return says and validations_of(space, fold, record.episode_id) is not NONE
 
 
 def _fixes(

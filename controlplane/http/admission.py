@@ -20,7 +20,7 @@ from ..tenants import Caller, Left
 
 MAX_BODY, MAX_LARGE = 256 * 1024, 1024 * 1024
 OPENAI = frozenset(f"{before}/v1/{call}" for before in ("", "/api") for call in ("chat/completions", "models"))
-IMAGES = frozenset(f"{before}/v1/{call}" for before in ("", "/api") for call in ("capture", "search"))
+LARGE = frozenset(f"{before}/v1/{call}" for before in ("", "/api") for call in ("capture", "memory", "search"))
 MAX_DEPTH = 32
 MAX_INT = 2**53
 LONGER = {  # texts that may be longer, by where they stand, whichever of a list they are
@@ -66,14 +66,14 @@ class AdmittedRequest(Request[Any, Any, Any]):
 
     @property
     def may_be_large(self) -> bool:
-        """Whether it may hold a conversation or images."""
-        return self.speaks_openai or self.scope["path"] in IMAGES
+        """Whether it may hold a conversation, images, or what was captured elsewhere and is as large."""
+        return self.speaks_openai or self.scope["path"] in LARGE
 
     async def body(self) -> bytes:
         """The body.
 
         Raises:
-          TooLarge: it is longer than MAX_BODY, or as a chat or with images MAX_LARGE, whatever its headers say.
+          TooLarge: it is longer than MAX_BODY, or where it may be large than MAX_LARGE, whatever its headers say.
           InvalidRequest: the caller went away before it was whole.
         """
         if self._body is Empty:

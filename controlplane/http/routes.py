@@ -21,6 +21,7 @@ from .encoding import JSON, encoded
 from .problems import PROBLEM, OpenAIProblem, Problem
 from .repeats import MOST, VISIBLE, Repeats, repeatable
 from .replays import STREAM
+from .screening import screened
 
 COUNTS_AS: dict[Needs, Call] = {
     "decide": "decide",
@@ -74,8 +75,8 @@ class Route(NamedTuple):
     @property
     def handler(self) -> Callable[..., Any]:
         """The call as the framework gets it."""
-        call = repeatable(self.call, self.path, self.repeats) if self.method is post else self.call
-        return encoded(call, self.status)
+        call = screened(self.call)
+        return encoded(repeatable(call, self.path, self.repeats) if self.method is post else call, self.status)
 
     @property
     def takes_body(self) -> bool:

@@ -9,7 +9,7 @@ import msgspec
 from auditor.events import Episode
 
 from ..contract import CaptureRequest
-from ..llm.local import classify
+from ..llm.local import blank, classify
 from ..llm.redaction import redacted
 from ..masking import masked
 from .actions import normalise
@@ -25,6 +25,8 @@ def episode_of(request: CaptureRequest, images: Sequence[bytes]) -> Episode:
     }
     fields.update({name: masked(fields[name], most=None) for name in fields.keys() - NAMED})
     fields.update(goal=redacted(request.goal), error_trace=trace, error_class=fields["error_class"] or classify(trace))
+    if blank(fields["resolution"]):
+        fields["resolution"] = ""
     what = [fields[name] for name in ("namespace", "goal", "planned_action", "resolution", "tool_chain")]
     what.append(normalise(trace))  # paths and numbers change from run to run; the failure is the same
     what.extend(map(image_digest, images))

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
+from ..masking import without_secrets
 from .actions import family_of, tool_of
 from .space import EpisodeRecord
 
@@ -40,7 +41,7 @@ def _reading(name: str) -> Callable[[EpisodeRecord], object]:
         return _family
     if name.startswith(CUSTOM) and name != CUSTOM:
         return lambda record: record.episode.custom.get(name.removeprefix(CUSTOM))
-    raise ValueError(f"filters has {name}; it takes {TAKES}")
+    raise ValueError(f"filters has {without_secrets(name)}; it takes {TAKES}")
 
 
 def _family(record: EpisodeRecord) -> str:

@@ -46,7 +46,8 @@ class Settings(scale.ScaleSettings, frozen=True, kw_only=True, forbid_unknown_fi
         str,
         _help(
             "`minilm` (installed, offline), `minilm-int8` (the same, several times as fast; needs the extra `onnx`), "
-            "`openai` or `openai:MODEL`, `hashing` (no model), or a sentence-transformers model by name (network)."
+            "`openai` or `openai:MODEL`, `hashing` (no model), or a sentence-transformers model: a folder, or as"
+            " ORGANISATION/MODEL (network)."
         ),
     ] = "minilm"
     image_model: Annotated[

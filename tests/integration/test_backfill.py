@@ -13,6 +13,7 @@ import pytest
 from controlplane.backfill.described import read_described
 from controlplane.backfill.passing import Backfill, Passed
 from controlplane.backfill.server import Server
+from controlplane.cli.backfilling import _pass as one_pass
 from controlplane.errors import BadSetting
 from controlplane.licences import fingerprints
 
@@ -117,6 +118,30 @@ def test_what_changed_is_found_without_a_column_that_says_so(
     assert counts(run()) == (1, 2, 0)
 
 
+def test_long_records_are_sent_apart_where_the_server_would_not_take_them_together(
+    serve: Serve, tmp_path: Path, passes: Passes
+) -> None:
+    columns = [f"c{number}" for number in range(18)]
+    rows = [{"name": name, "said": "quota", **dict.fromkeys(columns, "x" * 8000)} for name in "abc"]
+    (tmp_path / "errors.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    assert counts(passes(serve(), f"{LINES}metadata = {columns}\n")()) == (3, 0, 0)
+
+
+def test_a_watcher_says_of_a_later_pass_only_what_is_otherwise(
+    serve: Serve, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "origins.toml").write_text(LINES, "utf-8")
+    lines, origins = tmp_path / "errors.jsonl", read_described(tmp_path / "origins.toml")
+    with closing(Server(serve().url, "", lambda wait_s: False)) as asked:
+        work, before, said = Backfill(asked, lambda: False), None, list[bool]()
+        for more in ('{"name": "a", "said": "quota"}\n', "", '{"name": "b"}\n', "", '{"said": "x"}\n', ""):
+            with lines.open("a", encoding="utf-8") as file:
+                file.write(more)
+            before = one_pass(work, origins, json=False, before=before)
+            said.append("lines: " in capsys.readouterr().out)
+    assert said == [True, False] * 3
+
+
 def test_another_client_goes_on_where_the_first_one_stopped(
     serve: Serve, tmp_path: Path, sql: Sql, passes: Passes
 ) -> None:
@@ -149,13 +174,15 @@ def test_records_that_are_none_are_named_and_spoil_no_other(
         (12, None, "", 1, None, 0.5),
         (13, "scored", "badly", 1, None, 7.0),
         (14, "nul", "a\x00b", 1, None, None),
+        (15, "wordy", "do 15", "x" * 8193, None, None),
     ]
     sql("INSERT INTO fixes VALUES (?, ?, ?, ?, ?, ?)", *bad)
     passed = passes(server, ORIGIN)()
     assert counts(passed) == (3, 0, 0)
     whys = {skipped.key: skipped.why for skipped in passed.skipped}
-    assert whys.keys() == {"10", "11", "12", "13", "14"}
     said = {"10": "body is not UTF-8", "11": "at most 131072", "12": "no text", "13": "from 0 to 1", "14": "NUL"}
+    said["15"] = "changed has 8193 characters; at most 8192"
+    assert whys.keys() == said.keys()
     assert [key for key, words in said.items() if words not in whys[key]] == []
 
 
@@ -268,6 +295,7 @@ def test_json_lines_are_read_and_lines_that_are_none_are_named(serve: Serve, tmp
         (ORIGIN.replace("key =", "kee ="), "kee"),
         (ORIGIN + 'query = "SELECT 1"', "not both"),
         (ORIGIN + ORIGIN, "two origins of one name"),
+        (ORIGIN.replace('"fixes"', '"token=abcdef"', 1), "looks like a secret"),
     ],
 )
 def test_a_description_that_does_not_fit_says_what_is_wrong(tmp_path: Path, described: str, said: str) -> None:

@@ -264,7 +264,8 @@ def test_nothing_of_one_tenant_is_ever_seen_by_another(
     assert [found(text) for text in operators] == [set()] * 4
     assert found("".join(capfd.readouterr())) == set(), "logs name no content"
     assert all(own), "each still finds its own"
-    assert crossing.answered["POST /v1/chat/completions", 200] > 0
+    for asked in ("chat/completions", "documents", "documents/search", "context", "patches/search"):
+        assert crossing.answered[f"POST /v1/{asked}", 200] > 0, asked
     for route in ROUTES if calls > FEW else ():
         assert {
             status for (path, status) in crossing.answered if path == f"{route.method.__name__.upper()} {route.path}"

@@ -74,6 +74,13 @@ def test_pages_hold_everything_once_and_nothing_that_is_quarantined(yard: Yard) 
     assert yard.ask(other, "POST", "memory", {"episodes": episodes[5 : 6 + MOST_CARRIED]}, 400)
 
 
+def test_what_is_as_large_as_a_capture_may_be_is_carried(yard: Yard) -> None:
+    key, other = yard.key(), abroad(yard)
+    episode = yard.capture(key, goal="large", custom={f"part {n}": "x" * 8000 for n in range(40)})
+    [carried] = [one for one in exported(yard, key) if one["provenance"]["episode_id"] == episode]
+    assert yard.ask(other, "POST", "memory", {"episodes": [carried]})["duplicates"] == 0
+
+
 def test_what_is_taken_in_loses_secrets_and_people_as_a_capture_does(yard: Yard) -> None:
     came = {"origin": "or_x", "key": "k", "episode_id": 1, "captured_at": 1.0}
     key = yard.key()

@@ -95,7 +95,8 @@ def test_addresses_that_no_message_may_go_to_are_refused_without_being_quoted(se
         "http://127.0.0.1:9/zzcanary", "https://127.0.0.1/zzcanary", "https://localhost/zzcanary", "https://10.0.0.5/zzcanary",
         "https://[::1]/zzcanary", "https://169.254.169.254/zzcanary", "https://receiver/zzcanary", "https://x.internal/zzcanary",
         "http://hooks.example.org/zzcanary", "https://zzcanary:zzcanary@hooks.example.org/", "ftp://example.org/zzcanary",
-        "https://hooks.example.org/?zzcanary", "https://[zzcanary/", "zzcanary",
+        "https://hooks.example.org/?zzcanary", "https://hooks.slack.com/services/zzcanary", "https://[zzcanary/",
+        "zzcanary",
     ):  # fmt: skip
         refused = yard.ask(key, "POST", "webhooks", {"url": url}, 422)
         assert "zzcanary" not in str(refused), url
