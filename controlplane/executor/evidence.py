@@ -1,6 +1,6 @@
 """What the gate knows about a planned action: similar failures, outcomes of both kinds, and fixes that held."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -117,6 +117,18 @@ class Remembered(NamedTuple):
     stood: Sequence[Match] = ()  # the same as they stand before the key that asks
     actions: Sequence[tuple[float, str]] = ()  # similar ones, as similarity and signature
 
+    def without(self, offered: Sequence[Offered]) -> "Remembered":
+        """As if what is withheld were unknown."""
+        withheld = {item.episode_id for item in offered if item.withheld}
+        return self.only(lambda episode_id: episode_id not in withheld)
+
+    def only(self, keep: Callable[[int], bool]) -> "Remembered":
+        """Of its matches those that are kept."""
+        found = [m for m in self.matches if keep(m.record.episode_id)]
+        if self.stood is self.matches:
+            return Remembered(found, found, self.actions)
+        return Remembered(found, [m for m in self.stood if keep(m.record.episode_id)], self.actions)
+
 
 async def search(
     space: Space, fold: TenantFold, request: DecisionRequest, asker: str, vector: Vector, now: float
@@ -130,11 +142,8 @@ async def search(
     matches = await recall_matches(space, fold, sought, NEIGHBOURS)
     stood = await standing(space, fold, sought, NEIGHBOURS, asker, matches)
     actions = await similar_actions(space, vector)
-    there = space.episodes  # some may be purged by now: hosted indexes are waited for
-    found = [m for m in matches if m.record.episode_id in there]
-    if stood is matches:
-        return Remembered(found, found, actions)
-    return Remembered(found, [m for m in stood if m.record.episode_id in there], actions)
+    found = Remembered(matches, stood, actions)
+    return found.only(space.episodes.__contains__)  # some may be purged by now: hosted indexes are waited for
 
 
 def gather(
@@ -147,25 +156,22 @@ def gather(
     at: Thresholds,
     offered: Sequence[Offered] = (),
 ) -> GateEvidence:
-    """What is known of one planned action, without what is withheld."""
+    """What is known of one planned action by what was found, and of that was not withheld."""
     planned, task = request.planned_action or "", _task_facts(fold, request)
     own_signature = signature(tool := tool_of(planned, request.tool), planned)
     conditions = (*conditions_of(request.environment), _turn(task))
     own = fold.cases.of(request.namespace, own_signature)
-    withheld = {item.episode_id for item in offered if item.withheld}
-    everything = [m for m in remembered.matches if m.record.episode_id not in withheld]
-    near = near_cases(fold, request.namespace, own_signature, remembered.actions, everything)
+    everything, stood, similar = remembered
+    near = near_cases(fold, request.namespace, own_signature, similar, everything)
     against = _against(everything, request)
-    matches = shown = _tellable(space, against, offered)
+    matches = _tellable(space, against, offered)
+    shown = matches if stood is everything else _tellable(space, _against(stood, request), offered)
     skills = [m for m in matches if is_skill(space, fold, m.record)]
     told = unreported(fold, request.namespace, against)
     recalled = recall_outcomes(fold, conditions, own, near, told)
     worded = judge(space, fold, request, conditions, own, recalled)
-    fixes = shown_fixes = _fixes(space, fold, request.namespace, conditions, matches)
-    if remembered.stood is not remembered.matches:
-        stood = [m for m in remembered.stood if m.record.episode_id not in withheld]
-        shown = _tellable(space, _against(stood, request), offered)
-        shown_fixes = _fixes(space, fold, request.namespace, conditions, shown)
+    fixes = _fixes(space, fold, request.namespace, conditions, matches)
+    shown_fixes = fixes if shown is matches else _fixes(space, fold, request.namespace, conditions, shown)
     closest = max(against, key=lambda m: (m.similarity, m.precondition), default=None)
     rule = _rule(closest, skills, at, suggestion=suggestion_of(fixes) is not None)
     return GateEvidence(
@@ -229,7 +235,7 @@ def _is_fix_of(planned: str, match: Match) -> bool:
     return bool(resolution) and same_command(planned, resolution)
 
 
-def _against(everything: list[Match], request: DecisionRequest) -> list[Match]:
+def _against(everything: Sequence[Match], request: DecisionRequest) -> list[Match]:
     """The failures that speak against a plan, best first."""
     mended = {m.record.episode.planned_action for m in everything if _is_fix_of(request.planned_action or "", m)}
     return [m for m in everything if m.similarity >= RETRIEVAL and _speaks_against(m, request, mended)]

@@ -57,7 +57,7 @@ class GatePoint(AskedPoint[GateEvidence]):
         found = advice.addressed(gather(remembered, space, fold, request, vector, text, self._rule), asker)
         offered = self._withholding.draw(found, fold.rules.points[self.name])
         if changes(found, offered):
-            again = gather(remembered, space, fold, request, vector, text, self._rule, offered)
+            again = gather(remembered.without(offered), space, fold, request, vector, text, self._rule, offered)
             found = advice.addressed(again, asker)
         found.drawn = offered
         if vector is not None:

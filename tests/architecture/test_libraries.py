@@ -101,6 +101,7 @@ WHERE: dict[str, dict[str, str]] = {
         "controlplane.cache": "what is cached in this process",
         "controlplane.embedding.batching": "vectors by text",
         "controlplane.memory.vectors": "what was found, by vector",
+        "controlplane.memory.lexical": "what was read of words",
         "controlplane.memory.hosted": "vectors that were read",
     },
 }
