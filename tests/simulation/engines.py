@@ -34,7 +34,7 @@ LEFT_OUT = {
     ),
     "pinecone_host": "the same port as pgvector's, which is simulated",
 }
-BETWEEN_S, AWAY_S = (0.1, 2.0), (0.0, 4.0)
+BETWEEN_S, AWAY_S = (0.1, 1.0), (0.0, 2.0)
 HOW = ("redis killed", "redis paused", "redis slow", "redis flushed", "vectors away", "vectors renewed", "broker away")
 
 
@@ -56,23 +56,27 @@ class Engines:
     async def trouble(self, happened: Counter[str]) -> None:
         """One goes away at a time and comes back, for ever."""
         while True:
-            await asyncio.sleep(self._rng.uniform(*BETWEEN_S))
-            happened[how := self._rng.choice(HOW)] += 1
-            match how:
-                case "redis killed":
-                    self.redis.kill()
-                case "redis paused":
-                    self.redis.pause()
-                case "redis slow":
-                    self.redis.slow = True
-                case "redis flushed":
-                    self.redis.flush()
-                case "vectors renewed":
-                    self.generations.renew()
-            self.generations.away = how == "vectors away"
-            self.stream.switch(away=how == "broker away")
-            await asyncio.sleep(self._rng.uniform(*AWAY_S))
-            self.over()
+            for how in self._rng.sample(HOW, len(HOW)):
+                await asyncio.sleep(self._rng.uniform(*BETWEEN_S))
+                happened[how] += 1
+                await self._befall(how)
+
+    async def _befall(self, how: str) -> None:
+        match how:
+            case "redis killed":
+                self.redis.kill()
+            case "redis paused":
+                self.redis.pause()
+            case "redis slow":
+                self.redis.slow = True
+            case "redis flushed":
+                self.redis.flush()
+            case "vectors renewed":
+                self.generations.renew()
+        self.generations.away = how == "vectors away"
+        self.stream.switch(away=how == "broker away")
+        await asyncio.sleep(self._rng.uniform(*AWAY_S))
+        self.over()
 
     def over(self) -> None:
         """They are all there again."""

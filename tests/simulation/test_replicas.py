@@ -1,4 +1,4 @@
-"""Replicas that die and stand still at any await: one log, nothing lost, nothing twice, one state at all of them."""
+"""Replicas that die and stand still at any await, and servers that go away: nothing is lost, doubled or another's."""
 
 import asyncio
 import random
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from .engines import HOW
 from .process import heard, uncollected
 from .replicas import Group, ReplicatedLoop
 
@@ -36,7 +37,7 @@ def test_whatever_befalls_replicas_the_log_has_everything_once(tmp_path: Path, s
         wrong, _, seen = played(seed + n, tmp_path / f"{n}")
         assert wrong == [], f"--seed {seed + n}: {wrong[:5]}"
         happened += seen
-    assert {"killed", "paused", "died of", "given up on"} <= happened.keys()
+    assert {"killed", "paused", "died of", "given up on", *HOW} <= happened.keys()
 
 
 def test_the_same_seed_is_the_same_run(tmp_path: Path, seed: int) -> None:
