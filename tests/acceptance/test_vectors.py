@@ -72,7 +72,7 @@ def test_a_server_that_dies_while_it_writes_vectors_has_those_of_what_it_remembe
             time.sleep(BETWEEN_S)
     assert doomed.wait() == -signal.SIGKILL
     again = start(**kept.settings)
-    until(lambda: kept.held() >= episodes)
+    until(lambda: again.client.get("/readyz").status_code == 200 and kept.held() >= episodes)
     assert purged not in kept.held()
     assert all(remembered(again, episode) for episode in kept.held())
 

@@ -286,17 +286,17 @@ def test_nothing_of_one_tenant_is_ever_seen_by_another(
 
 
 def _vectors_are_their_tenants(crossing: Crossing, postgres: Postgres, url: str) -> None:
-    """Rows name a tenant, and of its texts the namespace alone; of what it purges nothing is left to be searched."""
+    """Rows name a tenant, and of what it sent the namespace alone; of what it purges nothing is left to be searched."""
     server, database = crossing.server, url.rpartition("/")[2]
     server.until(lambda: server.service.memory.vectors.waiting == 0)
+    known = {f"tenant-{tenant.number}": tenant.known for tenant in crossing.tenants}
     for space in postgres.ask(SPACES, database).splitlines():
-        tenant, namespace, kind = space.split("|")
-        assert {f"tenant-{owner_of(text)}" for text in found(namespace)} <= {tenant}
+        owner, namespace, kind = space.split("|")
+        assert found(namespace) <= known[owner]
         assert found(kind) == set()
     held = [row.split("|")[:2] for row in postgres.ask(HELD, database).splitlines()]
-    names = [f"tenant-{tenant.number}" for tenant in crossing.tenants]
-    assert held == [[name, name] for name in names], "each has vectors, and none in a space of another"
-    for tenant, name in zip(crossing.tenants, names, strict=True):
+    assert held == [[name, name] for name in known], "each has vectors, and none in a space of another"
+    for tenant, name in zip(crossing.tenants, known, strict=True):
         spaces = server.service.memory.spaces_of(name)
         for episode in [at for space in spaces for at in (*space.episodes, *space.aside)]:
             crossing.ask(tenant, "DELETE", f"/v1/episodes/{episode}")
