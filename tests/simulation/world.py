@@ -141,6 +141,7 @@ class World:
         self.up.clear()
         await self.idle.wait()  # a server that stops answers what came in before
         await self.service.close()
+        await self.die()  # with what was done beside requests, which nobody waits for
         await self.start()
 
     async def ask(
