@@ -225,6 +225,8 @@ class Group:
         self.engines.over()
         for number in range(self.count):
             self.loop.go_on(number)
+            if number not in self.services:  # it may be starting
+                await self.loop.end(number)
             await self.start(number)
         await self._settled()
         wrong = broken + await self._wrong() + await self._beside()
