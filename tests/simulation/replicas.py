@@ -171,6 +171,7 @@ class Group:
             return None
         number = self.rng.choice(up)
         asking = self.loop.begin(number, call(self.services[number]))
+        asking.add_done_callback(lambda task: task.cancelled() or task.exception())  # whoever asked may be gone
         await asyncio.wait({asking}, timeout=WAITS_S)
         return self._answer(asking)
 
@@ -178,7 +179,6 @@ class Group:
         """What was answered by now; whoever stands still may answer yet, and nobody hears it."""
         if not asking.done():
             self.happened["given up on"] += 1
-            asking.add_done_callback(lambda task: task.cancelled() or task.exception())
         elif asking.cancelled():
             self.happened["died of"] += 1
         elif (error := asking.exception()) is None:
