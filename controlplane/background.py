@@ -1,6 +1,7 @@
 """What happens without being asked: closings, recovery files, loading memory, keeping its indexes."""
 
 import asyncio
+from collections import deque
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -19,7 +20,7 @@ from .errors import JournalUnavailable, PointsmanError, StorageFull
 from .failpoints import failpoint
 from .journal import Journal, acting_for_all
 from .memory.passages import MOST
-from .memory.purging import overwrite_documents, overwrite_episode, overwrite_reflection
+from .memory.purging import Overwriting, overwrite_documents, overwrite_episode, overwrite_reflection
 from .memory.store import MemoryStore, Stale
 from .outbox import Outbox
 from .telemetry import Metrics
@@ -27,6 +28,7 @@ from .telemetry import Metrics
 log = structlog.get_logger()
 TICK_S = 1.0
 PAGE = 2000
+OVERWRITTEN_S = 10.0  # by when whoever purged something has overwritten it
 
 
 class FollowsEvidence(Protocol):
@@ -75,6 +77,7 @@ class Background:
         self._recovery, self._clock, self._recovery_interval_s = recovery, clock, recovery_interval_s
         self._outbox, self._metrics, self._following = outbox, metrics, following
         self._budgets, self._publishes = budgets, publishes
+        self._looking: deque[tuple[float, Overwriting]] = deque()  # when to look, and at what
         self._written_seq = -1
         self._written_at = clock.monotonic()
 
@@ -100,6 +103,23 @@ class Background:
             with acting_for_all():
                 await self._lead()
         await self._keep_indexes()
+        await self._look_for_purged()
+
+    async def _look_for_purged(self) -> None:
+        """Overwrite what was purged and is there yet, a while after it was folded.
+
+        Whoever purged it may have died, or was refused by a journal that had committed the purge.
+        """
+        now, overwriting = self._clock.monotonic(), self._memory.overwriting
+        self._looking.extend((now + OVERWRITTEN_S, gone) for gone in overwriting)
+        overwriting.clear()
+        while self._looking and self._looking[0][0] <= now:
+            due, overwrite = self._looking.popleft()
+            try:
+                await overwrite(self._journal)
+            except (StorageFull, JournalUnavailable):  # the journal says so; the next tick looks again
+                self._looking.appendleft((due, overwrite))
+                return
 
     async def _lead(self) -> None:
         """What one of all replicas does."""

@@ -40,7 +40,7 @@ class Replication:
     def __init__(self, journal: PostgresJournal, learner: Learner, outbox: Outbox) -> None:
         self._journal, self._learner, self._outbox = journal, learner, outbox
         self._looked_at = 0.0
-        self._led: int | None = None
+        self._led = 0  # the last term of the lease
 
     @classmethod
     def of(cls, journal: Journal, learner: Learner, outbox: Outbox) -> Self:
@@ -64,23 +64,23 @@ class Replication:
 
     async def _look(self) -> None:
         lease, now = self._journal.lease, asyncio.get_running_loop().time()
-        if lease.held and lease.token != self._led:
-            await self._take_over(lease.token)
+        if lease.held and lease.term != self._led:
+            await self._take_over(lease.term)
         elif not self._journal.leads and now - self._looked_at > PUBLISHED_S:
             self._looked_at = now
             if (seq := await self._journal.shelf.published_seq()) is not None:
                 self._journal.forget_records(seq)
                 self._outbox.published(seq)
 
-    async def _take_over(self, token: int | None) -> None:
+    async def _take_over(self, term: int) -> None:
         """Fold everything that the one before wrote, then lead."""
         await self._journal.catch_up()
         await self._learner.passed(self._journal.last_seq)
         failpoint("replica.leading")
         self._outbox.take_over()
-        self._led = token
-        self._journal.lead(token)
-        log.info("leading", token=token, seq=self._learner.version)
+        self._led = term
+        self._journal.lead(term)
+        log.info("leading", token=self._journal.lease.token, seq=self._learner.version)
 
     async def publish(self, seq: int, payload: bytes) -> None:
         """Leave the learnt state where a new replica finds it.

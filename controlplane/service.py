@@ -3,11 +3,10 @@
 import asyncio
 import contextlib
 import os
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Self
 
-import httpx
 import msgspec
 import structlog
 
@@ -22,9 +21,8 @@ from .data_folder import RECOVERY_FOLDER, lock_folder, open_any
 from .errors import JournalDamaged, PointsmanError
 from .failpoints import failpoint
 from .journal import Journal
-from .llm.provider import Provider
 from .origin import Origin
-from .parts import Parts
+from .parts import NETWORK, Parts, Ways
 from .refold import BEGINNING
 from .replay.at_rest import REPLAY_FOLDER
 from .settings import Settings
@@ -67,12 +65,9 @@ class Service(Parts):
         clock: Clock,
         *,
         origin: Origin = BEGINNING,
-        transport: httpx.AsyncBaseTransport | None = None,
-        providers: Mapping[str, Provider] | None = None,
+        ways: Ways = NETWORK,
     ) -> Self:
         """Catch up with an open journal, from its origin on, and start the loops.
-
-        `transport` and `providers` are other ways out than the network.
 
         Raises:
           JournalDamaged: recovery files know of events that the journal does not have.
@@ -89,7 +84,7 @@ class Service(Parts):
         if recovery.ahead is not None:
             raise JournalDamaged(f"it ends with event {journal.last_seq}, {AHEAD.format(recovery.ahead)}")
         registry = await load_registry(journal, folder, pepper)
-        service = cls(settings, journal, state, recovery, registry, clock, origin, transport, providers)
+        service = cls(settings, journal, state, recovery, registry, clock, origin, ways)
         await service.start()
         return service
 

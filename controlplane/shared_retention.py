@@ -18,6 +18,7 @@ from .backups import sync_one, told
 from .checkpoints import CHECKPOINT_FOLDER, CheckpointFiles, seal
 from .clock import Clock
 from .data_folder import lock_folder
+from .failpoints import failpoint
 from .journal.codec import encode_event
 from .journal.port import STAYING_KINDS
 from .journal.postgres import PostgresJournal
@@ -48,6 +49,7 @@ async def archive(folder: Path, url: str, keep: int, clock: Clock, progress: Pro
 
 async def _archived(folder: Path, journal: PostgresJournal, keep: int, clock: Clock, progress: Progress) -> Moved:
     begun, seq = await origin_of(journal, folder), await _place(journal, keep, clock)
+    _clear(folder / origin.ARCHIVE_FOLDER, begun.seq)
     if seq <= begun.seq:
         return Moved(seq=begun.seq, events=0, file=None)
     ground = await fold_ground(folder, journal, seq, journal.last_seq, begun, lambda done: progress(done, 2 * seq))
@@ -56,15 +58,23 @@ async def _archived(folder: Path, journal: PostgresJournal, keep: int, clock: Cl
         await journal.shelf.put_file(kept, seal(files.read(kept)))
     file = folder / origin.ARCHIVE_FOLDER / origin.events_name(seq)
     making = file.with_name(f"{file.name}.tmp")
-    making.unlink(missing_ok=True)
     make(making)
     await _copy(journal, making, begun.seq, seq, ground, lambda done: progress(seq + done, 2 * seq))
     with contextlib.closing(reading(making)) as copied:
         events = look_through_archive(copied)
     name(making, file)
+    failpoint("shared.filed")
     await journal.shelf.archive(seq, seal(encode(ground.base)), STAYING_KINDS, ground.open)
+    failpoint("shared.archived")
     sync_one(file.parent)
     return Moved(seq=seq, events=events, file=file.name)
+
+
+def _clear(kept: Path, archived_seq: int) -> None:
+    """Delete what an interrupted run left: its events are in the database."""
+    for path in kept.glob("events-*"):
+        if path.name > origin.events_name(archived_seq):
+            path.unlink()
 
 
 async def _place(journal: PostgresJournal, keep: int, clock: Clock) -> int:

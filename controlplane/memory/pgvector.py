@@ -15,6 +15,7 @@ import structlog
 
 from ..embedding import Vector
 from ..errors import BadSetting, PointsmanError
+from ..failpoints import failpoint
 from ..journal.queries import named
 from .hosted import Change, Place
 from .index import VectorsUnavailable
@@ -89,6 +90,8 @@ class PgVectors:
                     await connection.execute(SQL["as_tenant"], tenant)
                     await connection.executemany(SQL["write"], [row for row in rows if row[2] == tenant])
             await connection.execute(SQL["note_position"], self._covered, position)
+            if changes:
+                failpoint("vectors.write")
         return len(changes)
 
     async def _row(self, connection: Any, generation: int, change: Change) -> tuple[Any, ...]:
@@ -184,6 +187,7 @@ class PgVectors:
     async def _serve(self, connection: Any, filled: Sequence[int]) -> None:
         """The newest that is whole serves from here on, and those before it no more: at once, or not at all."""
         for generation in (number for number in filled if number in self._covered):
+            failpoint("vectors.filled")
             async with connection.transaction():
                 await connection.execute(SQL["lock"])
                 await connection.execute(SQL["serve"], generation)

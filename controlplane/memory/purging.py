@@ -1,13 +1,15 @@
 """Taking what is purged out of the journal."""
 
 import asyncio
-from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
 from auditor.reflection_events import Reflected
 from auditor.skill_events import SkillDescribed
 
 from ..journal import Journal
 from .space import EpisodeRecord
+
+Overwriting = Callable[[Journal], Awaitable[None]]  # of what is there yet
 
 
 async def overwrite_episode(

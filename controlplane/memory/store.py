@@ -25,6 +25,7 @@ from ..licences import NOTHING, Denylist
 from .hygiene import Hygiene
 from .index import Spaces
 from .passages import Passages
+from .purging import Overwriting, overwrite_documents, overwrite_episode, overwrite_reflection
 from .sharing import held, only
 from .space import TEXT, EpisodeRecord, SignatureRecord, Space
 from .texts import episode_text
@@ -67,6 +68,7 @@ class MemoryStore:
         self.position = 0  # the last event taken in
         self.tenants: set[str] = set()  # of events that were
         self.live = False
+        self.overwriting: list[Overwriting] = []  # what was taken away, for whoever looks that it is off the disk
         self._held: list[Recorded] = []
 
     @property
@@ -129,16 +131,19 @@ class MemoryStore:
             case SignatureSeen() as event:
                 self._signature_seen(recorded.seq, event)
             case EpisodeDeleted() as event:
-                self._deleted(event)
+                self._deleted(recorded.seq, event)
             case Reflected() as event:
                 self._reflected(event)
             case SkillDescribed() as event:
                 if (record := self.episode(event.tenant, event.episode_id)) is not None:
                     record.described = event
             case ReflectionEvicted() as event:
+                gone = partial(overwrite_reflection, tenant=event.tenant, reflection_id=event.reflection_id)
+                self.overwriting.append(gone)
                 self._evicted(event.tenant, event.reflection_id)
                 self._let_go(event.tenant, event.episode_id)
             case DocumentKept() | DocumentsDropped() | OriginRegistered() as event:
+                self._superseded(recorded.seq, event)
                 self.passages.take(recorded.seq, event)
             case Quarantined() | QuarantineLifted() | EpisodesArchived() | EpisodeReturned() as event:
                 self.hygiene.fold(recorded.seq, event)
@@ -231,12 +236,14 @@ class MemoryStore:
         held = (made for (of, _), made in self.reflections.items() if of == tenant)
         return [made.episode_id for made in held if made.root == root]
 
-    def _deleted(self, event: EpisodeDeleted) -> None:
+    def _deleted(self, seq: int, event: EpisodeDeleted) -> None:
         space = self._space_of_episode.pop((event.tenant, event.episode_id), None)
         if space is None:
             return
         kept = space.aside.pop(event.episode_id, None)
         record = space.episodes[event.episode_id] if kept is None else kept[0]
+        gone = partial(overwrite_episode, tenant=event.tenant, record=record, until=seq, reflection=record.reflection)
+        self.overwriting.append(gone)
         if kept is None:
             space.take_out(record)
         if record.reflection is not None and record.reflection.of is None:
@@ -244,6 +251,17 @@ class MemoryStore:
         elif record.reflection is not None:
             del self.reflections[event.tenant, record.reflection.reflection_id]
         space.by_digest.pop(record.episode.digest, None)
+
+    def _superseded(self, seq: int, event: DocumentKept | DocumentsDropped | OriginRegistered) -> None:
+        """What documents said before, or say no more."""
+        refs: list[str] = []
+        match event:
+            case DocumentKept() if (former := self.passages.former(event)) is not None:
+                refs = [former.document.ref]
+            case DocumentsDropped():
+                refs = [document.ref for document in self.passages.dropped_by(event)]
+        if refs:
+            self.overwriting.append(partial(overwrite_documents, tenant=event.tenant, until=dict.fromkeys(refs, seq)))
 
     def counts(self, tenant: str | None = None) -> dict[str, int]:
         """Of one tenant, or of all."""

@@ -11,11 +11,12 @@ import pytest
 
 from auditor.events import Answered, Received, WindowClosed
 from benchmarks.services import Postgres, running
-from controlplane.clock import SystemClock
+from controlplane.clock import FixedClock, SystemClock
 from controlplane.errors import InFlight, JournalUnavailable, LeaseLost
 from controlplane.journal import acting_for_all
 from controlplane.journal.postgres import PostgresJournal
 from controlplane.journal.postgres.database import QUERIES
+from controlplane.journal.postgres.lease import LEASE_S, RENEW_S
 
 Make = Callable[[str], WindowClosed]
 PARTITIONS = "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'events'::regclass"
@@ -253,3 +254,28 @@ async def test_a_lease_that_lapsed_is_taken_anew_by_whoever_held_it(
     await a.lease.tick()
     assert first is not None
     assert a.lease.token == first + 1
+
+
+async def test_a_lease_that_had_lapsed_here_when_it_was_renewed_leads_once_its_replica_is_ready_again(
+    postgres: Postgres, database_url: str
+) -> None:
+    """What was folded meanwhile waits for whoever leads: it is owed by who takes over, also from itself."""
+    clock = FixedClock()
+    journal = await PostgresJournal.open(database_url, clock)
+    await journal.lease.tick()
+    longer, name = "UPDATE lease SET ends_at = 'infinity'", database_url.rpartition("/")[2]
+    postgres.ask(longer, name)
+    journal.lead(journal.lease.term)
+    assert journal.leads
+    clock.advance(RENEW_S)
+    await journal.lease.tick()
+    assert journal.leads, "renewed in time"
+    token = journal.lease.token
+    postgres.ask(longer, name)
+    clock.advance(LEASE_S)
+    assert not journal.leads
+    await journal.lease.tick()
+    assert (journal.lease.held, journal.lease.token, journal.leads) == (True, token, False)
+    journal.lead(journal.lease.term)
+    assert journal.leads
+    await journal.close()

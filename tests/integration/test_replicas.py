@@ -150,7 +150,7 @@ async def test_what_the_leader_did_not_live_to_write_down_is_owed_by_the_next(da
     journals = [await PostgresJournal.open(database_url, SystemClock(), name) for name in ("a", "b")]
     first, second = [Outbox(journal, SystemClock(), {"webhook": nothing}, 1) for journal in journals]
     await journals[0].lease.tick()
-    journals[0].lead(journals[0].lease.token)
+    journals[0].lead(journals[0].lease.term)
     first.take_over()
     for cause in (5, 7):
         for outbox in (first, second):  # both fold the events that it follows from
@@ -162,7 +162,7 @@ async def test_what_the_leader_did_not_live_to_write_down_is_owed_by_the_next(da
     assert [job.about for job in second.jobs.open.values()] == ["hook/5"]
     await journals[0].lease.release()
     await journals[1].lease.tick()
-    journals[1].lead(journals[1].lease.token)
+    journals[1].lead(journals[1].lease.term)
     second.take_over()
     assert [job.about for job in second.jobs.open.values()] == ["hook/5", "hook/7"]
     await second.tick("webhook")

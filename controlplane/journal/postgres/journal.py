@@ -60,7 +60,7 @@ class PostgresJournal:
         self._wake, self._news = asyncio.Event(), asyncio.Event()
         self._closing = False
         self._tail, self._keeping = Tail(), Keeping(database, clock)
-        self._ready: int | None = None  # the token under which this replica is ready to lead
+        self._ready = 0  # the lease's term in which this replica is ready to lead
         self._task = asyncio.create_task(self._write(), name="journal-writer")
         self._reading = asyncio.create_task(self._follow(), name="journal-reader")
 
@@ -87,15 +87,15 @@ class PostgresJournal:
 
     @property
     def leads(self) -> bool:
-        return self.lease.held and self.lease.token == self._ready
+        return self.lease.held and self.lease.term == self._ready
 
     @property
     def lag_s(self) -> float:
         return self._clock.monotonic() - self._current_at
 
-    def lead(self, token: int | None) -> None:
-        """This replica folded everything that was there when it took the lease, and acts for all from here on."""
-        self._ready = token
+    def lead(self, term: int) -> None:
+        """This replica folded everything that was there when it took the lease, and acts for all until it lapses."""
+        self._ready = term
         self._wake.set()
 
     async def append(self, *events: AnyEvent) -> int:

@@ -7,6 +7,7 @@ from auditor.receipts import REPEATABLE_S
 
 from ...clock import Clock
 from ...errors import JournalUnavailable
+from ...failpoints import failpoint
 from ..codec import encode_event
 from ..rows import UNNUMBERED, event_row
 from .database import Database
@@ -30,6 +31,7 @@ class Keeping:
         """
         _, _, kind, ref, at, payload, kept = event_row(UNNUMBERED, tombstone, encode_event(tombstone))
         asked = (kind, ref.encode(), at, payload, kept, tenant, seq)
+        failpoint("shared.erase")
         try:
             await self._database.rows("erase", *asked, tenant=tenant)
         except JournalUnavailable:

@@ -24,6 +24,7 @@ class Lease:
 
     def __init__(self, connection: Connection, holder: str, clock: Clock) -> None:
         self.token: int | None = None
+        self.term = 0  # grows whenever it becomes this replica's, also where it had lapsed here and was renewed
         self.holder = holder
         self._connection, self._clock = connection, clock
         self._until = 0.0  # by this process's clock
@@ -60,7 +61,8 @@ class Lease:
             if before is not None:
                 log.warning("lease_lost", token=before)
             return
-        self._until = asked_at + LEASE_S
+        lapsed, self._until = self._clock.monotonic() >= self._until, asked_at + LEASE_S
+        self.term += before is None or lapsed
         if before is None:
             log.info("lease_taken", token=kept)
             for act in self._taken:
