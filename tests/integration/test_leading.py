@@ -9,18 +9,21 @@ import pytest
 
 from auditor import Outcome
 from benchmarks.services import Postgres
+from controlplane.clock import FixedClock
 from controlplane.contract import CaptureRequest, CheckpointRequest, DecisionRequest, FeedbackRequest
 from controlplane.errors import JournalDamaged, JournalUnavailable
 from controlplane.service import Service
 from controlplane.tenants.registry import LOCAL
 
+from .conftest import chosen
 from .test_replicas import Replicas, leading, level, used
 
 SPOILT = """UPDATE head SET seq = seq + 1;
 INSERT INTO events SELECT seq, month, 'default', 'decision', 'tr', 0, 'spoilt', 0 FROM head"""
 REFUSES = """CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no room'; END $$;
 CREATE TRIGGER refuse BEFORE {what} FOR EACH ROW WHEN ({when}) EXECUTE FUNCTION refuse()"""
-OFTEN = {"recovery_interval_s": 0.05, "alarm_url": "http://127.0.0.1:1/"}
+NOWHERE = "http://127.0.0.1:1/"
+OFTEN = {"recovery_interval_s": 0.05, "alarm_url": NOWHERE}
 
 
 @pytest.fixture
@@ -60,7 +63,7 @@ async def test_a_replica_whose_fold_fails_lets_another_lead_and_where_none_is_fi
     replicas: Replicas, change: Callable[[str], str]
 ) -> None:
     """What one replica cannot take in stops that one; what nobody can read stops all, and whoever asks is told."""
-    a, b = await replicas.open(**OFTEN), await replicas.open(**OFTEN)
+    a, b = await replicas.open(alarm_url=NOWHERE), await replicas.open(alarm_url=NOWHERE)
     await leading(a)
     a.learner.observe(breaks)
     decided = await b.plane.decide(LOCAL, DecisionRequest(planned_action="ls", task_id="t"))
@@ -78,6 +81,20 @@ async def test_a_replica_whose_fold_fails_lets_another_lead_and_where_none_is_fi
         with pytest.raises(error):
             await replica.learning.feedback(LOCAL, report)
         assert int(change("SELECT seq FROM head")) > before, "it is journalled, and folded when they are mended"
+
+
+async def test_whoever_does_not_fold_any_more_closes_nothing(tmp_path: Path) -> None:
+    """It would find the same due again each second, and journal its end each time."""
+    clock = FixedClock()
+    service = await Service.open(chosen(tmp_path / "data"), clock)
+    service.learner.observe(breaks)
+    await service.plane.decide(LOCAL, DecisionRequest(planned_action="ls", task_id="t"))
+    await until(lambda: failed(service))
+    last = service.journal.last_seq
+    clock.advance(10 * 86_400)
+    await service.background.tick()
+    assert service.journal.last_seq == last
+    await service.close()
 
 
 def breaks(*_: object) -> None:

@@ -186,11 +186,14 @@ async def test_of_what_another_owes_no_more_is_kept_than_could_be_taken_over(dat
     assert outbox.left_out == 2
     written = JobAdded(tenant="", at=0.0, job_id="jb_1", work="broker", about="news/10", body={}, cause=10)
     outbox.observe(Recorded(MOST_UNWRITTEN + 3, written))
+    for cause in range(MOST_UNWRITTEN + 3, MOST_UNWRITTEN + 11):
+        outbox.add("broker", f"news/{cause}", {}, cause)
+    assert outbox.left_out == 2, "there is room where eight were"
     await journal.lease.tick()
     journal.lead(journal.lease.token)
     outbox.take_over()
     owed = {job.about for job in outbox.jobs.open.values()}
-    assert owed == {f"news/{cause}" for cause in range(10, MOST_UNWRITTEN + 3)}
+    assert owed == {f"news/{cause}" for cause in range(10, MOST_UNWRITTEN + 11)}
     await journal.close()
 
 
