@@ -1,6 +1,7 @@
 """A replica that cannot do what one does for all lets go of the lease, and another one leads."""
 
 import asyncio
+import contextlib
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -87,14 +88,15 @@ async def test_whoever_does_not_fold_any_more_closes_nothing(tmp_path: Path) -> 
     """It would find the same due again each second, and journal its end each time."""
     clock = FixedClock()
     service = await Service.open(chosen(tmp_path / "data"), clock)
-    service.learner.observe(breaks)
-    await service.plane.decide(LOCAL, DecisionRequest(planned_action="ls", task_id="t"))
-    await until(lambda: failed(service))
-    last = service.journal.last_seq
-    clock.advance(10 * 86_400)
-    await service.background.tick()
-    assert service.journal.last_seq == last
-    await service.close()
+    async with contextlib.AsyncExitStack() as closing:
+        closing.push_async_callback(service.close)
+        service.learner.observe(breaks)
+        await service.plane.decide(LOCAL, DecisionRequest(planned_action="ls", task_id="t"))
+        await until(lambda: failed(service))
+        last = service.journal.last_seq
+        clock.advance(10 * 86_400)
+        await service.background.tick()
+        assert service.journal.last_seq == last
 
 
 def breaks(*_: object) -> None:
