@@ -99,7 +99,7 @@ class Background:
         if self._journal.trouble is not None:
             await self._journal.flush()
         await self._budgets.flush()
-        if self._journal.leads:
+        if self._journal.leads and self._learner.failure is None:  # else what is due would be said again and again
             with acting_for_all():
                 await self._lead()
         await self._keep_indexes()
@@ -150,10 +150,10 @@ class Background:
         with acting_for_all():
             await self._outbox.flush()  # what follows from folded events must not be lost with them
         await self._journal.flush()  # records of what the file holds as folded must not be lost with a crash
+        if self._publishes is not None:  # first: others need it the more where this disk is full
+            await self._publishes.publish(seq, payload)
         await asyncio.to_thread(self._recovery.write, payload, seq)
         self._written_seq = seq
-        if self._publishes is not None:
-            await self._publishes.publish(seq, payload)
 
     async def load_memory(self) -> None:
         """Once there is an embedder: read what memory is made of, then follow the learner."""

@@ -252,7 +252,8 @@ class Parts:
             return None
         from .replication import Replication
 
-        return Replication.of(self.journal, self.learner, self.outbox)
+        each_s = self.settings.recovery_interval_s
+        return Replication.of(self.journal, self.learner, self.outbox, self.alarms, each_s)
 
     def _make_background(self) -> Background:
         return Background(

@@ -7,6 +7,7 @@ writes, under the lease's token.
 """
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
@@ -16,11 +17,12 @@ import structlog
 from auditor import Learner, UnreadableFold
 from auditor.protocols import PrefixStore
 
+from .alarms import Alarms
 from .checkpoints import CHECKPOINT_FOLDER, CheckpointFiles, RecoveryFiles, seal, unseal
 from .errors import BadSetting, JournalDamaged, JournalUnavailable, LeaseLost, PointsmanError
 from .failpoints import failpoint
 from .journal import Journal
-from .journal.postgres import PostgresJournal
+from .journal.postgres import LEASE_S, RENEW_S, PostgresJournal
 from .origin import Base, Origin
 from .outbox import Outbox
 from .refold import BEGINNING
@@ -29,30 +31,62 @@ from .tenants import derived, settled_pepper
 
 log = structlog.get_logger()
 LOOK_S = 0.2  # between two looks at whether this replica is to lead
-PUBLISHED_S = 5.0  # and at what was published
+WRITTEN_S = 5.0  # and at what who leads has written
+LATE = 3  # so many times the time between two publications, what is to be published is late
+STANDS_BACK_S = 2 * LEASE_S  # so long others may take a lease that was given up, before who gave it up does again
 BASE = "base"  # of the last archive
 PEPPER_MARK, PEPPER_USE = "pepper", "the same pepper at every replica"
 
 
 class Replication:
-    """Makes this replica the leader when the lease is its own, and keeps what it may have to do then."""
+    """Makes this replica the leader when the lease is its own, and lets go of it where another would lead better."""
 
-    def __init__(self, journal: PostgresJournal, learner: Learner, outbox: Outbox) -> None:
-        self._journal, self._learner, self._outbox = journal, learner, outbox
-        self._looked_at = 0.0
+    def __init__(
+        self, journal: PostgresJournal, learner: Learner, outbox: Outbox, alarms: Alarms, publishes_each_s: float
+    ) -> None:
+        self._journal, self._learner, self._outbox, self._alarms = journal, learner, outbox, alarms
+        self._late_s = LATE * max(publishes_each_s, RENEW_S)
+        self._looked_at = self._in_time_at = self._stands_back_until = 0.0
         self._led = 0  # the last term of the lease
+        self._published_seq = -1  # by this replica
 
     @classmethod
-    def of(cls, journal: Journal, learner: Learner, outbox: Outbox) -> Self:
+    def of(cls, journal: Journal, learner: Learner, outbox: Outbox, alarms: Alarms, publishes_each_s: float) -> Self:
         """Of a journal that is shared, which PostgreSQL's alone is."""
         assert isinstance(journal, PostgresJournal)
-        return cls(journal, learner, outbox)
+        return cls(journal, learner, outbox, alarms, publishes_each_s)
 
-    async def run(self) -> None:
-        """Hold the lease where it is free and look for ever; what fails is tried again."""
+    async def run(self, healthy: Callable[[], bool]) -> None:
+        """Hold the lease where it is free and look for ever; what fails is tried again.
+
+        A replica that is not `healthy` does not lead, and one that led and was late with what is to be published lets
+        others do it first.
+        """
         async with asyncio.TaskGroup() as together:
-            together.create_task(self._journal.lease.run(), name="lease")
+            together.create_task(self._hold(healthy), name="lease")
             together.create_task(self._follow(), name="takeover")
+
+    async def _hold(self, healthy: Callable[[], bool]) -> None:
+        lease = self._journal.lease
+        while True:
+            if (why := self._unfit(healthy())) is None:
+                await lease.tick()
+            elif lease.token is not None:
+                log.error("lease_given_up", token=lease.token, why=why)
+                self._alarms.given_up(lease.holder, why)
+                await lease.release()
+            await asyncio.sleep(RENEW_S)
+
+    def _unfit(self, healthy: bool) -> str | None:
+        """Why this replica must not lead now; None where it may."""
+        now = asyncio.get_running_loop().time()
+        if not healthy:
+            return "a part that must run has failed"
+        if self._journal.lease.token is None or self._learner.version == self._published_seq:
+            self._in_time_at = now
+        if now - self._in_time_at > self._late_s:
+            self._stands_back_until = now + STANDS_BACK_S
+        return "what is to be published is late" if now < self._stands_back_until else None
 
     async def _follow(self) -> None:
         while True:
@@ -66,10 +100,10 @@ class Replication:
         lease, now = self._journal.lease, asyncio.get_running_loop().time()
         if lease.held and lease.term != self._led:
             await self._take_over(lease.term)
-        elif not self._journal.leads and now - self._looked_at > PUBLISHED_S:
+        elif not self._journal.leads and now - self._looked_at > WRITTEN_S:
             self._looked_at = now
+            self._journal.forget_records(await self._journal.shelf.recorded_seq())
             if (seq := await self._journal.shelf.published_seq()) is not None:
-                self._journal.forget_records(seq)
                 self._outbox.published(seq)
 
     async def _take_over(self, term: int) -> None:
@@ -90,11 +124,12 @@ class Replication:
         """
         if not await self._journal.shelf.publish(seq, seal(payload)):
             raise LeaseLost
+        self._published_seq, self._in_time_at = seq, asyncio.get_running_loop().time()
         failpoint("replica.published")
 
 
 class PatientPrefixes:
-    """Earlier states for the fold, which waits for a database that is away: what it would skip, others fold."""
+    """Earlier states for the fold. It waits for a database that is away, or for room: what it skipped, others fold."""
 
     def __init__(self, prefixes: PrefixStore) -> None:
         self._prefixes = prefixes
@@ -103,7 +138,7 @@ class PatientPrefixes:
         while True:
             try:
                 return await self._prefixes.prefix(tenant, seq)
-            except JournalUnavailable as error:
+            except (JournalUnavailable, OSError) as error:
                 log.warning("restore_waits", error=str(error), again_in_s=LOOK_S)
                 await asyncio.sleep(LOOK_S)
 

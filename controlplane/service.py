@@ -104,7 +104,7 @@ class Service(Parts):
         self._run(self.background.run(), "background")
         self._run(self.memory.vectors.run(), "vectors")
         if self.replication is not None:
-            self._run(self.replication.run(), "replication")
+            self._run(self.replication.run(lambda: self.healthy), "replication")
         self.replays.go_on()
         for file in self.recovery.damaged:
             self.alarms.damaged(file)

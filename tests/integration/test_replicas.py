@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from auditor import Outcome
+from auditor.events import JobAdded, Recorded
 from auditor.money_events import Spender
 from benchmarks.services import Postgres
 from controlplane.clock import FixedClock, SystemClock
@@ -18,7 +19,7 @@ from controlplane.journal import SqliteJournal, acting_for_all, connect
 from controlplane.journal.port import STAYING_KINDS
 from controlplane.journal.postgres import PostgresJournal
 from controlplane.moving import migrate
-from controlplane.outbox import Outbox
+from controlplane.outbox import MOST_UNWRITTEN, Outbox
 from controlplane.refold import refold
 from controlplane.service import Service
 from controlplane.settings import Settings
@@ -44,9 +45,9 @@ class Replicas:
         self.opened: list[Service] = []
         self._folder, self._database_url = folder, database_url
 
-    async def open(self) -> Service:
+    async def open(self, **others: Any) -> Service:
         folder = self._folder / f"replica-{len(list(self._folder.iterdir()))}"
-        self.opened.append(await Service.open(chosen(folder, self._database_url, insecure_local=True)))
+        self.opened.append(await Service.open(chosen(folder, self._database_url, insecure_local=True, **others)))
         await self.opened[-1].loaded()
         return self.opened[-1]
 
@@ -171,6 +172,29 @@ async def test_what_the_leader_did_not_live_to_write_down_is_owed_by_the_next(da
     assert not first.jobs.open, "who led before begins again with the log"
     for journal in journals:
         await journal.close()
+
+
+async def test_of_what_another_owes_no_more_is_kept_than_could_be_taken_over(database_url: str) -> None:
+    """However long who leads publishes nothing; and nothing is that it is known to have journalled."""
+
+    async def nothing(_: object) -> None: ...
+
+    journal = await PostgresJournal.open(database_url, SystemClock())
+    outbox = Outbox(journal, SystemClock(), {"broker": nothing}, 1)
+    for cause in range(1, MOST_UNWRITTEN + 3):
+        outbox.add("broker", f"news/{cause}", {}, cause)
+    assert outbox.left_out == 2
+    written = JobAdded(tenant="", at=0.0, job_id="jb_1", work="broker", about="news/10", body={}, cause=10)
+    outbox.observe(Recorded(MOST_UNWRITTEN + 3, written))
+    for cause in range(MOST_UNWRITTEN + 3, MOST_UNWRITTEN + 11):
+        outbox.add("broker", f"news/{cause}", {}, cause)
+    assert outbox.left_out == 2, "there is room where eight were"
+    await journal.lease.tick()
+    journal.lead(journal.lease.token)
+    outbox.take_over()
+    owed = {job.about for job in outbox.jobs.open.values()}
+    assert owed == {f"news/{cause}" for cause in range(10, MOST_UNWRITTEN + 11)}
+    await journal.close()
 
 
 def test_over_http_a_key_a_repeat_and_a_checkpoint_hold_at_every_replica(database_url: str, tmp_path: Path) -> None:

@@ -82,6 +82,7 @@ class Database:
         self._url = url
         self._readers, self._log_readers = readers, log_readers
         self._listener: asyncpg.Connection[Any] | None = None
+        self._deaf = False  # and it was said
         self._errands = Errands()
 
     @classmethod
@@ -98,7 +99,7 @@ class Database:
                 await _migrate(connection)
             finally:
                 connection.terminate()
-            options = {"min_size": 1, "command_timeout": STATEMENT_S, "timeout": CONNECT_S}
+            options = {"min_size": 1, "command_timeout": STATEMENT_S, "timeout": CONNECT_S, "reset": _as_it_is}
             readers = await asyncpg.create_pool(url, max_size=READERS, **options)
             everything = {"pointsman.tenant": ALL}
             log_readers = await asyncpg.create_pool(url, max_size=2, server_settings=everything, **options)
@@ -165,15 +166,26 @@ class Database:
         finally:
             connection.terminate()
 
-    async def listen(self, heard: Callable[[], None]) -> bool:
-        """Hear of what is committed from here on, unless somebody listens already; whether anybody does."""
+    async def listen(self, heard: Callable[[int], None]) -> None:
+        """Hear where the log ends, from here on, if that is not so already; who cannot, looks untold."""
         if self._listener is not None and not self._listener.is_closed():
-            return True
-        with contextlib.suppress(*GONE, asyncpg.PostgresError):
-            self._listener = await _connect(self._url, "")
-            await self._listener.add_listener(CHANNEL, lambda *_: heard())
-            return True
-        return False
+            return
+        try:
+            self._listener = await self._listening(heard)
+            self._deaf = False
+        except (*GONE, asyncpg.PostgresError) as error:
+            if not self._deaf:
+                log.warning("news_not_heard", error=type(error).__name__)
+            self._deaf = True
+
+    async def _listening(self, heard: Callable[[int], None]) -> "asyncpg.Connection[Any]":
+        connection = await _connect(self._url, "")
+        try:
+            await connection.add_listener(CHANNEL, lambda *said: heard(int(said[-1])))
+        except BaseException:
+            connection.terminate()
+            raise
+        return connection
 
     async def close(self) -> None:
         if self._listener is not None:
@@ -205,6 +217,10 @@ def refusal_of(error: asyncpg.PostgresError) -> PointsmanError:
     """What the database's refusal is to whoever asked."""
     full = isinstance(error, asyncpg.DiskFullError)
     return StorageFull() if full else JournalUnavailable(f"The database refuses ({type(error).__name__}).")
+
+
+async def _as_it_is(_: "asyncpg.Connection[Any]") -> None:
+    """No statement of ours leaves anything behind; to clean up after each would be one more that is waited for."""
 
 
 async def _connect(url: str, tenant: str, longest_s: float | None = STATEMENT_S) -> "asyncpg.Connection[Any]":

@@ -23,12 +23,13 @@ from ...failpoints import failpoint
 from ...ids import new_id
 from ..codec import encode_event
 from ..port import ACCESS_KINDS, ACT_KINDS, ALL, CHECKPOINT_KINDS, JOB_KINDS, MEMORY_KINDS, acts_for_all, check_size
-from ..rows import in_order, record_row, records_of, refuse_gap
+from ..rows import in_order, records_of, refuse_gap
 from ..tail import Tail
 from .database import Database, Lost
 from .groups import GROUP, Append, arrays, next_group
 from .keeping import Keeping
 from .lease import Lease
+from .records import MOST, Records
 from .rows import record, recorded
 from .shelf import Shelf
 
@@ -54,10 +55,11 @@ class PostgresJournal:
         self._current_at = clock.monotonic()  # when this replica last knew that it had read everything
         self._writer, self._name, self._number = database.connect(), new_id("wr"), 0
         self._pending: deque[Append] = deque()
-        self._unwritten: dict[tuple[str, str], Learned] = {}  # visible before they are written
-        self._damage: str | None = None  # what was read is not what was written: this replica goes no further
+        self._records = Records()  # visible before they are written
+        self._damage: JournalDamaged | None = None  # in what was read: this replica goes no further
         self._flushes: list[asyncio.Future[None]] = []
         self._wake, self._news = asyncio.Event(), asyncio.Event()
+        self._heard = 0  # where the log ends
         self._closing = False
         self._tail, self._keeping = Tail(), Keeping(database, clock)
         self._ready = 0  # the lease's term in which this replica is ready to lead
@@ -75,7 +77,7 @@ class PostgresJournal:
 
     @classmethod
     async def over(cls, database: Database, clock: Clock, holder: str = "") -> Self:
-        """Start the writer and the reader; whoever wants to lead runs the lease, too."""
+        """Start the writer and the reader; whoever wants to lead asks for the lease, too."""
         try:
             [[last_seq]], [[archived_seq]] = [await database.rows(name) for name in ("last_seq", "archived_seq")]
         except PointsmanError:
@@ -108,17 +110,21 @@ class PostgresJournal:
         return await future
 
     def record(self, tenant: str, learned: Sequence[Learned]) -> None:
-        self._unwritten.update({(tenant, r.trace_id): r for r in learned})
-        if len(self._unwritten) >= GROUP and self.leads:
+        self._records.add(tenant, learned)
+        if self._records_due:
             self._wake.set()
 
+    @property
+    def _records_due(self) -> bool:
+        return len(self._records) >= ((1 if self._closing else GROUP) if self.leads else MOST)
+
     def forget_records(self, seq: int) -> None:
-        """Records up to here are in the database: who published a snapshot wrote them before it."""
+        """Records up to here are in the database."""
         if not self.leads:
-            self._unwritten = {key: record for key, record in self._unwritten.items() if record.seq > seq}
+            self._records.forget(seq)
 
     async def flush(self) -> None:
-        if self._unwritten or self.trouble:
+        if self._records or self.trouble:
             self._flushes.append(self._promise())
             self._wake.set()
             await self._flushes[-1]
@@ -141,12 +147,12 @@ class PostgresJournal:
             self._wake.clear()
             while self._pending:
                 await self._commit(next_group(self._pending))
-            due = self._unwritten and (len(self._unwritten) >= GROUP or self._closing)
-            if self._flushes or (due and self.leads):
+            if self._flushes or self._records_due:
                 await self._write_records()
 
     async def _commit(self, group: list[Append]) -> None:
         self._number += 1
+        asked_at = self._clock.monotonic()
         try:
             failpoint("shared.append")
             of_group = (self._name, self._number, self.lease.token, REPEATABLE_S)
@@ -155,8 +161,8 @@ class PostgresJournal:
             self._refuse([append.future for append in group], error)
             return
         failpoint("shared.committed")
-        self.trouble = JournalDamaged.code if self._damage else None
-        await self._take(group, answers)
+        self.trouble = None
+        await self._take(group, answers, asked_at)
         for append, first in zip(group, answers, strict=True):
             if append.future.done():
                 continue
@@ -179,7 +185,7 @@ class PostgresJournal:
             else:
                 return answers
 
-    async def _take(self, group: list[Append], answers: list[int]) -> None:
+    async def _take(self, group: list[Append], answers: list[int], asked_at: float) -> None:
         """Put what was written at the end of what was read; what others wrote in between is read first."""
         new = [
             Recorded(first + nth, event)
@@ -191,6 +197,8 @@ class PostgresJournal:
             with contextlib.suppress(PointsmanError):  # it is committed; the reader reads it, or says why not
                 await self.catch_up(new[-1].seq)
         self._extend(new)
+        if new and self.last_seq >= new[-1].seq:
+            self._current_at = max(self._current_at, asked_at)
 
     def _extend(self, recorded: Sequence[Recorded]) -> None:
         """Take what follows on what was read; the rest is there already, or its turn has not come."""
@@ -203,11 +211,11 @@ class PostgresJournal:
         """Read what other replicas wrote, as soon as it is told or a moment later; wait for a database that is away."""
         while not self._closing:
             try:
-                await self.database.listen(self._news.set)
+                await self.database.listen(self._hear)
                 await self.catch_up()
                 await self._keeping.due(leads=self.leads)
             except JournalDamaged as error:
-                self.trouble, self._damage = error.code, str(error)
+                self._damage = error
                 log.error("journal_not_read", error=str(error))
                 self._tail.extend([])  # whoever folds hears of it
                 return
@@ -215,8 +223,19 @@ class PostgresJournal:
                 log.warning("journal_not_read", error=str(error), again_in_s=POLL_S)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(POLL_S):  # `wait_for` may swallow the cancellation that ends this
-                    await self._news.wait()
+                    await self._news_came()
+
+    def _hear(self, seq: int) -> None:
+        self._heard = seq
+        self._news.set()
+
+    async def _news_came(self) -> None:
+        """Of what this replica wrote, which it has read, it is told as everybody is."""
+        while True:
+            await self._news.wait()
             self._news.clear()
+            if self._heard > self.last_seq:
+                return
 
     async def catch_up(self, until: int = 0) -> None:
         """Read everything that is committed by now, and up to `until`."""
@@ -231,25 +250,16 @@ class PostgresJournal:
                 return
 
     async def _write_records(self) -> None:
-        """Write the records that wait; what cannot be written now is tried again with the next group."""
+        """Write some records, or all where somebody waits for it; what cannot be is tried again with the next group."""
         flushes, self._flushes = self._flushes, []
-        batch = list(self._unwritten.items())
-        rows = [record_row(tenant, record) for (tenant, _), record in batch]
         try:
             failpoint("shared.records")
-            for start in range(0, len(rows), GROUP):
-                tenants, traces, *rest = map(list, zip(*rows[start : start + GROUP], strict=True))
-                await self._writer.value("record_learned", tenants, [name.encode() for name in traces], *rest)
-            if not rows:
-                await self._writer.value("touch")
+            await self._records.write(self._writer, None if flushes or self._closing else GROUP)
         except (Lost, PointsmanError) as error:
-            log.error("records_not_written", error=str(error), records=len(rows))
+            log.error("records_not_written", error=str(error), records=len(self._records))
             self._refuse(flushes, JournalUnavailable() if isinstance(error, Lost) else error)
             return
         self.trouble = None
-        for key, kept in batch:
-            if self._unwritten.get(key) is kept:
-                del self._unwritten[key]
         for flush in flushes:
             if not flush.done():
                 flush.set_result(None)
@@ -264,7 +274,7 @@ class PostgresJournal:
     async def committed(self, after: int) -> Sequence[Recorded]:
         while not (at_hand := self._tail.after(after)):
             if self._damage is not None:
-                raise JournalDamaged(self._damage)
+                raise self._damage
             if at_hand is not None and self.last_seq <= after:
                 await self._tail.wait()
                 continue
@@ -312,7 +322,7 @@ class PostgresJournal:
         )
 
     async def learned(self, tenant: str, trace_id: str) -> Learned | None:
-        if (unwritten := self._unwritten.get((tenant, trace_id))) is not None:
+        if (unwritten := self._records.find(tenant, trace_id)) is not None:
             return unwritten
         rows = await self.database.rows("learned", tenant, trace_id.encode(), tenant=tenant)
         found = records_of(map(record, rows))

@@ -5,9 +5,6 @@ database compares: a holder that was paused and returns finds itself fenced off 
 locking"). Time is the database's; here it only tells when to stop trying.
 """
 
-import asyncio
-from collections.abc import Callable
-
 import structlog
 
 from ...clock import Clock
@@ -28,22 +25,11 @@ class Lease:
         self.holder = holder
         self._connection, self._clock = connection, clock
         self._until = 0.0  # by this process's clock
-        self._taken: list[Callable[[], None]] = []
 
     @property
     def held(self) -> bool:
         """Whether this replica may act for all; the database has the last word."""
         return self.token is not None and self._clock.monotonic() < self._until
-
-    def on_taken(self, act: Callable[[], None]) -> None:
-        """Have something done whenever the lease becomes this replica's."""
-        self._taken.append(act)
-
-    async def run(self) -> None:
-        """Renew or try to take it, for ever."""
-        while True:
-            await self.tick()
-            await asyncio.sleep(RENEW_S)
 
     async def tick(self) -> None:
         """Renew it, or take it where it is free; a database that cannot be asked leaves it to time."""
@@ -65,8 +51,6 @@ class Lease:
         self.term += before is None or lapsed
         if before is None:
             log.info("lease_taken", token=kept)
-            for act in self._taken:
-                act()
 
     async def release(self) -> None:
         """Let another take it at once."""

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from .database import Database
 from .lease import Lease
 
+RECORDED = "recorded"
+
 
 class Shelf:
     """Of one database; learnt state is left by who holds the lease alone."""
@@ -20,6 +22,10 @@ class Shelf:
         """After which event the newest published state is."""
         [[seq]] = await self._database.rows("published_seq")
         return None if seq is None else int(seq)
+
+    async def recorded_seq(self) -> int:
+        """Up to which event it is written down how decisions ended."""
+        return int(await self.get_file(RECORDED) or 0)
 
     async def newest_snapshot(self, after: int) -> tuple[int, bytes] | None:
         """The newest published state that is later than an event."""
