@@ -15,7 +15,7 @@ ASKED_TIERS = ("cheap", "premium")  # at the gate's second head
 BLOCK, PROCEED = "BLOCK", "PROCEED"
 
 
-class Lesson(msgspec.Struct, frozen=True, gc=False):
+class Lesson(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     """A reflection by its id, with what it cost."""
 
     reflection_id: str
@@ -26,7 +26,7 @@ class Lesson(msgspec.Struct, frozen=True, gc=False):
         return self.nano_usd / 1e9
 
 
-class Offered(msgspec.Struct, frozen=True, gc=False):
+class Offered(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     """A memory that a decision would have told of, and whether it was withheld: as if it were not remembered.
 
     probability: of its being withheld, in (0, 1); it was drawn before anything else was.
@@ -39,7 +39,7 @@ class Offered(msgspec.Struct, frozen=True, gc=False):
     origin: str
 
 
-class Trace(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class Trace(msgspec.Struct, frozen=True, kw_only=True, gc=False, forbid_unknown_fields=True):
     """One decision.
 
     facts and text_codes are the featurizer's raw inputs; heads keep the keys, masks, probabilities

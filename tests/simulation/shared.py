@@ -210,6 +210,9 @@ class SimulatedDatabase:
             self._tables.heard.append(heard)
         return True
 
+    async def refuse_newer(self) -> None:
+        """All replicas are of one version."""
+
     @contextlib.asynccontextmanager
     async def alone(self) -> AsyncIterator[None]:
         async with self._tables.starting:
