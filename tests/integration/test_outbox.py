@@ -364,7 +364,7 @@ def test_what_stands_in_the_log_twice_for_an_answer_was_lost_changes_nothing() -
     added = JobAdded(**head, work="alarm", about="x", body={})
     failed = [added, JobLeased(**head, fence=1, until=2.0), JobFailed(**head, fence=1, why="late", next_at=99.0)]
     trying = JobLeased(**head, fence=2, until=3.0)
-    jobs = _fold([*failed, trying, *failed, trying])
+    jobs = _fold([*failed, trying, *failed])
     assert (jobs.open["jb_1"].fence, jobs.open["jb_1"].due, jobs.count["alarm"]) == (2, 3.0, 1)
     done = [*failed, trying, JobEnded(**head, fence=2)]
     assert _fold([*done, *done]).open == {}

@@ -65,7 +65,7 @@ async def test_an_older_version_does_not_start_on_a_newer_schema(
     await (await PostgresJournal.open(database_url, SystemClock())).close()
     postgres.ask(LATER, of(database_url))
     with pytest.raises(JournalNewer, match=r"has schema 999.*; install the newer Pointsman"):
-        await Service.open(chosen(tmp_path / "replica", database_url, insecure_local=True))
+        await PostgresJournal.open(database_url, SystemClock())
     settings = chosen(tmp_path / "replica", database_url, insecure_local=True)
     [found] = await asyncio.to_thread(
         lambda: [finding for finding in examine(settings, SystemClock()) if finding.about == "database"]
