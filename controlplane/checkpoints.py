@@ -155,9 +155,6 @@ class CheckpointFiles:
 
     async def drop(self, checkpoint_id: str) -> None:
         """Of every replica."""
-        self.delete(checkpoint_id)
-
-    def delete(self, checkpoint_id: str) -> None:
         self._path(checkpoint_id).unlink(missing_ok=True)
 
     def _path(self, checkpoint_id: str) -> Path:
