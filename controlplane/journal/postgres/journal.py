@@ -339,9 +339,8 @@ class PostgresJournal:
         self._closing = True
         self._wake.set()
         await asyncio.wait({self._task}, timeout=CLOSING_S)
-        if not self._task.done():  # it waits for a database that is away: whoever waits for it is refused
-            self._given_up = True
-            await self._writer.close()
+        self._given_up = True  # whoever waits for a database that is away is refused
+        await self._writer.close()
         await self._task
         self._reading.cancel()
         await asyncio.gather(self._reading, return_exceptions=True)
