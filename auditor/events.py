@@ -80,7 +80,7 @@ class Validated(Event, frozen=True, kw_only=True, tag="validation"):
         return self.trace_id or ""
 
 
-class Episode(msgspec.Struct, frozen=True, kw_only=True):
+class Episode(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A remembered failure as it was captured, with the vector it is found by."""
 
     namespace: str = ""

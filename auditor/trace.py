@@ -16,7 +16,7 @@ ASKED_TIERS = ("cheap", "premium")  # at the gate's second head
 BLOCK, PROCEED = "BLOCK", "PROCEED"
 
 
-class Lesson(msgspec.Struct, frozen=True, gc=False):
+class Lesson(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     """A reflection by its id, with what it cost."""
 
     reflection_id: str
@@ -27,7 +27,7 @@ class Lesson(msgspec.Struct, frozen=True, gc=False):
         return self.nano_usd / 1e9
 
 
-class Offered(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+class Offered(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, forbid_unknown_fields=True):
     """A memory that a decision or a session would have told of, and whether it was withheld: as if it were unknown.
 
     probability: of its being withheld, in (0, 1); it was drawn before anything else was.
@@ -41,7 +41,7 @@ class Offered(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     kind: MemoryKind = "episode"
 
 
-class Trace(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class Trace(msgspec.Struct, frozen=True, kw_only=True, gc=False, forbid_unknown_fields=True):
     """One decision.
 
     facts and text_codes are the featurizer's raw inputs; heads keep the keys, masks, probabilities

@@ -22,7 +22,7 @@ from .clock import Clock
 from .data_folder import JOURNAL_FILE, RECOVERY_FOLDER, begun, refuse_new
 from .embedding.quantized import SHIPPED_INT8
 from .embedding.sentence import SHIPPED, shipped_model, verify
-from .errors import BadSetting, JournalDamaged, JournalUnavailable, ModelUntrusted, PointsmanError
+from .errors import BadSetting, JournalDamaged, ModelUntrusted, PointsmanError
 from .filesystems import magic_of, refuse_network
 from .jetstream import STREAM, NoBroker
 from .jetstream import look as look_at_broker
@@ -117,7 +117,7 @@ def _database(url: str, settings: Settings) -> Finding:
         if not settings.insecure_local:
             settled_pepper(settings.pepper)
         said = asyncio.run(look(url))
-    except (BadSetting, JournalUnavailable) as error:
+    except PointsmanError as error:
         return Finding(about="database", state="broken", said=str(error))
     return _fine("database", said)
 

@@ -12,7 +12,7 @@ from .data_folder import JOURNAL_FILE, lock_folder, open_journal
 from .errors import PointsmanError
 from .journal import SqliteJournal
 from .journal.postgres import PostgresJournal
-from .replication import agree_on_pepper
+from .replication import agree_on_pepper, claim_for
 from .tenants import read_pepper
 from .tenants.pepper import FILE as PEPPER_FILE
 
@@ -31,7 +31,8 @@ async def migrate(folder: Path, url: str, clock: Clock, progress: Progress) -> M
     """Copy what the database does not have yet; a copy that was interrupted goes on.
 
     Raises:
-      PointsmanError: there is no journal, a server holds the folder, events were archived, or the database has others.
+      PointsmanError: there is no journal, a server holds the folder, events were archived, the database has others, or
+        the folder was used with another database.
     """
     if not (folder / JOURNAL_FILE).exists():
         raise PointsmanError(f"there is no journal in {folder}; set POINTSMAN_DATA_DIR")
@@ -42,6 +43,7 @@ async def migrate(folder: Path, url: str, clock: Clock, progress: Progress) -> M
         target = await PostgresJournal.open(url, clock, "migration")
         held.push_async_callback(target.close)
         await _refuse_others(source, target)
+        await claim_for(target, folder, copied=True)
         if (folder / PEPPER_FILE).exists():
             await agree_on_pepper(target, read_pepper(folder))
         before = target.last_seq

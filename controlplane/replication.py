@@ -18,9 +18,11 @@ from auditor import Learner, UnreadableFold
 from auditor.protocols import PrefixStore
 
 from .alarms import Alarms
-from .checkpoints import CHECKPOINT_FOLDER, CheckpointFiles, RecoveryFiles, seal, unseal
+from .checkpoints import CHECKPOINT_FOLDER, CheckpointFiles, RecoveryFiles, checkpoint_id_of, seal, unseal, verified
+from .data_folder import claim
 from .errors import BadSetting, JournalDamaged, JournalUnavailable, LeaseLost, PointsmanError
 from .failpoints import failpoint
+from .ids import new_id
 from .journal import Journal
 from .journal.postgres import LEASE_S, RENEW_S, PostgresJournal
 from .origin import Base, Origin
@@ -35,6 +37,7 @@ WRITTEN_S = 5.0  # and at what who leads has written
 LATE = 3  # so many times the time between two publications, what is to be published is late
 STANDS_BACK_S = 2 * LEASE_S  # so long others may take a lease that was given up, before who gave it up does again
 BASE = "base"  # of the last archive
+DATABASE_MARK = "database"
 PEPPER_MARK, PEPPER_USE = "pepper", "the same pepper at every replica"
 
 
@@ -144,7 +147,7 @@ class PatientPrefixes:
 
 
 class SharedCheckpoints(CheckpointFiles):
-    """Each has a copy in the database, from which replicas fetch what they do not have."""
+    """In the database, where every replica finds them; the folder has those alone that an archive's base rests on."""
 
     def __init__(self, journal: PostgresJournal, folder: Path) -> None:
         super().__init__(folder)
@@ -157,24 +160,30 @@ class SharedCheckpoints(CheckpointFiles):
         return cls(journal, folder)
 
     async def keep(self, payload: bytes) -> str:
-        checkpoint_id = self.write(payload)
+        checkpoint_id = checkpoint_id_of(payload)
         await self._journal.shelf.put_file(checkpoint_id, seal(payload))
         return checkpoint_id
 
     async def find(self, checkpoint_id: str) -> bytes:
+        if (sealed := await self._journal.shelf.get_file(checkpoint_id)) is None:
+            raise UnreadableFold("the database does not have the checkpoint's file")
+        return verified(unseal(sealed), checkpoint_id)
+
+    async def fetch(self, checkpoint_id: str) -> None:
+        """Have it in the folder.
+
+        Raises:
+          UnreadableFold: the database does not have it, or it is damaged.
+        """
         try:
-            return self.read(checkpoint_id)
+            self.read(checkpoint_id)
         except UnreadableFold:
-            if (sealed := await self._journal.shelf.get_file(checkpoint_id)) is None:
-                raise
-            self.write(unseal(sealed))
-        return self.read(checkpoint_id)
+            self.write(await self.find(checkpoint_id))
 
     async def drop(self, checkpoint_id: str) -> None:
         base = await base_of(self._journal)  # of an archive that was made since this replica started, perhaps
         if base is not None and checkpoint_id in {name for _, _, name in base.prefixes}:
             return
-        self.delete(checkpoint_id)
         await self._journal.shelf.drop_file(checkpoint_id)
 
 
@@ -182,9 +191,10 @@ async def join(journal: Journal, settings: Settings, recovery: RecoveryFiles) ->
     """Begin where the others are: with the state that was published last, and with their pepper, which is returned.
 
     Raises:
-      BadSetting: the pepper is missing, or another one.
+      BadSetting: the pepper is missing, or another one; or the data folder is another database's.
     """
     assert isinstance(journal, PostgresJournal)
+    await claim_for(journal, Path(settings.data_dir))
     if (seq := await fetch_snapshot(journal, recovery)) is not None:
         log.info("snapshot_fetched", seq=seq)
     if settings.insecure_local:
@@ -192,6 +202,16 @@ async def join(journal: Journal, settings: Settings, recovery: RecoveryFiles) ->
     pepper = settled_pepper(settings.pepper)
     await agree_on_pepper(journal, pepper)
     return pepper
+
+
+async def claim_for(journal: Journal, folder: Path, *, copied: bool = False) -> None:
+    """Note in a data folder which database it is used with, by the mark that whoever came first gave the database.
+
+    Raises:
+      BadSetting: as `claim` says.
+    """
+    assert isinstance(journal, PostgresJournal)
+    claim(folder, await journal.shelf.agreed(DATABASE_MARK, new_id("db").encode()), copied=copied)
 
 
 async def base_of(journal: PostgresJournal) -> Base | None:
@@ -220,7 +240,7 @@ async def origin_of(journal: Journal, folder: Path) -> Origin:
     files = SharedCheckpoints(journal, folder / CHECKPOINT_FOLDER)
     try:
         for _, _, name in base.prefixes:
-            await files.find(name)
+            await files.fetch(name)
     except UnreadableFold as error:
         raise JournalDamaged(f"a checkpoint that the base of the archive rests on cannot be read: {error}") from error
     return Origin(journal.archived_seq, base, files)

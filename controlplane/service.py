@@ -29,6 +29,7 @@ from .settings import Settings
 from .whole_log import origin_of
 
 log = structlog.get_logger()
+LAST_S = 5.0  # how long a stop waits for a database to take what is not written yet
 AHEAD = "but recovery/{} knows a later one: acknowledged events are gone; to go on without them, move that file away"
 
 
@@ -203,16 +204,24 @@ class Service(Parts):
             task.cancel()
         await asyncio.gather(*self._tasks[1:], return_exceptions=True)
         try:
-            await self.budgets.flush()
-            if self.learner.failure is None:
-                await self._caught_up()
-                failpoint("shutdown.recovery")
-                await self.background.write_recovery()
-            await self.outbox.flush()
+            async with asyncio.timeout(LAST_S if self.journal.shared else None):
+                await self._write_down()
+        except TimeoutError:
+            costs = "reservations are charged whole, and the next leader does again what was not noted as done"
+            log.error("stopped_without_database", waited_s=LAST_S, costs=costs)
         except (OSError, PointsmanError) as error:
             log.error("recovery_file_not_written", error=str(error), costs="the next start folds more of the journal")
         finally:  # a recovery file that cannot be written must not leave threads that keep the process alive
             await self._let_go()
+
+    async def _write_down(self) -> None:
+        """What is not journalled yet, and what was learnt."""
+        await self.budgets.flush()
+        if self.learner.failure is None:
+            await self._caught_up()
+            failpoint("shutdown.recovery")
+            await self.background.write_recovery()
+        await self.outbox.flush()
 
     async def _let_go(self) -> None:
         self._tasks[0].cancel()

@@ -25,7 +25,7 @@ from .journal.postgres import PostgresJournal
 from .journal.queries import many_rows
 from .journal.rows import event_row, record_row
 from .journal.soundness import look_through_archive, reading
-from .replication import origin_of
+from .replication import claim_for, origin_of
 from .retention import Ground, Moved, Progress, fold_ground, make, name
 
 PAGE = 1000
@@ -41,6 +41,7 @@ async def archive(folder: Path, url: str, keep: int, clock: Clock, progress: Pro
         (folder / origin.ARCHIVE_FOLDER).mkdir(mode=0o700, exist_ok=True)
         journal = await PostgresJournal.open(url, clock, "archive")
         try:
+            await claim_for(journal, folder)
             async with journal.in_turn():
                 return await _archived(folder, journal, keep, clock, progress)
         finally:

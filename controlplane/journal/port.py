@@ -72,8 +72,9 @@ def check_size(events: Sequence[AnyEvent]) -> None:
 class Journal(Protocol):
     """An append-only event log with a server sequence number. Reading never blocks writing.
 
-    Whatever reads events raises JournalDamaged for one that is not what was written, and JournalUnavailable when
-    the storage does not give it; what reads records raises RecordDamaged.
+    Whatever reads events raises JournalDamaged for one that is not what was written, JournalNewer for one that only a
+    newer version can read, and JournalUnavailable when the storage does not give it; what reads records raises
+    RecordDamaged.
     """
 
     shared: bool  # whether other processes append to it, too

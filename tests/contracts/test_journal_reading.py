@@ -53,6 +53,14 @@ def test_every_kind_of_event_reads_back_as_it_was_written(one_of_each: tuple[Any
         assert msgspec.json.decode(payload)["kind"] == event.kind
 
 
+def test_whatever_an_event_holds_refuses_fields_it_does_not_know() -> None:
+    """One that a newer version added says what an older one would fold otherwise, if it passed it over."""
+    kinds = msgspec.json.schema(AnyEvent, schema_hook=lambda _: {"title": "anything"})["$defs"]
+    assert {"Decided", "Trace", "HeadChoice", "Rules"} <= kinds.keys()
+    passed_over = {name for name, of in kinds.items() if of.get("additionalProperties", True) and "maxItems" not in of}
+    assert passed_over == set()
+
+
 async def test_every_kind_of_event_survives_the_journal(journal: Journal, one_of_each: tuple[AnyEvent, ...]) -> None:
     await journal.append(*one_of_each)
     assert tuple(r.event for r in await journal.read(0, 100)) == one_of_each

@@ -158,7 +158,7 @@ async def test_what_who_leads_wrote_down_others_forget(two: Two, change: Change)
     """Also where it publishes nothing. What is written first is the oldest, and the last event may have had more."""
     leader, other = two
     await leader.lease.tick()
-    leader.lead(leader.lease.token)
+    leader.lead(leader.lease.term)
     again = msgspec.structs.replace(record(GROUP), seq=GROUP + 50)
     for journal in two:
         journal.record("default", [record(seq) for seq in range(1, GROUP + 50)])

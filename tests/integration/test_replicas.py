@@ -1,6 +1,7 @@
 """Several servers on one PostgreSQL: whatever a client does at one of them holds at all of them, once."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -11,15 +12,25 @@ from auditor import Outcome
 from auditor.events import JobAdded, Recorded
 from auditor.money_events import Spender
 from benchmarks.services import Postgres
+from controlplane.checkpoints import CHECKPOINT_FOLDER, HEADER
 from controlplane.clock import FixedClock, SystemClock
-from controlplane.contract import BudgetRequest, CheckpointRequest, DecisionRequest, FeedbackRequest
+from controlplane.contract import (
+    BudgetRequest,
+    CheckpointRequest,
+    DecisionRequest,
+    FeedbackRequest,
+    KeyRequest,
+    PruneRequest,
+)
 from controlplane.doctor import examine
-from controlplane.errors import BadSetting, BudgetExhausted, PointsmanError
+from controlplane.errors import BadSetting, BudgetExhausted, Conflict, PointsmanError
+from controlplane.jobs import Job
 from controlplane.journal import SqliteJournal, acting_for_all, connect
 from controlplane.journal.port import STAYING_KINDS
 from controlplane.journal.postgres import PostgresJournal
 from controlplane.moving import migrate
 from controlplane.outbox import MOST_UNWRITTEN, Outbox
+from controlplane.rebuilding import rebuild
 from controlplane.refold import refold
 from controlplane.service import Service
 from controlplane.settings import Settings
@@ -69,6 +80,12 @@ async def leading(service: Service) -> None:
     async with asyncio.timeout(30):
         while not service.journal.leads:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
+
+
+def administering(service: Service) -> list[str]:
+    """The keys of operators that are active."""
+    listed = service.administration.keys()
+    return [key.key_id for key in listed if key.kind == "admin" and key.active]
 
 
 async def level(*replicas: Service) -> int:
@@ -190,11 +207,96 @@ async def test_of_what_another_owes_no_more_is_kept_than_could_be_taken_over(dat
         outbox.add("broker", f"news/{cause}", {}, cause)
     assert outbox.left_out == 2, "there is room where eight were"
     await journal.lease.tick()
-    journal.lead(journal.lease.token)
+    journal.lead(journal.lease.term)
     outbox.take_over()
     owed = {job.about for job in outbox.jobs.open.values()}
     assert owed == {f"news/{cause}" for cause in range(10, MOST_UNWRITTEN + 11)}
     await journal.close()
+
+
+async def test_a_group_that_landed_though_its_answer_was_lost_is_not_done_again(database_url: str) -> None:
+    done: list[str] = []
+
+    async def do(job: Job) -> None:
+        done.append(job.about)
+
+    journal = await PostgresJournal.open(database_url, SystemClock())
+    outbox = Outbox(journal, SystemClock(), {"webhook": do}, 1)
+    await journal.lease.tick()
+    journal.lead(journal.lease.term)
+    outbox.add("webhook", "hook/1", {})
+    await journal.append(*outbox._unwritten)  # it is there, and the outbox was told that it is not
+    for _ in range(2):
+        await outbox.tick("webhook")
+        for recorded in await journal.read(0, 100):
+            outbox.observe(recorded)
+    assert [recorded.event.kind for recorded in await journal.read(0, 2)] == ["job", "job"]
+    assert done == ["hook/1"]
+    await journal.close()
+
+
+@pytest.mark.parametrize("at", [(0, 0), (0, 1)], ids=["one server", "two replicas"])
+async def test_of_the_last_admin_keys_one_stays_though_all_are_revoked_at_once(
+    database_url: str, tmp_path: Path, at: tuple[int, int]
+) -> None:
+    pair = [await Service.open(chosen(tmp_path / name, database_url, pepper=PEPPER)) for name in ("a", "b")]
+    first = pair[0].administration
+    ids = [(await first.issue("", KeyRequest(name=name))).key_id for name in ("second", "third")]
+    [oldest] = set(administering(pair[0])) - set(ids)
+    await first.revoke("", oldest)
+    await level(*pair)
+    told = await asyncio.gather(
+        *(pair[which].administration.revoke("", key) for which, key in zip(at, ids, strict=True)),
+        return_exceptions=True,
+    )
+    [refusal] = [answer for answer in told if answer is not None]
+    assert isinstance(refusal, Conflict)
+    assert "last admin key" in str(refusal)
+    await level(*pair)
+    assert [administering(service) for service in pair] == [[ids[told.index(refusal)]]] * 2
+    for service in pair:
+        await service.close()
+
+
+async def test_no_replica_keeps_a_checkpoint_that_another_one_pruned(replicas: Replicas) -> None:
+    a, b = await replicas.open(), await replicas.open()
+    made = []
+    for service, name in ((a, "first"), (b, "second"), (a, "third")):
+        await used([a, b], 2)
+        await level(a, b)
+        made.append(await service.lifecycle.create(LOCAL, CheckpointRequest(name=name)))
+    await level(a, b)
+    await b.lifecycle.diff("default", made[0].checkpoint_id, made[1].checkpoint_id)
+    pruned = await a.lifecycle.prune(LOCAL, PruneRequest(keep=1))
+    gone = made[:2]
+    assert pruned.pruned == tuple(of.checkpoint_id for of in gone)
+    assert pruned.freed_bytes == sum(of.size_bytes + HEADER.size for of in gone)
+    folders = [Path(service.settings.data_dir) / CHECKPOINT_FOLDER for service in (a, b)]
+    kept = {name.removesuffix(".fold") for folder in folders for name in os.listdir(folder)}
+    assert not kept & set(pruned.pruned)
+    await level(a, b)
+    await b.lifecycle.restore(LOCAL, made[2].checkpoint_id)
+
+
+async def test_a_data_folder_that_was_used_with_another_database_is_refused(
+    database_url: str, postgres: Postgres, tmp_path: Path
+) -> None:
+    """Its recovery file would be taken for what this one's journal folds to."""
+    folder, other = tmp_path / "replica", postgres.database()
+    for _ in range(2):
+        service = await Service.open(chosen(folder, database_url, insecure_local=True))
+        await leading(service)
+        await service.close()
+    assert list(folder.glob("recovery/*"))
+    with pytest.raises(BadSetting, match="used with another database; set POINTSMAN_DATA_DIR to an empty folder"):
+        await Service.open(chosen(folder, other, insecure_local=True))
+    with pytest.raises(BadSetting, match="used with another database"):
+        await rebuild(chosen(folder, other), verify=True, progress=lambda *_: None)
+    with pytest.raises(BadSetting, match="used with another database"):
+        await archive(folder, other, 0, SystemClock(), lambda *_: None)
+    postgres.ask("DELETE FROM files WHERE name = 'database'", database_url.rpartition("/")[2])  # as after a restore
+    with pytest.raises(BadSetting, match="used with another database"):
+        await Service.open(chosen(folder, database_url, insecure_local=True))
 
 
 def test_over_http_a_key_a_repeat_and_a_checkpoint_hold_at_every_replica(database_url: str, tmp_path: Path) -> None:
@@ -227,7 +329,9 @@ async def test_replicas_must_have_one_pepper(database_url: str, tmp_path: Path) 
     await first.close()
 
 
-async def test_an_embedded_journal_is_migrated_under_its_numbers_and_goes_on(database_url: str, tmp_path: Path) -> None:
+async def test_an_embedded_journal_is_migrated_under_its_numbers_and_goes_on(
+    database_url: str, postgres: Postgres, tmp_path: Path
+) -> None:
     folder = tmp_path / "embedded"
     folder.mkdir()
     embedded = await Service.open(Settings(data_dir=str(folder), embedder="hashing", insecure_local=True, seed=1))
@@ -235,9 +339,15 @@ async def test_an_embedded_journal_is_migrated_under_its_numbers_and_goes_on(dat
     _, state = await embedded.learner.dump()
     last = embedded.journal.last_seq
     await embedded.close()
+    with pytest.raises(BadSetting, match="has a journal of its own; copy it to the database with `pointsman migrate`"):
+        await Service.open(chosen(folder, database_url, insecure_local=True))
     for copied in (last, 0):  # the second time there is nothing left to do
         done = await migrate(folder, database_url, SystemClock(), lambda *_: None)
         assert (done.events, done.seq) == (copied, last)
+    with pytest.raises(BadSetting, match="used with another database"):
+        await migrate(folder, postgres.database(), SystemClock(), lambda *_: None)
+    again = await Service.open(chosen(folder, database_url, insecure_local=True))
+    await again.close()
     moved = await Service.open(chosen(tmp_path / "replica", database_url, insecure_local=True))
     assert (await refold(moved.journal, last)).state.dump() == state
     await used([moved], 2)

@@ -209,6 +209,9 @@ class SimulatedDatabase:
             self._heard = heard
             self._tables.heard.append(heard)
 
+    async def refuse_newer(self) -> None:
+        """All replicas are of one version."""
+
     @contextlib.asynccontextmanager
     async def alone(self) -> AsyncIterator[None]:
         async with self._tables.starting:

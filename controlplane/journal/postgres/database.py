@@ -13,6 +13,7 @@ import structlog
 from ...errands import Errands
 from ...errors import BadSetting, JournalUnavailable, PointsmanError, StorageFull
 from ...failpoints import failpoint
+from ..newer import refuse_newer
 from ..port import ALL
 from ..queries import named
 
@@ -28,6 +29,7 @@ STATEMENT_S = 10.0  # and for an answer; a database that is paused says nothing
 READERS = 4  # statements of requests at once; others wait
 _FILES = resources.files(__package__)
 _STEPS = sorted((f for f in (_FILES / "schema").iterdir() if f.name[:3].isdigit()), key=lambda f: f.name)
+NEWEST = int(_STEPS[-1].name[:3])
 _MIGRATING, _STARTING = 0x706F696E74, 0x706F696E75  # keys of locks: one of many replicas migrates, or starts
 QUERIES = named((_FILES / "queries.sql").read_text("utf-8"))
 GONE = (
@@ -91,7 +93,8 @@ class Database:
 
         Raises:
           JournalUnavailable: there is no such database, or it does not let us in; the address is not repeated.
-          PointsmanError: a newer version's schema.
+          JournalNewer: it has a newer version's schema.
+          PointsmanError: it has an earlier version's, whose replicas run.
         """
         try:
             connection = await _connect(url, ALL, None)
@@ -131,6 +134,11 @@ class Database:
         except (*GONE, asyncpg.PostgresError) as error:
             raise JournalUnavailable(f"The journal cannot be read ({type(error).__name__}).") from error
         return found
+
+    async def refuse_newer(self) -> None:
+        """Raises JournalNewer once a newer version has brought the database to a schema that this one does not know."""
+        [[version]] = await self.rows("version")
+        refuse_newer(version, NEWEST)
 
     @contextlib.asynccontextmanager
     async def alone(self) -> AsyncIterator[None]:
@@ -199,12 +207,14 @@ async def look(url: str) -> str:
 
     Raises:
       JournalUnavailable: there is no such database, or it does not let us in.
+      JournalNewer: it has a newer version's schema.
     """
     try:
         connection = await _connect(url, ALL)
         try:
             if not await connection.fetchval(QUERIES["has_schema"]):
                 return "it answers, and is empty: the first start makes what it needs"
+            refuse_newer(await connection.fetchval(QUERIES["version"]), NEWEST)
             seq = await connection.fetchval(QUERIES["last_seq"])
             return f"it answers, with {seq} event(s)"
         finally:
@@ -233,18 +243,24 @@ async def _migrate(connection: "asyncpg.Connection[Any]") -> None:
     await connection.execute(QUERIES["in_turn"], _MIGRATING)
     await connection.execute(QUERIES["make_versions"])
     version = await connection.fetchval(QUERIES["version"])
-    newest = int(_STEPS[-1].name[:3])
-    if version > newest:
-        raise PointsmanError(
-            f"the journal has schema {version}, this version of Pointsman knows {newest}; "
-            "install the newer Pointsman that wrote it"
-        )
+    refuse_newer(version, NEWEST)
+    if version < NEWEST and await connection.fetchval(QUERIES["has_schema"]):
+        await _refuse_running(connection)
     for step in _STEPS:
         if (number := int(step.name[:3])) > version:
             failpoint("shared.migrate")
             async with connection.transaction():
                 await connection.execute(step.read_text("utf-8"))
                 await connection.execute(QUERIES["note_version"], number)
+
+
+async def _refuse_running(connection: "asyncpg.Connection[Any]") -> None:
+    """Raises PointsmanError while replicas of an earlier version run: they do not know the schema that is to come."""
+    if (holder := await connection.fetchval(QUERIES["leader"])) is not None:
+        raise PointsmanError(
+            f"replicas of an earlier version run ({holder} leads), and this version has to change the schema; "
+            "nothing was changed: stop them all, then start this one (one that was killed counts until its lease ends)"
+        )
 
 
 def _refused(error: BaseException) -> str:

@@ -22,6 +22,7 @@ from ...errors import InFlight, JournalDamaged, JournalUnavailable, LeaseLost, O
 from ...failpoints import failpoint
 from ...ids import new_id
 from ..codec import encode_event
+from ..newer import JournalNewer
 from ..port import ACCESS_KINDS, ACT_KINDS, ALL, CHECKPOINT_KINDS, JOB_KINDS, MEMORY_KINDS, acts_for_all, check_size
 from ..rows import in_order, records_of, refuse_gap
 from ..tail import Tail
@@ -38,6 +39,7 @@ WAITING, PAGE = 20_000, 2000  # most writes waiting; events read at once
 POLL_S = 0.1  # after which the log is read though nobody told of news
 UNSURE_S = 5.0  # how long a group whose answer was lost is asked for again
 AGAIN_S = 0.05
+CLOSING_S = 3.0  # how long whoever closes waits for what is not written yet
 NOT_LEADING, THERE_ALREADY = -1, -2
 
 
@@ -56,11 +58,11 @@ class PostgresJournal:
         self._writer, self._name, self._number = database.connect(), new_id("wr"), 0
         self._pending: deque[Append] = deque()
         self._records = Records()  # visible before they are written
-        self._damage: JournalDamaged | None = None  # in what was read: this replica goes no further
+        self._damage: JournalDamaged | JournalNewer | None = None  # it cannot be read: this replica goes no further
         self._flushes: list[asyncio.Future[None]] = []
         self._wake, self._news = asyncio.Event(), asyncio.Event()
         self._heard = 0  # where the log ends
-        self._closing = False
+        self._closing = self._given_up = False
         self._tail, self._keeping = Tail(), Keeping(database, clock)
         self._ready = 0  # the lease's term in which this replica is ready to lead
         self._task = asyncio.create_task(self._write(), name="journal-writer")
@@ -101,6 +103,8 @@ class PostgresJournal:
         self._wake.set()
 
     async def append(self, *events: AnyEvent) -> int:
+        if self._damage is not None:
+            raise self._damage.with_traceback(None)
         if len(self._pending) >= WAITING:
             raise Overloaded
         check_size(events)
@@ -161,7 +165,7 @@ class PostgresJournal:
             self._refuse([append.future for append in group], error)
             return
         failpoint("shared.committed")
-        self.trouble = None
+        self.trouble = self._damage.code if self._damage else None
         await self._take(group, answers, asked_at)
         for append, first in zip(group, answers, strict=True):
             if append.future.done():
@@ -174,16 +178,17 @@ class PostgresJournal:
     async def _told(self, statement: tuple[Any, ...]) -> list[int]:
         """What the database answers a group. Where the answer is lost it is asked again: it writes a group once."""
         until = self._clock.monotonic() + UNSURE_S
-        while True:
+        while not self._given_up:
             try:
                 answers: list[int] = await self._writer.value("append", *statement)
-            except Lost as error:
+            except Lost:
                 self.trouble = JournalUnavailable.code
                 if self._clock.monotonic() > until:
-                    raise JournalUnavailable("The database does not answer; try again.") from error
+                    break
                 await asyncio.sleep(AGAIN_S)
             else:
                 return answers
+        raise JournalUnavailable("The database does not answer; try again.")
 
     async def _take(self, group: list[Append], answers: list[int], asked_at: float) -> None:
         """Put what was written at the end of what was read; what others wrote in between is read first."""
@@ -211,11 +216,12 @@ class PostgresJournal:
         """Read what other replicas wrote, as soon as it is told or a moment later; wait for a database that is away."""
         while not self._closing:
             try:
+                await self._keeping.look()
                 await self.database.listen(self._hear)
                 await self.catch_up()
                 await self._keeping.due(leads=self.leads)
-            except JournalDamaged as error:
-                self._damage = error
+            except (JournalDamaged, JournalNewer) as error:
+                self.trouble, self._damage = error.code, error
                 log.error("journal_not_read", error=str(error))
                 self._tail.extend([])  # whoever folds hears of it
                 return
@@ -259,7 +265,7 @@ class PostgresJournal:
             log.error("records_not_written", error=str(error), records=len(self._records))
             self._refuse(flushes, JournalUnavailable() if isinstance(error, Lost) else error)
             return
-        self.trouble = None
+        self.trouble = self._damage.code if self._damage else None
         for flush in flushes:
             if not flush.done():
                 flush.set_result(None)
@@ -274,7 +280,7 @@ class PostgresJournal:
     async def committed(self, after: int) -> Sequence[Recorded]:
         while not (at_hand := self._tail.after(after)):
             if self._damage is not None:
-                raise self._damage
+                raise self._damage.with_traceback(None)
             if at_hand is not None and self.last_seq <= after:
                 await self._tail.wait()
                 continue
@@ -342,6 +348,9 @@ class PostgresJournal:
     async def close(self) -> None:
         self._closing = True
         self._wake.set()
+        await asyncio.wait({self._task}, timeout=CLOSING_S)
+        self._given_up = True  # whoever waits for a database that is away is refused
+        await self._writer.close()
         await self._task
         self._reading.cancel()
         await asyncio.gather(self._reading, return_exceptions=True)

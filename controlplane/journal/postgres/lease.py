@@ -5,6 +5,8 @@ database compares: a holder that was paused and returns finds itself fenced off 
 locking"). Time is the database's; here it only tells when to stop trying.
 """
 
+import asyncio
+
 import structlog
 
 from ...clock import Clock
@@ -14,6 +16,7 @@ from .database import Connection, Lost
 log = structlog.get_logger()
 LEASE_S = 3.0  # a holder that says nothing for so long has lost it; a takeover takes at most twice that
 RENEW_S = LEASE_S / 3
+RELEASE_S = 1.0  # how long whoever stops waits to give it up
 
 
 class Lease:
@@ -57,7 +60,8 @@ class Lease:
         token, self.token = self.token, None
         try:
             if token is not None:
-                await self._connection.value("release", token)
-        except (Lost, PointsmanError) as error:
-            log.warning("lease_not_released", error=str(error), until=f"it ends in {LEASE_S:g} s")
+                async with asyncio.timeout(RELEASE_S):
+                    await self._connection.value("release", token)
+        except (Lost, PointsmanError, TimeoutError) as error:
+            log.warning("lease_not_released", error=str(error) or "no answer", until=f"it ends in {LEASE_S:g} s")
         await self._connection.close()

@@ -82,6 +82,10 @@ WHERE token = $1 AND ends_at >= clock_timestamp() RETURNING token;
 -- Let another take it.
 UPDATE lease SET ends_at = '-infinity' WHERE token = $1;
 
+-- name: leader
+-- Who holds it.
+SELECT holder FROM lease WHERE ends_at > clock_timestamp();
+
 -- name: publish
 -- Learnt state, by who holds the lease; no more than three are kept.
 WITH old AS (DELETE FROM snapshots WHERE seq NOT IN (SELECT seq FROM snapshots ORDER BY seq DESC LIMIT 2))
