@@ -103,6 +103,11 @@ def breaks(*_: object) -> None:
     raise RuntimeError("it broke")
 
 
+async def troubled(service: Service) -> bool:
+    """Whether it found that it cannot write its recovery file, which it tries after it has published."""
+    return service.recovery.trouble is not None
+
+
 async def failed(service: Service) -> bool:
     return not service.healthy
 
@@ -119,7 +124,7 @@ async def test_a_leader_publishes_without_its_folder_and_where_it_cannot_lets_an
     await leading(a)
     await used([a], 2)
     await until(lambda: published(a, 5))
-    assert a.recovery.trouble is not None
+    await until(lambda: troubled(a))
     change(REFUSES.format(what="INSERT ON snapshots", when="NEW.token = 1"))
     assert a.replication is not None
     a.replication._late_s = 0.5  # it is seconds at least, and minutes as a rule
