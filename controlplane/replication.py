@@ -55,18 +55,23 @@ class Replication:
             together.create_task(self._follow(), name="takeover")
 
     async def _follow(self) -> None:
+        before = None
         while True:
+            refusal = None
             try:
                 await self._look()
             except PointsmanError as error:
-                log.warning("takeover_not_finished", error=str(error), again_in_s=LOOK_S)
+                refusal = str(error)
+                if refusal != before:
+                    log.warning("takeover_not_finished", error=refusal, again_in_s=LOOK_S)
+            before = refusal
             await asyncio.sleep(LOOK_S)
 
     async def _look(self) -> None:
         lease, now = self._journal.lease, asyncio.get_running_loop().time()
         if lease.held and lease.token != self._led:
             await self._take_over(lease.token)
-        elif not self._journal.leads and now - self._looked_at > PUBLISHED_S:
+        elif not self._journal.leads and self._journal.trouble is None and now - self._looked_at > PUBLISHED_S:
             self._looked_at = now
             if (seq := await self._journal.shelf.published_seq()) is not None:
                 self._journal.forget_records(seq)

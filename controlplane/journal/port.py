@@ -78,7 +78,11 @@ class Journal(Protocol):
 
     shared: bool  # whether other processes append to it, too
     last_seq: int  # of the newest committed event; where it is shared, of those that this process has read
-    trouble: str | None  # the code of the refusal that the last write met; None when it went through
+
+    @property
+    def trouble(self) -> str | None:
+        """The code of what stands in the way of writing, or where it is shared of reading; None where nothing does."""
+        ...
 
     @property
     def leads(self) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 import asyncpg
 import msgspec
 import pytest
+from structlog.testing import capture_logs
 
 from auditor.events import Answered, Received, WindowClosed
 from benchmarks.services import Postgres, running
@@ -118,15 +119,33 @@ async def test_a_database_that_is_killed_loses_nothing_and_is_found_again(closed
         journal = await PostgresJournal.open(server.database(), SystemClock())
         acknowledged = {f"before {n}" for n in range(50)}
         await asyncio.gather(*(journal.append(closed(name)) for name in acknowledged))
-        await asyncio.to_thread(server.kill)
+        with capture_logs() as said:
+            await asyncio.to_thread(server.kill)
+            await trouble(journal, JournalUnavailable.code)
+            await asyncio.sleep(0.5)
+        assert [line["event"] for line in said] == ["journal_not_read"], "once, however often it looks"
         waiting = asyncio.create_task(_append_again(journal, closed("while it was away")))
-        await asyncio.sleep(0.5)
-        assert journal.trouble == JournalUnavailable.code
-        await asyncio.to_thread(server.start)
-        await waiting
-        assert journal.trouble is None
+        with capture_logs() as said:
+            await asyncio.to_thread(server.start)
+            await waiting
+            await trouble(journal, None)
+        assert "journal_read_again" in [line["event"] for line in said]
         assert set(await refs(journal)) == {*acknowledged, "while it was away"}
         await journal.close()
+
+
+async def test_a_journal_whose_database_says_nothing_is_in_trouble_until_it_answers_again(
+    two: tuple[PostgresJournal, PostgresJournal], postgres: Postgres
+) -> None:
+    """Nobody writes: that it is away shows in reading alone."""
+    postgres.pause()
+    try:
+        with capture_logs() as said:
+            await trouble(two[0], JournalUnavailable.code)
+        assert said == [], "no statement was given up yet"
+    finally:
+        postgres.go_on()
+    await trouble(two[0], None)
 
 
 async def test_only_the_holder_of_the_lease_acts_for_all(
@@ -217,6 +236,13 @@ async def test_a_month_begins_its_partition_once(
     await two[1].append(closed("next month"))
     assert await refs(two[0]) == ["this month", "next month"]
     assert postgres.ask("SELECT count(DISTINCT tableoid) FROM events", name) == "2"
+
+
+async def trouble(journal: PostgresJournal, code: str | None) -> None:
+    """Wait until it is in this one."""
+    async with asyncio.timeout(30):
+        while journal.trouble != code:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
 
 
 async def _append(journal: PostgresJournal, *events: WindowClosed | Received) -> int:

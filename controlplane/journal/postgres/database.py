@@ -98,7 +98,7 @@ class Database:
                 await _migrate(connection)
             finally:
                 connection.terminate()
-            options = {"min_size": 1, "command_timeout": STATEMENT_S, "timeout": CONNECT_S}
+            options = {"min_size": 0, "command_timeout": STATEMENT_S, "timeout": CONNECT_S}
             readers = await asyncpg.create_pool(url, max_size=READERS, **options)
             everything = {"pointsman.tenant": ALL}
             log_readers = await asyncpg.create_pool(url, max_size=2, server_settings=everything, **options)

@@ -11,8 +11,6 @@ from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, Self
 
-import structlog
-
 from auditor.answers import Learned
 from auditor.events import AnyEvent, Purged, Recorded
 from auditor.receipts import REPEATABLE_S
@@ -31,8 +29,8 @@ from .keeping import Keeping
 from .lease import Lease
 from .rows import record, recorded
 from .shelf import Shelf
+from .trouble import Trouble
 
-log = structlog.get_logger()
 WAITING, PAGE = 20_000, 2000  # most writes waiting; events read at once
 POLL_S = 0.1  # after which the log is read though nobody told of news
 UNSURE_S = 5.0  # how long a group whose answer was lost is asked for again
@@ -48,9 +46,8 @@ class PostgresJournal:
     def __init__(self, database: Database, last_seq: int, lease: Lease, clock: Clock) -> None:
         self.last_seq, self.lease = last_seq, lease
         self.archived_seq = 0  # up to where events were moved out of the log
-        self.trouble: str | None = None
         self.database, self.shelf = database, Shelf(database, lease)
-        self._clock = clock
+        self._clock, self._trouble = clock, Trouble(clock)
         self._current_at = clock.monotonic()  # when this replica last knew that it had read everything
         self._writer, self._name, self._number = database.connect(), new_id("wr"), 0
         self._pending: deque[Append] = deque()
@@ -90,6 +87,10 @@ class PostgresJournal:
         return self.lease.held and self.lease.token == self._ready
 
     @property
+    def trouble(self) -> str | None:
+        return self._trouble.code
+
+    @property
     def lag_s(self) -> float:
         return self._clock.monotonic() - self._current_at
 
@@ -118,7 +119,7 @@ class PostgresJournal:
             self._unwritten = {key: record for key, record in self._unwritten.items() if record.seq > seq}
 
     async def flush(self) -> None:
-        if self._unwritten or self.trouble:
+        if self._unwritten or self._trouble.of_writing:
             self._flushes.append(self._promise())
             self._wake.set()
             await self._flushes[-1]
@@ -155,7 +156,7 @@ class PostgresJournal:
             self._refuse([append.future for append in group], error)
             return
         failpoint("shared.committed")
-        self.trouble = JournalDamaged.code if self._damage else None
+        self._trouble.written()
         await self._take(group, answers)
         for append, first in zip(group, answers, strict=True):
             if append.future.done():
@@ -172,7 +173,7 @@ class PostgresJournal:
             try:
                 answers: list[int] = await self._writer.value("append", *statement)
             except Lost as error:
-                self.trouble = JournalUnavailable.code
+                self._trouble.unsure()
                 if self._clock.monotonic() > until:
                     raise JournalUnavailable("The database does not answer; try again.") from error
                 await asyncio.sleep(AGAIN_S)
@@ -206,13 +207,14 @@ class PostgresJournal:
                 await self.database.listen(self._news.set)
                 await self.catch_up()
                 await self._keeping.due(leads=self.leads)
+                self._trouble.read()
             except JournalDamaged as error:
-                self.trouble, self._damage = error.code, str(error)
-                log.error("journal_not_read", error=str(error))
+                self._damage = str(error)
+                self._trouble.not_read(error)
                 self._tail.extend([])  # whoever folds hears of it
                 return
             except PointsmanError as error:
-                log.warning("journal_not_read", error=str(error), again_in_s=POLL_S)
+                self._trouble.not_read(error)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(POLL_S):  # `wait_for` may swallow the cancellation that ends this
                     await self._news.wait()
@@ -225,6 +227,7 @@ class PostgresJournal:
             page = await self.read(self.last_seq, PAGE)
             if self.last_seq < self.archived_seq:
                 raise JournalDamaged("events that this replica had not read were archived; start it again")
+            self._trouble.heard()
             self._extend(page)
             if len(page) < PAGE and self.last_seq >= until:
                 self._current_at = max(self._current_at, asked_at)
@@ -243,10 +246,9 @@ class PostgresJournal:
             if not rows:
                 await self._writer.value("touch")
         except (Lost, PointsmanError) as error:
-            log.error("records_not_written", error=str(error), records=len(rows))
             self._refuse(flushes, JournalUnavailable() if isinstance(error, Lost) else error)
             return
-        self.trouble = None
+        self._trouble.written()
         for key, kept in batch:
             if self._unwritten.get(key) is kept:
                 del self._unwritten[key]
@@ -255,8 +257,7 @@ class PostgresJournal:
                 flush.set_result(None)
 
     def _refuse(self, futures: "Sequence[asyncio.Future[Any]]", error: PointsmanError) -> None:
-        log.error("journal_write_failed", error=str(error), writes=len(futures))
-        self.trouble = error.code
+        self._trouble.not_written(error)
         for future in futures:
             if not future.done():
                 future.set_exception(type(error)(str(error)))
