@@ -153,8 +153,10 @@ async def join(journal: Journal, settings: Settings, recovery: RecoveryFiles) ->
 
     Raises:
       BadSetting: the pepper is missing, or another one.
+      PointsmanError: an embedded journal is being copied there.
     """
     assert isinstance(journal, PostgresJournal)
+    await journal.shelf.refuse_half()
     if (seq := await fetch_snapshot(journal, recovery)) is not None:
         log.info("snapshot_fetched", seq=seq)
     if settings.insecure_local:

@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 
 from auditor import Outcome
+from auditor.events import WindowClosed
 from auditor.money_events import Spender
 from benchmarks.services import Postgres
 from controlplane.clock import FixedClock, SystemClock
 from controlplane.contract import BudgetRequest, CheckpointRequest, DecisionRequest, FeedbackRequest
+from controlplane.data_folder import JOURNAL_FILE
 from controlplane.doctor import examine
 from controlplane.errors import BadSetting, BudgetExhausted, PointsmanError
 from controlplane.journal import SqliteJournal, acting_for_all, connect
@@ -224,6 +226,40 @@ async def test_an_embedded_journal_is_migrated_under_its_numbers_and_goes_on(dat
     await service.close()
     with pytest.raises(PointsmanError, match="another journal"):
         await migrate(other, database_url, SystemClock(), lambda *_: None)
+
+
+async def test_a_half_copied_journal_is_served_by_nobody_until_the_copy_is_finished(
+    postgres: Postgres, database_url: str, tmp_path: Path
+) -> None:
+    folder, database = tmp_path / "embedded", database_url.rpartition("/")[2]
+    folder.mkdir()
+    embedded = await SqliteJournal.open(connect(folder / JOURNAL_FILE))
+    await embedded.append(*(WindowClosed(tenant="default", at=0.0, trace_id=f"{n}") for n in range(600)))
+    await embedded.close()
+
+    def cut_off(*_: int) -> None:
+        raise InterruptedError
+
+    def intruded(*_: int) -> None:
+        postgres.ask("UPDATE head SET seq = seq + 1", database)
+
+    with pytest.raises(InterruptedError):
+        await migrate(folder, database_url, SystemClock(), cut_off)
+    with pytest.raises(PointsmanError, match="run `pointsman migrate` again"):
+        await Service.open(chosen(tmp_path / "replica", database_url, insecure_local=True))
+    half = await PostgresJournal.open(database_url, SystemClock())
+    with pytest.raises(PointsmanError, match="run `pointsman migrate` again"):
+        async with half.in_turn():
+            pass
+    await half.close()
+    done = await migrate(folder, database_url, SystemClock(), lambda *_: None)
+    assert (done.events, done.seq) == (100, 600)
+    await (await Service.open(chosen(tmp_path / "replica", database_url, insecure_local=True))).close()
+    other = postgres.database()
+    database = other.rpartition("/")[2]
+    with pytest.raises(PointsmanError, match="another Pointsman writes"):
+        await migrate(folder, other, SystemClock(), intruded)
+    assert postgres.ask("SELECT count(*), max(seq) FROM events", database) == "500|500", "nothing under another number"
 
 
 async def test_old_events_are_archived_while_replicas_run_and_a_new_one_begins_with_the_base(

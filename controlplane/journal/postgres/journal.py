@@ -327,6 +327,7 @@ class PostgresJournal:
     async def in_turn(self) -> AsyncIterator[None]:
         """Replicas that start at once go through here one after another, each after what the one before wrote."""
         async with self.database.alone():
+            await self.shelf.refuse_half()
             await self.catch_up()
             yield
 

@@ -2,6 +2,11 @@
 -- What came together, committed together.
 SELECT append_events($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13);
 
+-- name: append_at
+-- The same, where the log ends with a certain event; else nothing, not even an answer.
+WITH there AS MATERIALIZED (SELECT FROM head WHERE seq = $14 FOR UPDATE)
+SELECT append_events($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) FROM there;
+
 -- name: record_learned
 -- How decisions ended; folding again overwrites with the same.
 INSERT INTO learned (tenant, trace_id, seq, record, checksum)
