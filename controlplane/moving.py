@@ -62,7 +62,7 @@ async def _copy(source: SqliteJournal, target: PostgresJournal, progress: Progre
             progress(target.last_seq, source.last_seq)
     finally:
         await copying.close()
-    for tenant, learned in await source.all_learned(source.last_seq):
+    async for tenant, learned in source.all_learned(source.last_seq):
         target.record(tenant, [learned])
     await target.flush()
 

@@ -1,7 +1,7 @@
 """What the control plane asks of a journal."""
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextvars import ContextVar
 from typing import Protocol
 
@@ -164,7 +164,7 @@ class Journal(Protocol):
         """How a decision ended, once it has."""
         ...
 
-    async def all_learned(self, until: int) -> list[tuple[str, Learned]]:
+    def all_learned(self, until: int) -> AsyncIterator[tuple[str, Learned]]:
         """(tenant, record) of every decision that ended by `until`, ordered by tenant and trace."""
         ...
 

@@ -10,13 +10,14 @@ import msgspec
 import pytest
 from structlog.testing import capture_logs
 
+from auditor import Learned
 from auditor.events import Answered, Received, WindowClosed
 from benchmarks.services import Postgres, running
 from controlplane.clock import SystemClock
 from controlplane.errors import InFlight, JournalUnavailable, LeaseLost
 from controlplane.journal import acting_for_all
 from controlplane.journal.postgres import PostgresJournal
-from controlplane.journal.postgres.database import QUERIES
+from controlplane.journal.postgres.database import PART, QUERIES
 
 Make = Callable[[str], WindowClosed]
 PARTITIONS = "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'events'::regclass"
@@ -255,6 +256,26 @@ async def _append_again(journal: PostgresJournal, event: WindowClosed) -> None:
         with contextlib.suppress(JournalUnavailable):
             await journal.append(event)
             return
+
+
+async def test_all_records_come_a_part_at_a_time_and_a_cut_is_told(
+    two: tuple[PostgresJournal, PostgresJournal],
+    learned: Callable[[str, int], Learned],
+    postgres: Postgres,
+    database_url: str,
+) -> None:
+    """However many there are, no statement gives all of them, and none has to end within a request's patience."""
+    many = 2 * PART
+    two[0].record("t", [learned(f"tr_{n:05d}", n) for n in range(many)])
+    records = two[0].all_learned(many)
+    found = [await anext(records)]
+    found += [pair async for pair in two[1].all_learned(many)]
+    assert [record.seq for _, record in found] == [0, *range(many)]
+    database = database_url.rpartition("/")[2]
+    streaming = f"FROM pg_stat_activity WHERE datname = '{database}' AND state = 'idle in transaction'"
+    assert postgres.ask(f"SELECT count(pg_terminate_backend(pid)) {streaming}", database) == "1"
+    with pytest.raises(JournalUnavailable):
+        [pair async for pair in records]
 
 
 async def test_a_journal_that_is_closed_while_it_hears_of_news_ends(database_url: str, closed: Make) -> None:

@@ -262,6 +262,11 @@ async def test_a_half_copied_journal_is_served_by_nobody_until_the_copy_is_finis
     assert postgres.ask("SELECT count(*), max(seq) FROM events", database) == "500|500", "nothing under another number"
 
 
+def cut_off_while_copying(done: int, of: int) -> None:
+    if done > of / 2:
+        raise InterruptedError
+
+
 async def test_old_events_are_archived_while_replicas_run_and_a_new_one_begins_with_the_base(
     replicas: Replicas, postgres: Postgres, database_url: str, tmp_path: Path
 ) -> None:
@@ -274,6 +279,9 @@ async def test_old_events_are_archived_while_replicas_run_and_a_new_one_begins_w
     with acting_for_all():
         await a.background.write_recovery()
     in_two_days = FixedClock(now=a.clock.now() + 2 * 86_400)
+    with pytest.raises(PointsmanError, match="nothing was archived"):
+        await archive(tmp_path / "archive", database_url, 20, in_two_days, cut_off_while_copying)
+    assert list((tmp_path / "archive" / "archive").iterdir()) == [], "nothing is left of a file that was not finished"
     moved = await archive(tmp_path / "archive", database_url, 20, in_two_days, lambda *_: None)
     assert (moved.file is not None, moved.seq) == (True, a.journal.last_seq - 20)
     left = postgres.ask(PARTITIONS, database_url.rpartition("/")[2]).split()

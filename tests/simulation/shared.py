@@ -210,6 +210,10 @@ class SimulatedDatabase:
             self._tables.heard.append(heard)
         return True
 
+    async def stream(self, query: str, *parameters: Any) -> AsyncIterator[Any]:
+        for row in await self.rows(query, *parameters):
+            yield row
+
     @contextlib.asynccontextmanager
     async def alone(self) -> AsyncIterator[None]:
         async with self._tables.starting:

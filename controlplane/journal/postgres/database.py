@@ -25,6 +25,7 @@ log = structlog.get_logger()
 CHANNEL = "pointsman_journal"
 CONNECT_S = 3.0  # longest wait for a connection
 STATEMENT_S = 10.0  # and for an answer; a database that is paused says nothing
+PART = 1000  # rows of a stream at once
 READERS = 4  # statements of requests at once; others wait
 _FILES = resources.files(__package__)
 _STEPS = sorted((f for f in (_FILES / "schema").iterdir() if f.name[:3].isdigit()), key=lambda f: f.name)
@@ -152,6 +153,20 @@ class Database:
                 return await connection.fetchval(QUERIES[query], *parameters)
             except (*GONE, asyncpg.PostgresError) as error:
                 raise JournalUnavailable(f"The database refuses ({type(error).__name__}).") from error
+
+    async def stream(self, query: str, *parameters: Any) -> AsyncIterator[Any]:
+        """What a named query gives of all tenants, a part at a time, however much it is.
+
+        Raises:
+          JournalUnavailable: the database does not answer, or refuses.
+        """
+        async with self._patient() as connection:
+            try:
+                async with connection.transaction(readonly=True):
+                    async for row in connection.cursor(QUERIES[query], *parameters, prefetch=PART):
+                        yield row
+            except (*GONE, asyncpg.PostgresError) as error:
+                raise JournalUnavailable(f"The journal cannot be read ({type(error).__name__}).") from error
 
     @contextlib.asynccontextmanager
     async def _patient(self) -> "AsyncIterator[asyncpg.Connection[Any]]":

@@ -319,9 +319,11 @@ class PostgresJournal:
         found = records_of(map(record, rows))
         return found[0][1] if found else None
 
-    async def all_learned(self, until: int) -> list[tuple[str, Learned]]:
+    async def all_learned(self, until: int) -> AsyncIterator[tuple[str, Learned]]:
         await self.flush()
-        return records_of(map(record, await self.database.rows("all_learned", until)))
+        async for row in self.database.stream("all_learned", until):
+            [found] = records_of([record(row)])
+            yield found
 
     @contextlib.asynccontextmanager
     async def in_turn(self) -> AsyncIterator[None]:
