@@ -243,6 +243,8 @@ class PgVectors:
         except (OSError, TimeoutError, self._asyncpg.PostgresError, self._asyncpg.InterfaceError) as error:
             self._spaces.clear()  # some may have been made by what is undone
             raise VectorsUnavailable(f"{type(error).__name__}: {error}") from error
+        except ValueError:  # of an address or an option of it, which it quotes
+            raise VectorsUnavailable("its address has something that asyncpg does not take") from None
 
 
 def _filled_in(name: str, numbers: Mapping[str, str]) -> str:
