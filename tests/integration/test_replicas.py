@@ -10,12 +10,12 @@ import pytest
 from auditor import Outcome
 from auditor.events import WindowClosed
 from auditor.money_events import Spender
-from benchmarks.services import Postgres
+from benchmarks.services import OWNER, Postgres
 from controlplane.clock import FixedClock, SystemClock
 from controlplane.contract import BudgetRequest, CheckpointRequest, DecisionRequest, FeedbackRequest
 from controlplane.data_folder import JOURNAL_FILE
 from controlplane.doctor import examine
-from controlplane.errors import BadSetting, BudgetExhausted, PointsmanError
+from controlplane.errors import BadSetting, BudgetExhausted, JournalUnavailable, PointsmanError
 from controlplane.journal import SqliteJournal, acting_for_all, connect
 from controlplane.journal.port import STAYING_KINDS
 from controlplane.journal.postgres import PostgresJournal
@@ -313,3 +313,25 @@ def test_doctor_says_whether_the_database_can_be_used_and_quotes_no_password(dat
     state, why = said("postgresql://me:hunter2@127.0.0.1:1/none")
     assert (state, "hunter2" in why) == ("broken", False)
     assert "ConnectionRefusedError" in why
+
+
+async def test_a_database_that_refuses_says_what_kind_of_refusal_it_is(postgres: Postgres, database_url: str) -> None:
+    """And quotes no name: a password that was put in its place would be one."""
+    guest = database_url.replace(f"//{OWNER}@", "//guest@")
+    postgres.ask("CREATE ROLE guest LOGIN")
+    try:
+        assert await refusal(guest) == "the role lacks rights; let it own a database of its own"
+        postgres.ask("ALTER ROLE guest CONNECTION LIMIT 0")
+        assert (await refusal(guest)).startswith("it takes no more connections")
+    finally:
+        postgres.ask("DROP ROLE guest")
+    assert await refusal(guest) == "it lets no such role in from here; see to pg_hba.conf"
+    assert await refusal(f"{database_url}x") == "there is no database of that name"
+    postgres.ask("CREATE TABLE head (other integer)", database_url.rpartition("/")[2])
+    assert await refusal(database_url) == "it has another program's tables; name an empty one"
+
+
+async def refusal(database_url: str) -> str:
+    with pytest.raises(JournalUnavailable) as refused:
+        await PostgresJournal.open(database_url, SystemClock())
+    return str(refused.value).partition(": ")[2].rstrip(")")

@@ -39,6 +39,18 @@ GONE = (
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,
 )
+REFUSALS = (  # what kind of error means what; the first that fits
+    (asyncpg.InvalidPasswordError, "the password is not this role's"),
+    (asyncpg.InvalidAuthorizationSpecificationError, "it lets no such role in from here; see to pg_hba.conf"),
+    (asyncpg.InvalidCatalogNameError, "there is no database of that name"),
+    (asyncpg.InsufficientPrivilegeError, "the role lacks rights; let it own a database of its own"),
+    (asyncpg.TooManyConnectionsError, "it takes no more connections; see to max_connections and the role's limit"),
+    (asyncpg.DuplicateTableError, "it has another program's tables; name an empty one"),
+    (asyncpg.ReadOnlySQLTransactionError, "it takes no writes; name the primary"),
+    (asyncpg.CannotConnectNowError, "it is starting or stopping"),
+    (asyncpg.PostgresError, "it refuses"),
+    (ValueError, "the address has something that asyncpg does not take"),
+)
 
 
 class Lost(Exception):
@@ -247,7 +259,7 @@ async def _migrate(connection: "asyncpg.Connection[Any]") -> None:
 
 
 def _refused(error: BaseException) -> str:
-    """What the database says, but for what quotes an address or a password."""
-    said = (error.__doc__ or "").strip().splitlines()[:1] if isinstance(error, asyncpg.PostgresError) else []
-    why = said[0] if said else getattr(error, "strerror", None) or "no answer"
+    """What kind of refusal it is, without the database's own words, which quote names."""
+    why = next((said for kind, said in REFUSALS if isinstance(error, kind)), None)
+    why = why or getattr(error, "strerror", None) or "no answer"
     return f"database_url leads to no database that can be used ({type(error).__name__}: {why})"
