@@ -21,6 +21,7 @@ from .errors import BadSetting, JournalDamaged, JournalUnavailable, LeaseLost, P
 from .failpoints import failpoint
 from .journal import Journal
 from .journal.postgres import PostgresJournal
+from .journal.postgres.database import UNBOUND
 from .origin import Base, Origin
 from .outbox import Outbox
 from .refold import BEGINNING
@@ -157,6 +158,9 @@ async def join(journal: Journal, settings: Settings, recovery: RecoveryFiles) ->
     """
     assert isinstance(journal, PostgresJournal)
     await journal.shelf.refuse_half()
+    [[unbound]] = await journal.database.rows("unbound")
+    if unbound:
+        log.warning("rows_not_guarded", why=UNBOUND)
     if (seq := await fetch_snapshot(journal, recovery)) is not None:
         log.info("snapshot_fetched", seq=seq)
     if settings.insecure_local:

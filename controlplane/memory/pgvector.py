@@ -205,24 +205,39 @@ class PgVectors:
             version = await connection.fetchval(SQL["version"])
             if version > steps[-1][0]:
                 raise PointsmanError(f"the vectors have schema {version}; install the newer Pointsman that wrote it")
-            extension = await self._extension(connection)
+            await self._extension(connection)
             for number, file in steps:
                 if number > version:
                     await connection.execute(file.read_text("utf-8"))
                     await connection.execute(SQL["note_version"], number)
-        if tuple(map(int, extension.split(".")[:2])) < OLDEST:
-            raise PointsmanError(
-                f"pgvector {extension} is too old: install 0.8 or newer, then ALTER EXTENSION vector UPDATE"
-            )
 
     async def _extension(self, connection: Any) -> str:
-        """Which pgvector there is; made where there is none and the role may."""
+        """Which pgvector there is; made where there is none and the role may.
+
+        Raises:
+          VectorsUnavailable: it may not.
+          PointsmanError: it is too old.
+        """
         pg = self._asyncpg
         try:
             await connection.execute(SQL["make_extension"])
         except (pg.InsufficientPrivilegeError, pg.FeatureNotSupportedError, pg.UndefinedFileError) as error:
             raise VectorsUnavailable(NO_EXTENSION) from error
-        return str(await connection.fetchval(SQL["extension"]))
+        extension = str(await connection.fetchval(SQL["extension"]))
+        if tuple(map(int, extension.split(".")[:2])) < OLDEST:
+            raise PointsmanError(
+                f"pgvector {extension} is too old: install 0.8 or newer, then ALTER EXTENSION vector UPDATE"
+            )
+        return extension
+
+    async def look(self) -> str:
+        """Which pgvector a start would use, without changing anything. Raises as a start does."""
+        async with self._alone() as connection:
+            trying = connection.transaction()
+            await trying.start()
+            found = await self._extension(connection)
+            await trying.rollback()
+        return found
 
     async def _register(self, connection: Any) -> None:
         """Have a connection know vectors."""

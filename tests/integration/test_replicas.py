@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from auditor import Outcome
 from auditor.events import WindowClosed
 from auditor.money_events import Spender
 from benchmarks.services import OWNER, Postgres
+from controlplane.checkpoints import RecoveryFiles
 from controlplane.clock import FixedClock, SystemClock
 from controlplane.contract import BudgetRequest, CheckpointRequest, DecisionRequest, FeedbackRequest
 from controlplane.data_folder import JOURNAL_FILE
@@ -19,9 +21,12 @@ from controlplane.errors import BadSetting, BudgetExhausted, JournalUnavailable,
 from controlplane.journal import SqliteJournal, acting_for_all, connect
 from controlplane.journal.port import STAYING_KINDS
 from controlplane.journal.postgres import PostgresJournal
+from controlplane.journal.postgres.database import HALF, MIGRATING, UNBOUND
+from controlplane.memory.pgvector import NO_EXTENSION
 from controlplane.moving import migrate
 from controlplane.outbox import Outbox
 from controlplane.refold import refold
+from controlplane.replication import join
 from controlplane.service import Service
 from controlplane.settings import Settings
 from controlplane.shared_retention import archive
@@ -313,6 +318,44 @@ def test_doctor_says_whether_the_database_can_be_used_and_quotes_no_password(dat
     state, why = said("postgresql://me:hunter2@127.0.0.1:1/none")
     assert (state, "hunter2" in why) == ("broken", False)
     assert "ConnectionRefusedError" in why
+
+
+async def test_doctor_says_what_a_start_would_fail_of_and_who_is_not_walled_off(
+    postgres: Postgres, database_url: str, tmp_path: Path
+) -> None:
+    database = database_url.rpartition("/")[2]
+
+    async def found(about: str, url: str) -> tuple[str, str]:
+        settings = chosen(tmp_path / "folder", url, insecure_local=True, vectors="pgvector")
+        findings = await asyncio.to_thread(lambda: list(examine(settings, SystemClock())))
+        [finding] = [finding for finding in findings if finding.about == about]
+        return finding.state, finding.said
+
+    superuser = postgres.url(database, "postgres")
+    journal = await PostgresJournal.open(superuser, SystemClock())
+    assert await found("database", superuser) == ("warning", UNBOUND)
+    with capture_logs() as logged:
+        settings = chosen(tmp_path / "replica", superuser, insecure_local=True)
+        await join(journal, settings, RecoveryFiles(tmp_path / "replica"))
+    assert [line["event"] for line in logged] == ["rows_not_guarded"]
+    assert "the role lacks rights" in (await found("database", database_url))[1], "the tables are the superuser's"
+    await journal.shelf.put_file(MIGRATING, b"")
+    assert await found("database", superuser) == ("broken", HALF)
+    await journal.close()
+
+    assert (await found("vectors", database_url))[0] == "fine"
+    postgres.ask("DROP EXTENSION vector", database)
+    assert await found("vectors", database_url) == ("broken", NO_EXTENSION)
+    assert (await found("vectors", superuser))[0] == "fine", "a start would make it"
+    assert postgres.ask("SELECT count(*) FROM pg_extension WHERE extname = 'vector'", database) == "0", "nobody did"
+    postgres.ask("CREATE ROLE visitor LOGIN")
+    postgres.ask("CREATE TABLE head (other integer)", "postgres")
+    try:
+        empty = postgres.database().replace(f"//{OWNER}@", "//visitor@")
+        assert "the role lacks rights" in (await found("database", empty))[1]
+        assert "another program's tables" in (await found("database", postgres.url("postgres", "postgres")))[1]
+    finally:
+        postgres.ask("DROP TABLE head; DROP ROLE visitor", "postgres")
 
 
 async def test_a_database_that_refuses_says_what_kind_of_refusal_it_is(postgres: Postgres, database_url: str) -> None:

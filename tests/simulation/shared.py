@@ -111,6 +111,9 @@ class Tables:
     def all_learned(self, until: int) -> list[Any]:
         return [(*place, *row) for place, row in sorted(self.learned.items()) if row[0] <= until]
 
+    def unbound(self) -> list[list[bool]]:
+        return [[False]]
+
     def begin_month(self) -> list[Any]:
         return []
 

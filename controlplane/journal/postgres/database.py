@@ -39,6 +39,15 @@ GONE = (
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,
 )
+MIGRATING = "migrating"  # a file's name while an embedded journal is copied here, and after a copy that was cut short
+HALF = (
+    "an embedded journal is copied into this database, and not all of it is there yet; "
+    "run `pointsman migrate` again until it ends, then start"
+)
+UNBOUND = (
+    "the role is a superuser or has BYPASSRLS, so row-level security does not keep tenants apart: "
+    "ALTER ROLE ... NOSUPERUSER NOBYPASSRLS"
+)
 REFUSALS = (  # what kind of error means what; the first that fits
     (asyncpg.InvalidPasswordError, "the password is not this role's"),
     (asyncpg.InvalidAuthorizationSpecificationError, "it lets no such role in from here; see to pg_hba.conf"),
@@ -209,19 +218,29 @@ class Database:
         self._log_readers.terminate()
 
 
-async def look(url: str) -> str:
-    """What there is, without changing it.
+async def look(url: str) -> tuple[str, str | None]:
+    """What there is, without changing it, and what is to be warned of.
 
     Raises:
-      JournalUnavailable: there is no such database, or it does not let us in.
+      JournalUnavailable: there is no such database, or a start on it would fail.
+      PointsmanError: a newer version's schema.
     """
     try:
         connection = await _connect(url, ALL)
         try:
-            if not await connection.fetchval(QUERIES["has_schema"]):
-                return "it answers, and is empty: the first start makes what it needs"
+            found = await connection.fetchrow(QUERIES["look"])
+            if found["taken"] and not found["begun"]:
+                raise asyncpg.DuplicateTableError
+            if not found["may"]:
+                raise asyncpg.InsufficientPrivilegeError
+            warning = UNBOUND if await connection.fetchval(QUERIES["unbound"]) else None
+            if not found["begun"]:
+                return "it answers, and is empty: the first start makes what it needs", warning
+            _refuse_newer(await connection.fetchval(QUERIES["version"]))
+            if await connection.fetchval(QUERIES["get_file"], MIGRATING) is not None:
+                raise PointsmanError(HALF)
             seq = await connection.fetchval(QUERIES["last_seq"])
-            return f"it answers, with {seq} event(s)"
+            return f"it answers, with {seq} event(s)", warning
         finally:
             connection.terminate()
     except (*GONE, asyncpg.PostgresError, ValueError) as error:
@@ -244,18 +263,21 @@ async def _migrate(connection: "asyncpg.Connection[Any]") -> None:
     await connection.execute(QUERIES["in_turn"], _MIGRATING)
     await connection.execute(QUERIES["make_versions"])
     version = await connection.fetchval(QUERIES["version"])
-    newest = int(_STEPS[-1].name[:3])
-    if version > newest:
-        raise PointsmanError(
-            f"the journal has schema {version}, this version of Pointsman knows {newest}; "
-            "install the newer Pointsman that wrote it"
-        )
+    _refuse_newer(version)
     for step in _STEPS:
         if (number := int(step.name[:3])) > version:
             failpoint("shared.migrate")
             async with connection.transaction():
                 await connection.execute(step.read_text("utf-8"))
                 await connection.execute(QUERIES["note_version"], number)
+
+
+def _refuse_newer(version: int) -> None:
+    if version > (newest := int(_STEPS[-1].name[:3])):
+        raise PointsmanError(
+            f"the journal has schema {version}, this version of Pointsman knows {newest}; "
+            "install the newer Pointsman that wrote it"
+        )
 
 
 def _refused(error: BaseException) -> str:

@@ -4,10 +4,8 @@ import contextlib
 from collections.abc import AsyncIterator, Sequence
 
 from ...errors import PointsmanError
-from .database import Database
+from .database import HALF, MIGRATING, Database
 from .lease import Lease
-
-MIGRATING = "migrating"  # while an embedded journal is copied here, and after a copy that was interrupted
 
 
 class Shelf:
@@ -57,10 +55,7 @@ class Shelf:
     async def refuse_half(self) -> None:
         """Raises PointsmanError where only a part of an embedded journal was copied here yet."""
         if await self.get_file(MIGRATING) is not None:
-            raise PointsmanError(
-                "an embedded journal is copied into this database, and not all of it is there yet; "
-                "run `pointsman migrate` again until it ends, then start"
-            )
+            raise PointsmanError(HALF)
 
     async def put_file(self, name: str, sealed: bytes) -> None:
         """Leave a file for every replica."""
