@@ -80,6 +80,7 @@ class Background:
         self._looking: deque[tuple[float, Overwriting]] = deque()  # when to look, and at what
         self._written_seq = -1
         self._written_at = clock.monotonic()
+        self._refusal: str | None = None  # of the last tick
 
     async def run(self) -> None:
         """Tick for ever."""
@@ -87,12 +88,16 @@ class Background:
             due = self._clock.monotonic() + TICK_S
             await asyncio.sleep(TICK_S)
             self._metrics.loop_lag.observe(self._clock.monotonic() - due)
+            refusal = None
             try:
                 await self.tick()
             except PointsmanError as error:
-                log.error("background_tick_refused", error=str(error))
+                refusal = str(error)
+                if refusal != self._refusal:
+                    log.error("background_tick_refused", error=refusal, until="nothing refuses it")
             except Exception:  # a loop that ends silently would leave windows open for ever
                 log.exception("background_tick_failed")
+            self._refusal = refusal
 
     async def tick(self) -> None:
         """Everything that is due now; while the journal is in trouble, only a look whether it is over."""

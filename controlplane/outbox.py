@@ -210,7 +210,7 @@ class Outbox:
     async def tick(self, work: str) -> None:
         """Journal what is not yet, give up what is too old, and try those jobs of a work that are due the longest."""
         if not self._journal.leads:
-            if self._led:
+            if self._led and self._journal.trouble is None:
                 await self._step_down()
             await self._written()
             return

@@ -25,6 +25,7 @@ from .failpoints import failpoint
 from .ids import new_id
 from .journal import Journal
 from .journal.postgres import LEASE_S, RENEW_S, PostgresJournal
+from .journal.postgres.database import UNBOUND
 from .origin import Base, Origin
 from .outbox import Outbox
 from .refold import BEGINNING
@@ -92,18 +93,23 @@ class Replication:
         return "what is to be published is late" if now < self._stands_back_until else None
 
     async def _follow(self) -> None:
+        before = None
         while True:
+            refusal = None
             try:
                 await self._look()
             except PointsmanError as error:
-                log.warning("takeover_not_finished", error=str(error), again_in_s=LOOK_S)
+                refusal = str(error)
+                if refusal != before:
+                    log.warning("takeover_not_finished", error=refusal, again_in_s=LOOK_S)
+            before = refusal
             await asyncio.sleep(LOOK_S)
 
     async def _look(self) -> None:
         lease, now = self._journal.lease, asyncio.get_running_loop().time()
         if lease.held and lease.term != self._led:
             await self._take_over(lease.term)
-        elif not self._journal.leads and now - self._looked_at > WRITTEN_S:
+        elif not self._journal.leads and self._journal.trouble is None and now - self._looked_at > WRITTEN_S:
             self._looked_at = now
             self._journal.forget_records(await self._journal.shelf.recorded_seq())
             if (seq := await self._journal.shelf.published_seq()) is not None:
@@ -192,9 +198,14 @@ async def join(journal: Journal, settings: Settings, recovery: RecoveryFiles) ->
 
     Raises:
       BadSetting: the pepper is missing, or another one; or the data folder is another database's.
+      PointsmanError: an embedded journal is being copied there.
     """
     assert isinstance(journal, PostgresJournal)
+    await journal.shelf.refuse_half()
     await claim_for(journal, Path(settings.data_dir))
+    [[unbound]] = await journal.database.rows("unbound")
+    if unbound:
+        log.warning("rows_not_guarded", why=UNBOUND)
     if (seq := await fetch_snapshot(journal, recovery)) is not None:
         log.info("snapshot_fetched", seq=seq)
     if settings.insecure_local:

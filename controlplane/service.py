@@ -242,6 +242,8 @@ def _death(task: "asyncio.Task[None]") -> str | None:
     """Why a task ended that should not have."""
     if not task.done() or task.cancelled() or (error := task.exception()) is None:
         return None
+    while isinstance(error, BaseExceptionGroup):  # its own text names nothing
+        error = error.exceptions[0]
     return f"{type(error).__name__}: {error}"
 
 

@@ -23,7 +23,7 @@ from .journal.codec import encode_event
 from .journal.port import STAYING_KINDS
 from .journal.postgres import PostgresJournal
 from .journal.queries import many_rows
-from .journal.rows import event_row, record_row
+from .journal.rows import Row, event_row, record_row
 from .journal.soundness import look_through_archive, reading
 from .replication import claim_for, origin_of
 from .retention import Ground, Moved, Progress, fold_ground, make, name
@@ -59,11 +59,14 @@ async def _archived(folder: Path, journal: PostgresJournal, keep: int, clock: Cl
         await journal.shelf.put_file(kept, seal(files.read(kept)))
     file = folder / origin.ARCHIVE_FOLDER / origin.events_name(seq)
     making = file.with_name(f"{file.name}.tmp")
-    make(making)
-    await _copy(journal, making, begun.seq, seq, ground, lambda done: progress(seq + done, 2 * seq))
-    with contextlib.closing(reading(making)) as copied:
-        events = look_through_archive(copied)
-    name(making, file)
+    try:
+        make(making)
+        await _copy(journal, making, begun.seq, seq, ground, lambda done: progress(seq + done, 2 * seq))
+        with contextlib.closing(reading(making)) as copied:
+            events = look_through_archive(copied)
+        name(making, file)
+    finally:
+        making.unlink(missing_ok=True)  # it has its name by now, or was not finished
     failpoint("shared.filed")
     await journal.shelf.archive(seq, seal(encode(ground.base)), STAYING_KINDS, ground.open)
     failpoint("shared.archived")
@@ -102,5 +105,19 @@ async def _copy(
                 database.execute(many_rows("append_events", len(going)), [value for row in going for value in row])
             after = page[-1].seq
             done(min(after, until))
-        for tenant, record in await journal.all_learned(until):
-            database.execute(many_rows("record_learned", 1), record_row(tenant, record))
+        await _copy_records(journal, database, until)
+
+
+async def _copy_records(journal: PostgresJournal, target: sqlite3.Connection, until: int) -> None:
+    rows: list[Row] = []
+    async for tenant, record in journal.all_learned(until):
+        rows.append(record_row(tenant, record))
+        if len(rows) == PAGE:
+            _write_records(target, rows)
+            rows = []
+    if rows:
+        _write_records(target, rows)
+
+
+def _write_records(target: sqlite3.Connection, rows: list[Row]) -> None:
+    target.execute(many_rows("record_learned", len(rows)), [value for row in rows for value in row])

@@ -9,7 +9,7 @@ from msgspec import Meta
 from strategist import Estimates, ExplorationName, Mode, UpdateRule
 
 from .. import failpoints as points
-from ..addresses import LOOPBACK, refuse_unreachable
+from ..addresses import LOOPBACK, refuse_unclear, refuse_unreachable
 from ..errors import BadSetting
 from ..licences import Denylist
 from ..masking import without_secrets
@@ -194,6 +194,9 @@ class Settings(scale.ScaleSettings, frozen=True, kw_only=True, forbid_unknown_fi
         for url in (self.alarm_url, self.broker_url, self.redis_url, *providers):
             if url is not None:
                 refuse_unreachable(url)
+        for url in (self.database_url, self.vectors_url):
+            if url is not None:
+                refuse_unclear(url)
 
     def shown(self) -> dict[str, Any]:
         """Every setting by name, without what must not be read over a shoulder."""

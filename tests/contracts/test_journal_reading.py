@@ -188,14 +188,14 @@ async def test_recording_again_replaces_the_record(journal: Journal, learned: En
     await journal.flush()
     journal.record("a", [learned("tr_1", 9)])
     assert await journal.learned("a", "tr_1") == learned("tr_1", 9)
-    assert await journal.all_learned(100) == [("a", learned("tr_1", 9))]
+    assert [pair async for pair in journal.all_learned(100)] == [("a", learned("tr_1", 9))]
 
 
 async def test_all_learned_is_ordered_by_tenant_and_trace_up_to_a_place(journal: Journal, learned: Ended) -> None:
     journal.record("b", [learned("tr_1", 4)])
     journal.record("a", [learned("tr_2", 3), learned("tr_1", 8)])
-    assert await journal.all_learned(7) == [("a", learned("tr_2", 3)), ("b", learned("tr_1", 4))]
-    assert [(t, r.trace_id) for t, r in await journal.all_learned(8)] == [("a", "tr_1"), ("a", "tr_2"), ("b", "tr_1")]
+    assert [pair async for pair in journal.all_learned(7)] == [("a", learned("tr_2", 3)), ("b", learned("tr_1", 4))]
+    assert [(t, r.trace_id) async for t, r in journal.all_learned(8)] == [("a", "tr_1"), ("a", "tr_2"), ("b", "tr_1")]
 
 
 async def test_erasing_keeps_the_number_and_loses_the_content(journal: Journal, episode: Episode, closed: Make) -> None:

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from auditor import Outcome
-from auditor.events import JobAdded, Recorded
+from auditor.events import JobAdded, Recorded, WindowClosed
 from auditor.money_events import Spender
-from benchmarks.services import Postgres
-from controlplane.checkpoints import CHECKPOINT_FOLDER, HEADER
+from benchmarks.services import OWNER, Postgres
+from controlplane.checkpoints import CHECKPOINT_FOLDER, HEADER, RecoveryFiles
 from controlplane.clock import FixedClock, SystemClock
 from controlplane.contract import (
     BudgetRequest,
@@ -22,16 +23,20 @@ from controlplane.contract import (
     KeyRequest,
     PruneRequest,
 )
+from controlplane.data_folder import JOURNAL_FILE
 from controlplane.doctor import examine
-from controlplane.errors import BadSetting, BudgetExhausted, Conflict, PointsmanError
+from controlplane.errors import BadSetting, BudgetExhausted, Conflict, JournalUnavailable, PointsmanError
 from controlplane.jobs import Job
 from controlplane.journal import SqliteJournal, acting_for_all, connect
 from controlplane.journal.port import STAYING_KINDS
 from controlplane.journal.postgres import PostgresJournal
+from controlplane.journal.postgres.database import HALF, MIGRATING, UNBOUND
+from controlplane.memory.pgvector import NO_EXTENSION
 from controlplane.moving import migrate
 from controlplane.outbox import MOST_UNWRITTEN, Outbox
 from controlplane.rebuilding import rebuild
 from controlplane.refold import refold
+from controlplane.replication import join
 from controlplane.service import Service
 from controlplane.settings import Settings
 from controlplane.shared_retention import archive
@@ -360,6 +365,45 @@ async def test_an_embedded_journal_is_migrated_under_its_numbers_and_goes_on(
         await migrate(other, database_url, SystemClock(), lambda *_: None)
 
 
+async def test_a_half_copied_journal_is_served_by_nobody_until_the_copy_is_finished(
+    postgres: Postgres, database_url: str, tmp_path: Path
+) -> None:
+    folder, database = tmp_path / "embedded", database_url.rpartition("/")[2]
+    folder.mkdir()
+    embedded = await SqliteJournal.open(connect(folder / JOURNAL_FILE))
+    await embedded.append(*(WindowClosed(tenant="default", at=0.0, trace_id=f"{n}") for n in range(600)))
+    await embedded.close()
+
+    def cut_off(*_: int) -> None:
+        raise InterruptedError
+
+    def intruded(*_: int) -> None:
+        postgres.ask("UPDATE head SET seq = seq + 1", database)
+
+    with pytest.raises(InterruptedError):
+        await migrate(folder, database_url, SystemClock(), cut_off)
+    with pytest.raises(PointsmanError, match="run `pointsman migrate` again"):
+        await Service.open(chosen(tmp_path / "replica", database_url, insecure_local=True))
+    half = await PostgresJournal.open(database_url, SystemClock())
+    with pytest.raises(PointsmanError, match="run `pointsman migrate` again"):
+        async with half.in_turn():
+            pass
+    await half.close()
+    done = await migrate(folder, database_url, SystemClock(), lambda *_: None)
+    assert (done.events, done.seq) == (100, 600)
+    await (await Service.open(chosen(tmp_path / "replica", database_url, insecure_local=True))).close()
+    other = postgres.database()
+    database = other.rpartition("/")[2]
+    with pytest.raises(PointsmanError, match="another Pointsman writes"):
+        await migrate(folder, other, SystemClock(), intruded)
+    assert postgres.ask("SELECT count(*), max(seq) FROM events", database) == "500|500", "nothing under another number"
+
+
+def cut_off_while_copying(done: int, of: int) -> None:
+    if done > of / 2:
+        raise InterruptedError
+
+
 async def test_old_events_are_archived_while_replicas_run_and_a_new_one_begins_with_the_base(
     replicas: Replicas, postgres: Postgres, database_url: str, tmp_path: Path
 ) -> None:
@@ -372,6 +416,9 @@ async def test_old_events_are_archived_while_replicas_run_and_a_new_one_begins_w
     with acting_for_all():
         await a.background.write_recovery()
     in_two_days = FixedClock(now=a.clock.now() + 2 * 86_400)
+    with pytest.raises(PointsmanError, match="nothing was archived"):
+        await archive(tmp_path / "archive", database_url, 20, in_two_days, cut_off_while_copying)
+    assert list((tmp_path / "archive" / "archive").iterdir()) == [], "nothing is left of a file that was not finished"
     moved = await archive(tmp_path / "archive", database_url, 20, in_two_days, lambda *_: None)
     assert (moved.file is not None, moved.seq) == (True, a.journal.last_seq - 20)
     left = postgres.ask(PARTITIONS, database_url.rpartition("/")[2]).split()
@@ -403,3 +450,63 @@ def test_doctor_says_whether_the_database_can_be_used_and_quotes_no_password(dat
     state, why = said("postgresql://me:hunter2@127.0.0.1:1/none")
     assert (state, "hunter2" in why) == ("broken", False)
     assert "ConnectionRefusedError" in why
+
+
+async def test_doctor_says_what_a_start_would_fail_of_and_who_is_not_walled_off(
+    postgres: Postgres, database_url: str, tmp_path: Path
+) -> None:
+    database = database_url.rpartition("/")[2]
+
+    async def found(about: str, url: str) -> tuple[str, str]:
+        settings = chosen(tmp_path / "folder", url, insecure_local=True, vectors="pgvector")
+        findings = await asyncio.to_thread(lambda: list(examine(settings, SystemClock())))
+        [finding] = [finding for finding in findings if finding.about == about]
+        return finding.state, finding.said
+
+    superuser = postgres.url(database, "postgres")
+    journal = await PostgresJournal.open(superuser, SystemClock())
+    assert await found("database", superuser) == ("warning", UNBOUND)
+    with capture_logs() as logged:
+        settings = chosen(tmp_path / "replica", superuser, insecure_local=True)
+        await join(journal, settings, RecoveryFiles(tmp_path / "replica"))
+    assert [line["event"] for line in logged] == ["rows_not_guarded"]
+    assert "the role lacks rights" in (await found("database", database_url))[1], "the tables are the superuser's"
+    await journal.shelf.put_file(MIGRATING, b"")
+    assert await found("database", superuser) == ("broken", HALF)
+    await journal.close()
+
+    assert (await found("vectors", database_url))[0] == "fine"
+    postgres.ask("DROP EXTENSION vector", database)
+    assert await found("vectors", database_url) == ("broken", NO_EXTENSION)
+    assert (await found("vectors", superuser))[0] == "fine", "a start would make it"
+    assert postgres.ask("SELECT count(*) FROM pg_extension WHERE extname = 'vector'", database) == "0", "nobody did"
+    postgres.ask("CREATE ROLE visitor LOGIN")
+    postgres.ask("CREATE TABLE head (other integer)", "postgres")
+    try:
+        empty = postgres.database().replace(f"//{OWNER}@", "//visitor@")
+        assert "the role lacks rights" in (await found("database", empty))[1]
+        assert "another program's tables" in (await found("database", postgres.url("postgres", "postgres")))[1]
+    finally:
+        postgres.ask("DROP TABLE head; DROP ROLE visitor", "postgres")
+
+
+async def test_a_database_that_refuses_says_what_kind_of_refusal_it_is(postgres: Postgres, database_url: str) -> None:
+    """And quotes no name: a password that was put in its place would be one."""
+    guest = database_url.replace(f"//{OWNER}@", "//guest@")
+    postgres.ask("CREATE ROLE guest LOGIN")
+    try:
+        assert await refusal(guest) == "the role lacks rights; let it own a database of its own"
+        postgres.ask("ALTER ROLE guest CONNECTION LIMIT 0")
+        assert (await refusal(guest)).startswith("it takes no more connections")
+    finally:
+        postgres.ask("DROP ROLE guest")
+    assert await refusal(guest) == "it lets no such role in from here; see to pg_hba.conf"
+    assert await refusal(f"{database_url}x") == "there is no database of that name"
+    postgres.ask("CREATE TABLE head (other integer)", database_url.rpartition("/")[2])
+    assert await refusal(database_url) == "it has another program's tables; name an empty one"
+
+
+async def refusal(database_url: str) -> str:
+    with pytest.raises(JournalUnavailable) as refused:
+        await PostgresJournal.open(database_url, SystemClock())
+    return str(refused.value).partition(": ")[2].rstrip(")")

@@ -132,7 +132,7 @@ async def folded(world: World) -> list[str]:
     journal, live = world.journal, world.service.learner.state
     while True:  # windows close meanwhile, too
         again = await refold(journal, journal.last_seq)
-        kept = {(tenant, r.trace_id): r for tenant, r in await journal.all_learned(journal.last_seq)}
+        kept = {(tenant, r.trace_id): r async for tenant, r in journal.all_learned(journal.last_seq)}
         if again.state.seq == live.seq == journal.last_seq:
             break
     wrong = [] if again.state.dump() == live.dump() else ["I2: the journal folds to another state"]

@@ -111,6 +111,9 @@ class Tables:
     def all_learned(self, until: int) -> list[Any]:
         return [(*place, *row) for place, row in sorted(self.learned.items()) if row[0] <= until]
 
+    def unbound(self) -> list[list[bool]]:
+        return [[False]]
+
     def begin_month(self) -> list[Any]:
         return []
 
@@ -211,6 +214,10 @@ class SimulatedDatabase:
 
     async def refuse_newer(self) -> None:
         """All replicas are of one version."""
+
+    async def stream(self, query: str, *parameters: Any) -> AsyncIterator[Any]:
+        for row in await self.rows(query, *parameters):
+            yield row
 
     @contextlib.asynccontextmanager
     async def alone(self) -> AsyncIterator[None]:

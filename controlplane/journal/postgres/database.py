@@ -26,6 +26,7 @@ log = structlog.get_logger()
 CHANNEL = "pointsman_journal"
 CONNECT_S = 3.0  # longest wait for a connection
 STATEMENT_S = 10.0  # and for an answer; a database that is paused says nothing
+PART = 1000  # rows of a stream at once
 READERS = 4  # statements of requests at once; others wait
 _FILES = resources.files(__package__)
 _STEPS = sorted((f for f in (_FILES / "schema").iterdir() if f.name[:3].isdigit()), key=lambda f: f.name)
@@ -39,6 +40,27 @@ GONE = (
     asyncpg.InternalClientError,
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,
+)
+MIGRATING = "migrating"  # a file's name while an embedded journal is copied here, and after a copy that was cut short
+HALF = (
+    "an embedded journal is copied into this database, and not all of it is there yet; "
+    "run `pointsman migrate` again until it ends, then start"
+)
+UNBOUND = (
+    "the role is a superuser or has BYPASSRLS, so row-level security does not keep tenants apart: "
+    "ALTER ROLE ... NOSUPERUSER NOBYPASSRLS"
+)
+REFUSALS = (  # what kind of error means what; the first that fits
+    (asyncpg.InvalidPasswordError, "the password is not this role's"),
+    (asyncpg.InvalidAuthorizationSpecificationError, "it lets no such role in from here; see to pg_hba.conf"),
+    (asyncpg.InvalidCatalogNameError, "there is no database of that name"),
+    (asyncpg.InsufficientPrivilegeError, "the role lacks rights; let it own a database of its own"),
+    (asyncpg.TooManyConnectionsError, "it takes no more connections; see to max_connections and the role's limit"),
+    (asyncpg.DuplicateTableError, "it has another program's tables; name an empty one"),
+    (asyncpg.ReadOnlySQLTransactionError, "it takes no writes; name the primary"),
+    (asyncpg.CannotConnectNowError, "it is starting or stopping"),
+    (asyncpg.PostgresError, "it refuses"),
+    (ValueError, "the address has something that asyncpg does not take"),
 )
 
 
@@ -102,7 +124,7 @@ class Database:
                 await _migrate(connection)
             finally:
                 connection.terminate()
-            options = {"min_size": 1, "command_timeout": STATEMENT_S, "timeout": CONNECT_S, "reset": _as_it_is}
+            options = {"min_size": 0, "command_timeout": STATEMENT_S, "timeout": CONNECT_S, "reset": _as_it_is}
             readers = await asyncpg.create_pool(url, max_size=READERS, **options)
             everything = {"pointsman.tenant": ALL}
             log_readers = await asyncpg.create_pool(url, max_size=2, server_settings=everything, **options)
@@ -162,6 +184,20 @@ class Database:
             except (*GONE, asyncpg.PostgresError) as error:
                 raise JournalUnavailable(f"The database refuses ({type(error).__name__}).") from error
 
+    async def stream(self, query: str, *parameters: Any) -> AsyncIterator[Any]:
+        """What a named query gives of all tenants, a part at a time, however much it is.
+
+        Raises:
+          JournalUnavailable: the database does not answer, or refuses.
+        """
+        async with self._patient() as connection:
+            try:
+                async with connection.transaction(readonly=True):
+                    async for row in connection.cursor(QUERIES[query], *parameters, prefetch=PART):
+                        yield row
+            except (*GONE, asyncpg.PostgresError) as error:
+                raise JournalUnavailable(f"The journal cannot be read ({type(error).__name__}).") from error
+
     @contextlib.asynccontextmanager
     async def _patient(self) -> "AsyncIterator[asyncpg.Connection[Any]]":
         """A connection of its own, whose statements wait as long as they must."""
@@ -202,21 +238,29 @@ class Database:
         self._log_readers.terminate()
 
 
-async def look(url: str) -> str:
-    """What there is, without changing it.
+async def look(url: str) -> tuple[str, str | None]:
+    """What there is, without changing it, and what is to be warned of.
 
     Raises:
-      JournalUnavailable: there is no such database, or it does not let us in.
+      JournalUnavailable: there is no such database, or a start on it would fail.
       JournalNewer: it has a newer version's schema.
     """
     try:
         connection = await _connect(url, ALL)
         try:
-            if not await connection.fetchval(QUERIES["has_schema"]):
-                return "it answers, and is empty: the first start makes what it needs"
+            found = await connection.fetchrow(QUERIES["look"])
+            if found["taken"] and not found["begun"]:
+                raise asyncpg.DuplicateTableError
+            if not found["may"]:
+                raise asyncpg.InsufficientPrivilegeError
+            warning = UNBOUND if await connection.fetchval(QUERIES["unbound"]) else None
+            if not found["begun"]:
+                return "it answers, and is empty: the first start makes what it needs", warning
             refuse_newer(await connection.fetchval(QUERIES["version"]), NEWEST)
+            if await connection.fetchval(QUERIES["get_file"], MIGRATING) is not None:
+                raise PointsmanError(HALF)
             seq = await connection.fetchval(QUERIES["last_seq"])
-            return f"it answers, with {seq} event(s)"
+            return f"it answers, with {seq} event(s)", warning
         finally:
             connection.terminate()
     except (*GONE, asyncpg.PostgresError, ValueError) as error:
@@ -264,7 +308,7 @@ async def _refuse_running(connection: "asyncpg.Connection[Any]") -> None:
 
 
 def _refused(error: BaseException) -> str:
-    """What the database says, but for what quotes an address or a password."""
-    said = (error.__doc__ or "").strip().splitlines()[:1] if isinstance(error, asyncpg.PostgresError) else []
-    why = said[0] if said else getattr(error, "strerror", None) or "no answer"
+    """What kind of refusal it is, without the database's own words, which quote names."""
+    why = next((said for kind, said in REFUSALS if isinstance(error, kind)), None)
+    why = why or getattr(error, "strerror", None) or "no answer"
     return f"database_url leads to no database that can be used ({type(error).__name__}: {why})"

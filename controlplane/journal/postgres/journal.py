@@ -11,8 +11,6 @@ from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, Self
 
-import structlog
-
 from auditor.answers import Learned
 from auditor.events import AnyEvent, Purged, Recorded
 from auditor.receipts import REPEATABLE_S
@@ -33,8 +31,8 @@ from .lease import Lease
 from .records import MOST, Records
 from .rows import record, recorded
 from .shelf import Shelf
+from .trouble import Trouble
 
-log = structlog.get_logger()
 WAITING, PAGE = 20_000, 2000  # most writes waiting; events read at once
 POLL_S = 0.1  # after which the log is read though nobody told of news
 UNSURE_S = 5.0  # how long a group whose answer was lost is asked for again
@@ -51,9 +49,8 @@ class PostgresJournal:
     def __init__(self, database: Database, last_seq: int, lease: Lease, clock: Clock) -> None:
         self.last_seq, self.lease = last_seq, lease
         self.archived_seq = 0  # up to where events were moved out of the log
-        self.trouble: str | None = None
         self.database, self.shelf = database, Shelf(database, lease)
-        self._clock = clock
+        self._clock, self._trouble = clock, Trouble(clock)
         self._current_at = clock.monotonic()  # when this replica last knew that it had read everything
         self._writer, self._name, self._number = database.connect(), new_id("wr"), 0
         self._pending: deque[Append] = deque()
@@ -94,6 +91,10 @@ class PostgresJournal:
         return self.lease.held and self.lease.term == self._ready
 
     @property
+    def trouble(self) -> str | None:
+        return self._trouble.code
+
+    @property
     def lag_s(self) -> float:
         return self._clock.monotonic() - self._current_at
 
@@ -128,7 +129,7 @@ class PostgresJournal:
             self._records.forget(seq)
 
     async def flush(self) -> None:
-        if self._records or self.trouble:
+        if self._records or self._trouble.of_writing:
             self._flushes.append(self._promise())
             self._wake.set()
             await self._flushes[-1]
@@ -165,7 +166,7 @@ class PostgresJournal:
             self._refuse([append.future for append in group], error)
             return
         failpoint("shared.committed")
-        self.trouble = self._damage.code if self._damage else None
+        self._trouble.written()
         await self._take(group, answers, asked_at)
         for append, first in zip(group, answers, strict=True):
             if append.future.done():
@@ -182,7 +183,7 @@ class PostgresJournal:
             try:
                 answers: list[int] = await self._writer.value("append", *statement)
             except Lost:
-                self.trouble = JournalUnavailable.code
+                self._trouble.unsure()
                 if self._clock.monotonic() > until:
                     break
                 await asyncio.sleep(AGAIN_S)
@@ -220,13 +221,14 @@ class PostgresJournal:
                 await self.database.listen(self._hear)
                 await self.catch_up()
                 await self._keeping.due(leads=self.leads)
+                self._trouble.read()
             except (JournalDamaged, JournalNewer) as error:
-                self.trouble, self._damage = error.code, error
-                log.error("journal_not_read", error=str(error))
+                self._damage = error
+                self._trouble.not_read(error)
                 self._tail.extend([])  # whoever folds hears of it
                 return
             except PointsmanError as error:
-                log.warning("journal_not_read", error=str(error), again_in_s=POLL_S)
+                self._trouble.not_read(error)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(POLL_S):  # `wait_for` may swallow the cancellation that ends this
                     await self._news_came()
@@ -250,6 +252,7 @@ class PostgresJournal:
             page = await self.read(self.last_seq, PAGE)
             if self.last_seq < self.archived_seq:
                 raise JournalDamaged("events that this replica had not read were archived; start it again")
+            self._trouble.heard()
             self._extend(page)
             if len(page) < PAGE and self.last_seq >= until:
                 self._current_at = max(self._current_at, asked_at)
@@ -262,17 +265,15 @@ class PostgresJournal:
             failpoint("shared.records")
             await self._records.write(self._writer, None if flushes or self._closing else GROUP)
         except (Lost, PointsmanError) as error:
-            log.error("records_not_written", error=str(error), records=len(self._records))
             self._refuse(flushes, JournalUnavailable() if isinstance(error, Lost) else error)
             return
-        self.trouble = self._damage.code if self._damage else None
+        self._trouble.written()
         for flush in flushes:
             if not flush.done():
                 flush.set_result(None)
 
     def _refuse(self, futures: "Sequence[asyncio.Future[Any]]", error: PointsmanError) -> None:
-        log.error("journal_write_failed", error=str(error), writes=len(futures))
-        self.trouble = error.code
+        self._trouble.not_written(error)
         for future in futures:
             if not future.done():
                 future.set_exception(type(error)(str(error)))
@@ -334,14 +335,17 @@ class PostgresJournal:
         found = records_of(map(record, rows))
         return found[0][1] if found else None
 
-    async def all_learned(self, until: int) -> list[tuple[str, Learned]]:
+    async def all_learned(self, until: int) -> AsyncIterator[tuple[str, Learned]]:
         await self.flush()
-        return records_of(map(record, await self.database.rows("all_learned", until)))
+        async for row in self.database.stream("all_learned", until):
+            [found] = records_of([record(row)])
+            yield found
 
     @contextlib.asynccontextmanager
     async def in_turn(self) -> AsyncIterator[None]:
         """Replicas that start at once go through here one after another, each after what the one before wrote."""
         async with self.database.alone():
+            await self.shelf.refuse_half()
             await self.catch_up()
             yield
 

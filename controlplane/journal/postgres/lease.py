@@ -28,6 +28,7 @@ class Lease:
         self.holder = holder
         self._connection, self._clock = connection, clock
         self._until = 0.0  # by this process's clock
+        self._unasked = False  # the last time
 
     @property
     def held(self) -> bool:
@@ -43,8 +44,11 @@ class Lease:
             else:
                 kept = await self._connection.value("acquire", self.holder, LEASE_S)
         except (Lost, PointsmanError) as error:
-            log.warning("lease_not_renewed", error=str(error), holds=self.held)
+            if not self._unasked:
+                log.warning("lease_not_renewed", error=str(error), holds=self.held)
+            self._unasked = True
             return
+        self._unasked = False
         before, self.token = self.token, kept
         if kept is None:
             if before is not None:

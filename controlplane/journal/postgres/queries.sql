@@ -2,6 +2,11 @@
 -- What came together, committed together.
 SELECT append_events($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13);
 
+-- name: append_at
+-- The same, where the log ends with a certain event; else nothing, not even an answer.
+WITH there AS MATERIALIZED (SELECT FROM head WHERE seq = $14 FOR UPDATE)
+SELECT append_events($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) FROM there;
+
 -- name: record_learned
 -- How decisions ended; folding again overwrites with the same.
 INSERT INTO learned (tenant, trace_id, seq, record, checksum)
@@ -148,6 +153,13 @@ SELECT min(seq) FROM events WHERE at > $1;
 -- Take out of the log what an archive's file holds.
 SELECT archive_events($1, $2, $3, $4, $5);
 
--- name: has_schema
--- Whether the journal was begun here.
-SELECT to_regclass('head') IS NOT NULL;
+-- name: look
+-- Whether the journal was begun here, whether another program's tables are, and whether the role may do what it must.
+SELECT to_regclass('schema_version') IS NOT NULL AS begun,
+    coalesce(to_regclass('head'), to_regclass('events')) IS NOT NULL AS taken,
+    coalesce(has_schema_privilege(current_schema(), 'CREATE'), false)
+        AND coalesce((SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = to_regclass('events')), true) AS may;
+
+-- name: unbound
+-- Whether row-level security is nothing to this role.
+SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user;
