@@ -21,13 +21,14 @@ from ...failpoints import failpoint
 from ...ids import new_id
 from ..codec import encode_event
 from ..newer import JournalNewer
-from ..port import ACCESS_KINDS, ACT_KINDS, ALL, CHECKPOINT_KINDS, JOB_KINDS, MEMORY_KINDS, acts_for_all, check_size
-from ..rows import in_order, records_of, refuse_gap
+from ..port import acts_for_all, check_size
+from ..rows import records_of, refuse_gap
 from ..tail import Tail
 from .database import Database, Lost
 from .groups import GROUP, Append, arrays, next_group
 from .keeping import Keeping
 from .lease import Lease
+from .reads import Reads
 from .records import MOST, Records
 from .rows import record, recorded
 from .shelf import Shelf
@@ -41,7 +42,7 @@ CLOSING_S = 3.0  # how long whoever closes waits for what is not written yet
 NOT_LEADING, THERE_ALREADY = -1, -2
 
 
-class PostgresJournal:
+class PostgresJournal(Reads):
     """`open` makes it, `close` ends it. Who holds the lease leads, once it says that it is ready to."""
 
     shared = True
@@ -49,7 +50,8 @@ class PostgresJournal:
     def __init__(self, database: Database, last_seq: int, lease: Lease, clock: Clock) -> None:
         self.last_seq, self.lease = last_seq, lease
         self.archived_seq = 0  # up to where events were moved out of the log
-        self.database, self.shelf = database, Shelf(database, lease)
+        super().__init__(database)
+        self.shelf = Shelf(database, lease)
         self._clock, self._trouble = clock, Trouble(clock)
         self._current_at = clock.monotonic()  # when this replica last knew that it had read everything
         self._writer, self._name, self._number = database.connect(), new_id("wr"), 0
@@ -298,35 +300,6 @@ class PostgresJournal:
             [[self.archived_seq]] = await self.database.rows("archived_seq")
         refuse_gap(found, max(after, self.archived_seq), last if len(found) < limit else 0)
         return found
-
-    async def read_memory(self, after: int, limit: int) -> list[Recorded]:
-        return await self._of_kinds(MEMORY_KINDS, after, limit)
-
-    async def read_access(self, after: int, limit: int) -> list[Recorded]:
-        return await self._of_kinds(ACCESS_KINDS, after, limit)
-
-    async def read_jobs(self, after: int, limit: int) -> list[Recorded]:
-        return await self._of_kinds(JOB_KINDS, after, limit)
-
-    async def _of_kinds(self, kinds: Sequence[str], after: int, limit: int) -> list[Recorded]:
-        rows = await self.database.rows("read_kinds", after, limit, list(kinds))
-        return in_order([recorded(row) for row in rows], lambda event: event.kind in kinds)
-
-    async def acts(self, tenant: str, before: int, limit: int) -> list[Recorded]:
-        rows = await self.database.rows("acts", before, tenant, limit, list(ACT_KINDS), tenant=tenant)
-        return in_order([recorded(row) for row in rows], lambda e: e.kind in ACT_KINDS and tenant in (e.tenant, ALL))
-
-    async def about(self, tenant: str, ref: str, kind: str) -> list[Recorded]:
-        rows = await self.database.rows("about", tenant, ref.encode(), kind, tenant=tenant)
-        return in_order(
-            [recorded(row) for row in rows], lambda event: (event.tenant, event.ref, event.kind) == (tenant, ref, kind)
-        )
-
-    async def checkpoints(self, tenant: str) -> list[Recorded]:
-        rows = await self.database.rows("of_tenant", tenant, list(CHECKPOINT_KINDS), tenant=tenant)
-        return in_order(
-            [recorded(row) for row in rows], lambda event: event.tenant == tenant and event.kind in CHECKPOINT_KINDS
-        )
 
     async def learned(self, tenant: str, trace_id: str) -> Learned | None:
         if (unwritten := self._records.find(tenant, trace_id)) is not None:
