@@ -41,12 +41,16 @@ def test_the_gate_goes_on_without_the_vectors_and_comes_back_to_them(own: Postgr
         assert (refused["code"], refused["retryable"]) == ("vectors_unavailable", True)
         server.capture(goal="another", planned_action=f"make {away.__name__}", error_trace="Error: disk on fire")
         assert server.get("/readyz")["status"] == "ready"
+        told = server.get("/status")["vectors"]
+        assert told["waiting"] > 0
+        assert told["trouble"].endswith("Error"), "the kind, and no address"
         back()
         server.until(lambda: hosted.trouble is None)
         with_them = server.gate(**AGAINST)
         assert with_them["degraded"] == []
         assert with_them["supporting_episodes"][0]["episode_id"] == first
         server.until(lambda: hosted.waiting == 0)
+        assert server.get("/status")["vectors"] == {"trouble": None, "waiting": 0}
 
 
 async def test_a_start_without_the_extension_says_so_and_goes_on_once_it_is_there(

@@ -27,7 +27,7 @@ CHANNEL = "pointsman_journal"
 CONNECT_S = 3.0  # longest wait for a connection
 STATEMENT_S = 10.0  # and for an answer; a database that is paused says nothing
 PART = 1000  # rows of a stream at once
-READERS = 4  # statements of requests at once; others wait
+READERS, LOG_READERS = 4, 2  # statements of requests at once, and of the log; others wait
 _FILES = resources.files(__package__)
 _STEPS = sorted((f for f in (_FILES / "schema").iterdir() if f.name[:3].isdigit()), key=lambda f: f.name)
 NEWEST = int(_STEPS[-1].name[:3])
@@ -127,7 +127,7 @@ class Database:
             options = {"min_size": 0, "command_timeout": STATEMENT_S, "timeout": CONNECT_S, "reset": _as_it_is}
             readers = await asyncpg.create_pool(url, max_size=READERS, **options)
             everything = {"pointsman.tenant": ALL}
-            log_readers = await asyncpg.create_pool(url, max_size=2, server_settings=everything, **options)
+            log_readers = await asyncpg.create_pool(url, max_size=LOG_READERS, server_settings=everything, **options)
         except (*GONE, asyncpg.PostgresError, ValueError) as error:
             raise JournalUnavailable(_refused(error)) from error
         return cls(url, readers, log_readers)
