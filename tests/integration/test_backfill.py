@@ -4,6 +4,7 @@ import json
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
+from http.server import BaseHTTPRequestHandler
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,11 @@ import pytest
 
 from controlplane.backfill.described import read_described
 from controlplane.backfill.passing import Backfill, Passed
-from controlplane.backfill.server import Server
+from controlplane.backfill.server import LOADED_WITHIN_S, TRIES, Server, ServerRefused
 from controlplane.errors import BadSetting
 from controlplane.licences import fingerprints
 
-from .conftest import Running, Serve
+from .conftest import Running, Serve, Upstream
 
 TABLE = "CREATE TABLE fixes (id INTEGER PRIMARY KEY, title TEXT, body, changed INTEGER, licence TEXT, score REAL)"
 ORIGIN = """
@@ -258,6 +259,28 @@ def test_json_lines_are_read_and_lines_that_are_none_are_named(serve: Serve, tmp
     ]  # fmt: skip
     assert texts(server) == {"a": "Fix the quota", "c": '{"deep":1}'}
     assert [o["license"] for o in server.get("/v1/origins")] == ["MIT"]
+
+
+def test_a_server_that_loads_its_memory_is_waited_for(upstream: Callable[..., Upstream]) -> None:
+    """Longer than for one that is busy; but not for ever."""
+    loads, waited = 3 * TRIES, list[float]()
+
+    def answer(request: BaseHTTPRequestHandler, number: int) -> None:
+        body = b"[]" if number > loads else b'{"code": "embedder_loading", "detail": "it loads", "retryable": true}'
+        request.send_response(200 if number > loads else 503)
+        request.send_header("Content-Length", str(len(body)))
+        request.send_header("Retry-After", "2")
+        request.end_headers()
+        request.wfile.write(body)
+
+    server = Server(upstream(answer).url, "", lambda wait_s: waited.append(wait_s) is None)
+    with closing(server):
+        assert server.ask("GET", "/v1/origins") == []
+        assert waited == [2.0] * loads
+        loads = 10_000
+        with pytest.raises(ServerRefused, match="it loads"):
+            server.ask("GET", "/v1/origins")
+    assert sum(waited) < 2 * LOADED_WITHIN_S
 
 
 @pytest.mark.parametrize(
