@@ -13,6 +13,10 @@ class ServerRefused(Exception):
     """The server does not do it, or does not answer; the message says why."""
 
 
+class NotTaken(ServerRefused):
+    """What was sent is out of bounds: of the server, or of what stands before it."""
+
+
 class Refusal(NamedTuple):
     """What was said, and after how many seconds it may be tried again, if it helps."""
 
@@ -32,6 +36,7 @@ class Server:
         """The answer, which may be None; a server that still loads its memory is waited for.
 
         Raises:
+          NotTaken: the body is too large, or something in it is out of bounds.
           ServerRefused: after TRIES where trying again can help.
         """
         tried, loading_s = 0, 0.0
@@ -40,7 +45,11 @@ class Server:
                 answer = self._client.request(method, path, json=body, params=query)
                 if answer.is_success:
                     return answer.json() if answer.content else None
+                if answer.status_code == httpx.codes.REQUEST_ENTITY_TOO_LARGE:
+                    raise NotTaken("it is larger than the server takes")
                 refused = _refusal(answer)
+                if answer.status_code == httpx.codes.BAD_REQUEST:
+                    raise NotTaken(refused.why)
             except (httpx.HTTPError, ValueError) as error:
                 refused = Refusal(f"no server answers ({type(error).__name__})", 2.0**tried)
             wait_s = min(refused.again_s or 0.0, LONGEST_WAIT_S)

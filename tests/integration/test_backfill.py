@@ -14,6 +14,7 @@ import pytest
 from controlplane.backfill.described import read_described
 from controlplane.backfill.passing import Backfill, Passed
 from controlplane.backfill.server import LOADED_WITHIN_S, TRIES, Server, ServerRefused
+from controlplane.contract import MAX_TEXT
 from controlplane.errors import BadSetting
 from controlplane.licences import fingerprints
 
@@ -67,7 +68,9 @@ def passes(tmp_path: Path) -> Iterator[Passes]:
     """Makes clients, each of which goes over a described origin as often as it is called."""
     with ExitStack() as open_clients:
 
-        def made(server: Running, described: str, stopped: Callable[[], bool] = lambda: False) -> Callable[[], Passed]:
+        def made(
+            server: Running | Upstream, described: str, stopped: Callable[[], bool] = lambda: False
+        ) -> Callable[[], Passed]:
             (tmp_path / "origins.toml").write_text(described, "utf-8")
             [origin] = read_described(tmp_path / "origins.toml")
             asked = Server(server.url, "", lambda wait_s: False)
@@ -158,6 +161,49 @@ def test_records_that_are_none_are_named_and_spoil_no_other(
     assert whys.keys() == {"10", "11", "12", "13", "14"}
     said = {"10": "body is not UTF-8", "11": "at most 131072", "12": "no text", "13": "from 0 to 1", "14": "NUL"}
     assert [key for key, words in said.items() if words not in whys[key]] == []
+
+
+def test_large_records_stop_no_other(serve: Serve, tmp_path: Path, passes: Passes) -> None:
+    """Together they are more than a body may be, and alone they are not; one has a field that is too long."""
+    server = serve()
+    sizes = {"a": 149_000, "b": 199_000, "c": 20}
+    records = [{"name": name, "said": "€€€€ " * (of // 13)} for name, of in sizes.items()]
+    records.append({"name": "f", "said": "Fix it", "at": "x" * (MAX_TEXT + 1)})
+    (tmp_path / "errors.jsonl").write_text("\n".join(map(json.dumps, records)))
+    run = passes(server, LINES + 'metadata = ["at"]')
+    for expected in ((3, 0, 0), (0, 3, 0)):
+        passed = run()
+        assert counts(passed) == expected
+        [(key, why)] = [(skipped.key, skipped.why) for skipped in passed.skipped]
+        assert (key, f"at most {MAX_TEXT} are taken" in why) == ("f", True)
+
+
+def test_what_is_too_large_for_the_server_is_skipped_by_name(
+    tmp_path: Path, passes: Passes, upstream: Callable[..., Upstream]
+) -> None:
+    """A server, or what stands before it, may take less."""
+    takes, kept = 1000, list[str]()
+
+    def answer(request: BaseHTTPRequestHandler, number: int) -> None:
+        asked, sent = before.asked[-1]
+        told: Any = {"documents": [], "next": None} if asked.startswith("GET /v1/documents") else []
+        if asked.startswith("POST /v1/documents"):
+            made = [{"status": "kept"} for _ in json.loads(sent)["documents"]]
+            told = {"documents": made}
+            kept.extend(document["key"] for document in json.loads(sent)["documents"] if len(sent) <= takes)
+        body = b"<html>413</html>" if len(sent) > takes else json.dumps(told).encode()
+        request.send_response(413 if len(sent) > takes else 200)
+        request.send_header("Content-Length", str(len(body)))
+        request.end_headers()
+        request.wfile.write(body)
+
+    before = upstream(answer)
+    lines = [{"name": name, "said": "Fix it " * words} for name, words in (("a", 3), ("b", 300), ("c", 3))]
+    (tmp_path / "errors.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    passed = passes(before, LINES)()
+    assert counts(passed) == (2, 0, 0)
+    assert [(skipped.key, skipped.why) for skipped in passed.skipped] == [("b", "it is larger than the server takes")]
+    assert kept == ["a", "c"]
 
 
 def test_denied_licences_are_violations_and_are_not_sent_again(
