@@ -12,7 +12,7 @@ from ..contract import MAX_NAME, MAX_TEXT, MAX_TRACE, CaptureRequest
 from ..llm.local import classify
 from ..llm.redaction import redacted
 from ..masking import masked
-from .actions import normalise
+from .actions import family_of, normalise, tool_of
 from .observed import conditions_in
 
 NAMED = {"namespace", "task_id", "trace_id"}  # what joins a capture with others: kept as they came
@@ -48,6 +48,11 @@ def cut(value: Any, most: int) -> Any:
     if isinstance(value, dict):
         return {cut(key, most): cut(item, most) for key, item in value.items()}
     return type(value)(cut(item, most) for item in value) if isinstance(value, list | tuple) else value
+
+
+def tool_family(episode: Episode) -> str:
+    """Of the first tool that was named, else of the one that its command runs."""
+    return family_of(tool_of(episode.planned_action, next(iter(episode.tool_chain), None)))
 
 
 def image_digest(content: bytes) -> str:
