@@ -97,5 +97,8 @@ def test_a_backfill_that_cannot_says_why(start: Start, cli: Cli, tmp_path: Path)
     failed = cli("backfill", "--url", server.url)
     assert failed.returncode == 1
     assert "errors.jsonl: No such file" in failed.stderr
+    for interval in ("inf", "1e12"):
+        refused = cli("backfill", "--watch", "--interval", interval)
+        assert (refused.returncode, "Must be" in refused.stderr, "Traceback" in refused.stderr) == (2, True, False)
     unknown = cli("backfill", "--db", "none")
     assert (unknown.returncode, "no origin 'none'" in unknown.stderr) == (1, True)

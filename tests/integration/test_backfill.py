@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from http.server import BaseHTTPRequestHandler
@@ -219,6 +220,16 @@ def test_denied_licences_are_violations_and_are_not_sent_again(
         assert [skipped.key for skipped in passed.violations] == ["1", "2"]
         assert passed.skipped == []
     assert passed.unchanged == 1
+
+
+def test_a_mark_of_the_encoding_is_no_part_of_the_first_record(serve: Serve, tmp_path: Path, passes: Passes) -> None:
+    line = json.dumps({"name": "a", "said": "Fix it"}).encode()
+    file = tmp_path / "errors.jsonl"
+    file.write_bytes(BOM_UTF8 + line + b"\n" + line.replace(b'"a"', b'"b"'))
+    run = passes(serve(), LINES)
+    assert counts(run()) == (2, 0, 0)
+    file.write_bytes(BOM_UTF8)
+    assert "it is empty" in str(run().failed)
 
 
 def test_a_file_that_is_still_being_written_drops_nothing(serve: Serve, tmp_path: Path, passes: Passes) -> None:
