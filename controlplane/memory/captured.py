@@ -28,7 +28,7 @@ def episode_of(request: CaptureRequest, images: Sequence[bytes]) -> Episode:
     fields.update({name: masked(fields[name], most=None) for name in fields.keys() - NAMED})
     trace = redacted(request.error_trace)
     fields.update(goal=redacted(request.goal), error_trace=trace, error_class=fields["error_class"] or classify(trace))
-    fields.update({name: cut(fields[name], LONGEST.get(name, MAX_TEXT)) for name in fields.keys() - NAMED})
+    fields.update({name: _cut(fields[name], LONGEST.get(name, MAX_TEXT)) for name in fields.keys() - NAMED})
     trace = fields["error_trace"]
     what = [fields[name] for name in ("namespace", "goal", "planned_action", "resolution", "tool_chain")]
     what.append(normalise(trace))  # paths and numbers change from run to run; the failure is the same
@@ -41,13 +41,13 @@ def episode_of(request: CaptureRequest, images: Sequence[bytes]) -> Episode:
     return Episode(**fields, digest=digest)
 
 
-def cut(value: Any, most: int) -> Any:
+def _cut(value: Any, most: int) -> Any:
     """With every text in it, at any depth, of that length at most."""
     if isinstance(value, str):
         return value[:most]
     if isinstance(value, dict):
-        return {cut(key, most): cut(item, most) for key, item in value.items()}
-    return type(value)(cut(item, most) for item in value) if isinstance(value, list | tuple) else value
+        return {_cut(key, most): _cut(item, most) for key, item in value.items()}
+    return type(value)(_cut(item, most) for item in value) if isinstance(value, list | tuple) else value
 
 
 def tool_family(episode: Episode) -> str:
