@@ -177,6 +177,7 @@ def test_large_records_stop_no_other(serve: Serve, tmp_path: Path, passes: Passe
         assert counts(passed) == expected
         [(key, why)] = [(skipped.key, skipped.why) for skipped in passed.skipped]
         assert (key, f"at most {MAX_TEXT} are taken" in why) == ("f", True)
+    assert server.metric("pointsman_errors_total", code="too_large") == 0, "none was sent in vain"
 
 
 def test_what_is_too_large_for_the_server_is_skipped_by_name(
