@@ -53,8 +53,7 @@ from .idempotency import Receipt
 from .journal import Journal
 from .llm.local import root_cause
 from .llm.redaction import unlinked
-from .memory.actions import family_of, tool_of
-from .memory.captured import episode_of, image_digest
+from .memory.captured import episode_of, image_digest, tool_family
 from .memory.clusters import representatives
 from .memory.duplicates import near_duplicate
 from .memory.filters import Fits, filters_of
@@ -344,6 +343,6 @@ def _shown(record: EpisodeRecord) -> dict[str, Any]:
     """The episode as it was captured, without its vector."""
     shown: dict[str, Any] = msgspec.to_builtins(record.episode)
     shown["root_cause"] = record.cause
-    shown["tool_family"] = family_of(tool_of(record.episode.planned_action))
+    shown["tool_family"] = tool_family(record.episode)
     del shown["vector"], shown["digest"]
     return shown

@@ -1,6 +1,7 @@
 """Reads the records of an origin, each as a document or with the reason why it is none."""
 
 import sqlite3
+from codecs import BOM_UTF8
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from hashlib import blake2b
@@ -91,13 +92,14 @@ def _rows(origin: Described) -> Iterator[Row]:
 def _lines(origin: Described) -> Iterator[Row]:
     try:
         of, done = Path(origin.path).stat().st_size, 0
-        if not of:
+        if of <= len(BOM_UTF8):
             raise SourceFailed(f"{origin.path}: it is empty, as before it is written")
         with open(origin.path, "rb") as file:
             for line in file:
+                text = line if done else line.removeprefix(BOM_UTF8)
                 done += len(line)
-                if line.strip():
-                    fields, why = _object(line)
+                if text.strip():
+                    fields, why = _object(text)
                     if why and not line.endswith(b"\n"):
                         raise SourceFailed(f"{origin.path}: its last line is not whole, as while it is written")
                     yield fields, why, done, of

@@ -18,7 +18,7 @@ from .output import Bar, lines, show
 from .program import UNREACHABLE, Failed, Flag, Json, Url, app
 
 SHOWN = 10  # records of each kind that are named
-Interval = Annotated[float, Parameter(validator=Number(gt=0))]
+Interval = Annotated[float, Parameter(validator=Number(gt=0, lte=threading.TIMEOUT_MAX))]
 
 
 @app.command(name="backfill")

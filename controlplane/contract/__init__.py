@@ -102,12 +102,13 @@ from .retrieval import (
     UsedOrigin,
 )
 from .webhooks import NewWebhookAnswer, WebhookAnswer, WebhookRequest
-from .wire import MAX_IMAGE, MAX_TEXT, MAX_TRACE, Answer, Request, Scope, Tier
+from .wire import MAX_IMAGE, MAX_NAME, MAX_TEXT, MAX_TRACE, Answer, Request, Scope, Tier
 
 __all__ = [
     "MAX_DOCUMENT",
     "MAX_DOCUMENTS",
     "MAX_IMAGE",
+    "MAX_NAME",
     "MAX_TEXT",
     "MAX_TRACE",
     "ActAnswer",

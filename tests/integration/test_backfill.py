@@ -2,8 +2,10 @@
 
 import json
 import sqlite3
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
+from http.server import BaseHTTPRequestHandler
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -12,12 +14,13 @@ import pytest
 
 from controlplane.backfill.described import read_described
 from controlplane.backfill.passing import Backfill, Passed
-from controlplane.backfill.server import Server
+from controlplane.backfill.server import LOADED_WITHIN_S, TRIES, Server, ServerRefused
 from controlplane.cli.backfilling import _pass as one_pass
+from controlplane.contract import MAX_TEXT
 from controlplane.errors import BadSetting
 from controlplane.licences import fingerprints
 
-from .conftest import Running, Serve
+from .conftest import Running, Serve, Upstream
 
 TABLE = "CREATE TABLE fixes (id INTEGER PRIMARY KEY, title TEXT, body, changed INTEGER, licence TEXT, score REAL)"
 ORIGIN = """
@@ -67,7 +70,9 @@ def passes(tmp_path: Path) -> Iterator[Passes]:
     """Makes clients, each of which goes over a described origin as often as it is called."""
     with ExitStack() as open_clients:
 
-        def made(server: Running, described: str, stopped: Callable[[], bool] = lambda: False) -> Callable[[], Passed]:
+        def made(
+            server: Running | Upstream, described: str, stopped: Callable[[], bool] = lambda: False
+        ) -> Callable[[], Passed]:
             (tmp_path / "origins.toml").write_text(described, "utf-8")
             [origin] = read_described(tmp_path / "origins.toml")
             asked = Server(server.url, "", lambda wait_s: False)
@@ -186,6 +191,50 @@ def test_records_that_are_none_are_named_and_spoil_no_other(
     assert [key for key, words in said.items() if words not in whys[key]] == []
 
 
+def test_large_records_stop_no_other(serve: Serve, tmp_path: Path, passes: Passes) -> None:
+    """Together they are more than a body may be, and alone they are not; one has a field that is too long."""
+    server = serve()
+    sizes = {"a": 149_000, "b": 199_000, "c": 20}
+    records = [{"name": name, "said": "€€€€ " * (of // 13)} for name, of in sizes.items()]
+    records.append({"name": "f", "said": "Fix it", "at": "x" * (MAX_TEXT + 1)})
+    (tmp_path / "errors.jsonl").write_text("\n".join(map(json.dumps, records)))
+    run = passes(server, LINES + 'metadata = ["at"]')
+    for expected in ((3, 0, 0), (0, 3, 0)):
+        passed = run()
+        assert counts(passed) == expected
+        [(key, why)] = [(skipped.key, skipped.why) for skipped in passed.skipped]
+        assert (key, f"at most {MAX_TEXT} are taken" in why) == ("f", True)
+    assert server.metric("pointsman_errors_total", code="too_large") == 0, "none was sent in vain"
+
+
+def test_what_is_too_large_for_the_server_is_skipped_by_name(
+    tmp_path: Path, passes: Passes, upstream: Callable[..., Upstream]
+) -> None:
+    """A server, or what stands before it, may take less."""
+    takes, kept = 1000, list[str]()
+
+    def answer(request: BaseHTTPRequestHandler, number: int) -> None:
+        asked, sent = before.asked[-1]
+        told: Any = {"documents": [], "next": None} if asked.startswith("GET /v1/documents") else []
+        if asked.startswith("POST /v1/documents"):
+            made = [{"status": "kept"} for _ in json.loads(sent)["documents"]]
+            told = {"documents": made}
+            kept.extend(document["key"] for document in json.loads(sent)["documents"] if len(sent) <= takes)
+        body = b"<html>413</html>" if len(sent) > takes else json.dumps(told).encode()
+        request.send_response(413 if len(sent) > takes else 200)
+        request.send_header("Content-Length", str(len(body)))
+        request.end_headers()
+        request.wfile.write(body)
+
+    before = upstream(answer)
+    lines = [{"name": name, "said": "Fix it " * words} for name, words in (("a", 3), ("b", 300), ("c", 3))]
+    (tmp_path / "errors.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    passed = passes(before, LINES)()
+    assert counts(passed) == (2, 0, 0)
+    assert [(skipped.key, skipped.why) for skipped in passed.skipped] == [("b", "it is larger than the server takes")]
+    assert kept == ["a", "c"]
+
+
 def test_denied_licences_are_violations_and_are_not_sent_again(
     serve: Serve, tmp_path: Path, sql: Sql, passes: Passes
 ) -> None:
@@ -199,6 +248,16 @@ def test_denied_licences_are_violations_and_are_not_sent_again(
         assert [skipped.key for skipped in passed.violations] == ["1", "2"]
         assert passed.skipped == []
     assert passed.unchanged == 1
+
+
+def test_a_mark_of_the_encoding_is_no_part_of_the_first_record(serve: Serve, tmp_path: Path, passes: Passes) -> None:
+    line = json.dumps({"name": "a", "said": "Fix it"}).encode()
+    file = tmp_path / "errors.jsonl"
+    file.write_bytes(BOM_UTF8 + line + b"\n" + line.replace(b'"a"', b'"b"'))
+    run = passes(serve(), LINES)
+    assert counts(run()) == (2, 0, 0)
+    file.write_bytes(BOM_UTF8)
+    assert "it is empty" in str(run().failed)
 
 
 def test_a_file_that_is_still_being_written_drops_nothing(serve: Serve, tmp_path: Path, passes: Passes) -> None:
@@ -285,6 +344,28 @@ def test_json_lines_are_read_and_lines_that_are_none_are_named(serve: Serve, tmp
     ]  # fmt: skip
     assert texts(server) == {"a": "Fix the quota", "c": '{"deep":1}'}
     assert [o["license"] for o in server.get("/v1/origins")] == ["MIT"]
+
+
+def test_a_server_that_loads_its_memory_is_waited_for(upstream: Callable[..., Upstream]) -> None:
+    """Longer than for one that is busy; but not for ever."""
+    loads, waited = 3 * TRIES, list[float]()
+
+    def answer(request: BaseHTTPRequestHandler, number: int) -> None:
+        body = b"[]" if number > loads else b'{"code": "embedder_loading", "detail": "it loads", "retryable": true}'
+        request.send_response(200 if number > loads else 503)
+        request.send_header("Content-Length", str(len(body)))
+        request.send_header("Retry-After", "2")
+        request.end_headers()
+        request.wfile.write(body)
+
+    server = Server(upstream(answer).url, "", lambda wait_s: waited.append(wait_s) is None)
+    with closing(server):
+        assert server.ask("GET", "/v1/origins") == []
+        assert waited == [2.0] * loads
+        loads = 10_000
+        with pytest.raises(ServerRefused, match="it loads"):
+            server.ask("GET", "/v1/origins")
+    assert sum(waited) < 2 * LOADED_WITHIN_S
 
 
 @pytest.mark.parametrize(

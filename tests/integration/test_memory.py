@@ -426,6 +426,9 @@ def test_conditions_may_be_listed(server: Server) -> None:
 def test_a_search_is_narrowed_by_what_an_episode_was_captured_with(server: Server) -> None:
     cluster = captured(server, "narrow", "one", planned_action="kubectl get pods", custom={"team": "a"}, task_id="t-1")
     other = captured(server, "narrow", "two", planned_action="git push", custom={"team": "b", "tries": 2})
+    named = captured(server, "named", "three", planned_action="git push", tool_chain=["psql"])
+    [by_name] = found(server, "named", "build", filters={"tool_family": "database"})
+    assert (by_name, server.get(f"/v1/episodes/{named}")["episode"]["tool_family"]) == (named, "database")
     for filters, wanted in (
         ({"tool_family": "cluster"}, {cluster}),
         ({"tool_family": ["cluster", "version control"]}, {cluster, other}),
