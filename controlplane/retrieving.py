@@ -267,7 +267,7 @@ def _by_kind(chosen: Iterable[Any], kinds: dict[int, MemoryKind]) -> dict[str, l
 
 def _enhanced(one: Tellable, weights: Weights, weight: float) -> Tellable:
     """With its score: how well it fits, mixed with the patch's own figure where it states one."""
-    fits, own = weights.of({term: one.scores[term] for term in ("similarity", "lexical")}), one.entry["enhancement"]
+    fits, own = weights.of(one.scores), one.entry["enhancement"]
     mixed = fits if own is None else (1.0 - weight) * fits + weight * float(str(own))
     return one._replace(scores={**one.scores, "score": mixed})
 
