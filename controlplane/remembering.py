@@ -193,13 +193,16 @@ class Remembering:
         vectorizer = self._memory.vectorizers.get(request.modality)
         if vectorizer is None:
             raise Unprocessable(f"modality is one of {', '.join(sorted(self._memory.vectorizers))}")
+        current, modality = request.current_state, request.modality
         plan = plan_text(request.goal, request.planned_action)
+        asked = plan if modality == TEXT else vectorizer.query(request.query)
         try:
-            vector = await vectorizer.embed(plan if request.modality == TEXT else vectorizer.query(request.query))
+            vector = await vectorizer.embed(asked)
         except EmbeddingUnavailable as error:
             raise EmbedderLoading(str(error)) from error
-        current, modality = request.current_state, request.modality
         sought = Sought.of(request.goal, request.planned_action, vector, current, now, modality)
+        if modality != TEXT and isinstance(asked, str):
+            sought = msgspec.structs.replace(sought, text=asked)
         results, filtered = await self._kept(caller, request, sought, filters, safety)
         fallback = ("embedding_fallback",) if self._embedder.state.status == "fallback" else ()
         return SearchAnswer(results=results[: request.k], filtered=filtered, degraded=fallback)
