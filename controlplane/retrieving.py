@@ -31,7 +31,7 @@ from .contract import (
 from .embedding import BatchingEmbedder, EmbeddingUnavailable, Vector
 from .errands import Errands
 from .errors import EmbedderLoading
-from .executor.matching import Sought
+from .executor.matching import WIDEST, Sought
 from .executor.telling import Asking, clustered, episodes, passages
 from .executor.withholding import probability_of
 from .failpoints import failpoint
@@ -58,7 +58,7 @@ PLURAL: dict[MemoryKind, str] = {
     "record": "records",
 }
 HEARSAY = "hearsay"  # kept out for being it, which hides nothing
-WIDENING, WIDEST = 8, 2000  # times as many are looked at, while safety leaves too few; of a kind at most
+WIDENING = 8  # times as many are looked at, while safety leaves too few
 LookedAt = Callable[[int], Awaitable[list[Tellable]]]
 
 
@@ -98,7 +98,7 @@ class Retrieving:
 
         kept, filtered = await self._widened(looked_at, request.k, request.k, request.safety, request.min_similarity)
         ranked = sorted(kept, key=lambda one: -weights.of(one.scores))
-        best = clustered(asking, ranked)[: request.k]
+        best = clustered(asking, ranked, request.k)
 
         def packed_of(told: Iterable[Tellable]) -> Packed:
             return pack([one.candidate(weights) for one in told], query, request.token_budget, tokens)

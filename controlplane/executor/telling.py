@@ -83,12 +83,13 @@ async def episodes(asking: Asking, k: int) -> list[Tellable]:
     ]
 
 
-def clustered(asking: Asking, ranked: Sequence[Tellable]) -> list[Tellable]:
-    """Of failures that are nearly the same the first alone, with how many others it stands for."""
+def clustered(asking: Asking, ranked: Sequence[Tellable], k: int) -> list[Tellable]:
+    """The k best: of failures that are nearly the same the first alone, with how many others it stands for."""
     space = asking.memory.space(asking.fold.tenant, asking.namespace)
     readable = Hearsay(asking.asker, space, asking.fold).may_read
-    shown = representatives([one.match for one in ranked if one.match is not None], readable)
-    return [one._replace(alike=shown.get(one.item, 0)) for one in ranked if one.match is None or one.item in shown]
+    shown = representatives([one.match for one in ranked if one.match is not None], readable, k)
+    best = [one for one in ranked if one.match is None or one.item in shown][:k]
+    return [one._replace(alike=shown.get(one.item, 0)) for one in best]
 
 
 def _told(match: Match, hearsay: Hearsay) -> dict[str, object]:

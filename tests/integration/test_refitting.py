@@ -1,10 +1,13 @@
 """What sessions report moves how search weighs its terms, and never so far that what is asked for is not found."""
 
+from collections.abc import Iterator
 from typing import Any
+
+import pytest
 
 from controlplane.contract.retrieval import KINDS
 
-from .conftest import Json, Running, Serve
+from .conftest import Json, Running, chosen
 
 LOVED, FAILED = "retry the flaky upload now", "retry the flaky upload"
 ASKED = "rotate the certificates of the mail relay"
@@ -17,27 +20,30 @@ def keep(server: Running, origin: str, text: str, *kinds: str) -> None:
     server.post("/v1/documents", {"origin": origin, "documents": documents})
 
 
-def misled(server: Running) -> Json:
-    """One origin's patches always worked, another's never did; then the weights are fitted to that."""
-    for origin, text in {"good": LOVED, "bad": FAILED}.items():
-        keep(server, origin, text, "document", "patch")
-    for number in range(OUTCOMES):
-        found = server.post("/v1/patches/search", {"query": FAILED})
-        of, success = {one["origin"]: one["memory_id"] for one in found["results"]}, number % 2 == 0
-        told = {"success": success, "used": [of["good" if success else "bad"]]}
-        server.post(f"/v1/sessions/{found['session_id']}/outcome", told)
-    return dict(server.post("/v1/ranker/reload"))
+@pytest.fixture(scope="module")
+def misled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """One origin's patches always worked, another's never did, and the weights are fitted to that."""
+    folder = tmp_path_factory.mktemp("misled")
+    with Running(chosen(folder, ranker_risk_swing=0, ranker_return_swing=0)) as server:
+        for origin, text in {"good": LOVED, "bad": FAILED}.items():
+            keep(server, origin, text, "document", "patch")
+        for number in range(OUTCOMES):
+            found = server.post("/v1/patches/search", {"query": FAILED})
+            of, success = {one["origin"]: one["memory_id"] for one in found["results"]}, number % 2 == 0
+            told = {"success": success, "used": [of["good" if success else "bad"]]}
+            server.post(f"/v1/sessions/{found['session_id']}/outcome", told)
+        refitted = server.post("/v1/ranker/reload")
+        assert refitted["replaced"], refitted
+        yield server
 
 
 def first(found: list[Json]) -> Any:
     return found[0].get("key") or found[0]["episode"]["goal"]
 
 
-def test_whatever_was_reported_an_unrelated_query_finds_its_text_first(serve: Serve) -> None:
-    server = serve(ranker_risk_swing=0, ranker_return_swing=0)
-    told = misled(server)
-    assert told["replaced"], told
-    assert told["weights"]["origin"] > 2 * SHIPPED["origin"]
+def test_whatever_was_reported_an_unrelated_query_finds_its_text_first(misled: Running) -> None:
+    server = misled
+    assert server.get("/v1/sessions")["ranker"]["weights"]["origin"] > 2 * SHIPPED["origin"]
     for number in range(20):
         keep(server, "good", f"{LOVED} {number}", "document", "patch", "record")
         server.capture(goal=f"{LOVED} {number}", planned_action=f"upload --retry {number}")
@@ -55,15 +61,9 @@ def test_whatever_was_reported_an_unrelated_query_finds_its_text_first(serve: Se
     assert all(told[0]["text"].startswith(ASKED) for context in contexts for told in context.values())
 
 
-def test_shipped_weights_are_put_back_for_good(serve: Serve) -> None:
-    asked_only = {"ranker_risk_swing": 0, "ranker_return_swing": 0}
-    server = serve(**asked_only)
-    assert misled(server)["version"] > 0
-    back = server.post("/v1/ranker/reset")
+def test_shipped_weights_are_put_back_for_good(misled: Running) -> None:
+    back = misled.post("/v1/ranker/reset")
     assert (back["replaced"], back["version"], back["weights"], back["evaluation"]) == (True, 0, SHIPPED, None)
-    again = server.post("/v1/ranker/reload")
+    again = misled.post("/v1/ranker/reload")
     assert not again["replaced"], "what was reported is not fitted to again"
     assert "0 failed" in again["reason"]
-    before = server.get("/v1/sessions")
-    server.stop()
-    assert serve(**asked_only).get("/v1/sessions") == before
