@@ -53,7 +53,7 @@ def top_hits(key: Key) -> list[int]:
 
 
 def contexts(key: Key) -> list[Json]:
-    return [key.post("context", **asked, token_budget=300) for asked in probes()]
+    return [key.post("context", **asked, token_budget=1000) for asked in probes()]
 
 
 def top_told(answers: list[Json]) -> list[int]:
