@@ -20,8 +20,11 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class RankerSet(Event, frozen=True, kw_only=True, tag="ranker"):
-    """New weights are used from here on; the event's sequence number is their version."""
+    """New weights are used from here on; the event's sequence number is their version.
+
+    Without weights, those that are shipped are used again, and what was joined up to here is forgotten.
+    """
 
     weights: dict[str, float]  # by term, in sum 1
-    evaluation: Evaluation
+    evaluation: Evaluation | None
     by: str = ""

@@ -116,6 +116,8 @@ class Sessions:
                 self.begin(event)
             case SessionReported():
                 return self.report(event)
+            case RankerSet() if not event.weights:
+                self.ranker, self.joined = None, []
             case RankerSet():
                 self.ranker = Weighing(seq, event)
         return None

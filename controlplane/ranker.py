@@ -11,7 +11,7 @@ import msgspec
 
 from auditor import Learner
 from auditor.fold import TenantFold
-from auditor.ranker_events import RankerSet
+from auditor.ranker_events import Evaluation, RankerSet
 
 from .clock import Clock
 from .contract import EvaluationAnswer, RankerAnswer
@@ -65,19 +65,25 @@ class Ranker:
         fold = self._learner.state.of(tenant)
         sessions = fold.sessions
         self._tried[tenant] = _Tried(self._clock.monotonic(), sessions.outcomes, sessions.swing, sessions.failed)
-        weights = msgspec.structs.asdict(weights_of(fold))
         try:
-            found, judged = await asyncio.to_thread(fit, list(sessions.joined), weights)
+            found, judged = await asyncio.to_thread(fit, list(sessions.joined), weights_of(fold))
         except TooFew as few:
             return msgspec.structs.replace(standing_weights(fold), reason=str(few))
         evaluation = msgspec.convert(judged, EvaluationAnswer, from_attributes=True)
         if judged.low <= 0.0:
             return msgspec.structs.replace(standing_weights(fold), evaluation=evaluation, reason=NO_BETTER)
-        event = RankerSet(tenant=tenant, at=self._clock.now(), weights=found, evaluation=judged, by=by)
+        return await self._set(tenant, by, msgspec.structs.asdict(found), judged)
+
+    async def reset(self, caller: Caller) -> RankerAnswer:
+        """Put the shipped weights back, because an operator says so; what was reported up to here is not fitted to."""
+        return await self._set(caller.tenant, caller.key_id, {}, None)
+
+    async def _set(self, tenant: str, by: str, weights: dict[str, float], judged: Evaluation | None) -> RankerAnswer:
+        event = RankerSet(tenant=tenant, at=self._clock.now(), weights=weights, evaluation=judged, by=by)
         seq = await self._journal.append(event)
         failpoint("ranker.appended")
         await self._learner.reached(seq)
-        return msgspec.structs.replace(standing_weights(fold), replaced=True)
+        return msgspec.structs.replace(standing_weights(self._learner.state.of(tenant)), replaced=True)
 
 
 def standing_weights(fold: TenantFold) -> RankerAnswer:

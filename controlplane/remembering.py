@@ -46,7 +46,7 @@ from .errors import (
 )
 from .executor.advice import skill_answer, worth_answer
 from .executor.hearsay import Hearsay
-from .executor.matching import Sought, recall_matches, standing, validations_of
+from .executor.matching import WIDEST, Sought, recall_matches, standing, validations_of
 from .executor.telling import Asking
 from .failpoints import failpoint
 from .idempotency import Receipt
@@ -192,16 +192,18 @@ class Remembering:
         vectorizer = self._memory.vectorizers.get(request.modality)
         if vectorizer is None:
             raise Unprocessable(f"modality is one of {', '.join(sorted(self._memory.vectorizers))}")
-        plan = plan_text(request.goal, request.planned_action)
+        current, modality = request.current_state, request.modality
+        asked = plan_text(request.goal, request.planned_action) if modality == TEXT else vectorizer.query(request.query)
         try:
-            vector = await vectorizer.embed(plan if request.modality == TEXT else vectorizer.query(request.query))
+            vector = await vectorizer.embed(asked)
         except EmbeddingUnavailable as error:
             raise EmbedderLoading(str(error)) from error
-        current, modality = request.current_state, request.modality
         sought = Sought.of(request.goal, request.planned_action, vector, current, now, modality)
+        if modality != TEXT and isinstance(asked, str):
+            sought = msgspec.structs.replace(sought, text=asked)
         results, filtered = await self._kept(caller, request, sought, filters, safety)
         fallback = ("embedding_fallback",) if self._embedder.state.status == "fallback" else ()
-        return SearchAnswer(results=results[: request.k], filtered=filtered, degraded=fallback)
+        return SearchAnswer(results=results, filtered=filtered, degraded=fallback)
 
     async def _kept(
         self, caller: Caller, request: SearchRequest, sought: Sought, filters: Mapping[str, Fits], safety: Filters
@@ -222,10 +224,10 @@ class Remembering:
                 else:
                     filtered[why] += 1
             near_enough = sum(match.similarity >= request.min_similarity for match in matches)
-            shown = representatives(kept, readable)
-            if len(shown) >= request.k or near_enough < k or k >= len(space.episodes):
+            shown, fit = representatives(kept, readable, request.k), len(kept) >= request.k
+            if len(shown) == request.k or near_enough < k or k >= (WIDEST if fit else len(space.episodes)):
                 return [_result(m, shown) for m in kept if m.record.episode_id in shown], dict(filtered)
-            k *= WIDENING
+            k = min(WIDEST, WIDENING * k) if fit else WIDENING * k
 
     def episode(self, tenant: str, episode_id: int) -> EpisodeAnswer:
         """Raises UnknownEpisode."""

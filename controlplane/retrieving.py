@@ -31,7 +31,7 @@ from .contract import (
 from .embedding import BatchingEmbedder, EmbeddingUnavailable, Vector
 from .errands import Errands
 from .errors import EmbedderLoading
-from .executor.matching import Sought
+from .executor.matching import WIDEST, Sought
 from .executor.telling import Asking, clustered, episodes, passages
 from .executor.withholding import probability_of
 from .failpoints import failpoint
@@ -41,7 +41,7 @@ from .influence import Influence
 from .journal import Journal
 from .llm.redaction import redacted
 from .memory.chunking import tokens
-from .memory.context import pack
+from .memory.context import Packed, pack
 from .memory.ranking import Weights, weights_of
 from .memory.safety import Filters
 from .memory.store import MemoryStore
@@ -57,7 +57,8 @@ PLURAL: dict[MemoryKind, str] = {
     "patch": "patches",
     "record": "records",
 }
-WIDENING, WIDEST = 8, 2000  # times as many are looked at, while safety leaves too few; of a kind at most
+HEARSAY = "hearsay"  # kept out for being it, which hides nothing
+WIDENING = 8  # times as many are looked at, while safety leaves too few
 LookedAt = Callable[[int], Awaitable[list[Tellable]]]
 
 
@@ -97,16 +98,19 @@ class Retrieving:
 
         kept, filtered = await self._widened(looked_at, request.k, request.k, request.safety, request.min_similarity)
         ranked = sorted(kept, key=lambda one: -weights.of(one.scores))
-        best = clustered(asking, ranked)[: request.k]
-        offered, told = self._drawn(asking.fold, best)
-        packed = pack([one.candidate(weights) for one in told], query, request.token_budget, tokens)
+        best = clustered(asking, ranked, request.k)
+
+        def packed_of(told: Iterable[Tellable]) -> Packed:
+            return pack([one.candidate(weights) for one in told], query, request.token_budget, tokens)
+
+        packed, offered = self._packed(asking.fold, best, packed_of)
         parts = {(candidate.entry["memory_id"], candidate.entry.get("part")) for candidate in packed.chosen}
-        shown = _once(one for one in told if (one.item, one.entry.get("part")) in parts)
+        shown = _once(one for one in best if (one.item, one.entry.get("part")) in parts)
         session_id = await self._began(caller, request.namespace, shown, offered)
         origins = Counter((one.what, one.origin) for one in shown)
         return ContextAnswer(
             session_id=session_id,
-            context=_by_kind(packed.chosen, {one.item: one.kind for one in told}),
+            context=_by_kind(packed.chosen, {one.item: one.kind for one in best}),
             origins=[UsedOrigin(what=what, origin=name, memories=n) for (what, name), n in origins.most_common()],
             tokens=packed.tokens,
             left_out=packed.left_out,
@@ -157,7 +161,7 @@ class Retrieving:
             found = await looked_at(most)
             near = [one for one in found if one.similarity >= min_similarity]
             kept, filtered = self._safe(near, bounds)
-            if not filtered or len(kept) >= k or len(near) == before or most >= WIDEST:
+            if not filtered.keys() - {HEARSAY} or len(kept) >= k or len(near) == before or most >= WIDEST:
                 return kept, filtered | ({"min_similarity": len(found) - len(near)} if len(near) < len(found) else {})
             before, most = len(near), min(WIDEST, WIDENING * most)
 
@@ -166,12 +170,27 @@ class Retrieving:
         filters = Filters(bounds, self._memory.denied, self._clock.now())
         kept, filtered = list[Tellable](), Counter[str]()
         for one in found:
-            why = "harms" if one.standing.status == "harms" else filters.reason(one.looks)
+            harms = one.standing.status == "harms"
+            why = HEARSAY if one.hearsay else "harms" if harms else filters.reason(one.looks)
             if why is None:
                 kept.append(one)
             else:
                 filtered[why] += 1
         return kept, dict(filtered)
+
+    def _packed(
+        self, fold: TenantFold, best: Sequence[Tellable], packed_of: Callable[[Iterable[Tellable]], Packed]
+    ) -> tuple[Packed, tuple[Offered, ...]]:
+        """What is told, and of what was drawn that which found room, or would have found it were it not withheld."""
+        drawn, told = self._drawn(fold, best)
+        packed, there = packed_of(told), {one.item for one in told}
+
+        def has_room(of: Offered) -> bool:
+            item = of.episode_id
+            with_it = packed_of(one for one in best if one.item in there | {item}) if of.withheld else packed
+            return any(candidate.entry["memory_id"] == item for candidate in with_it.chosen)
+
+        return packed, tuple(filter(has_room, drawn))
 
     def _drawn(self, fold: TenantFold, best: Sequence[Tellable]) -> tuple[tuple[Offered, ...], list[Tellable]]:
         """A small share is withheld at random: what comes of sessions without it shows what it is worth."""
@@ -267,7 +286,7 @@ def _by_kind(chosen: Iterable[Any], kinds: dict[int, MemoryKind]) -> dict[str, l
 
 def _enhanced(one: Tellable, weights: Weights, weight: float) -> Tellable:
     """With its score: how well it fits, mixed with the patch's own figure where it states one."""
-    fits, own = weights.of({term: one.scores[term] for term in ("similarity", "lexical")}), one.entry["enhancement"]
+    fits, own = weights.of(one.scores), one.entry["enhancement"]
     mixed = fits if own is None else (1.0 - weight) * fits + weight * float(str(own))
     return one._replace(scores={**one.scores, "score": mixed})
 

@@ -127,11 +127,12 @@ class SkillStep(Answer, frozen=True, kw_only=True):
 
 
 class SkillAnswer(Answer, frozen=True, kw_only=True):
-    """A fix that proved itself. `name`, `docstring` and `steps` are a model's words where `described_by` names it."""
+    """A fix that proved itself. `name`, `docstring`, `requires` and `steps` are words of the model `described_by`."""
 
     skill_id: int
     name: str
     docstring: str
+    requires: tuple[str, ...]
     steps: tuple[str, ...]
     described_by: str | None
     episode_id: int

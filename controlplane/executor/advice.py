@@ -214,12 +214,13 @@ def skill_answer(record: EpisodeRecord, fold: TenantFold) -> SkillAnswer:
 
 
 def _words(record: EpisodeRecord, *, told: bool = True) -> dict[str, Any]:
-    """A skill's name, when to use it, and how: a model's words where there are some that may be told."""
+    """A skill's name, when to use it, what it needs, and how: a model's words where there are some that may be told."""
     if told and (described := record.described) is not None:
         text = described.text
         by = ", ".join(described.models)
-        return {"name": text.name, "docstring": text.docstring, "steps": text.steps, "described_by": by}
+        said = {"name": text.name, "docstring": text.docstring, "requires": text.preconditions, "steps": text.steps}
+        return {**said, "described_by": by}
     error_class = record.episode.error_class if record.episode.error_class in KNOWN else UNKNOWN
     cause = record.cause if told else ""
     when = f'Use it where "{quotable(cause)}" is what goes wrong.' if cause else "Use it where the same goes wrong."
-    return {"name": f"mend_{error_class}", "docstring": when, "steps": (), "described_by": None}
+    return {"name": f"mend_{error_class}", "docstring": when, "requires": (), "steps": (), "described_by": None}

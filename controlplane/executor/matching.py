@@ -17,6 +17,8 @@ from ..memory.space import TEXT, Space
 from ..memory.texts import plan_text
 from .hearsay import Hearsay
 
+WIDEST = 2_000  # of a kind that are looked at for one answer, while what is kept out or said twice leaves too few
+
 
 class Sought(msgspec.Struct, frozen=True):
     """What matches are looked for: a plan by its vector and its words, as of `now`, under the present conditions."""

@@ -65,19 +65,30 @@ class Asking(NamedTuple):
 
 
 async def episodes(asking: Asking, k: int) -> list[Tellable]:
-    """Similar failures of which something may be told."""
-    space = asking.memory.space(asking.fold.tenant, asking.namespace)
-    hearsay = Hearsay(asking.asker, space, asking.fold)
-    matches = await recall_matches(space, asking.fold, asking.sought, k)
-    return [_episode(asking, match, told) for match in matches if (told := _told(match, hearsay))]
+    """Similar failures: the k best that the asking key may read, and what else is among the k best of all.
+
+    Of the latter some words may be told, until the key has a fix of its own that was seen to work; else it is hearsay.
+    """
+    space, fold, sought = asking.memory.space(asking.fold.tenant, asking.namespace), asking.fold, asking.sought
+    hearsay = Hearsay(asking.asker, space, fold)
+    matches = await recall_matches(space, fold, sought, k)
+    other = [match for match in matches if not hearsay.may_read(match.record)]
+    if other:
+        matches = await recall_matches(space, fold, sought, k, lambda key: hearsay.may_read(space.episodes[key]))
+    proven = hearsay.has_proof
+    return [
+        *(_episode(asking, match, _told(match, hearsay)) for match in matches),
+        *(_episode(asking, match, {} if proven else _told(match, hearsay)) for match in other),
+    ]
 
 
-def clustered(asking: Asking, ranked: Sequence[Tellable]) -> list[Tellable]:
-    """Of failures that are nearly the same the first alone, with how many others it stands for."""
+def clustered(asking: Asking, ranked: Sequence[Tellable], k: int) -> list[Tellable]:
+    """The k best: of failures that are nearly the same the first alone, with how many others it stands for."""
     space = asking.memory.space(asking.fold.tenant, asking.namespace)
     readable = Hearsay(asking.asker, space, asking.fold).may_read
-    shown = representatives([one.match for one in ranked if one.match is not None], readable)
-    return [one._replace(alike=shown.get(one.item, 0)) for one in ranked if one.match is None or one.item in shown]
+    shown = representatives([one.match for one in ranked if one.match is not None], readable, k)
+    best = [one for one in ranked if one.match is None or one.item in shown][:k]
+    return [one._replace(alike=shown.get(one.item, 0)) for one in best]
 
 
 def _told(match: Match, hearsay: Hearsay) -> dict[str, object]:
@@ -106,6 +117,7 @@ def _episode(asking: Asking, match: Match, told: dict[str, object]) -> Tellable:
         looks=asking.looks_of(match.record),
         standing=match.standing,
         match=match,
+        hearsay=not told,
     )
 
 

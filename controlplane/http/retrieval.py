@@ -42,3 +42,8 @@ async def sessions(request: AdmittedRequest) -> SessionsAnswer:
 async def reload(request: AdmittedRequest) -> RankerAnswer:
     """Refit how search weighs its terms, now."""
     return await request.service.ranker.reload(request.caller)
+
+
+async def reset(request: AdmittedRequest) -> RankerAnswer:
+    """Weigh the terms of search as shipped again, and forget what sessions said of that."""
+    return await request.service.ranker.reset(request.caller)

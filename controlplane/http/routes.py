@@ -145,6 +145,7 @@ ROUTES: tuple[Route, ...] = (
     Route(get, "/v1/sessions", retrieval.sessions, "read"),
     Route(post, "/v1/sessions/{session_id:str}/outcome", retrieval.report, "feedback"),
     Route(post, "/v1/ranker/reload", retrieval.reload, "admin", repeats="harmless"),
+    Route(post, "/v1/ranker/reset", retrieval.reset, "admin", repeats="harmless"),
     Route(get, "/v1/skills", calls.skills, "read", remembers=True),
     Route(get, "/v1/skills/{skill_id:int}", calls.skill, "read", remembers=True),
     Route(post, "/v1/skills/{skill_id:int}/retire", calls.retire_skill, "admin", remembers=True),

@@ -3,18 +3,22 @@
 The one file that imports scikit-learn.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from zlib import crc32
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from auditor.ranker_events import Evaluation
 from auditor.sessions import Joined
 
+from .ranking import SHIPPED, TERMS, Weights
+
 HELD_OUT = 3  # every third session
 FEWEST = 10  # sessions that went well, and that failed, among those that are fitted and those held out
 DRAWS, QUANTILE = 400, 0.05
+KEPT = 5 / 6  # of the shipped weights: similarity and words weigh twice as much as all else, whatever is reported
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -24,14 +28,20 @@ class TooFew(Exception):
     """There is too little to fit on; the message says what is missing."""
 
 
-def fit(joined: Sequence[Joined], weights: Mapping[str, float]) -> tuple[dict[str, float], Evaluation]:
+def fit(joined: Sequence[Joined], weights: Weights) -> tuple[Weights, Evaluation]:
     """Weights fitted on two thirds of the sessions, judged on the others beside those in force; blocking.
+
+    Only memories that were used are known, and those were relevant: what that is worth cannot be seen in them, and is
+    kept.
 
     Raises:
       TooFew: sessions that went well or that failed.
     """
-    terms = sorted(weights)
-    rows = np.array([[of.scores.get(term, 0.0) for term in terms] for of in joined]).reshape(-1, len(terms))  # [N, T]
+    scores = [{term: score for term, score in of.scores.items() if term in TERMS} for of in joined]
+    before = _ranked(scores, weights)
+    # A term that a memory does not have leaves its score as it is: so it is filled with that, [N, T].
+    filled = [[of.get(term, score) for term in TERMS] for of, score in zip(scores, before, strict=True)]
+    rows = np.array(filled).reshape(-1, len(TERMS))
     good, share = np.array([of.success for of in joined], np.bool_), np.array([of.weight for of in joined])
     session = np.array([crc32(of.session_id.encode()) for of in joined], np.int64)
     held = session % HELD_OUT == 0
@@ -40,17 +50,28 @@ def fit(joined: Sequence[Joined], weights: Mapping[str, float]) -> tuple[dict[st
     found = _positive(rows[~held], good[~held], share[~held])
     if not found.any():
         raise TooFew("no term of the score speaks for success in what there is")
-    new = found / found.sum()
-    old = np.array([weights[term] for term in terms])
-    before, after, low = _judged(session[held], good[held], share[held], rows[held] @ old, rows[held] @ new)
+    new = _blended(found / found.sum())
+    old_auc, new_auc, low = _judged(session[held], good[held], share[held], before[held], _ranked(scores, new)[held])
     evaluation = Evaluation(
         sessions=len(np.unique(session)),
         held_out=len(np.unique(session[held])),
-        auc_before=round(before, 4),
-        auc_after=round(after, 4),
+        auc_before=round(old_auc, 4),
+        auc_after=round(new_auc, 4),
         low=round(low, 4),
     )
-    return dict(zip(terms, new.tolist(), strict=True)), evaluation
+    return new, evaluation
+
+
+def _ranked(scores: Sequence[dict[str, float]], weights: Weights) -> Floats:
+    """What ranks each memory, [N]."""
+    return np.array([weights.of(of) for of in scores])
+
+
+def _blended(fitted: Floats) -> Weights:
+    """Mostly the shipped weights, and for the rest the fitted ones [T], each in sum 1."""
+    shipped = np.array([getattr(SHIPPED, term) for term in TERMS])
+    mixed: list[float] = (KEPT * shipped + (1.0 - KEPT) * fitted).tolist()
+    return msgspec.convert(dict(zip(TERMS, mixed, strict=True)), Weights)
 
 
 def _enough(session: NDArray[np.int64], good: Flags, what: str) -> None:

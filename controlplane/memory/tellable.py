@@ -32,6 +32,7 @@ class Tellable(NamedTuple):
     standing: Standing
     match: Match | None = None  # an episode's
     alike: int = 0  # near-duplicates that it stands for
+    hearsay: bool = False  # only another key tells it
 
     def candidate(self, weights: Weights) -> Candidate:
         """As it is packed."""

@@ -53,11 +53,11 @@ def test_weights_that_were_committed_are_in_force_after_a_crash(
     """What reads most like the query comes from an origin whose patches fail."""
     asked_only = {"POINTSMAN_RANKER_RISK_SWING": "0", "POINTSMAN_RANKER_RETURN_SWING": "0"}
     doomed = ready(start(POINTSMAN_FAILPOINTS=f"{name}:kill@1", POINTSMAN_WITHHELD_SHARE="0", **asked_only), until)
-    for origin, text in {"good": "retry the upload", "bad": "retry the flaky upload with a pause"}.items():
+    for origin, text in {"good": "retry the flaky upload now", "bad": "retry the flaky upload"}.items():
         document = {"key": origin, "kind": "patch", "text": text}
         doomed.post("/v1/documents", {"documents": [document], "origin": origin})
     for n in range(SESSIONS):
-        found = doomed.post("/v1/patches/search", {"query": "retry the flaky upload with a pause"})
+        found = doomed.post("/v1/patches/search", {"query": "retry the flaky upload"})
         of, success = {one["key"]: one["memory_id"] for one in found["results"]}, n % 2 == 0
         told = {"success": success, "used": [of["good" if success else "bad"]]}
         doomed.post(f"/v1/sessions/{found['session_id']}/outcome", told)

@@ -379,6 +379,7 @@ REQUESTS: dict[tuple[str, str], Callable[[Client, str], Awaitable[Asked]]] = {
     ("GET", "/v1/sessions"): _bare,
     ("POST", "/v1/sessions/{session_id:str}/outcome"): _outcome,
     ("POST", "/v1/ranker/reload"): _bare,
+    ("POST", "/v1/ranker/reset"): _bare,
     ("GET", "/v1/skills"): _bare,
     ("GET", "/v1/skills/{skill_id:int}"): _skill,
     ("POST", "/v1/skills/{skill_id:int}/retire"): _skill,

@@ -197,6 +197,22 @@ def test_a_small_share_is_withheld_and_what_comes_of_it_says_what_a_memory_is_wo
     assert worth.contrast.difference == 1.0
 
 
+def test_only_what_found_room_was_offered_and_only_what_would_have_found_it_was_withheld(serve: Serve) -> None:
+    one = Space(serve(withheld_share=0.2), "room")
+    one.keep("wiki", *[{"key": f"{n}.md", "text": f"mend roof {n} " + "of the old barn " * 9 * n} for n in range(1, 9)])
+    sessions = [one.context(goal="mend roof", min_similarity=-1, token_budget=250) for _ in range(40)]
+    began, shown, withheld = one.server.service.learner.state.of("default").sessions.open, set[int](), set[int]()
+    for told in sessions:
+        ids = {entry["memory_id"] for entry in told["context"].get("documents", [])}
+        offered = began[told["session_id"]].offered
+        assert {of.episode_id for of in offered if not of.withheld} == ids
+        shown |= ids
+        withheld |= {of.episode_id for of in offered if of.withheld}
+    assert len(shown) < 8, "some never find room"
+    assert withheld
+    assert withheld <= shown
+
+
 def test_what_safety_keeps_out_hides_nothing_that_may_be_told(space: Space) -> None:
     denied = [patch(f"g{n}", f"retry the flaky upload of shard {n} with a pause", license="GPL-3.0") for n in range(60)]
     space.keep("bots", *denied, patch("fine", "wait a moment, then try the upload again", license="MIT"))

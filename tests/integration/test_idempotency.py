@@ -179,6 +179,7 @@ def test_every_writing_post_is_tried_here() -> None:
         "/v1/context",  # another session is begun
         "/v1/patches/search",  # the same
         "/v1/ranker/reload",
+        "/v1/ranker/reset",
         "/v1/episodes/{episode_id:int}/return",  # what is in use stays so
         "/v1/documents",  # what is there as it is changes nothing
         "/v1/documents/search",

@@ -47,6 +47,15 @@ def test_a_context_quotes_of_failures_nothing_that_only_one_other_key_tells(keye
     assert "wait for it" in str(context(honest, kinds=["episode"], k=100)["context"]), "two keys tell it"
 
 
+def test_a_liar_hides_nothing_from_a_newcomers_context(keyed: Keyed) -> None:
+    liar, honest, _ = keyed()
+    own = honest.capture(goal=GOAL, planned_action="./rollout", resolution="raise it", environment={})
+    lie(liar)
+    told = context(honest, kinds=["episode"])
+    assert [one["memory_id"] for one in told["context"]["episodes"]] == [own]
+    assert 0 < told["filtered"]["hearsay"] <= LIES
+
+
 def test_a_liars_documents_are_named_and_kept_out_by_trust(keyed: Keyed) -> None:
     liar, honest, _ = keyed()
     honest.post(

@@ -58,6 +58,18 @@ def test_the_end_of_a_long_trace_is_what_it_is_found_by(serve: Serve) -> None:
         assert found(server, modality="error", query=end, k=1, min_similarity=-1)[0] == episode_id
 
 
+def test_a_search_by_trace_or_code_counts_the_words_it_is_asked(serve: Serve) -> None:
+    server = serve()
+    script = "set -e\ncd /srv\nmake ledger_totals"
+    wanted = server.capture(goal="bake", planned_action=script, error_trace=TRACE.replace("yaml", "ledger"))
+    server.capture(goal="yeast", planned_action="set -e\ncd /opt\nmake bread", error_trace="KeyError: 'yeast'")
+    for modality, query in ("error", "ModuleNotFoundError: No module named 'ledger'"), ("code", "make ledger_totals"):
+        asked = {"goal": "yeast", "modality": modality, "query": query, "min_similarity": -1}
+        best, *others = server.post("/v1/search", asked)["results"]
+        assert best["episode_id"] == wanted["episode_id"]
+        assert best["scores"]["lexical"] > 0.5 > max(other["scores"]["lexical"] for other in others)
+
+
 def test_a_failure_is_found_by_its_code(serve: Serve) -> None:
     server = serve()
     told = server.capture(goal="sum up", custom={"code": CODE})["episode_id"]

@@ -58,12 +58,13 @@ def described(server: Running, episode_id: int) -> Json:
     return skill(server, episode_id)
 
 
-def test_a_skill_gets_its_name_docstring_and_steps_from_the_reflector(server: Running, provider: Provider) -> None:
+def test_a_skill_gets_its_words_from_the_reflector_and_the_gate_tells_them(server: Running, provider: Provider) -> None:
     provider.script(otherwise={"text": in_words()})
     found = described(server, surfaced(server, "named"))
-    assert {name: found[name] for name in ("name", "docstring", "steps")} == {
-        name: TEXT[name] for name in ("name", "docstring", "steps")
-    }
+    words = {("requires" if name == "preconditions" else name): said for name, said in TEXT.items()}
+    assert {name: found[name] for name in words} == words
+    [told] = server.gate(goal="ship it", namespace="named")["skills"]
+    assert {name: told[name] for name in words} == words
     assert (found["described_by"], found["resolution"]) == ("cheap", FIX)
     [call] = provider.calls
     assert "namespaces" in call["body"]["messages"][1]["content"]

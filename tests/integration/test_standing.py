@@ -52,6 +52,14 @@ def top_hits(key: Key) -> list[int]:
     return [results[0]["episode_id"] for results in found]
 
 
+def contexts(key: Key) -> list[Json]:
+    return [key.post("context", **asked, token_budget=1000) for asked in probes()]
+
+
+def top_told(answers: list[Json]) -> list[int]:
+    return [answer["context"]["episodes"][0]["memory_id"] for answer in answers]
+
+
 def told_at_the_gate(key: Key) -> list[Json | None]:
     """What the gate quotes, suggests and rests on; nothing where it lets pass."""
     answers = [key.post("decisions", **asked) for asked in islice(probes(), 0, None, 4)]
@@ -72,6 +80,17 @@ def test_a_liar_moves_no_top_hit_of_a_key_with_a_fix_that_worked(keyed: Keyed) -
     for one, other in told:
         assert other["supporting_episodes"][0]["episode_id"] == one["supporting_episodes"][0]["episode_id"]
         assert other["suggested_action"] in (None, one["suggested_action"], one["reflection"]["resolution"])
+
+
+def test_a_liar_moves_no_context_of_a_key_with_a_fix_that_worked(keyed: Keyed) -> None:
+    honest, liar, _ = keyed()
+    own = works_for(honest)
+    before = top_told(contexts(honest))
+    lies(liar)
+    answers = contexts(honest)
+    assert sum(a != b for a, b in zip(before, top_told(answers), strict=True)) == 0
+    assert {one["memory_id"] for answer in answers for one in answer["context"]["episodes"]} <= {*own}
+    assert all(answer["filtered"]["hearsay"] > 0 for answer in answers)
 
 
 def test_what_one_other_key_tells_is_found_and_leads_who_has_proved_nothing(keyed: Keyed) -> None:

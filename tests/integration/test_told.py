@@ -2,6 +2,11 @@
 
 from typing import Any
 
+import msgspec
+
+from controlplane.executor.matching import WIDEST
+from controlplane.memory.space import TEXT, EpisodeRecord
+
 from .conftest import Json, Running, Serve
 from .test_hearsay import Key, Keyed
 from .test_hearsay import keyed as keyed
@@ -70,6 +75,24 @@ def test_one_of_each_cluster_is_shown_with_how_many_it_stands_for_and_all_count(
     assert sorted(one["alike"] for one in asked["supporting_episodes"]) == [0, 2]
     server.client.delete(f"/v1/episodes/{first}").raise_for_status()
     assert sorted(alike for _, alike in shown(searched(server))) == [0, 1]
+
+
+def test_a_search_looks_at_a_bounded_number_of_copies(serve: Serve) -> None:
+    server = serve()
+    first = server.capture(**FAILED, license="MIT")["episode_id"]
+    space = server.service.memory.space("default", "")
+    known = space.episodes[first].episode
+
+    async def copy() -> None:
+        vector = (await space.indexes[TEXT].vectors([first]))[first]
+        for number in range(first + 1, first + 1 + WIDEST + WIDEST // 4):
+            other = msgspec.structs.replace(known, license="MIT" if number % 2 else None)
+            space.admit(EpisodeRecord(number, 0.0, other), {TEXT: vector})
+
+    server.run(copy())
+    answer = server.post("/v1/search", {**PUSH, "filters": {"license": "MIT"}})
+    [one] = answer["results"]
+    assert WIDEST // 2 < 1 + one["alike"] + answer["filtered"]["license"] <= WIDEST
 
 
 def test_a_different_fix_is_never_hidden_behind_another(serve: Serve) -> None:

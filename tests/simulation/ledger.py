@@ -103,7 +103,7 @@ UNASKED: dict[type[Any], str] = {
     ReuseChecked: "beside a reflection, or when a reuse was drawn to be checked",
     SkillDescribed: "whoever puts skills into words",
     Queried: "beside the answer to a query; asked again, it begins another session",
-    RankerSet: "the ranker, when its weights are better",
+    RankerSet: "the ranker, when its weights are better; or asked for, when shipped ones are put back",
     EpisodeReturned: "beside a validation, or asked for, when its episode was archived",
     EpisodesArchived: "the background, when nobody came back to a memory for long",
     Purged: "in the place of what was purged",

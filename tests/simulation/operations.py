@@ -635,6 +635,7 @@ OPERATIONS: dict[str, tuple[int, Operation]] = {
     "GET /v1/sessions": (1, reading("GET /v1/sessions")),
     "POST /v1/sessions/{session_id:str}/outcome": (5, session_outcome),
     "POST /v1/ranker/reload": (1, reading("POST /v1/ranker/reload")),
+    "POST /v1/ranker/reset": (1, reading("POST /v1/ranker/reset")),
     "GET /v1/admin/quarantine": (1, reading("GET /v1/admin/quarantine", operator=True)),
     "POST /v1/admin/quarantine": (2, quarantine),
     "DELETE /v1/admin/quarantine/{quarantine_id:int}": (2, lift),

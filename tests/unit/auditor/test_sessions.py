@@ -3,6 +3,7 @@
 import pytest
 
 from auditor.answers import SessionResult
+from auditor.ranker_events import RankerSet
 from auditor.session_events import Queried, SessionReported, Shown
 from auditor.sessions import LATE, MOST_OPEN, OVER_SHARE, TOLD, UNSHOWN, WINDOW_S, Sessions
 
@@ -103,3 +104,14 @@ def test_sessions_are_the_same_after_they_were_written_down() -> None:
     assert loaded.dump() == sessions.dump()
     assert told(loaded, "s1", success=True).duplicate
     assert told(loaded, "s2", success=True).updated
+
+
+def test_without_weights_the_shipped_ones_are_back_and_what_was_joined_is_forgotten() -> None:
+    sessions = Sessions()
+    sessions.apply(1, RankerSet(tenant="t", at=0.0, weights={"origin": 1.0}, evaluation=None))
+    begun(sessions, "s1", shown(1, "a"))
+    told(sessions, "s1", success=True)
+    assert (sessions.ranker is not None, len(sessions.joined)) == (True, 1)
+    sessions.apply(3, RankerSet(tenant="t", at=2.0, weights={}, evaluation=None))
+    assert (sessions.ranker, sessions.joined) == (None, [])
+    assert sessions.origin("bots", "a").sessions == 1.0, "what an origin returned stays"
