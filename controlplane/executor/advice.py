@@ -208,7 +208,7 @@ def skill_answer(record: EpisodeRecord, fold: TenantFold) -> SkillAnswer:
 
 def _words(record: EpisodeRecord, *, told: bool = True) -> dict[str, Any]:
     """A skill's name, when to use it, and how: a model's words where there are some that may be told."""
-    if told and (described := record.described) is not None:
+    if told and (described := record.made.described) is not None:
         text = described.text
         by = ", ".join(described.models)
         return {"name": text.name, "docstring": text.docstring, "steps": text.steps, "described_by": by}

@@ -58,7 +58,7 @@ async def recall_matches(
 
     def matched(hit: Hit) -> Match:
         record = space.episodes[hit.key]
-        stands = fold.worth.standing(hit.key, record.episode.error_class)
+        stands = fold.worth.standing(hit.key, record.error_class)
         return Match(
             record=record,
             similarity=max(0.0, min(1.0, hit.similarity)),
@@ -66,7 +66,7 @@ async def recall_matches(
             precondition=present.fit(record.conditions),
             recency=recency(sought.now - record.at),
             worth=_worth(space, fold, hit.key, stands),
-            origin=_worth_of_origin(fold, record.episode.origin),
+            origin=_worth_of_origin(fold, record.origin),
             standing=stands,
             weights=weights,
             vector=hit.vector,
