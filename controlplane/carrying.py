@@ -95,7 +95,7 @@ class Carrying:
             if self._came_from_here(caller.tenant, carried):
                 continue
             episode = msgspec.structs.replace(episode_of(carried.episode, ()), provenance=carried.provenance)
-            if episode.digest not in self._memory.space(caller.tenant, episode.namespace).by_digest:
+            if self._memory.space(caller.tenant, episode.namespace).first_of(episode.digest) is None:
                 new.setdefault(episode.digest, episode)
         vectors = await self._embedder.embed_many([episode_text(episode) for episode in new.values()])
         at, events = self._clock.now(), list[AnyEvent]()

@@ -103,7 +103,7 @@ class Remembering:
         images = [decoded(image, f"images[{place}]") for place, image in enumerate(request.images)]
         episode = episode_of(request, images)
         space = self._memory.space(tenant, request.namespace)
-        duplicate_of = space.by_digest.get(episode.digest)
+        duplicate_of = space.first_of(episode.digest)
         found = await self._vectors(episode, images) if duplicate_of is None else {}
         if text := found.pop(TEXT, None):
             embedded = msgspec.structs.replace(episode, embedder=text.model, vector=text.vector)
@@ -123,7 +123,7 @@ class Remembering:
         if repeated:
             decided = await self._decided_with(seq)
         await self._learner.reached(seq if decided is None else seq + 1)
-        first = space.by_digest.get(episode.digest, seq)
+        first = space.first_of(episode.digest) or seq
         return CaptureAnswer(
             episode_id=first,
             duplicate_of=first if first != seq else None,
@@ -241,7 +241,7 @@ class Remembering:
             validations=validations.total,
             success_rate=round(validations.success_rate, 4),
             skill_id=skill.skill_id if skill else None,
-            worth=worth_answer(fold.worth.standing(episode_id, record.episode.error_class)),
+            worth=worth_answer(fold.worth.standing(episode_id, record.error_class)),
             aside=record.aside,
             episode=_shown(record),
         )

@@ -215,7 +215,7 @@ def skill_answer(record: EpisodeRecord, fold: TenantFold) -> SkillAnswer:
 
 def _words(record: EpisodeRecord, *, told: bool = True) -> dict[str, Any]:
     """A skill's name, when to use it, what it needs, and how: a model's words where there are some that may be told."""
-    if told and (described := record.described) is not None:
+    if told and (described := record.made.described) is not None:
         text = described.text
         by = ", ".join(described.models)
         said = {"name": text.name, "docstring": text.docstring, "requires": text.preconditions, "steps": text.steps}

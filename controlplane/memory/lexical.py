@@ -25,7 +25,8 @@ MOST_TEXTS = 500  # texts that have a word, beyond which it tells nothing
 MOST_ROWS = 1_000  # that one search reads
 LENGTH = 0.3  # how much a long text is marked down; BM25's b
 KEPT_ROWS, KEPT_COUNTS = 50_000, 10_000  # most that are kept of what was read of words
-BATCH = 64  # changes that are merged at once
+BATCH = 16  # changes that are merged at once; a tenant that rests holds the last of them in a form that takes room
+PAGES = 64  # of 4 kB that one merge goes through at most
 BUFFER_BYTES = 65_536  # of what is not merged yet
 
 _WORD = re.compile(r"\w+")
@@ -89,6 +90,7 @@ class LexicalIndex:
         self._db = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
         self._db.execute(SQL["make"])
         self._db.execute(SQL["buffer"], (BUFFER_BYTES,))
+        self._db.execute(SQL["levels"])
         self._db.execute("BEGIN")
         self._lengths: dict[int, int] = {}  # different words of each text
         self._words = self._changes = 0
@@ -121,6 +123,7 @@ class LexicalIndex:
             self._counts.pop(word, None)
         self._changes += 1
         if self._changes % BATCH == 0:
+            self._db.execute(SQL["merge"], (PAGES,))
             self._db.execute("COMMIT")
             self._db.execute("BEGIN")
 

@@ -19,8 +19,8 @@ async def overwrite_episode(
     await overwrite(journal, tenant, record.episode.digest, until)
     if reflection is not None:
         await overwrite_reflection(journal, tenant, reflection.reflection_id)
-    if record.described is not None:
-        await overwrite_description(journal, tenant, record.described)
+    if (described := record.made.described) is not None:
+        await overwrite_description(journal, tenant, described)
 
 
 async def overwrite(journal: Journal, tenant: str, digest: str, until: int) -> None:

@@ -103,3 +103,11 @@ def test_a_word_is_found_at_once_though_it_was_asked_for_before_it_came(index: L
     assert index.search("zebra").best(1) == [7]
     index.remove(7, "zebra")
     assert len(index.search("zebra")) == 0
+
+
+def test_a_search_looks_into_few_parts_however_much_came() -> None:
+    index, rng = LexicalIndex(), random.Random(5)
+    for key in range(1, 1_001):
+        index.add(key, " ".join(f"w{rng.randrange(2_000)}" for _ in range(20)))
+    [parts] = index._db.execute("SELECT count(DISTINCT segid) FROM words_idx").fetchone()
+    assert parts <= 8
