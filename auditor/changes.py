@@ -4,13 +4,15 @@ from typing import Literal
 
 import msgspec
 
+MemoryKind = Literal["episode", "document", "patch", "record"]
+
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
-    """A skill was promoted or demoted, or what an `episode`, a `skill` or an `origin` is worth swung: from, to."""
+    """A skill was promoted or demoted, or what a memory or an `origin` is worth swung: from, to."""
 
     kind: Literal["promoted", "demoted", "swung"]
-    what: Literal["episode", "skill", "origin"] = "skill"
-    name: str  # the id of an episode or skill, or an origin
+    what: MemoryKind | Literal["skill", "origin"] = "skill"
+    name: str  # the id of a memory or skill, or an origin
     episode_id: int | None = None  # that a skill rests on
     before: float | None = None  # of a swing
     after: float | None = None

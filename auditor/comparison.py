@@ -13,7 +13,7 @@ from strategist.betting import LowerBound
 Who = Literal["table", "challenger", "champion"]  # who did not act
 
 
-class Beside(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class Beside(msgspec.Struct, frozen=True, kw_only=True, gc=False, forbid_unknown_fields=True):
     """What somebody who did not act would have done with the same draw, with a probability for each eligible action."""
 
     who: Who

@@ -3,8 +3,10 @@
 import msgspec
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag_field="kind"):
+class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag_field="kind", forbid_unknown_fields=True):
     """Something that happened to a tenant; `at` is in seconds since the epoch.
+
+    What an event holds refuses fields that it does not know: whoever passed one over would fold another state.
 
     `by`, where an event has it, is the id of the key that asked for it, "" where no keys are read.
     """

@@ -71,6 +71,7 @@ class Validated(Event, frozen=True, kw_only=True, tag="validation"):
     success: bool
     applied_suggestion: bool
     origin: str = ""  # of the episode; "" in events of before it was kept
+    fix: bool = True  # whether the episode notes one; events of before that was kept do not say
     by: str = ""
     counts: bool = True
 
@@ -79,7 +80,7 @@ class Validated(Event, frozen=True, kw_only=True, tag="validation"):
         return self.trace_id or ""
 
 
-class Episode(msgspec.Struct, frozen=True, kw_only=True):
+class Episode(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A remembered failure as it was captured, with the vector it is found by."""
 
     namespace: str = ""

@@ -226,7 +226,7 @@ class TenantFold:
                 self.skills.confirm(event.episode_id, event.by)
             if event.origin:
                 self.worth.validated(event.origin, event.success)
-        skill = self._review(event.episode_id, seq)
+        skill = self._review(event.episode_id, seq, may_earn=event.fix)
         learned: tuple[Learned, ...] = ()
         updated, reason, report = False, None, None
         if not event.applied_suggestion:
@@ -330,7 +330,10 @@ class TenantFold:
                 self.worth.see(item, success)
                 self._review(item.episode_id, seq)
 
-    def _review(self, episode_id: int, seq: int) -> Skill | None:
+    def _review(self, episode_id: int, seq: int, *, may_earn: bool = False) -> Skill | None:
+        """Only the validation of a fix makes a skill; whatever else is learnt moves those that are there."""
+        if not may_earn and episode_id not in self.skills.by_episode:
+            return None
         return promotion.review(self.skills, self.worth, episode_id, seq, self._at, self.rules.promotion)
 
     def _rules(self, decision: OpenDecision) -> PointRules:

@@ -3,7 +3,7 @@
 import msgspec
 
 
-class ModalVector(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class ModalVector(msgspec.Struct, frozen=True, kw_only=True, gc=False, forbid_unknown_fields=True):
     """A vector by the model that made it; `digests` are of what was embedded and is not kept."""
 
     model: str

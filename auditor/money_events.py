@@ -17,7 +17,7 @@ Scope = Literal["global", "tenant", "model", "agent", "user"]  # what a limit ca
 Basis = Literal["reported", "usage", "cap", "reservation"]
 
 
-class Spender(msgspec.Struct, frozen=True, kw_only=True):
+class Spender(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Who spends on what; `agent` and `user` are "" where nobody is named."""
 
     model: str

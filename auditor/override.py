@@ -36,7 +36,7 @@ class Tuning(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 SINGLE = ("risk_ceiling", "audit_ceiling", "audit_share", "hand_over")  # set as they are
 
 
-class Override(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Override(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """None, or no entry: as the settings say."""
 
     mode: Mode | None = None

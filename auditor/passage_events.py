@@ -20,14 +20,14 @@ def document_ref(namespace: str, origin: str, key: str) -> str:
     return blake2b(named, digest_size=16).hexdigest()
 
 
-class Passage(msgspec.Struct, frozen=True):
+class Passage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A part of a document, with the vector it is found by."""
 
     text: str
     vector: bytes = b""  # float32 little-endian
 
 
-class Document(msgspec.Struct, frozen=True, kw_only=True):
+class Document(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A text as its origin has it under a key. Figures that the origin states of it are None where it states none.
 
     `version` is the origin's word for this state of the text, `enhancement` how good a patch is, in [0, 1].

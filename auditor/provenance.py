@@ -5,7 +5,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-Told = Annotated[str, Meta(max_length=256)]
+Told = Annotated[str, Meta(max_length=256, extra={"screened": "identifier"})]  # as in controlplane/contract/wire.py
 Count = Annotated[int, Meta(ge=0, le=2**53)]
 
 

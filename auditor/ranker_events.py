@@ -5,7 +5,7 @@ import msgspec
 from .event import Event
 
 
-class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
+class Evaluation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """New weights beside those they replace, on sessions that neither was fitted on.
 
     auc: how likely a memory of a session that went well is ranked above one of a session that failed; `low` is what the

@@ -16,7 +16,7 @@ from .override import Override, Tuning
 from .rules import PointRules
 
 
-class Spec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Spec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """What a challenger does otherwise than the settings say, and the checkpoint it began with."""
 
     tuning: Tuning = Tuning()

@@ -15,7 +15,7 @@ from .trace import LearnOn
 HandOver = Literal["operator", "automatic"]
 
 
-class PointRules(msgspec.Struct, frozen=True, kw_only=True):
+class PointRules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How one decision point decides and learns: its policy, feature spec, reward mix and window, and what binds it."""
 
     policy: PolicySettings
@@ -31,14 +31,14 @@ class PointRules(msgspec.Struct, frozen=True, kw_only=True):
     guards: tuple[Guard, ...] = ()
 
 
-class PromotionRules(msgspec.Struct, frozen=True, kw_only=True):
+class PromotionRules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """When a validated fix is surfaced as a skill (the Vritti system's rule)."""
 
     validations: int = 3
     success_rate: float = 0.9
 
 
-class Rules(msgspec.Struct, frozen=True, kw_only=True):
+class Rules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything that changes a fold besides its events."""
 
     points: dict[str, PointRules]

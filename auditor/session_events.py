@@ -8,7 +8,7 @@ from .trace import Offered
 Ranked = dict[str, float]  # a score taken apart, each term in [0, 1]
 
 
-class Shown(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class Shown(msgspec.Struct, frozen=True, kw_only=True, gc=False, forbid_unknown_fields=True):
     """A memory that a query was shown: an episode or a passage, by the number of its event.
 
     `of` is what its origin is (bots, workflows, ...).

@@ -7,6 +7,7 @@ import msgspec
 from strategist import HeadChoice, Mode, Situation, Step
 from strategist.features.bins import Fact
 
+from .changes import MemoryKind
 from .comparison import Beside, Weighed, weigh
 from .wording import Plan
 
@@ -15,7 +16,7 @@ ASKED_TIERS = ("cheap", "premium")  # at the gate's second head
 BLOCK, PROCEED = "BLOCK", "PROCEED"
 
 
-class Lesson(msgspec.Struct, frozen=True, gc=False):
+class Lesson(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     """A reflection by its id, with what it cost."""
 
     reflection_id: str
@@ -26,8 +27,8 @@ class Lesson(msgspec.Struct, frozen=True, gc=False):
         return self.nano_usd / 1e9
 
 
-class Offered(msgspec.Struct, frozen=True, gc=False):
-    """A memory that a decision would have told of, and whether it was withheld: as if it were not remembered.
+class Offered(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, forbid_unknown_fields=True):
+    """A memory that a decision or a session would have told of, and whether it was withheld: as if it were unknown.
 
     probability: of its being withheld, in (0, 1); it was drawn before anything else was.
     """
@@ -35,11 +36,12 @@ class Offered(msgspec.Struct, frozen=True, gc=False):
     episode_id: int
     withheld: bool
     probability: float
-    error_class: str
+    error_class: str  # of what is no episode, its kind
     origin: str
+    kind: MemoryKind = "episode"
 
 
-class Trace(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class Trace(msgspec.Struct, frozen=True, kw_only=True, gc=False, forbid_unknown_fields=True):
     """One decision.
 
     facts and text_codes are the featurizer's raw inputs; heads keep the keys, masks, probabilities

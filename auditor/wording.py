@@ -29,7 +29,7 @@ ALWAYS, UNSEEN, LOST = 0, 1, 1 + MANY + 1  # places of the features that are no 
 Counts = dict[int, tuple[int, int]]
 
 
-class Plan(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class Plan(msgspec.Struct, frozen=True, array_like=True, gc=False, forbid_unknown_fields=True):
     """A planned action before it runs.
 
     words, error: hashes of its words, and of the last error's, in order.

@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple, Self
 
 import msgspec
 
-from .changes import Change
+from .changes import Change, MemoryKind
 from .trace import Offered
 
 Status = Literal["helps", "unproven", "inert", "harms"]
@@ -175,10 +175,10 @@ class Worth:
             self.all,
         ):
             contrast.add(offered, success)
-        self._tell(item, "episode", str(offered.episode_id), self.standing(offered.episode_id).uplift)
+        self._tell(item, offered.kind, str(offered.episode_id), self.standing(offered.episode_id).uplift)
         self._tell(self.origins[item.origin], "origin", item.origin, self.uplift_of_origin(item.origin))
 
-    def _tell(self, of: Item | Origin, what: Literal["episode", "origin"], name: str, uplift: float) -> None:
+    def _tell(self, of: Item | Origin, what: MemoryKind | Literal["origin"], name: str, uplift: float) -> None:
         """News, where the uplift moved far from what was told last."""
         if abs(uplift - of.told) >= SWING:
             self.changes.append(Change(kind="swung", what=what, name=name, before=of.told, after=uplift))

@@ -17,6 +17,25 @@ def refuse_unreachable(url: str) -> None:
         raise ValueError(f"takes {scheme}://HOST/..., with a :PORT of 1 to 65535 where there is one")
 
 
+def refuse_unclear(url: str) -> None:
+    """Raises ValueError, which quotes nothing of it, for a PostgreSQL address that may be read in more than one way.
+
+    A `/`, `#`, `?` or `@` of a password that is not percent-encoded moves a part of it to where a host or a port is.
+    """
+    scheme, _, rest = url.partition("://")
+    try:
+        named = urlsplit(url).netloc
+    except ValueError:
+        named = ""
+    if rest.count("@") > named.count("@") or named.count("@") > 1 or "#" in rest:
+        raise ValueError(
+            f"takes {scheme}://USER:PASSWORD@HOST/NAME, and what is no letter or digit in the password is"
+            " percent-encoded: / is %2F, # is %23, ? is %3F, @ is %40"
+        )
+    for host in named.rpartition("@")[2].split(","):  # of several the first that answers is taken
+        refuse_unreachable(f"{scheme}://{host}")
+
+
 def address(host: str, port: int) -> str:
     """Where a server is found.
 

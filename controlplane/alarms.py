@@ -29,6 +29,7 @@ ALARMS = {
     "shedding_began": "more calls come in than are answered in time; some are refused",
     "shedding_ended": "no call is refused for that any more",
     "part_failed": "a part that must run has failed; a restart is needed",
+    "lease_given_up": "a replica that led failed, or could not publish, and lets another lead",
 }
 PAIRS = {  # a thing that can be wrong -> what is said when it is, and when it is no longer
     "journal": ("journal_in_trouble", "journal_healed"),
@@ -109,6 +110,10 @@ class Alarms:
     def damaged(self, file: str) -> None:
         """Raise that a recovery file is damaged."""
         self._once("recovery_file_damaged", file, {"file": file})
+
+    def given_up(self, replica: str, why: str) -> None:
+        """Raise that a replica, named by its host and port, does not lead any more."""
+        self._once("lease_given_up", replica, {"replica": replica, "why": why})
 
     def look(self, wrong: Mapping[str, str | None]) -> None:
         """Raise what began and what is over: `wrong` has why each thing is wrong, or None. Other things are parts."""

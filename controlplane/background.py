@@ -1,6 +1,7 @@
 """What happens without being asked: closings, recovery files, loading memory, keeping its indexes."""
 
 import asyncio
+from collections import deque
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -19,7 +20,7 @@ from .errors import JournalUnavailable, PointsmanError, StorageFull
 from .failpoints import failpoint
 from .journal import Journal, acting_for_all
 from .memory.passages import MOST
-from .memory.purging import overwrite_documents, overwrite_episode, overwrite_reflection
+from .memory.purging import Overwriting, overwrite_documents, overwrite_episode, overwrite_reflection
 from .memory.store import MemoryStore, Stale
 from .outbox import Outbox
 from .telemetry import Metrics
@@ -27,6 +28,7 @@ from .telemetry import Metrics
 log = structlog.get_logger()
 TICK_S = 1.0
 PAGE = 2000
+OVERWRITTEN_S = 10.0  # by when whoever purged something has overwritten it
 
 
 class FollowsEvidence(Protocol):
@@ -75,8 +77,10 @@ class Background:
         self._recovery, self._clock, self._recovery_interval_s = recovery, clock, recovery_interval_s
         self._outbox, self._metrics, self._following = outbox, metrics, following
         self._budgets, self._publishes = budgets, publishes
+        self._looking: deque[tuple[float, Overwriting]] = deque()  # when to look, and at what
         self._written_seq = -1
         self._written_at = clock.monotonic()
+        self._refusal: str | None = None  # of the last tick
 
     async def run(self) -> None:
         """Tick for ever."""
@@ -84,22 +88,43 @@ class Background:
             due = self._clock.monotonic() + TICK_S
             await asyncio.sleep(TICK_S)
             self._metrics.loop_lag.observe(self._clock.monotonic() - due)
+            refusal = None
             try:
                 await self.tick()
             except PointsmanError as error:
-                log.error("background_tick_refused", error=str(error))
+                refusal = str(error)
+                if refusal != self._refusal:
+                    log.error("background_tick_refused", error=refusal, until="nothing refuses it")
             except Exception:  # a loop that ends silently would leave windows open for ever
                 log.exception("background_tick_failed")
+            self._refusal = refusal
 
     async def tick(self) -> None:
         """Everything that is due now; while the journal is in trouble, only a look whether it is over."""
         if self._journal.trouble is not None:
             await self._journal.flush()
         await self._budgets.flush()
-        if self._journal.leads:
+        if self._journal.leads and self._learner.failure is None:  # else what is due would be said again and again
             with acting_for_all():
                 await self._lead()
         await self._keep_indexes()
+        await self._look_for_purged()
+
+    async def _look_for_purged(self) -> None:
+        """Overwrite what was purged and is there yet, a while after it was folded.
+
+        Whoever purged it may have died, or was refused by a journal that had committed the purge.
+        """
+        now, overwriting = self._clock.monotonic(), self._memory.overwriting
+        self._looking.extend((now + OVERWRITTEN_S, gone) for gone in overwriting)
+        overwriting.clear()
+        while self._looking and self._looking[0][0] <= now:
+            due, overwrite = self._looking.popleft()
+            try:
+                await overwrite(self._journal)
+            except (StorageFull, JournalUnavailable):  # the journal says so; the next tick looks again
+                self._looking.appendleft((due, overwrite))
+                return
 
     async def _lead(self) -> None:
         """What one of all replicas does."""
@@ -130,10 +155,10 @@ class Background:
         with acting_for_all():
             await self._outbox.flush()  # what follows from folded events must not be lost with them
         await self._journal.flush()  # records of what the file holds as folded must not be lost with a crash
+        if self._publishes is not None:  # first: others need it the more where this disk is full
+            await self._publishes.publish(seq, payload)
         await asyncio.to_thread(self._recovery.write, payload, seq)
         self._written_seq = seq
-        if self._publishes is not None:
-            await self._publishes.publish(seq, payload)
 
     async def load_memory(self) -> None:
         """Once there is an embedder: read what memory is made of, then follow the learner."""

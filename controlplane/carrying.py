@@ -92,8 +92,10 @@ class Carrying:
         """
         new: dict[str, Episode] = {}
         for carried in request.episodes:
+            if self._came_from_here(caller.tenant, carried):
+                continue
             episode = msgspec.structs.replace(episode_of(carried.episode, ()), provenance=carried.provenance)
-            if episode.digest not in self._memory.space(caller.tenant, episode.namespace).by_digest:
+            if self._memory.space(caller.tenant, episode.namespace).first_of(episode.digest) is None:
                 new.setdefault(episode.digest, episode)
         vectors = await self._embedder.embed_many([episode_text(episode) for episode in new.values()])
         at, events = self._clock.now(), list[AnyEvent]()
@@ -109,3 +111,8 @@ class Carrying:
         first = await self._journal.append(*events)
         await self._learner.reached(first + len(events) - 1)
         return CarryAnswer(episode_ids=tuple(range(first, first + len(events))), duplicates=duplicates)
+
+    def _came_from_here(self, tenant: str, carried: CarriedEpisode) -> bool:
+        """Whether it is what this tenant exports; a digest does not tell of one whose images stayed home."""
+        record = self._memory.episode(tenant, carried.provenance.episode_id)
+        return record is not None and self._carried(tenant, record).episode == carried.episode

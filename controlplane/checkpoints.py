@@ -133,7 +133,7 @@ class CheckpointFiles:
     def write(self, payload: bytes) -> str:
         """Store a tenant's dump; its id."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        checkpoint_id = f"cp_{_digest(payload).hex()[:32]}"
+        checkpoint_id = checkpoint_id_of(payload)
         write_atomically(self._path(checkpoint_id), seal(payload))
         return checkpoint_id
 
@@ -143,9 +143,7 @@ class CheckpointFiles:
             payload = unseal(self._path(checkpoint_id).read_bytes())
         except OSError as error:
             raise UnreadableFold(f"the checkpoint's file cannot be read: {error.strerror}") from error
-        if not checkpoint_id.endswith(_digest(payload).hex()[:32]):
-            raise UnreadableFold("the file holds another checkpoint")
-        return payload
+        return verified(payload, checkpoint_id)
 
     async def keep(self, payload: bytes) -> str:
         """The same for every replica, where there are more."""
@@ -157,20 +155,24 @@ class CheckpointFiles:
 
     async def drop(self, checkpoint_id: str) -> None:
         """Of every replica."""
-        self.delete(checkpoint_id)
-
-    def size(self, checkpoint_id: str) -> int:
-        """Of its file, in bytes; 0 where there is none."""
-        path = self._path(checkpoint_id)
-        return path.stat().st_size if path.exists() else 0
-
-    def delete(self, checkpoint_id: str) -> None:
         self._path(checkpoint_id).unlink(missing_ok=True)
 
     def _path(self, checkpoint_id: str) -> Path:
         if not re.fullmatch(r"cp_[0-9a-f]{32}", checkpoint_id):
             raise UnreadableFold(f"{checkpoint_id!r} is no checkpoint id")
         return self._folder / f"{checkpoint_id}.fold"
+
+
+def checkpoint_id_of(payload: bytes) -> str:
+    """What a tenant's dump is kept under."""
+    return f"cp_{_digest(payload).hex()[:32]}"
+
+
+def verified(payload: bytes, checkpoint_id: str) -> bytes:
+    """Raises UnreadableFold for what another checkpoint holds."""
+    if checkpoint_id_of(payload) != checkpoint_id:
+        raise UnreadableFold("the file holds another checkpoint")
+    return payload
 
 
 def _digest(payload: bytes) -> bytes:

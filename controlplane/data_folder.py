@@ -1,4 +1,5 @@
-"""The data folder: who holds it, and what in it was made with a journal, so that none is begun where one was lost."""
+"""The data folder: who holds it, which database it is used with, and what in it was made with a journal, so that none
+is begun where one was lost."""
 
 import contextlib
 import fcntl
@@ -8,7 +9,7 @@ import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .checkpoints import CHECKPOINT_FOLDER
+from .checkpoints import CHECKPOINT_FOLDER, write_atomically
 from .clock import Clock
 from .errors import BadSetting, JournalDamaged
 from .filesystems import magic_of, refuse_network
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from .journal.postgres import PostgresJournal
 
 JOURNAL_FILE, RECOVERY_FOLDER, LOCK_FILE = "journal.db", "recovery", "lock"
+DATABASE_FILE = "database"  # has the mark of the one it is used with
 WRITTEN = ("user_version", "schema_version", "application_id")  # all 0 as long as nothing is in a database
 LATER = {"recovery files": RECOVERY_FOLDER, "checkpoints": CHECKPOINT_FOLDER, "archives": ARCHIVE_FOLDER}
 
@@ -48,6 +50,29 @@ def lock_folder(folder: Path) -> int:
             f"another Pointsman uses the data folder {folder}; stop it or set POINTSMAN_DATA_DIR"
         ) from error
     return descriptor
+
+
+def claim(folder: Path, mark: bytes, *, copied: bool = False) -> None:
+    """Note which database a folder is used with; `copied`: the journal that lies here was copied there.
+
+    Raises:
+      BadSetting: it was used with another one, or with a journal of its own: what was learnt there is not of this one.
+    """
+    file = folder / DATABASE_FILE
+    noted = file.read_bytes() if file.exists() else None
+    own = (folder / JOURNAL_FILE).exists() or any((folder / RECOVERY_FOLDER).glob("*.fold"))
+    if noted is None and (copied or not own):
+        write_atomically(file, mark)
+    elif noted is None:
+        raise BadSetting(
+            f"the data folder {folder} has a journal of its own; copy it to the database with `pointsman migrate`, "
+            "or set POINTSMAN_DATA_DIR to an empty folder"
+        )
+    elif noted != mark:
+        raise BadSetting(
+            f"the data folder {folder} was used with another database; set POINTSMAN_DATA_DIR to an empty folder, "
+            "or POINTSMAN_DATABASE_URL to that database"
+        )
 
 
 async def open_any(settings: Settings, clock: Clock) -> "SqliteJournal | PostgresJournal":

@@ -47,7 +47,7 @@ class Describes:
         if not self._memory.live:
             raise TryFailed("memory is not loaded yet")
         record = self._memory.episode(owed.tenant, owed.episode_id)
-        if record is None or record.described is not None or not self._models.of("cheap"):
+        if record is None or record.made.described is not None or not self._models.of("cheap"):
             return
         try:
             await self._describe(owed, record, job.fence)

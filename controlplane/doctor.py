@@ -22,13 +22,14 @@ from .clock import Clock
 from .data_folder import JOURNAL_FILE, RECOVERY_FOLDER, begun, refuse_new
 from .embedding.quantized import SHIPPED_INT8
 from .embedding.sentence import SHIPPED, shipped_model, verify
-from .errors import BadSetting, JournalDamaged, JournalUnavailable, ModelUntrusted, PointsmanError
+from .errors import BadSetting, JournalDamaged, ModelUntrusted, PointsmanError
 from .filesystems import magic_of, refuse_network
 from .jetstream import STREAM, NoBroker
 from .jetstream import look as look_at_broker
 from .journal import versions
 from .journal.queries import QUERIES
 from .journal.soundness import look_through, reading, unsound
+from .memory.pgvector import PgVectors
 from .origin import look_at
 from .redis import look as look_at_redis
 from .settings import Settings
@@ -59,6 +60,8 @@ def examine(settings: Settings, clock: Clock) -> Iterator[Finding]:
         yield _broker(settings.broker_url)
     if settings.database_url is not None:
         yield _database(settings.database_url, settings)
+    if settings.vectors == "pgvector" and settings.pgvector_url is not None:
+        yield _vectors(settings.pgvector_url)
     try:
         os.listdir(folder)
     except FileNotFoundError:
@@ -116,10 +119,19 @@ def _database(url: str, settings: Settings) -> Finding:
 
         if not settings.insecure_local:
             settled_pepper(settings.pepper)
-        said = asyncio.run(look(url))
-    except (BadSetting, JournalUnavailable) as error:
+        said, warning = asyncio.run(look(url))
+    except PointsmanError as error:
         return Finding(about="database", state="broken", said=str(error))
-    return _fine("database", said)
+    return Finding(about="database", state="warning", said=warning) if warning else _fine("database", said)
+
+
+def _vectors(url: str) -> Finding:
+    """Whether a start can write them; it waits until it can."""
+    try:
+        version = asyncio.run(PgVectors(url).look())
+    except PointsmanError as error:
+        return Finding(about="vectors", state="broken", said=str(error))
+    return _fine("vectors", f"pgvector {version}")
 
 
 def _filesystem(folder: Path) -> Finding:

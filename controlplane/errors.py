@@ -61,7 +61,7 @@ class InvalidRequest(PointsmanError):
 
 
 class TooLarge(InvalidRequest):
-    """The body is too large; send less: 256 KB, or 1 MB of a chat."""
+    """The body is too large; send less: 256 KB, or 1 MB of a chat, a capture, a search or carried memories."""
 
     code, status = "too_large", 413
 

@@ -12,8 +12,8 @@ from auditor.events import SignatureSeen
 from .clock import Clock
 from .embedding import BatchingEmbedder, EmbeddingUnavailable
 from .errors import JournalUnavailable, StorageFull
-from .executor.recalled import signature_of
 from .journal import Journal
+from .memory.actions import signature_of
 from .memory.space import EpisodeRecord
 from .memory.store import MemoryStore
 from .memory.texts import plan_text

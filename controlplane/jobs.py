@@ -12,7 +12,7 @@ from auditor.events import (
     JobLeased,
 )
 
-GIVEN_UP_KEPT, PLACES_KEPT = 20, 1000
+GIVEN_UP_KEPT, PLACES_KEPT, KNOWN_KEPT = 20, 1000, 5000
 
 
 class Job(msgspec.Struct, kw_only=True):
@@ -50,13 +50,17 @@ class Jobs:
         self._place: dict[tuple[str, str], str] = {}  # of the open ones: id by work and what it is about
         self._last_cause: dict[str, int] = {}  # by work, the newest event that a job follows from
         self._added: OrderedDict[tuple[str, str], float] = OrderedDict()
+        self._known: OrderedDict[str, None] = OrderedDict()  # ids of the newest jobs, open or not
 
     def apply(self, event: AnyEvent) -> None:
-        """Fold one event; a result under an old fence, or of a job that is no longer open, changes nothing."""
+        """Fold one event; a result under an old fence, or of a job that is no longer open, changes nothing.
+
+        Nor does an event that stands in the log again, for the first answer that it was written was lost.
+        """
         match event:
-            case JobAdded():
+            case JobAdded() if event.job_id not in self._known:
                 self._add(event)
-            case JobLeased() if event.job_id in self.open:
+            case JobLeased() if event.job_id in self.open and event.fence > self.open[event.job_id].fence:
                 job = self.open[event.job_id]
                 job.fence, job.due, job.trying = event.fence, event.until, True
             case JobFailed() if self._current(event):
@@ -72,6 +76,9 @@ class Jobs:
 
     def _add(self, event: JobAdded) -> None:
         place = event.work, event.about
+        self._known[event.job_id] = None
+        if len(self._known) > KNOWN_KEPT:
+            self._known.popitem(last=False)
         if place in self._place:
             self._close(self._place[place])
         self._place[place] = event.job_id

@@ -27,13 +27,13 @@ from .contract import (
 )
 from .errands import Errands
 from .errors import UnknownEpisode, UnknownTrace
-from .executor.recalled import signature_of
 from .failed_fixes import FailedFixes
 from .failpoints import failpoint
 from .idempotency import Receipt
 from .influence import Influence
 from .journal import Journal
 from .lineage import holds
+from .memory.actions import signature_of
 from .memory.space import EpisodeRecord
 from .memory.store import MemoryStore
 from .telemetry import Metrics
@@ -173,6 +173,7 @@ class Learning:
                 success=request.outcome == "success",
                 applied_suggestion=request.applied_suggestion,
                 origin=record.episode.origin,
+                fix=bool(record.episode.resolution),
                 by=caller.key_id,
                 counts=counts,
             )

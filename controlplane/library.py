@@ -73,12 +73,7 @@ class Library:
         self._appending = asyncio.Lock()
 
     async def keep(self, caller: Caller, request: DocumentsRequest) -> DocumentsAnswer:
-        """Keep documents, each in the place of the one under its key; one that is there as it is changes nothing.
-
-        Raises:
-          EmbedderLoading: model or memory are not there yet.
-        """
-        self._refuse_early()
+        """Keep documents, each in the place of the one under its key; one that is there as it is changes nothing."""
         kept = self._memory.passages.space(caller.tenant, request.namespace).documents
         answers, new = dict[int, KeptAnswer](), dict[int, Document]()
         for place, asked in enumerate(request.documents):
@@ -96,13 +91,9 @@ class Library:
             answers.update(await self._errands.finish(self._append_new(caller, kept, new)))
         return DocumentsAnswer(documents=[answers[place] for place in range(len(answers))])
 
-    def _refuse_early(self) -> None:
-        if not self._memory.live:
-            raise EmbedderLoading("memory is still being loaded; /readyz turns green when it is there")
-
     def _document(self, tenant: str, request: DocumentsRequest, asked: DocumentRequest) -> Document | KeptAnswer:
         """A document as it is kept, not embedded yet; or why it is not."""
-        origin, text = without_secrets(request.origin), redacted(asked.text)
+        origin, text = request.origin, redacted(asked.text)
         key = asked.key or blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
         registered = self._memory.passages.origins.get((tenant, origin))
         licence = asked.license or (registered.license if registered else None)
@@ -204,12 +195,7 @@ class Library:
         return DocumentSearchAnswer(results=results, filtered=filtered, context=told, tokens=size, degraded=fallback)
 
     def listed(self, tenant: str, origin: str, namespace: str, after: str) -> DocumentList:
-        """A page of an origin's documents, by their keys.
-
-        Raises:
-          EmbedderLoading: memory is not there yet.
-        """
-        self._refuse_early()
+        """A page of an origin's documents, by their keys."""
         space = self._memory.passages.space(tenant, namespace)
         keys = [key for key in space.of_origin(origin) if key > after]
         page = [(space.documents[origin, key].by, space.documents[origin, key].document) for key in keys[:PAGE]]
@@ -239,35 +225,41 @@ class Library:
 
     async def register(self, caller: Caller, request: OriginRequest) -> DocumentOriginAnswer:
         """Say what an origin is, and under which licence its documents are that name none."""
-        tenant, origin = caller.tenant, without_secrets(request.origin)
-        await self._commit(
-            OriginRegistered(
-                tenant=tenant,
-                at=self._clock.now(),
-                origin=origin,
-                what=without_secrets(request.what),
-                license=request.license and without_secrets(request.license),
-                by=caller.key_id,
-            )
+        registered = OriginRegistered(
+            tenant=caller.tenant,
+            at=self._clock.now(),
+            origin=request.origin,
+            what=request.what,
+            license=request.license and without_secrets(request.license),
+            by=caller.key_id,
         )
-        return next(answer for answer in self.origins(tenant) if answer.origin == origin)
+        await self._commit(registered)
+        return _origin(registered.origin, registered, self._sizes(caller.tenant).get(registered.origin, []))
 
     def origins(self, tenant: str) -> list[DocumentOriginAnswer]:
         """Every origin that is registered, or of which something is kept."""
-        passages = self._memory.passages
-        registered = {name: event for (owner, name), event in passages.origins.items() if owner == tenant}
-        kept = [record.document for space in passages.spaces(tenant) for record in space.documents.values()]
-        return [
-            DocumentOriginAnswer(
-                origin=name,
-                what=registered[name].what if name in registered else "documents",
-                license=registered[name].license if name in registered else None,
-                registered=name in registered,
-                documents=sum(document.origin == name for document in kept),
-                passages=sum(len(document.passages) for document in kept if document.origin == name),
-            )
-            for name in sorted(registered.keys() | {document.origin for document in kept})
-        ]
+        registered = {name: event for (owner, name), event in self._memory.passages.origins.items() if owner == tenant}
+        sizes = self._sizes(tenant)
+        return [_origin(name, registered.get(name), sizes.get(name, [])) for name in sorted({*registered, *sizes})]
+
+    def _sizes(self, tenant: str) -> dict[str, list[int]]:
+        """How many passages each document of an origin has."""
+        sizes = dict[str, list[int]]()
+        for space in self._memory.passages.spaces(tenant):
+            for (origin, _), record in space.documents.items():
+                sizes.setdefault(origin, []).append(len(record.document.passages))
+        return sizes
+
+
+def _origin(name: str, registered: OriginRegistered | None, sizes: Sequence[int]) -> DocumentOriginAnswer:
+    return DocumentOriginAnswer(
+        origin=name,
+        what="documents" if registered is None else registered.what,
+        license=None if registered is None else registered.license,
+        registered=registered is not None,
+        documents=len(sizes),
+        passages=sum(sizes),
+    )
 
 
 def _has(kept: Kept, document: Document) -> bool:

@@ -23,7 +23,7 @@ from auditor.federation_events import Federated, OriginForgotten
 from strategist import PolicySnapshot, SpecMismatch
 from strategist.differences import changes
 
-from .checkpoints import CheckpointFiles
+from .checkpoints import HEADER, CheckpointFiles
 from .clock import Clock
 from .contract import (
     CheckpointAnswer,
@@ -124,7 +124,7 @@ class Lifecycle:
             tenant=tenant,
             at=self._clock.now(),
             checkpoint_ids=gone,
-            freed_bytes=sum(map(self._files.size, gone)),
+            freed_bytes=sum(there[checkpoint_id].size_bytes + HEADER.size for checkpoint_id in gone),
             by=caller.key_id,
         )
         seq = await (receipt or self._journal).append(event)

@@ -12,7 +12,8 @@ from .data_folder import JOURNAL_FILE, lock_folder, open_journal
 from .errors import PointsmanError
 from .journal import SqliteJournal
 from .journal.postgres import PostgresJournal
-from .replication import agree_on_pepper
+from .journal.postgres.copying import Copying
+from .replication import agree_on_pepper, claim_for
 from .tenants import read_pepper
 from .tenants.pepper import FILE as PEPPER_FILE
 
@@ -31,7 +32,8 @@ async def migrate(folder: Path, url: str, clock: Clock, progress: Progress) -> M
     """Copy what the database does not have yet; a copy that was interrupted goes on.
 
     Raises:
-      PointsmanError: there is no journal, a server holds the folder, events were archived, or the database has others.
+      PointsmanError: there is no journal, a server holds the folder, events were archived, the database has others, or
+        the folder was used with another database.
     """
     if not (folder / JOURNAL_FILE).exists():
         raise PointsmanError(f"there is no journal in {folder}; set POINTSMAN_DATA_DIR")
@@ -41,19 +43,30 @@ async def migrate(folder: Path, url: str, clock: Clock, progress: Progress) -> M
         held.push_async_callback(source.close)
         target = await PostgresJournal.open(url, clock, "migration")
         held.push_async_callback(target.close)
+        await held.enter_async_context(target.database.alone())
+        await target.catch_up()
         await _refuse_others(source, target)
+        await claim_for(target, folder, copied=True)
         if (folder / PEPPER_FILE).exists():
             await agree_on_pepper(target, read_pepper(folder))
         before = target.last_seq
-        while page := await source.read(target.last_seq, PAGE):
-            first = await target.append(*(recorded.event for recorded in page))
-            if first != page[0].seq:
-                raise PointsmanError("another Pointsman writes to the database; stop it and begin with an empty one")
-            progress(target.last_seq, source.last_seq)
-        for tenant, learned in await source.all_learned(source.last_seq):
-            target.record(tenant, [learned])
-        await target.flush()
+        async with target.shelf.migrating():
+            await _copy(source, target, progress)
         return Migrated(events=target.last_seq - before, seq=target.last_seq)
+
+
+async def _copy(source: SqliteJournal, target: PostgresJournal, progress: Progress) -> None:
+    copying = Copying(target.database.connect())
+    try:
+        while page := await source.read(target.last_seq, PAGE):
+            await copying.append(page)
+            await target.catch_up(page[-1].seq)
+            progress(target.last_seq, source.last_seq)
+    finally:
+        await copying.close()
+    async for tenant, learned in source.all_learned(source.last_seq):
+        target.record(tenant, [learned])
+    await target.flush()
 
 
 async def _refuse_others(source: SqliteJournal, target: PostgresJournal) -> None:

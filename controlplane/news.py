@@ -21,7 +21,7 @@ KINDS = {
     "captured": "a failure was captured; `repeats` is the episode it repeats, if it repeats one",
     "promoted": "a fix became a skill, or is one again",
     "demoted": "a skill is retired",
-    "swung": "what an episode, a skill or an origin is worth changed much",
+    "swung": "what a memory (`what` is its kind) or an origin is worth changed much",
     "quarantined": "what a key captured is set aside",
     "quarantine_lifted": "it is let back in",
     "purged": "an episode was deleted for good",

@@ -9,6 +9,7 @@ journalled before the deed; while the journal is in trouble it is kept in memory
 import asyncio
 import contextlib
 import random
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from typing import NamedTuple
 
@@ -69,6 +70,16 @@ Deed = Callable[[Job], Awaitable[None]]
 JobEvent = JobAdded | JobLeased | JobFailed | JobEnded
 
 
+class Owed(NamedTuple):
+    """A job that follows from an event, which another process owes unless it dies before."""
+
+    work: str
+    about: str
+    body: object
+    cause: int
+    among: str
+
+
 class TryFailed(Exception):
     """The deed was not done this time; the message says why, without an address."""
 
@@ -79,7 +90,7 @@ class Outbox:
     def __init__(self, journal: Journal, clock: Clock, deeds: Mapping[str, Deed], seed: int | None) -> None:
         assert deeds.keys() <= WORK.keys()
         self.jobs = Jobs()
-        self.left_out = 0  # jobs that were not taken because too much waits for the journal
+        self.left_out = 0  # jobs that were not taken because too much waits
         self._journal, self._clock, self._deeds = journal, clock, deeds
         self._rng = random.Random(seed)
         self._unwritten: list[JobEvent] = []
@@ -87,7 +98,7 @@ class Outbox:
         self._led = False
         self._meanwhile: list[Recorded] | None = None  # what was folded while the log is read
         self._position = 0  # in the log, up to where it was read at the start
-        self._elsewhere: list[tuple[str, str, object, int, str]] = []  # who leads owes it, unless it dies before
+        self._elsewhere: dict[str, deque[Owed]] = {work: deque(maxlen=MOST_UNWRITTEN) for work in deeds}
         self._quiet_until: dict[str, float] = {}  # by work
         self._writing, self._many = asyncio.Lock(), asyncio.Event()
 
@@ -121,19 +132,34 @@ class Outbox:
             self._noted.remove(key)
         else:
             self.jobs.apply(event)
+        if isinstance(event, JobAdded):
+            self._forget_elsewhere(event.work, event.cause)
 
     def take_over(self) -> None:
         """This process leads from here on: owe what the one before did not live to, and try what it tried."""
         self._led = True
         self.jobs.take_over()
-        owed = [owed for owed in self._elsewhere if not self.jobs.followed(owed[0], owed[3])]
-        self._elsewhere = []
+        waiting = [owed for of_work in self._elsewhere.values() for owed in of_work]
+        owed = [owed for owed in waiting if not self.jobs.followed(owed.work, owed.cause)]
+        for of_work in self._elsewhere.values():
+            of_work.clear()
         for of_another in owed:
             self._add(*of_another)
 
     def published(self, seq: int) -> None:
         """What follows from events up to here is journalled: who led wrote it before its snapshot."""
-        self._elsewhere = [owed for owed in self._elsewhere if owed[3] > seq]
+        for work in self._elsewhere:
+            self._forget_elsewhere(work, seq)
+
+    def _owe_elsewhere(self, owed: Owed) -> None:
+        waiting = self._elsewhere[owed.work]
+        self.left_out += len(waiting) == MOST_UNWRITTEN  # the oldest goes
+        waiting.append(owed)
+
+    def _forget_elsewhere(self, work: str, seq: int) -> None:
+        waiting = self._elsewhere.get(work)
+        while waiting and waiting[0].cause <= seq:
+            waiting.popleft()
 
     def follows(self, work: str, recorded: Recorded) -> bool:
         """Whether jobs can follow from an event that was folded: not when they did before, nor when it is old."""
@@ -149,7 +175,7 @@ class Outbox:
         if work not in self._deeds:
             return
         if cause and not self._journal.leads:
-            self._elsewhere.append((work, about, body, cause, among))
+            self._owe_elsewhere(Owed(work, about, body, cause, among))
         else:
             self._add(work, about, body, cause, among)
 
@@ -184,7 +210,7 @@ class Outbox:
     async def tick(self, work: str) -> None:
         """Journal what is not yet, give up what is too old, and try those jobs of a work that are due the longest."""
         if not self._journal.leads:
-            if self._led:
+            if self._led and self._journal.trouble is None:
                 await self._step_down()
             await self._written()
             return
@@ -215,7 +241,9 @@ class Outbox:
                     self.observe(recorded)
                 raise
             added = [event for event in self._unwritten if isinstance(event, JobAdded)]
-            self._elsewhere += [(e.work, e.about, e.body, e.cause, "") for e in added if e.cause]
+            for job in added:
+                if job.cause:
+                    self._owe_elsewhere(Owed(job.work, job.about, job.body, job.cause, ""))
             self._unwritten = [event for event in added if not event.cause]
             self._noted = {_key(event) for event in self._unwritten}
             for event in self._unwritten:

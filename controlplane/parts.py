@@ -1,9 +1,10 @@
 """Every part of one running Pointsman, made and handed what it needs. Whoever holds them starts and stops them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from hashlib import blake2b
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import httpx
 
@@ -46,6 +47,7 @@ from .lifecycle import Lifecycle
 from .llm.cache import MOST_BYTES, TTL_S, Completions
 from .llm.models import Models
 from .llm.provider import Provider
+from .memory.hosted import HostedVectors, VectorServer
 from .memory.servers import spaces_of
 from .memory.store import MemoryStore
 from .memory.vectorizers import vectorizers
@@ -79,8 +81,21 @@ if TYPE_CHECKING:
     from .replication import Replication
 
 
+class Ways(NamedTuple):
+    """Ways out of this process, where they are other ones than the network to what the settings name."""
+
+    transport: httpx.AsyncBaseTransport | None = None
+    providers: Mapping[str, Provider] | None = None
+    redis: Callable[[str], Link] | None = None  # by what begins every key
+    vectors: VectorServer | None = None
+    broker: JetStream | None = None
+
+
+NETWORK = Ways()
+
+
 class Parts:
-    """All of them. `transport` and `providers` are other ways out than the network."""
+    """All of them."""
 
     def __init__(
         self,
@@ -91,35 +106,36 @@ class Parts:
         registry: Registry,
         clock: Clock,
         origin: Origin = BEGINNING,
-        transport: httpx.AsyncBaseTransport | None = None,
-        providers: Mapping[str, Provider] | None = None,
+        ways: Ways = NETWORK,
     ) -> None:
         self.settings, self.journal, self.clock, self.recovery = settings, journal, clock, recovery
         self.registry, self.intake, self.started_at = registry, Intake(clock), clock.monotonic()
-        self.metrics, self.http = Metrics(), httpx.AsyncClient(follow_redirects=False, transport=transport)
-        self._make_shared(settings.redis_url)
+        self.metrics, self.http = Metrics(), httpx.AsyncClient(follow_redirects=False, transport=ways.transport)
+        self._make_shared(settings.redis_url, ways.redis)
         self.embedders = Embedders(settings, clock, self.metrics)
         denied = Denylist(settings.license_denylist or "")
-        self.memory = MemoryStore(vectorizers(self.embedder, settings), denied, spaces_of(settings))
+        spaces = spaces_of(settings) if ways.vectors is None else HostedVectors(ways.vectors)
+        self.memory = MemoryStore(vectorizers(self.embedder, settings), denied, spaces)
         self.checkpoints = self._make_checkpoints()
         self.prefixes = Prefixes(journal, self.checkpoints, origin)
         self.learner = Learner(state, journal, journal, self._for_the_fold(self.prefixes))
         self.idempotency = Idempotency(self.learner, journal, clock)
-        self._make_askers(providers)
+        self._make_askers(ways.providers)
         self._make_points()
         self._make_memory()
         self._make_operators()
-        self._make_owed()
+        self._make_owed(ways.broker)
         self.background = self._make_background()
 
-    def _make_shared(self, redis_url: str | None) -> None:
+    def _make_shared(self, redis_url: str | None, way: Callable[[str], Link] | None) -> None:
         """What replicas share where there is a Redis: how often who called, completions, vectors."""
         completions: Cache = MemoryCache(self.clock, MOST_BYTES, TTL_S)
         self.limiter: Limiter = MemoryLimiter(self.clock)
         self.redis, vectors = None, None
         if redis_url is not None:
             secret = self.registry.derived(SHARED)
-            self.redis = link = Link(redis_url, f"pointsman:{blake2b(secret, digest_size=8).hexdigest()}")
+            namespace = f"pointsman:{blake2b(secret, digest_size=8).hexdigest()}"
+            self.redis = link = (way or partial(Link, redis_url))(namespace)
             self.limiter = RedisLimiter(link, self.clock, self.metrics)
             completions = RedisCache(link, secret, "completion", TTL_S)
             vectors = VectorCache(RedisCache(link, secret, "vector", VECTOR_TTL_S))
@@ -191,7 +207,7 @@ class Parts:
         held = (learner, journal, self.memory, self.embedder)
         self.carrying = Carrying(*held, self.federation, self.registry, clock)
 
-    def _make_owed(self) -> None:
+    def _make_owed(self, stream: JetStream | None) -> None:
         """What is owed to the world outside, and who does which of it."""
         asking: dict[str, Deed] = {
             "reflection": self.reflects,
@@ -208,7 +224,7 @@ class Parts:
             deeds["alarm"] = Sender(url, self.registry.derived(LABEL), upstream, self.clock)
         self.broker = None
         if (url := self.settings.broker_url) is not None:
-            self.broker = Broker(JetStream(url), self.federation.origin, self.metrics.broker_messages)
+            self.broker = Broker(stream or JetStream(url), self.federation.origin, self.metrics.broker_messages)
             deeds["broker"] = self.broker
         self.outbox = Outbox(self.journal, self.clock, deeds, self.settings.seed)
         self.alarms, self.reflections = Alarms(self.outbox, self.clock), Reflections(self.outbox)
@@ -236,7 +252,8 @@ class Parts:
             return None
         from .replication import Replication
 
-        return Replication.of(self.journal, self.learner, self.outbox)
+        each_s = self.settings.recovery_interval_s
+        return Replication.of(self.journal, self.learner, self.outbox, self.alarms, each_s)
 
     def _make_background(self) -> Background:
         return Background(

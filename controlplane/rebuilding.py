@@ -88,12 +88,13 @@ async def _compared(
         if not (renewed := await _vectors_renewed(settings)):
             raise BadSetting("replicas fold by themselves; `pointsman rebuild --verify` compares what they published")
         return RebuildReport(events=0, seq=0, verdict=f"replicas fold by themselves{renewed}")
-    from .replication import fetch_snapshot, origin_of
+    from .replication import claim_for, fetch_snapshot, origin_of
 
     async with contextlib.AsyncExitStack() as held:
         held.callback(os.close, lock_folder(folder))
         journal = await open_any(settings, SystemClock())
         held.push_async_callback(journal.close)
+        await claim_for(journal, folder)
         recovery = RecoveryFiles(folder / RECOVERY_FOLDER)
         await fetch_snapshot(journal, recovery)
         total = journal.last_seq

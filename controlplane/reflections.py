@@ -104,7 +104,7 @@ class Reflects:
         if not self._memory.live:
             raise TryFailed("memory is not loaded yet")
         record = self._memory.episode(owed.tenant, owed.episode_id)
-        if record is None or record.reflection is not None or record.evicted:
+        if record is None or record.reflection is not None or record.made.evicted:
             return
         if (owed.tenant, owed.episode_id) in self._under_way:
             raise TryFailed(UNDER_WAY)
@@ -141,7 +141,7 @@ class Reflects:
 
     async def stored(self, tenant: str, record: EpisodeRecord) -> Reflected | None:
         """The reflection that is there already: the episode's own, else that of one that is similar enough."""
-        if record.reflection is not None or record.evicted or not self._memory.reflections:
+        if record.reflection is not None or record.made.evicted or not self._memory.reflections:
             return record.reflection
         try:
             near = await self._reuses.nearest(tenant, record)
@@ -153,7 +153,7 @@ class Reflects:
         """Why a tier cannot be asked about an episode now, or ""; of a key, where it is known who asks."""
         if record.reflection is not None:
             return "it has a reflection of its own"
-        if record.evicted:
+        if record.made.evicted:
             return "its reflection was bad, and it gets no other"
         if (tenant, record.episode_id) in self._under_way:
             return UNDER_WAY

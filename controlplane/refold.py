@@ -135,7 +135,7 @@ async def verify(journal: Journal, recovery: RecoveryFiles, origin: Origin, prog
     differences = []
     if refolded.state.dump() != live.dump():
         differences += _tenants_that_differ(refolded.state, live)
-    differences += _records_that_differ(refolded.learned, await journal.all_learned(journal.last_seq), live.seq)
+    differences += await _records_that_differ(refolded.learned, journal.all_learned(journal.last_seq), live.seq)
     return Verdict(
         seq=live.seq,
         events=live.seq - origin.seq,
@@ -145,16 +145,18 @@ async def verify(journal: Journal, recovery: RecoveryFiles, origin: Origin, prog
     )
 
 
-def _records_that_differ(
-    ours: dict[tuple[str, str], Learned], kept: list[tuple[str, Learned]], until: int
+async def _records_that_differ(
+    ours: dict[tuple[str, str], Learned], theirs: AsyncIterator[tuple[str, Learned]], until: int
 ) -> list[str]:
-    """Records up to `until` that differ, are missing, or should not be there; a later one replaced an earlier."""
-    theirs = {(tenant, record.trace_id): record for tenant, record in kept}
-    return [
-        f"the record of {key[1]} differs"
-        for key in sorted(ours.keys() | theirs.keys())
-        if (key not in theirs or theirs[key].seq <= until) and ours.get(key) != theirs.get(key)
-    ]
+    """Records up to `until` that differ, are missing, or should not be there; a later one replaced an earlier.
+
+    `ours` is used up, so that no more than one of the two is held.
+    """
+    different = []
+    async for tenant, record in theirs:
+        if ours.pop((tenant, record.trace_id), None) != record and record.seq <= until:
+            different.append((tenant, record.trace_id))
+    return [f"the record of {trace_id} differs" for _, trace_id in sorted([*different, *ours])]
 
 
 def _tenants_that_differ(ours: State, live: State) -> list[str]:

@@ -53,8 +53,7 @@ from .idempotency import Receipt
 from .journal import Journal
 from .llm.local import root_cause
 from .llm.redaction import unlinked
-from .memory.actions import family_of, tool_of
-from .memory.captured import episode_of, image_digest
+from .memory.captured import episode_of, image_digest, tool_family
 from .memory.clusters import representatives
 from .memory.duplicates import near_duplicate
 from .memory.filters import Fits, filters_of
@@ -104,7 +103,7 @@ class Remembering:
         images = [decoded(image, f"images[{place}]") for place, image in enumerate(request.images)]
         episode = episode_of(request, images)
         space = self._memory.space(tenant, request.namespace)
-        duplicate_of = space.by_digest.get(episode.digest)
+        duplicate_of = space.first_of(episode.digest)
         found = await self._vectors(episode, images) if duplicate_of is None else {}
         if text := found.pop(TEXT, None):
             embedded = msgspec.structs.replace(episode, embedder=text.model, vector=text.vector)
@@ -124,7 +123,7 @@ class Remembering:
         if repeated:
             decided = await self._decided_with(seq)
         await self._learner.reached(seq if decided is None else seq + 1)
-        first = space.by_digest.get(episode.digest, seq)
+        first = space.first_of(episode.digest) or seq
         return CaptureAnswer(
             episode_id=first,
             duplicate_of=first if first != seq else None,
@@ -242,7 +241,7 @@ class Remembering:
             validations=validations.total,
             success_rate=round(validations.success_rate, 4),
             skill_id=skill.skill_id if skill else None,
-            worth=worth_answer(fold.worth.standing(episode_id, record.episode.error_class)),
+            worth=worth_answer(fold.worth.standing(episode_id, record.error_class)),
             aside=record.aside,
             episode=_shown(record),
         )
@@ -278,7 +277,7 @@ class Remembering:
             ) from refusal
 
     def skills(self, tenant: str) -> list[SkillAnswer]:
-        """Those whose episode is in use, and for which anybody stands who is in no quarantine."""
+        """Those whose episode is in use and notes a fix, and for which anybody stands who is in no quarantine."""
         fold = self._fold(tenant)
         spaces = ((self._memory.space_of(tenant, episode_id), episode_id) for episode_id in fold.skills.by_episode)
         return [
@@ -286,6 +285,7 @@ class Remembering:
             for space, episode_id in spaces
             if space is not None
             and episode_id in space.episodes
+            and space.episodes[episode_id].episode.resolution
             and validations_of(space, fold, episode_id) is not NONE
         ]
 
@@ -345,6 +345,6 @@ def _shown(record: EpisodeRecord) -> dict[str, Any]:
     """The episode as it was captured, without its vector."""
     shown: dict[str, Any] = msgspec.to_builtins(record.episode)
     shown["root_cause"] = record.cause
-    shown["tool_family"] = family_of(tool_of(record.episode.planned_action))
+    shown["tool_family"] = tool_family(record.episode)
     del shown["vector"], shown["digest"]
     return shown

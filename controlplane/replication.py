@@ -7,6 +7,7 @@ writes, under the lease's token.
 """
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
@@ -16,11 +17,15 @@ import structlog
 from auditor import Learner, UnreadableFold
 from auditor.protocols import PrefixStore
 
-from .checkpoints import CHECKPOINT_FOLDER, CheckpointFiles, RecoveryFiles, seal, unseal
+from .alarms import Alarms
+from .checkpoints import CHECKPOINT_FOLDER, CheckpointFiles, RecoveryFiles, checkpoint_id_of, seal, unseal, verified
+from .data_folder import claim
 from .errors import BadSetting, JournalDamaged, JournalUnavailable, LeaseLost, PointsmanError
 from .failpoints import failpoint
+from .ids import new_id
 from .journal import Journal
-from .journal.postgres import PostgresJournal
+from .journal.postgres import LEASE_S, RENEW_S, PostgresJournal
+from .journal.postgres.database import UNBOUND
 from .origin import Base, Origin
 from .outbox import Outbox
 from .refold import BEGINNING
@@ -29,58 +34,96 @@ from .tenants import derived, settled_pepper
 
 log = structlog.get_logger()
 LOOK_S = 0.2  # between two looks at whether this replica is to lead
-PUBLISHED_S = 5.0  # and at what was published
+WRITTEN_S = 5.0  # and at what who leads has written
+LATE = 3  # so many times the time between two publications, what is to be published is late
+STANDS_BACK_S = 2 * LEASE_S  # so long others may take a lease that was given up, before who gave it up does again
 BASE = "base"  # of the last archive
+DATABASE_MARK = "database"
 PEPPER_MARK, PEPPER_USE = "pepper", "the same pepper at every replica"
 
 
 class Replication:
-    """Makes this replica the leader when the lease is its own, and keeps what it may have to do then."""
+    """Makes this replica the leader when the lease is its own, and lets go of it where another would lead better."""
 
-    def __init__(self, journal: PostgresJournal, learner: Learner, outbox: Outbox) -> None:
-        self._journal, self._learner, self._outbox = journal, learner, outbox
-        self._looked_at = 0.0
-        self._led: int | None = None
+    def __init__(
+        self, journal: PostgresJournal, learner: Learner, outbox: Outbox, alarms: Alarms, publishes_each_s: float
+    ) -> None:
+        self._journal, self._learner, self._outbox, self._alarms = journal, learner, outbox, alarms
+        self._late_s = LATE * max(publishes_each_s, RENEW_S)
+        self._looked_at = self._in_time_at = self._stands_back_until = 0.0
+        self._led = 0  # the last term of the lease
+        self._published_seq = -1  # by this replica
 
     @classmethod
-    def of(cls, journal: Journal, learner: Learner, outbox: Outbox) -> Self:
+    def of(cls, journal: Journal, learner: Learner, outbox: Outbox, alarms: Alarms, publishes_each_s: float) -> Self:
         """Of a journal that is shared, which PostgreSQL's alone is."""
         assert isinstance(journal, PostgresJournal)
-        return cls(journal, learner, outbox)
+        return cls(journal, learner, outbox, alarms, publishes_each_s)
 
-    async def run(self) -> None:
-        """Hold the lease where it is free and look for ever; what fails is tried again."""
+    async def run(self, healthy: Callable[[], bool]) -> None:
+        """Hold the lease where it is free and look for ever; what fails is tried again.
+
+        A replica that is not `healthy` does not lead, and one that led and was late with what is to be published lets
+        others do it first.
+        """
         async with asyncio.TaskGroup() as together:
-            together.create_task(self._journal.lease.run(), name="lease")
+            together.create_task(self._hold(healthy), name="lease")
             together.create_task(self._follow(), name="takeover")
 
-    async def _follow(self) -> None:
+    async def _hold(self, healthy: Callable[[], bool]) -> None:
+        lease = self._journal.lease
         while True:
+            if (why := self._unfit(healthy())) is None:
+                await lease.tick()
+            elif lease.token is not None:
+                log.error("lease_given_up", token=lease.token, why=why)
+                self._alarms.given_up(lease.holder, why)
+                await lease.release()
+            await asyncio.sleep(RENEW_S)
+
+    def _unfit(self, healthy: bool) -> str | None:
+        """Why this replica must not lead now; None where it may."""
+        now = asyncio.get_running_loop().time()
+        if not healthy:
+            return "a part that must run has failed"
+        if self._journal.lease.token is None or self._learner.version == self._published_seq:
+            self._in_time_at = now
+        if now - self._in_time_at > self._late_s:
+            self._stands_back_until = now + STANDS_BACK_S
+        return "what is to be published is late" if now < self._stands_back_until else None
+
+    async def _follow(self) -> None:
+        before = None
+        while True:
+            refusal = None
             try:
                 await self._look()
             except PointsmanError as error:
-                log.warning("takeover_not_finished", error=str(error), again_in_s=LOOK_S)
+                refusal = str(error)
+                if refusal != before:
+                    log.warning("takeover_not_finished", error=refusal, again_in_s=LOOK_S)
+            before = refusal
             await asyncio.sleep(LOOK_S)
 
     async def _look(self) -> None:
         lease, now = self._journal.lease, asyncio.get_running_loop().time()
-        if lease.held and lease.token != self._led:
-            await self._take_over(lease.token)
-        elif not self._journal.leads and now - self._looked_at > PUBLISHED_S:
+        if lease.held and lease.term != self._led:
+            await self._take_over(lease.term)
+        elif not self._journal.leads and self._journal.trouble is None and now - self._looked_at > WRITTEN_S:
             self._looked_at = now
+            self._journal.forget_records(await self._journal.shelf.recorded_seq())
             if (seq := await self._journal.shelf.published_seq()) is not None:
-                self._journal.forget_records(seq)
                 self._outbox.published(seq)
 
-    async def _take_over(self, token: int | None) -> None:
+    async def _take_over(self, term: int) -> None:
         """Fold everything that the one before wrote, then lead."""
         await self._journal.catch_up()
         await self._learner.passed(self._journal.last_seq)
         failpoint("replica.leading")
         self._outbox.take_over()
-        self._led = token
-        self._journal.lead(token)
-        log.info("leading", token=token, seq=self._learner.version)
+        self._led = term
+        self._journal.lead(term)
+        log.info("leading", token=self._journal.lease.token, seq=self._learner.version)
 
     async def publish(self, seq: int, payload: bytes) -> None:
         """Leave the learnt state where a new replica finds it.
@@ -90,11 +133,12 @@ class Replication:
         """
         if not await self._journal.shelf.publish(seq, seal(payload)):
             raise LeaseLost
+        self._published_seq, self._in_time_at = seq, asyncio.get_running_loop().time()
         failpoint("replica.published")
 
 
 class PatientPrefixes:
-    """Earlier states for the fold, which waits for a database that is away: what it would skip, others fold."""
+    """Earlier states for the fold. It waits for a database that is away, or for room: what it skipped, others fold."""
 
     def __init__(self, prefixes: PrefixStore) -> None:
         self._prefixes = prefixes
@@ -103,13 +147,13 @@ class PatientPrefixes:
         while True:
             try:
                 return await self._prefixes.prefix(tenant, seq)
-            except JournalUnavailable as error:
+            except (JournalUnavailable, OSError) as error:
                 log.warning("restore_waits", error=str(error), again_in_s=LOOK_S)
                 await asyncio.sleep(LOOK_S)
 
 
 class SharedCheckpoints(CheckpointFiles):
-    """Each has a copy in the database, from which replicas fetch what they do not have."""
+    """In the database, where every replica finds them; the folder has those alone that an archive's base rests on."""
 
     def __init__(self, journal: PostgresJournal, folder: Path) -> None:
         super().__init__(folder)
@@ -122,24 +166,30 @@ class SharedCheckpoints(CheckpointFiles):
         return cls(journal, folder)
 
     async def keep(self, payload: bytes) -> str:
-        checkpoint_id = self.write(payload)
+        checkpoint_id = checkpoint_id_of(payload)
         await self._journal.shelf.put_file(checkpoint_id, seal(payload))
         return checkpoint_id
 
     async def find(self, checkpoint_id: str) -> bytes:
+        if (sealed := await self._journal.shelf.get_file(checkpoint_id)) is None:
+            raise UnreadableFold("the database does not have the checkpoint's file")
+        return verified(unseal(sealed), checkpoint_id)
+
+    async def fetch(self, checkpoint_id: str) -> None:
+        """Have it in the folder.
+
+        Raises:
+          UnreadableFold: the database does not have it, or it is damaged.
+        """
         try:
-            return self.read(checkpoint_id)
+            self.read(checkpoint_id)
         except UnreadableFold:
-            if (sealed := await self._journal.shelf.get_file(checkpoint_id)) is None:
-                raise
-            self.write(unseal(sealed))
-        return self.read(checkpoint_id)
+            self.write(await self.find(checkpoint_id))
 
     async def drop(self, checkpoint_id: str) -> None:
         base = await base_of(self._journal)  # of an archive that was made since this replica started, perhaps
         if base is not None and checkpoint_id in {name for _, _, name in base.prefixes}:
             return
-        self.delete(checkpoint_id)
         await self._journal.shelf.drop_file(checkpoint_id)
 
 
@@ -147,9 +197,15 @@ async def join(journal: Journal, settings: Settings, recovery: RecoveryFiles) ->
     """Begin where the others are: with the state that was published last, and with their pepper, which is returned.
 
     Raises:
-      BadSetting: the pepper is missing, or another one.
+      BadSetting: the pepper is missing, or another one; or the data folder is another database's.
+      PointsmanError: an embedded journal is being copied there.
     """
     assert isinstance(journal, PostgresJournal)
+    await journal.shelf.refuse_half()
+    await claim_for(journal, Path(settings.data_dir))
+    [[unbound]] = await journal.database.rows("unbound")
+    if unbound:
+        log.warning("rows_not_guarded", why=UNBOUND)
     if (seq := await fetch_snapshot(journal, recovery)) is not None:
         log.info("snapshot_fetched", seq=seq)
     if settings.insecure_local:
@@ -157,6 +213,16 @@ async def join(journal: Journal, settings: Settings, recovery: RecoveryFiles) ->
     pepper = settled_pepper(settings.pepper)
     await agree_on_pepper(journal, pepper)
     return pepper
+
+
+async def claim_for(journal: Journal, folder: Path, *, copied: bool = False) -> None:
+    """Note in a data folder which database it is used with, by the mark that whoever came first gave the database.
+
+    Raises:
+      BadSetting: as `claim` says.
+    """
+    assert isinstance(journal, PostgresJournal)
+    claim(folder, await journal.shelf.agreed(DATABASE_MARK, new_id("db").encode()), copied=copied)
 
 
 async def base_of(journal: PostgresJournal) -> Base | None:
@@ -185,7 +251,7 @@ async def origin_of(journal: Journal, folder: Path) -> Origin:
     files = SharedCheckpoints(journal, folder / CHECKPOINT_FOLDER)
     try:
         for _, _, name in base.prefixes:
-            await files.find(name)
+            await files.fetch(name)
     except UnreadableFold as error:
         raise JournalDamaged(f"a checkpoint that the base of the archive rests on cannot be read: {error}") from error
     return Origin(journal.archived_seq, base, files)

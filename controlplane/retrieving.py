@@ -9,6 +9,7 @@ import msgspec
 
 from auditor import Learner
 from auditor.answers import SessionResult
+from auditor.changes import MemoryKind
 from auditor.fold import TenantFold
 from auditor.session_events import Queried, SessionReported
 from auditor.trace import Offered
@@ -17,7 +18,6 @@ from .clock import Clock
 from .contract import (
     ContextAnswer,
     ContextRequest,
-    MemoryKind,
     OriginReturn,
     PatchAnswer,
     PatchRequest,
@@ -201,7 +201,7 @@ class Retrieving:
             if one.item not in offered:
                 probability = probability_of(fold, one.item, self._share)
                 withheld = self._rng.random() < probability
-                offered[one.item] = Offered(one.item, withheld, probability, one.like, one.origin)
+                offered[one.item] = Offered(one.item, withheld, probability, one.like, one.origin, one.kind)
         return tuple(offered.values()), [one for one in best if not offered[one.item].withheld]
 
     async def _began(

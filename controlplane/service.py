@@ -3,11 +3,10 @@
 import asyncio
 import contextlib
 import os
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Self
 
-import httpx
 import msgspec
 import structlog
 
@@ -22,15 +21,15 @@ from .data_folder import RECOVERY_FOLDER, lock_folder, open_any
 from .errors import JournalDamaged, PointsmanError
 from .failpoints import failpoint
 from .journal import Journal
-from .llm.provider import Provider
 from .origin import Origin
-from .parts import Parts
+from .parts import NETWORK, Parts, Ways
 from .refold import BEGINNING
 from .replay.at_rest import REPLAY_FOLDER
 from .settings import Settings
 from .whole_log import origin_of
 
 log = structlog.get_logger()
+LAST_S = 5.0  # how long a stop waits for a database to take what is not written yet
 AHEAD = "but recovery/{} knows a later one: acknowledged events are gone; to go on without them, move that file away"
 
 
@@ -67,12 +66,9 @@ class Service(Parts):
         clock: Clock,
         *,
         origin: Origin = BEGINNING,
-        transport: httpx.AsyncBaseTransport | None = None,
-        providers: Mapping[str, Provider] | None = None,
+        ways: Ways = NETWORK,
     ) -> Self:
         """Catch up with an open journal, from its origin on, and start the loops.
-
-        `transport` and `providers` are other ways out than the network.
 
         Raises:
           JournalDamaged: recovery files know of events that the journal does not have.
@@ -89,7 +85,7 @@ class Service(Parts):
         if recovery.ahead is not None:
             raise JournalDamaged(f"it ends with event {journal.last_seq}, {AHEAD.format(recovery.ahead)}")
         registry = await load_registry(journal, folder, pepper)
-        service = cls(settings, journal, state, recovery, registry, clock, origin, transport, providers)
+        service = cls(settings, journal, state, recovery, registry, clock, origin, ways)
         await service.start()
         return service
 
@@ -109,7 +105,7 @@ class Service(Parts):
         self._run(self.background.run(), "background")
         self._run(self.memory.vectors.run(), "vectors")
         if self.replication is not None:
-            self._run(self.replication.run(), "replication")
+            self._run(self.replication.run(lambda: self.healthy), "replication")
         self.replays.go_on()
         for file in self.recovery.damaged:
             self.alarms.damaged(file)
@@ -208,16 +204,24 @@ class Service(Parts):
             task.cancel()
         await asyncio.gather(*self._tasks[1:], return_exceptions=True)
         try:
-            await self.budgets.flush()
-            if self.learner.failure is None:
-                await self._caught_up()
-                failpoint("shutdown.recovery")
-                await self.background.write_recovery()
-            await self.outbox.flush()
+            async with asyncio.timeout(LAST_S if self.journal.shared else None):
+                await self._write_down()
+        except TimeoutError:
+            costs = "reservations are charged whole, and the next leader does again what was not noted as done"
+            log.error("stopped_without_database", waited_s=LAST_S, costs=costs)
         except (OSError, PointsmanError) as error:
             log.error("recovery_file_not_written", error=str(error), costs="the next start folds more of the journal")
         finally:  # a recovery file that cannot be written must not leave threads that keep the process alive
             await self._let_go()
+
+    async def _write_down(self) -> None:
+        """What is not journalled yet, and what was learnt."""
+        await self.budgets.flush()
+        if self.learner.failure is None:
+            await self._caught_up()
+            failpoint("shutdown.recovery")
+            await self.background.write_recovery()
+        await self.outbox.flush()
 
     async def _let_go(self) -> None:
         self._tasks[0].cancel()
@@ -238,6 +242,8 @@ def _death(task: "asyncio.Task[None]") -> str | None:
     """Why a task ended that should not have."""
     if not task.done() or task.cancelled() or (error := task.exception()) is None:
         return None
+    while isinstance(error, BaseExceptionGroup):  # its own text names nothing
+        error = error.exceptions[0]
     return f"{type(error).__name__}: {error}"
 
 

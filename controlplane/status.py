@@ -19,6 +19,8 @@ from .contract import AuditAnswer, ChallengerAnswer, ComparisonAnswer
 from .errors import UnknownPoint
 from .journal import versions
 from .learning import WholeTrace, explain
+from .memory.hosted import HostedVectors
+from .memory.index import Spaces
 from .policies import told_of
 from .purse import Purse
 from .service import Service
@@ -136,6 +138,7 @@ def describe_status(service: Service, tenant: str) -> dict[str, Any]:
         "budget": _budget(service, tenant),
         "reuse": _reuse(service, tenant),
         "redis": service.redis and {"trouble": service.redis.trouble, "replicas": service.redis.replicas},
+        "vectors": _vectors(service.memory.vectors),
         "embedder": service.embedder.state,
         "memory": service.memory.counts(fold.tenant),
         "modalities": {
@@ -189,6 +192,13 @@ def _broker(service: Service) -> dict[str, Any] | None:
         "waiting": jobs.count[work],
         "given_up": jobs.given_up_ever[work],
     }
+
+
+def _vectors(spaces: Spaces) -> dict[str, Any] | None:
+    """Of a server beside the process; what kind of trouble it is, without addresses."""
+    if not isinstance(spaces, HostedVectors):
+        return None
+    return {"trouble": spaces.trouble and spaces.trouble.partition(":")[0], "waiting": spaces.waiting}
 
 
 def _budget(service: Service, tenant: str) -> dict[str, Any]:

@@ -27,7 +27,8 @@ class Tiering:
         """
         if not self._reflects.able:
             return None
-        known = await self._reflects.for_new(caller.tenant, caller.key_id, EpisodeRecord(0, self._clock.now(), episode))
+        new = EpisodeRecord.of(0, self._clock.now(), episode)
+        known = await self._reflects.for_new(caller.tenant, caller.key_id, new)
         evidence = self._point.known(episode, caller.key_id, *known)
         asked = DecisionRequest(
             point=self._point.name,

@@ -18,6 +18,7 @@ from .ids import new_id
 from .jobs import Job
 from .journal import Journal
 from .llm.addresses import Origin, Resolve, system_addresses
+from .masking import without_secrets
 from .news import KINDS, news_of
 from .outbox import DEADLINE_S, Outbox, TryFailed
 from .tenants import Caller, Registry
@@ -164,12 +165,14 @@ class Webhooks:
         await self._learner.reached(await self._journal.append(removed))
 
     def _refuse_address(self, url: str) -> None:
-        """What is refused is not quoted: it may hold a secret."""
+        """What is refused is not quoted: it may hold a secret. What is kept is shown, and messages are signed."""
         try:
             origin = Origin(url, keyed=not self._private)
         except (BadSetting, ValueError) as error:
             said = "url takes https://HOST/PATH, without user, password and query, of a host that messages may go to"
             raise Unprocessable(said) from error
+        if without_secrets(url) != url:
+            raise Unprocessable("url holds what looks like a secret, which would be shown; messages are signed instead")
         if origin.private and not self._private:
             raise Unprocessable("url leads into a private network; an operator can allow that (webhooks_private)")
 

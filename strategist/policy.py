@@ -26,7 +26,7 @@ NOTHING_KNOWN: Mapping[str, float] = {}
 NOISE, NOISE_VISITS, NOISE_FLOOR = 0.04, 10, 0.02  # mean squared error before any was seen, and what that is worth
 
 
-class PolicySettings(msgspec.Struct, frozen=True, kw_only=True):
+class PolicySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything a fold or a choice depends on besides its data."""
 
     mode: Mode = "learning"

@@ -7,7 +7,7 @@ import msgspec
 SMALLEST = 0.0001  # a cell with a smaller step would remember more samples than its steps are tabulated for
 
 
-class StepSize(msgspec.Struct, frozen=True, kw_only=True):
+class StepSize(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Step of a cell by its visits: constant `alpha`, or max(floor, 1 / (1 + visits) ** omega).
 
     The floor lets a cell follow drift. omega is 1/2 or 1, so that a fold needs no pow.
@@ -48,7 +48,7 @@ class StepSize(msgspec.Struct, frozen=True, kw_only=True):
         return visits + 1
 
 
-class EpsilonDecay(msgspec.Struct, frozen=True, kw_only=True):
+class EpsilonDecay(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Share of uniform exploration: start * sqrt(scale / (scale + updates)), never under the floor."""
 
     start: float = 0.1

@@ -13,7 +13,7 @@ Chain = tuple[str, ...]
 Exploration = Literal["explore", "exploit", "only", "rule", "audit"]
 
 
-class Move(msgspec.Struct, frozen=True, gc=False):
+class Move(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     """A share of what one action is preferred by goes to another before the draw; `moved` is the probability it was."""
 
     source: str
@@ -22,7 +22,7 @@ class Move(msgspec.Struct, frozen=True, gc=False):
     moved: float = 0.0
 
 
-class State(msgspec.Struct, frozen=True, gc=False):
+class State(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     """Keys the tables are read and written at; one chain per tiling, coarse to fine.
 
     words: hashes of the words of the text, which linear values read beside the keys.
@@ -72,7 +72,7 @@ class Situation(msgspec.Struct, frozen=True, gc=False):
         return self.known[self.actions.index(action)] if self.known else 0.0
 
 
-class HeadChoice(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class HeadChoice(msgspec.Struct, frozen=True, kw_only=True, gc=False, forbid_unknown_fields=True):
     """One head's choice with everything needed to recompute it."""
 
     head: str

@@ -11,6 +11,7 @@ from msgspec import Meta
 from auditor.passage_events import PassageKind
 
 from ..errors import BadSetting
+from ..masking import without_secrets
 
 Name = Annotated[str, Meta(min_length=1, max_length=256)]
 
@@ -40,6 +41,8 @@ class Described(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     def __post_init__(self) -> None:
         if self.table is not None and self.query is not None:
             raise ValueError(f"{self.name}: give table or query, not both")
+        if any(without_secrets(said) != said for said in (self.name, self.what, self.namespace)):
+            raise ValueError("name, what and namespace are kept and shown; one of them looks like a secret")
 
     @property
     def columns(self) -> list[str]:

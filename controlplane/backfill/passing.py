@@ -10,10 +10,10 @@ import msgspec
 
 from ..masking import without_secrets
 from .described import Described
-from .server import Server, ServerRefused
+from .server import NotTaken, Server, ServerRefused
 from .sources import Read, SourceFailed, read
 
-BATCH, BATCH_BYTES = 64, 150_000
+BATCH, BATCH_BYTES = 64, 150_000  # of a record that is larger alone its batch
 Told = Callable[[int, int], None]
 
 
@@ -43,6 +43,11 @@ class Passed(msgspec.Struct, kw_only=True):
     @property
     def changed(self) -> bool:
         return bool(self.kept or self.dropped)
+
+    @property
+    def troubles(self) -> tuple[object, ...]:
+        """What was not done, and why."""
+        return self.failed, {*self.skipped}, {*self.violations}
 
 
 class Backfill:
@@ -102,11 +107,12 @@ class Backfill:
             elif record.version == known.get(record.key):
                 passed.unchanged += 1
             elif not self._refused_before(origin, record, passed):
+                more = len(msgspec.json.encode(record.document))
+                if len(batch) == BATCH or size + more > BATCH_BYTES:
+                    self._send(origin, batch, passed)
+                    batch, size = [], 0
                 batch.append(record)
-                size += len(msgspec.json.encode(record.document))
-            if len(batch) == BATCH or size > BATCH_BYTES:
-                self._send(origin, batch, passed)
-                batch, size = [], 0
+                size += more
             told(record.done, record.of)
         self._send(origin, batch, passed)
         return seen
@@ -122,12 +128,23 @@ class Backfill:
         if not batch:
             return
         body: dict[str, Any] = {**self._named(origin), "documents": [record.document for record in batch]}
-        for record, answer in zip(batch, self._server.ask("POST", "/v1/documents", body)["documents"], strict=True):
+        try:
+            answers = self._server.ask("POST", "/v1/documents", body)["documents"]
+        except NotTaken as error:
+            if len(batch) == 1:
+                self._refuse(origin, batch[0], str(error), passed)
+            for record in batch if len(batch) > 1 else ():
+                self._send(origin, [record], passed)
+            return
+        for record, answer in zip(batch, answers, strict=True):
             if answer["status"] == "refused":
-                skipped = Skipped.of(record.key, answer["why"])
-                self._refused[origin.name, record.key] = record.version, skipped, answer["violation"]
-                (passed.violations if answer["violation"] else passed.skipped).append(skipped)
+                self._refuse(origin, record, answer["why"], passed, violation=answer["violation"])
             elif answer["status"] == "kept":
                 passed.kept += 1
             else:
                 passed.unchanged += 1
+
+    def _refuse(self, origin: Described, record: Read, why: str, passed: Passed, *, violation: bool = False) -> None:
+        skipped = Skipped.of(record.key, why)
+        self._refused[origin.name, record.key] = record.version, skipped, violation
+        (passed.violations if violation else passed.skipped).append(skipped)

@@ -1,15 +1,28 @@
 """The server, as a backfill asks it: with patience for one that is starting, busy or counts calls."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx
 
 TIMEOUT_S, TRIES, LONGEST_WAIT_S = 120.0, 5, 60.0
+LOADING, LOADED_WITHIN_S = "embedder_loading", 600.0  # how long a server may take to load its memory
 
 
 class ServerRefused(Exception):
     """The server does not do it, or does not answer; the message says why."""
+
+
+class NotTaken(ServerRefused):
+    """What was sent is out of bounds: of the server, or of what stands before it."""
+
+
+class Refusal(NamedTuple):
+    """What was said, and after how many seconds it may be tried again, if it helps."""
+
+    why: str
+    again_s: float | None
+    loads: bool = False
 
 
 class Server:
@@ -20,29 +33,38 @@ class Server:
         self._wait = wait
 
     def ask(self, method: str, path: str, body: Any = None, **query: str) -> Any:
-        """The answer, which may be None.
+        """The answer, which may be None; a server that still loads its memory is waited for.
 
         Raises:
+          NotTaken: the body is too large, or something in it is out of bounds.
           ServerRefused: after TRIES where trying again can help.
         """
-        for tried in range(TRIES):
+        tried, loading_s = 0, 0.0
+        while True:
             try:
                 answer = self._client.request(method, path, json=body, params=query)
                 if answer.is_success:
                     return answer.json() if answer.content else None
-                why, again = _refusal(answer)
+                if answer.status_code == httpx.codes.REQUEST_ENTITY_TOO_LARGE:
+                    raise NotTaken("it is larger than the server takes")
+                refused = _refusal(answer)
+                if answer.status_code == httpx.codes.BAD_REQUEST:
+                    raise NotTaken(refused.why)
             except (httpx.HTTPError, ValueError) as error:
-                why, again = f"no server answers ({type(error).__name__})", 2.0**tried
-            if again is None or tried + 1 == TRIES or not self._wait(min(again, LONGEST_WAIT_S)):
-                break
-        raise ServerRefused(why)
+                refused = Refusal(f"no server answers ({type(error).__name__})", 2.0**tried)
+            wait_s = min(refused.again_s or 0.0, LONGEST_WAIT_S)
+            if refused.loads and loading_s < LOADED_WITHIN_S:
+                loading_s += wait_s
+            else:
+                tried += 1
+            if refused.again_s is None or tried == TRIES or not self._wait(wait_s):
+                raise ServerRefused(refused.why)
 
     def close(self) -> None:
         self._client.close()
 
 
-def _refusal(answer: httpx.Response) -> tuple[str, float | None]:
-    """What was said, and after how many seconds it may be tried again, if it helps."""
+def _refusal(answer: httpx.Response) -> Refusal:
     said = answer.json()
-    after = float(answer.headers.get("Retry-After", 1))
-    return str(said.get("detail", said)), after if said.get("retryable") else None
+    after_s = float(answer.headers.get("Retry-After", 1)) if said.get("retryable") else None
+    return Refusal(str(said.get("detail", said)), after_s, loads=said.get("code") == LOADING)

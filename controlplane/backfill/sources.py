@@ -1,6 +1,7 @@
 """Reads the records of an origin, each as a document or with the reason why it is none."""
 
 import sqlite3
+from codecs import BOM_UTF8
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from hashlib import blake2b
@@ -11,7 +12,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from ..contract import MAX_DOCUMENT
+from ..contract import MAX_DOCUMENT, MAX_TEXT
 from ..masking import without_secrets
 from .described import Described
 
@@ -91,13 +92,14 @@ def _rows(origin: Described) -> Iterator[Row]:
 def _lines(origin: Described) -> Iterator[Row]:
     try:
         of, done = Path(origin.path).stat().st_size, 0
-        if not of:
+        if of <= len(BOM_UTF8):
             raise SourceFailed(f"{origin.path}: it is empty, as before it is written")
         with open(origin.path, "rb") as file:
             for line in file:
+                text = line if done else line.removeprefix(BOM_UTF8)
                 done += len(line)
-                if line.strip():
-                    fields, why = _object(line)
+                if text.strip():
+                    fields, why = _object(text)
                     if why and not line.endswith(b"\n"):
                         raise SourceFailed(f"{origin.path}: its last line is not whole, as while it is written")
                     yield fields, why, done, of
@@ -160,7 +162,9 @@ def _document(origin: Described, key: str, fields: Fields) -> dict[str, Any]:
     if len(text) > MAX_DOCUMENT:
         raise Unusable(f"its text has {len(text)} characters; at most {MAX_DOCUMENT} are taken")
     document: dict[str, Any] = {"key": key, "text": text, "kind": origin.kind, "version": _version(origin, fields)}
-    document["metadata"] = {name: _text(name, fields.get(name)) for name in origin.metadata}
+    document["metadata"] = metadata = {name: _text(name, fields.get(name)) for name in origin.metadata}
+    if long := [name for name, value in metadata.items() if len(value) > MAX_TEXT]:
+        raise Unusable(f"{long[0]} has {len(metadata[long[0]])} characters; at most {MAX_TEXT} are taken")
     if origin.title is not None:
         document["title"] = _text(origin.title, fields.get(origin.title))[:MOST_KEY]
     if origin.license_from is not None:

@@ -18,7 +18,7 @@ from .output import Bar, lines, show
 from .program import UNREACHABLE, Failed, Flag, Json, Url, app
 
 SHOWN = 10  # records of each kind that are named
-Interval = Annotated[float, Parameter(validator=Number(gt=0))]
+Interval = Annotated[float, Parameter(validator=Number(gt=0, lte=threading.TIMEOUT_MAX))]
 
 
 @app.command(name="backfill")
@@ -47,25 +47,26 @@ def backfill_command(
     if watch:
         for name in (signal.SIGTERM, signal.SIGINT):
             signal.signal(name, lambda *_: stop.set())
-    failed = _pass(work, origins, json=json)
+    passed = _pass(work, origins, json=json)
     while watch and not stop.wait(interval):
-        failed = _pass(work, origins, json=json, before=failed)
+        passed = _pass(work, origins, json=json, before=passed)
     server.close()
+    failed = [f"{one.origin}: {one.failed}" for one in passed if one.failed]
     if failed and not watch:
         raise Failed("; ".join(failed), UNREACHABLE if all("no server answers" in why for why in failed) else 1)
 
 
-def _pass(work: Backfill, origins: list[Described], *, json: bool, before: list[str] | None = None) -> list[str]:
-    """All origins once; why some failed. After another pass, only what is otherwise than before is said."""
+def _pass(work: Backfill, origins: list[Described], *, json: bool, before: list[Passed] | None = None) -> list[Passed]:
+    """All origins once. After another pass, only what is otherwise than before is said."""
     passed = list[Passed]()
     for origin in origins:
         with Bar(origin.name, hidden=json) as bar:
             passed.append(work.over(origin, bar))
-    failed = [f"{one.origin}: {one.failed}" for one in passed if one.failed]
-    if failed != before or any(one.changed for one in passed):
+    same = before is not None and [one.troubles for one in passed] == [one.troubles for one in before]
+    if not same or any(one.changed for one in passed):
         stale = _stale(work)
         show({"origins": msgspec.to_builtins(passed), "stale_vectors": stale}, json, lambda: _told(passed, stale))
-    return failed
+    return passed
 
 
 def _stale(work: Backfill) -> int | None:

@@ -11,6 +11,11 @@ from ..settings import Settings
 from .program import UNREACHABLE, Failed
 
 TIMEOUT_S, PROBE_S = 30.0, 2.0
+OUT_OF_BOUNDS = (httpx.codes.BAD_REQUEST, httpx.codes.REQUEST_ENTITY_TOO_LARGE)
+
+
+class NotTaken(Failed):
+    """What was sent is out of bounds: the server takes the rest."""
 
 
 def call(method: str, path: str, body: dict[str, Any] | None, url: str | None) -> Any:
@@ -56,7 +61,8 @@ def _ask(
     except ValueError as error:
         raise Failed(f"what answers at {told} is no Pointsman; check POINTSMAN_HOST and POINTSMAN_PORT") from error
     if response.is_error:
-        raise Failed(_told(answer, headers))
+        kind = NotTaken if response.status_code in OUT_OF_BOUNDS else Failed
+        raise kind(_told(answer, headers))
     return answer
 
 

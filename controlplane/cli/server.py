@@ -122,6 +122,9 @@ def config_check(*, file: Path | None = None, json: Json = False) -> None:
     Args:
       file: A settings file; by default pointsman.toml.
     """
+    from ..embedders import refuse_unusable
+
     loaded = settings.load(file=file)
     Catalogue.load(loaded.catalogue)
+    refuse_unusable(loaded)
     show({"ok": True, "hash": loaded.hash}, json, lambda: lines(f"The settings are fine (hash {loaded.hash})."))

@@ -113,6 +113,7 @@ def migrate(*, data_dir: Path | None = None, json: Json = False) -> None:
     loaded = settings.load()
     if loaded.database_url is None:
         raise BadSetting("set POINTSMAN_DATABASE_URL to the database that the journal is to be copied into")
+    failpoints.arm(loaded.failpoints or "")
     from ..moving import migrate as run
 
     folder = data_dir or Path(loaded.data_dir)

@@ -90,7 +90,6 @@ from .retrieval import (
     ContextAnswer,
     ContextRequest,
     EvaluationAnswer,
-    MemoryKind,
     OriginReturn,
     PatchAnswer,
     PatchRequest,
@@ -103,12 +102,13 @@ from .retrieval import (
     UsedOrigin,
 )
 from .webhooks import NewWebhookAnswer, WebhookAnswer, WebhookRequest
-from .wire import MAX_IMAGE, MAX_TEXT, MAX_TRACE, Answer, Request, Scope, Tier
+from .wire import MAX_IMAGE, MAX_NAME, MAX_TEXT, MAX_TRACE, Answer, Request, Scope, Tier
 
 __all__ = [
     "MAX_DOCUMENT",
     "MAX_DOCUMENTS",
     "MAX_IMAGE",
+    "MAX_NAME",
     "MAX_TEXT",
     "MAX_TRACE",
     "ActAnswer",
@@ -164,7 +164,6 @@ __all__ = [
     "LimitAnswer",
     "ListedDocument",
     "ListedModel",
-    "MemoryKind",
     "ModelList",
     "NewKeyAnswer",
     "NewWebhookAnswer",

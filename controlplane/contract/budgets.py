@@ -7,7 +7,7 @@ from msgspec import Meta
 from auditor.money_events import Scope
 from auditor.periods import Period
 
-from .wire import Answer, Name, Named, Request, Text
+from .wire import Answer, Identified, Identifier, Reason, Request
 
 Usd = Annotated[float, Meta(ge=0, le=10**9)]
 
@@ -16,18 +16,18 @@ class BudgetRequest(Request, frozen=True, kw_only=True):
     """A limit to set, or with null to take away: what may be spent in each period."""
 
     scope: Scope
-    tenant: Name | None = None
-    name: Named | None = None
+    tenant: Identifier | None = None
+    name: Identified | None = None
     period: Period
     limit_usd: Usd | None
-    why: Text
+    why: Reason
 
 
 class ReconcileRequest(Request, frozen=True, kw_only=True):
     """What a call really cost of which all that was held is charged."""
 
     cost_usd: Usd
-    why: Text
+    why: Reason
 
 
 class ForecastAnswer(Answer, frozen=True, kw_only=True):

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from .wire import FreeMap, Named
+from .wire import IDENTIFIES, FreeMap, Named
 
 Key = Annotated[str, Meta(max_length=64)]
 Label = Annotated[str, Meta(max_length=512)]
@@ -31,7 +31,7 @@ class ChatBody(msgspec.Struct, frozen=True, kw_only=True):
     n: Annotated[int, Meta(ge=1, le=128)] | None = None
     max_tokens: Annotated[int, Meta(ge=1)] | None = None
     max_completion_tokens: Annotated[int, Meta(ge=1)] | None = None
-    user: Label | None = None
+    user: Annotated[str, Meta(max_length=512, extra=IDENTIFIES)] | None = None
     metadata: Annotated[dict[Key, Label | int | float | bool | None], Meta(max_length=16)] | None = None
 
     @property

@@ -2,12 +2,24 @@
 
 from typing import Annotated, Literal
 
+import msgspec
 from msgspec import Meta
 
 from auditor.feedback import Outcome
 from auditor.rewards import Term
 
-from .wire import MAX_CANDIDATES, Answer, Conditioned, Conditions, Filled, FreeMap, Name, Named, Request, Text
+from .wire import (
+    MAX_CANDIDATES,
+    Answer,
+    Conditioned,
+    Conditions,
+    Filled,
+    FreeMap,
+    Identified,
+    Identifier,
+    Request,
+    Text,
+)
 
 
 class Candidate(Request, frozen=True, kw_only=True, omit_defaults=True):
@@ -16,8 +28,8 @@ class Candidate(Request, frozen=True, kw_only=True, omit_defaults=True):
     expected_cost: in USD, if it is known beforehand. It is computed with, not learnt, where every candidate says it.
     """
 
-    provider: Named
-    sku: Named
+    provider: Identified
+    sku: Identified
     expected_cost: Annotated[float, Meta(ge=0, le=10**9)] | None = None
 
     @property
@@ -28,18 +40,23 @@ class Candidate(Request, frozen=True, kw_only=True, omit_defaults=True):
 class DecisionRequest(Conditioned, frozen=True, kw_only=True, omit_defaults=True):
     """`gate` when planned_action is given, `route` when candidates are, or `point` by name."""
 
-    point: Name | None = None
-    namespace: Name = ""
-    task_id: Name | None = None
-    previous_trace_id: Name | None = None
+    point: Identifier | None = None
+    namespace: Identifier = ""
+    task_id: Identifier | None = None
+    previous_trace_id: Identifier | None = None
     goal: Text | None = None
     planned_action: Filled | None = None
-    tool: Name | None = None
+    tool: Identifier | None = None
     environment: Conditions = {}
     context: FreeMap = {}
     metadata: FreeMap = {}
     candidates: Annotated[tuple[Candidate, ...], Meta(max_length=MAX_CANDIDATES)] | None = None
     wait_ms: Annotated[int, Meta(ge=0, le=60_000)] = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.goal and not self.goal.strip():
+            msgspec.structs.force_setattr(self, "goal", None)
 
 
 class ReflectRequest(Conditioned, frozen=True, kw_only=True):
@@ -48,14 +65,14 @@ class ReflectRequest(Conditioned, frozen=True, kw_only=True):
     goal: Filled
     planned_action: Filled
     environment: Conditions = {}
-    namespace: Name = ""
-    task_id: Name | None = None
+    namespace: Identifier = ""
+    task_id: Identifier | None = None
 
 
 class FeedbackRequest(Request, frozen=True, kw_only=True):
     """What came of a decision."""
 
-    trace_id: Named
+    trace_id: Identified
     outcome: Outcome
 
 

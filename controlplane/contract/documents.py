@@ -7,7 +7,7 @@ from msgspec import Meta
 from auditor.passage_events import PassageKind
 
 from .retrieval import Safety
-from .wire import Answer, Filled, FreeMap, Name, Named, Request, Text
+from .wire import Answer, Filled, FreeMap, Identified, Identifier, Name, Named, Request, Text
 
 MAX_DOCUMENT, MAX_DOCUMENTS = 131_072, 64
 Format = Literal["results", "context"]
@@ -33,8 +33,8 @@ class DocumentsRequest(Request, frozen=True, kw_only=True):
     """Documents of one origin, to be kept in the place of what is kept under their keys."""
 
     documents: Annotated[tuple[DocumentRequest, ...], Meta(min_length=1, max_length=MAX_DOCUMENTS)]
-    namespace: Name = ""
-    origin: Named = "documents"
+    namespace: Identifier = ""
+    origin: Identified = "documents"
 
 
 class KeptAnswer(Answer, frozen=True, kw_only=True):
@@ -117,8 +117,8 @@ class DocumentSearchAnswer(Answer, frozen=True, kw_only=True):
 class OriginRequest(Request, frozen=True, kw_only=True):
     """Where documents come from: what that is, and the licence of those that name none."""
 
-    origin: Named
-    what: Named = "documents"
+    origin: Identified
+    what: Identified = "documents"
     license: Name | None = None
 
 

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from .wire import Answer, Filled, Named, Request
+from .wire import MAX_TEXT, REASONS, Answer, Identified, Request
 
 Moment = Annotated[float, Meta(ge=0, le=2**53)]  # seconds since the epoch
 
@@ -12,7 +12,7 @@ Moment = Annotated[float, Meta(ge=0, le=2**53)]  # seconds since the epoch
 class Span(Request, frozen=True, kw_only=True):
     """What a key captured from `since` on, before `until`; without an end later captures too."""
 
-    key_id: Named
+    key_id: Identified
     since: Moment = 0.0
     until: Moment | None = None
 
@@ -24,7 +24,7 @@ class Span(Request, frozen=True, kw_only=True):
 class QuarantineRequest(Span, frozen=True, kw_only=True):
     """Whose captures are set aside: from `since` on, before `until`; without an end later ones too."""
 
-    why: Filled
+    why: Annotated[str, Meta(min_length=1, max_length=MAX_TEXT, extra=REASONS)]
 
 
 class QuarantineAnswer(Answer, frozen=True, kw_only=True):

@@ -16,7 +16,9 @@ from .wire import (
     Filled,
     FreeMap,
     Id,
+    Identifier,
     Name,
+    Reason,
     Request,
     Text,
 )
@@ -29,10 +31,10 @@ class CaptureRequest(Conditioned, frozen=True, kw_only=True):
 
     goal: Filled
     episode_type: Literal["failure"] = "failure"
-    namespace: Name = ""
+    namespace: Identifier = ""
     planned_action: Text = ""
-    task_id: Name | None = None
-    trace_id: Name | None = None
+    task_id: Identifier | None = None
+    trace_id: Identifier | None = None
     error_trace: Annotated[str, Meta(max_length=MAX_TRACE)] = ""
     error_class: Name | None = None
     tool_chain: Annotated[tuple[Name, ...], Meta(max_length=64)] = ()
@@ -41,7 +43,7 @@ class CaptureRequest(Conditioned, frozen=True, kw_only=True):
     resolution: Text = ""
     severity: Annotated[float, Meta(ge=0, le=1)] = 0.4
     license: Name | None = None
-    origin: Name = "agents"
+    origin: Identifier = "agents"
     tags: Annotated[tuple[Name, ...], Meta(max_length=64)] = ()
     custom: FreeMap = {}
     images: Annotated[tuple[Image, ...], Meta(max_length=MAX_IMAGES)] = ()
@@ -64,7 +66,7 @@ class SearchRequest(Conditioned, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         super().__post_init__()
         asked, other = ("goal", "query") if self.modality == "text" else ("query", "goal")
-        if not getattr(self, asked):
+        if not getattr(self, asked).strip():
             raise ValueError(f"the modality {self.modality!r} is searched by `{asked}`, which is missing")
         if self.query and other == "query":
             raise ValueError("`query` is for other modalities; text is searched by `goal`")
@@ -74,7 +76,7 @@ class ValidateRequest(Request, frozen=True, kw_only=True):
     """Whether an episode's fix worked."""
 
     episode_id: Id
-    trace_id: Name | None = None
+    trace_id: Identifier | None = None
     outcome: Literal["success", "failure"]
     applied_suggestion: bool = True
 
@@ -82,7 +84,7 @@ class ValidateRequest(Request, frozen=True, kw_only=True):
 class RetireRequest(Request, frozen=True, kw_only=True):
     """Why a skill is retired."""
 
-    reason: Text = ""
+    reason: Reason = ""
 
 
 class CapturedReflection(Answer, frozen=True, kw_only=True):

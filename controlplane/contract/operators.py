@@ -7,13 +7,13 @@ from msgspec import Meta
 from auditor.events import FailMode
 from strategist.differences import Preference
 
-from .wire import Answer, Name, Request, Scope, Tier
+from .wire import IDENTIFIES, Answer, Identifier, Request, Scope, Tier
 
 
 class CheckpointRequest(Request, frozen=True, kw_only=True):
     """A name for the learnt state of this moment."""
 
-    name: Name = ""
+    name: Identifier = ""
 
 
 class CheckpointAnswer(Answer, frozen=True, kw_only=True):
@@ -69,7 +69,7 @@ class DiffAnswer(Answer, frozen=True, kw_only=True):
 class TenantRequest(Request, frozen=True, kw_only=True):
     """A tenant to make, or to change; what is not given stays, and is `free` and `closed` at first."""
 
-    tenant: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
+    tenant: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$", extra=IDENTIFIES)]
     tier: Tier | None = None
     fail_mode: FailMode | None = None
 
@@ -77,8 +77,8 @@ class TenantRequest(Request, frozen=True, kw_only=True):
 class KeyRequest(Request, frozen=True, kw_only=True):
     """A key to make: a tenant's, or without a tenant an operator's."""
 
-    tenant: Name | None = None
-    name: Name = ""
+    tenant: Identifier | None = None
+    name: Identifier = ""
     scopes: frozenset[Scope] | None = None
     expires_in_s: Annotated[float, Meta(gt=0, le=10**9)] | None = None
 

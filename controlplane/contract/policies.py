@@ -9,11 +9,11 @@ from auditor.override import Tuning
 from auditor.rules import HandOver
 from strategist import Mode
 
-from .wire import Answer, Name, Request
+from .wire import REASONS, Answer, Identifier, Request
 
 Share = Annotated[float, Meta(ge=0, le=1)]
 Weight = Annotated[float, Meta(ge=-10, le=10)]
-Why = Annotated[str, Meta(min_length=1, max_length=512)]
+Why = Annotated[str, Meta(min_length=1, max_length=512, extra=REASONS)]
 Version = Annotated[int, Meta(ge=0, le=2**53)]
 
 
@@ -43,7 +43,7 @@ class ChallengerRequest(Request, frozen=True, kw_only=True):
     share: Share = 0.0
     tuning: Tuning = Tuning()
     weights: Annotated[dict[str, Weight], Meta(max_length=64)] = {}
-    checkpoint_id: Name | None = None
+    checkpoint_id: Identifier | None = None
 
 
 class ReasonRequest(Request, frozen=True, kw_only=True):

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
-from .wire import Answer, FreeMap, Name, Request
+from .wire import Answer, FreeMap, Identifier, Request
 
 Place = Annotated[int, Meta(ge=1, le=2**53)]
 ReplayState = Literal["waiting", "running", "done", "failed", "cancelled"]
@@ -13,7 +13,7 @@ ReplayState = Literal["waiting", "running", "done", "failed", "cancelled"]
 class ReplayRequest(Request, frozen=True, kw_only=True):
     """A window of the tenant's own decisions at a point, and the policy; without one the policy in force."""
 
-    point: Name = "route"
+    point: Identifier = "route"
     policy: FreeMap = {}
     first: Place = 1
     last: Place | None = None

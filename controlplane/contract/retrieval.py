@@ -1,12 +1,13 @@
 """Retrieving: contexts and patches for a query, what came of them, and how search weighs its terms."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from msgspec import Meta
 
-from .wire import Answer, Conditioned, Conditions, Filled, FreeMap, Id, Name, Request, Text
+from auditor.changes import MemoryKind
 
-MemoryKind = Literal["episode", "document", "patch", "record"]
+from .wire import Answer, Conditioned, Conditions, Filled, FreeMap, Id, Identifier, Name, Request, Text
+
 KINDS: tuple[MemoryKind, ...] = ("episode", "document", "patch", "record")
 
 
@@ -29,7 +30,7 @@ class ContextRequest(Conditioned, frozen=True, kw_only=True):
 
     goal: Filled
     planned_action: Text = ""
-    namespace: Name = ""
+    namespace: Identifier = ""
     current_state: Conditions = {}
     kinds: Annotated[tuple[MemoryKind, ...], Meta(min_length=1, max_length=4)] = KINDS
     k: Annotated[int, Meta(ge=1, le=100)] = 20
@@ -63,7 +64,7 @@ class PatchRequest(Request, frozen=True, kw_only=True):
     """Patches that did something like this; `enhancement_weight` is what their own figure counts in the score."""
 
     query: Filled
-    namespace: Name = ""
+    namespace: Identifier = ""
     k: Annotated[int, Meta(ge=1, le=100)] = 5
     min_score: Annotated[float, Meta(ge=0, le=1)] = 0.0
     enhancement_weight: Annotated[float, Meta(ge=0, le=1)] = 0.3

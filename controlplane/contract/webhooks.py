@@ -4,7 +4,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from .wire import Answer, Named, Request
+from .wire import Answer, Identified, Request
 
 Url = Annotated[str, Meta(min_length=1, max_length=2048)]
 
@@ -13,7 +13,7 @@ class WebhookRequest(Request, frozen=True, kw_only=True):
     """An address that is told, and of which kinds of news; without any, of all."""
 
     url: Url
-    kinds: Annotated[tuple[Named, ...], Meta(max_length=64)] = ()
+    kinds: Annotated[tuple[Identified, ...], Meta(max_length=64)] = ()
 
 
 class WebhookAnswer(Answer, frozen=True, kw_only=True):

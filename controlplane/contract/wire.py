@@ -7,12 +7,17 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-MAX_TEXT, MAX_TRACE, MAX_CANDIDATES = 8192, 65536, 64
+MAX_NAME, MAX_TEXT, MAX_TRACE, MAX_CANDIDATES = 256, 8192, 65536, 64
 MAX_IMAGES, MAX_IMAGE = 4, 700_000  # of a capture, and characters of one in base64
 Text = Annotated[str, Meta(max_length=MAX_TEXT)]
-Name = Annotated[str, Meta(max_length=256)]
-Filled = Annotated[str, Meta(min_length=1, max_length=MAX_TEXT)]
-Named = Annotated[str, Meta(min_length=1, max_length=256)]
+Name = Annotated[str, Meta(max_length=MAX_NAME)]
+Named = Annotated[str, Meta(min_length=1, max_length=MAX_NAME)]
+# How http/screening.py looks at a text: it is kept as it came, or without secrets, or only has to say something.
+IDENTIFIES, REASONS, SAYS = ({"screened": how} for how in ("identifier", "reason", "words"))
+Identifier = Annotated[str, Meta(max_length=MAX_NAME, extra=IDENTIFIES)]
+Identified = Annotated[str, Meta(min_length=1, max_length=MAX_NAME, extra=IDENTIFIES)]
+Reason = Annotated[str, Meta(max_length=MAX_TEXT, extra=REASONS)]
+Filled = Annotated[str, Meta(min_length=1, max_length=MAX_TEXT, extra=SAYS)]
 Id = Annotated[int, Meta(ge=1, le=2**53)]
 FreeMap = dict[str, Any]
 if TYPE_CHECKING:

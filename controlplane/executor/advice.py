@@ -13,11 +13,11 @@ from ..contract import Reflection, SkillAnswer, SkillStep, SupportingEpisode, Wo
 from ..ids import new_id
 from ..llm.local import KNOWN, UNKNOWN
 from ..llm.redaction import quotable
+from ..memory.actions import signature_of
 from ..memory.clusters import representatives
 from ..memory.ranking import Match
 from ..memory.space import MAX_FAULT, EpisodeRecord
 from .evidence import Assessment, GateEvidence
-from .recalled import signature_of
 from .rule import PROCEED, REWRITE
 from .tiers import Thought
 
@@ -58,16 +58,24 @@ def lesson(evidence: GateEvidence, thought: Thought | None) -> Lesson | None:
     return Lesson(made.reflection_id, made.nano_usd) if made else None
 
 
-def cited(evidence: GateEvidence) -> list[Match]:
-    """The matches an answer rests on: the best few, and always the one whose resolution it quotes."""
-    shown, resolved = clustered(evidence), evidence.quoted
+def addressed(evidence: GateEvidence, asker: str) -> GateEvidence:
+    """The evidence, of which is told what the key `asker` may be told."""
+    evidence.asker = asker
+    evidence.told = [fix for fix in evidence.fixes if evidence.hearsay.resolution(fix.match.record)]
+    evidence.cited = cited(evidence)
+    return evidence
+
+
+def cited(evidence: GateEvidence) -> list[tuple[Match, int]]:
+    """The matches an answer rests on, the best few and always the one whose resolution it quotes.
+
+    With each, for how many others that are nearly the same it stands.
+    """
+    shown, resolved = representatives(evidence.matches, evidence.hearsay.may_read), evidence.quoted
     best = [match for match in evidence.matches if match.record.episode_id in shown][:CITED]
-    return best if resolved is None or resolved in best else [*best[: CITED - 1], resolved]
-
-
-def clustered(evidence: GateEvidence) -> dict[int, int]:
-    """The matches that stand for those nearly the same, by their ids, and for how many others each does."""
-    return representatives(evidence.matches, evidence.hearsay.may_read)
+    if resolved is not None and resolved not in best:
+        best = [*best[: CITED - 1], resolved]
+    return [(match, shown.get(match.record.episode_id, 0)) for match in best]
 
 
 def hints(evidence: GateEvidence, reflection: Reflection, word: str | None) -> list[str]:
@@ -134,8 +142,7 @@ def _nearest(evidence: GateEvidence) -> str:
 
 def supporting(evidence: GateEvidence) -> list[SupportingEpisode]:
     """What the answer rests on; of what is hearsay the figures, and no words."""
-    shown = clustered(evidence)
-    return [_supporting(m, evidence, shown.get(m.record.episode_id, 0)) for m in cited(evidence)]
+    return [_supporting(match, evidence, alike) for match, alike in evidence.cited]
 
 
 def _supporting(match: Match, evidence: GateEvidence, alike: int) -> SupportingEpisode:
@@ -208,7 +215,7 @@ def skill_answer(record: EpisodeRecord, fold: TenantFold) -> SkillAnswer:
 
 def _words(record: EpisodeRecord, *, told: bool = True) -> dict[str, Any]:
     """A skill's name, when to use it, what it needs, and how: a model's words where there are some that may be told."""
-    if told and (described := record.described) is not None:
+    if told and (described := record.made.described) is not None:
         text = described.text
         by = ", ".join(described.models)
         said = {"name": text.name, "docstring": text.docstring, "requires": text.preconditions, "steps": text.steps}

@@ -15,7 +15,7 @@ from strategist.features.bins import Fact
 
 from ..contract import DecisionRequest
 from ..ids import new_id
-from ..memory.actions import family_of, tool_of
+from ..memory.captured import tool_family
 from .guarding import allowed_tiers
 from .point import Acting, Evidence, Executed, Features, Point
 from .tiers import TIERS
@@ -56,7 +56,7 @@ class CapturePoint(Point[CaptureEvidence]):
             "severity": episode.severity,
             "error_class": episode.error_class,
             "nearest": nearest,
-            "tool_family": family_of(tool_of(episode.planned_action, next(iter(episode.tool_chain), None))),
+            "tool_family": tool_family(episode),
             "purse": purse,
         }
         facing = Facing(environment=episode.environment)

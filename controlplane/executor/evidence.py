@@ -1,6 +1,6 @@
 """What the gate knows about a planned action: similar failures, outcomes of both kinds, and fixes that held."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -16,9 +16,9 @@ from strategist.linear import hashed_word
 
 from ..contract import DecisionRequest
 from ..embedding import Vector
-from ..memory.actions import conditions_of, family_of, is_destructive, signature, tool_of
+from ..memory.actions import conditions_of, family_of, is_destructive, signature, signature_of, tool_of
 from ..memory.ranking import Match
-from ..memory.space import Space
+from ..memory.space import EpisodeRecord, Space
 from .hearsay import Hearsay
 from .matching import Sought, recall_matches, standing, validations_of
 from .point import Evidence
@@ -30,7 +30,6 @@ from .recalled import (
     captures,
     near_cases,
     recall_outcomes,
-    signature_of,
     similar_actions,
     unreported,
 )
@@ -85,6 +84,8 @@ class GateEvidence(Evidence, kw_only=True):
     worded: Worded
     at_hand: AtHand | None = None  # of reflections on the best match
     shown: Reflected | None = None  # what models made of the best match, or of one that is much like it
+    told: Sequence[Fix] = ()  # the fixes whose words the key that asks is shown, the best first
+    cited: Sequence[tuple[Match, int]] = ()  # what the answer rests on, and for how many others each stands
     ruled: str | None = None  # the guard rule that left the verdict, where the evidence did not
 
     @property
@@ -96,11 +97,6 @@ class GateEvidence(Evidence, kw_only=True):
     def hearsay(self) -> Hearsay:
         """What of memory the key that asks is shown."""
         return Hearsay(self.asker, self.space, self.fold)
-
-    @property
-    def told(self) -> list[Fix]:
-        """The fixes whose words it is shown, the best first."""
-        return [fix for fix in self.fixes if self.hearsay.resolution(fix.match.record)]
 
     @property
     def offered(self) -> Fix | None:
@@ -121,6 +117,18 @@ class Remembered(NamedTuple):
     stood: Sequence[Match] = ()  # the same as they stand before the key that asks
     actions: Sequence[tuple[float, str]] = ()  # similar ones, as similarity and signature
 
+    def without(self, offered: Sequence[Offered]) -> "Remembered":
+        """As if what is withheld were unknown."""
+        withheld = {item.episode_id for item in offered if item.withheld}
+        return self.only(lambda episode_id: episode_id not in withheld)
+
+    def only(self, keep: Callable[[int], bool]) -> "Remembered":
+        """Of its matches those that are kept."""
+        found = [m for m in self.matches if keep(m.record.episode_id)]
+        if self.stood is self.matches:
+            return Remembered(found, found, self.actions)
+        return Remembered(found, [m for m in self.stood if keep(m.record.episode_id)], self.actions)
+
 
 async def search(
     space: Space, fold: TenantFold, request: DecisionRequest, asker: str, vector: Vector, now: float
@@ -134,9 +142,8 @@ async def search(
     matches = await recall_matches(space, fold, sought, NEIGHBOURS)
     stood = await standing(space, fold, sought, NEIGHBOURS, asker, matches)
     actions = await similar_actions(space, vector)
-    there = space.episodes  # some may be purged by now: hosted indexes are waited for
-    matches, stood = ([m for m in of if m.record.episode_id in there] for of in (matches, stood))
-    return Remembered(matches, stood, actions)
+    found = Remembered(matches, stood, actions)
+    return found.only(space.episodes.__contains__)  # some may be purged by now: hosted indexes are waited for
 
 
 def gather(
@@ -149,21 +156,22 @@ def gather(
     at: Thresholds,
     offered: Sequence[Offered] = (),
 ) -> GateEvidence:
-    """What is known of one planned action, without what is withheld."""
+    """What is known of one planned action by what was found, and of that was not withheld."""
     planned, task = request.planned_action or "", _task_facts(fold, request)
     own_signature = signature(tool := tool_of(planned, request.tool), planned)
     conditions = (*conditions_of(request.environment), _turn(task))
     own = fold.cases.of(request.namespace, own_signature)
-    withheld = {item.episode_id for item in offered if item.withheld}
-    everything, stood = ([m for m in of if m.record.episode_id not in withheld] for of in remembered[:2])
-    near = near_cases(fold, request.namespace, own_signature, remembered.actions, everything)
+    everything, stood, similar = remembered
+    near = near_cases(fold, request.namespace, own_signature, similar, everything)
     against = _against(everything, request)
-    matches, shown = _tellable(space, against, offered), _tellable(space, _against(stood, request), offered)
-    skills = [m for m in matches if is_skill(space, fold, m.record.episode_id)]
+    matches = _tellable(space, against, offered)
+    shown = matches if stood is everything else _tellable(space, _against(stood, request), offered)
+    skills = [m for m in matches if is_skill(space, fold, m.record)]
     told = unreported(fold, request.namespace, against)
     recalled = recall_outcomes(fold, conditions, own, near, told)
     worded = judge(space, fold, request, conditions, own, recalled)
-    fixes, shown_fixes = (_fixes(space, fold, request.namespace, conditions, of) for of in (matches, shown))
+    fixes = _fixes(space, fold, request.namespace, conditions, matches)
+    shown_fixes = fixes if shown is matches else _fixes(space, fold, request.namespace, conditions, shown)
     closest = max(against, key=lambda m: (m.similarity, m.precondition), default=None)
     rule = _rule(closest, skills, at, suggestion=suggestion_of(fixes) is not None)
     return GateEvidence(
@@ -189,7 +197,7 @@ def gather(
         vector=vector,
         against=against,
         matches=shown,
-        skills=[m for m in shown if is_skill(space, fold, m.record.episode_id)],
+        skills=[m for m in shown if is_skill(space, fold, m.record)],
         own=own,
         recalled=recalled,
         new_signature=own_signature not in space.signatures,
@@ -227,7 +235,7 @@ def _is_fix_of(planned: str, match: Match) -> bool:
     return bool(resolution) and same_command(planned, resolution)
 
 
-def _against(everything: list[Match], request: DecisionRequest) -> list[Match]:
+def _against(everything: Sequence[Match], request: DecisionRequest) -> list[Match]:
     """The failures that speak against a plan, best first."""
     mended = {m.record.episode.planned_action for m in everything if _is_fix_of(request.planned_action or "", m)}
     return [m for m in everything if m.similarity >= RETRIEVAL and _speaks_against(m, request, mended)]
@@ -257,10 +265,11 @@ def _tellable(space: Space, against: list[Match], offered: Sequence[Offered]) ->
     return [m for m in harmless if not space.denies(m.record)]
 
 
-def is_skill(space: Space, fold: TenantFold, episode_id: int) -> bool:
-    """Whether its fix is surfaced as a skill, and somebody stands for that who is in no quarantine."""
-    skill = fold.skills.by_episode.get(episode_id)
-    return skill is not None and skill.surfaced and validations_of(space, fold, episode_id) is not NONE
+def is_skill(space: Space, fold: TenantFold, record: EpisodeRecord) -> bool:
+    """Whether it notes a fix that is surfaced as a skill, and somebody stands for that who is in no quarantine."""
+    skill = fold.skills.by_episode.get(record.episode_id)
+    says = skill is not None and skill.surfaced and bool(record.episode.resolution)
+    return says and validations_of(space, fold, record.episode_id) is not NONE
 
 
 def _fixes(

@@ -54,11 +54,11 @@ class GatePoint(AskedPoint[GateEvidence]):
                 remembered = await search(space, fold, request, asker, vector, now)
             except VectorsUnavailable:
                 vector, degraded = None, (*degraded, "vectors")
-        found = gather(remembered, space, fold, request, vector, text, self._rule)
-        found.asker = asker
+        found = advice.addressed(gather(remembered, space, fold, request, vector, text, self._rule), asker)
         offered = self._withholding.draw(found, fold.rules.points[self.name])
         if changes(found, offered):
-            found = gather(remembered, space, fold, request, vector, text, self._rule, offered)
+            again = gather(remembered.without(offered), space, fold, request, vector, text, self._rule, offered)
+            found = advice.addressed(again, asker)
         found.drawn = offered
         if vector is not None:
             found.text_codes = self.features.codes(vector, self._embedder.name)
@@ -104,7 +104,6 @@ class GatePoint(AskedPoint[GateEvidence]):
             reflection = msgspec.structs.replace(
                 reflection, id=thought.reflection_id, status="pending", tier=taken[1].action
             )
-        cited = advice.cited(evidence) if intervenes else []
         record: dict[str, Any] = {
             "reason": advice.reason(evidence, verdict, said, word, abstained=abstained),
             "hints": advice.hints(evidence, reflection, word) if intervenes else [],
@@ -122,7 +121,7 @@ class GatePoint(AskedPoint[GateEvidence]):
         }
         return Executed(
             record=record,
-            cited=tuple(m.record.episode_id for m in cited),
+            cited=tuple(match.record.episode_id for match, _ in evidence.cited) if intervenes else (),
             advised=advice.advised(reflection),
             events=self._first_sighting(evidence, request),
             abstained=abstained,
@@ -155,6 +154,7 @@ class GatePoint(AskedPoint[GateEvidence]):
         evidence.fixes = [fix for fix in evidence.fixes if fix.match.record.episode_id in there]
         if evidence.suggestion not in evidence.fixes:
             evidence.suggestion = None
+        advice.addressed(evidence, evidence.asker)
 
     def _first_sighting(self, evidence: GateEvidence, request: DecisionRequest) -> tuple[SignatureSeen, ...]:
         if not evidence.new_signature or evidence.vector is None:

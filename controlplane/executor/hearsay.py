@@ -41,8 +41,8 @@ class Hearsay(msgspec.Struct, frozen=True):
 
     def error_class(self, record: EpisodeRecord) -> str:
         """A class of ours is told to everybody; a client's own name is text."""
-        named = record.episode.error_class
-        return named if named in KNOWN else self._told(record, lambda of: of.episode.error_class) or UNKNOWN
+        named = record.error_class
+        return named if named in KNOWN else self._told(record, lambda of: of.error_class) or UNKNOWN
 
     def resolution(self, record: EpisodeRecord) -> str:
         """Also where another key than its author's ran it and saw it work."""
@@ -68,8 +68,8 @@ class Hearsay(msgspec.Struct, frozen=True):
     @property
     def has_proof(self) -> bool:
         """Whether a fix of the asker's own was seen to work here."""
-        known = map(self.space.episodes.get, self.fold.skills.confirmed)
-        return any(record is not None and self.asker in record.keys for record in known)
+        own = self.space.of_key.get(self.asker, set())
+        return not self.fold.skills.confirmed.keys().isdisjoint(own)
 
     def may_have_asked(self, record: EpisodeRecord) -> bool:
         """Whether what a model makes of a failure may be shown."""
@@ -79,7 +79,7 @@ class Hearsay(msgspec.Struct, frozen=True):
         """The text, if those may tell it that captured it with a failure of this kind."""
         said, keys = text(record), set(record.keys)
         if said and not self._may_read(keys):
-            for other in islice(reversed(self.space.of_kind[record.kind].values()), LOOKED_AT):
+            for other in islice(self.space.of_kind(record.kind), LOOKED_AT):
                 if text(other) == said:
                     keys |= other.keys
         return said if self._may_read(keys) else ""

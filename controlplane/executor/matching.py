@@ -57,10 +57,13 @@ async def recall_matches(
     if index is None:
         return []
     present, weights = Present(sought.current), weights_of(fold)
+    of_origins = dict[str, float]()
 
     def matched(hit: Hit) -> Match:
         record = space.episodes[hit.key]
-        stands = fold.worth.standing(hit.key, record.episode.error_class)
+        stands = fold.worth.standing(hit.key, record.error_class)
+        if record.origin not in of_origins:
+            of_origins[record.origin] = _worth_of_origin(fold, record.origin)
         return Match(
             record=record,
             similarity=max(0.0, min(1.0, hit.similarity)),
@@ -68,7 +71,7 @@ async def recall_matches(
             precondition=present.fit(record.conditions),
             recency=recency(sought.now - record.at),
             worth=_worth(space, fold, hit.key, stands),
-            origin=_worth_of_origin(fold, record.episode.origin),
+            origin=of_origins[record.origin],
             standing=stands,
             weights=weights,
             vector=hit.vector,

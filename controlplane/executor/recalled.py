@@ -1,7 +1,6 @@
 """What past outcomes say of a planned action: its own record, those of similar actions, and captured failures."""
 
 from collections.abc import Sequence
-from functools import lru_cache
 
 import msgspec
 
@@ -9,7 +8,7 @@ from auditor.cases import CaseRecord, probability
 from auditor.fold import TenantFold
 
 from ..embedding import Vector
-from ..memory.actions import signature, tool_of
+from ..memory.actions import signature_of
 from ..memory.ranking import Match
 from ..memory.space import Space
 
@@ -35,12 +34,6 @@ class Recalled(msgspec.Struct, frozen=True):
     failing: float
     weight: float
     speaking: dict[str, float]
-
-
-@lru_cache(20_000)
-def signature_of(command: str) -> str:
-    """What an action is known by when nobody named its tool."""
-    return signature(tool_of(command), command)
 
 
 async def similar_actions(space: Space, vector: Vector) -> list[tuple[float, str]]:

@@ -54,13 +54,12 @@ class Asking(NamedTuple):
     def looks_of_passage(self, hit: Found) -> Looks:
         """What safety looks at in a part of a document."""
         document = hit.record.document
-        _, text = hit.record.passage(hit.passage_id)
         return Looks(
             at=hit.record.at,
             alignment_severity=document.alignment_severity or 0.0,
             semantic_alerts=document.semantic_alerts or 0,
             license=document.license,
-            text=text,
+            text=hit.record.said,
             trust=self.trust(self.what(document.origin, OF_KIND[document.kind]), document.origin),
         )
 

@@ -11,7 +11,7 @@ from auditor.fold import TenantFold
 from auditor.trace import Offered
 
 from ..memory.ranking import Match
-from .advice import CITED, cited
+from .advice import CITED
 from .evidence import GateEvidence
 
 NEAR = 4  # times as often, where little is missing to a judgement
@@ -30,7 +30,7 @@ class Withholding:
         if not share or rules.policy.mode == "frozen" or found.said.risk >= rules.audit_ceiling:
             return ()
         against = [match for match in found.against[:CITED] if not found.space.denies(match.record)]
-        told = {match.record.episode_id: match for match in (*cited(found), *against)}
+        told = {match.record.episode_id: match for match in (*(match for match, _ in found.cited), *against)}
         return tuple([self._drawn(found.fold, match, share) for match in told.values()])
 
     def _drawn(self, fold: TenantFold, match: Match, share: float) -> Offered:

@@ -8,7 +8,7 @@ from litestar.openapi.spec import SecurityRequirement, SecurityScheme
 
 from ..addresses import LOOPBACK
 from ..contract import Scope
-from ..errors import Forbidden
+from ..errors import EmbedderLoading, Forbidden
 from ..service import Service
 from ..tenants import LOCAL, Call, Caller
 from .admission import AdmittedRequest
@@ -34,8 +34,8 @@ OPENAI_SECURITY: list[SecurityRequirement] = [{"tenant": []}, {"tenant's bearer 
 class Guard:
     """Finds the caller of a request by its key, counts the call, and lets it in or not."""
 
-    def __init__(self, needs: Scope | Literal["operator"], counts_as: Call, *, bearer: bool) -> None:
-        self._needs, self._counts_as, self._bearer = needs, counts_as, bearer
+    def __init__(self, needs: Scope | Literal["operator"], counts_as: Call, *, bearer: bool, remembers: bool) -> None:
+        self._needs, self._counts_as, self._bearer, self._remembers = needs, counts_as, bearer, remembers
 
     async def __call__(self, request: AdmittedRequest) -> None:
         """Give the request its caller, and what that has left.
@@ -43,10 +43,13 @@ class Guard:
         Raises:
           Unauthorized, Forbidden: the key is none of ours, or does not do; without keys, a stranger's page calls.
           RateLimited: its tenant calls more often than its tier allows.
+          EmbedderLoading: the call is about all of memory, which is not loaded yet.
         """
         service: Service = request.service
         request.caller = request.scope["state"]["caller"] = caller = self._caller(request, service)
         request.left = await service.limiter.take(caller.tenant, caller.tier, self._counts_as)
+        if self._remembers and not service.memory.live:
+            raise EmbedderLoading("memory is still being loaded; /readyz turns green when it is there")
 
     def _caller(self, request: AdmittedRequest, service: Service) -> Caller:
         sent, now = request.sent, service.clock.now()

@@ -20,8 +20,9 @@ from ..tenants import Caller, Left
 
 MAX_BODY, MAX_LARGE = 256 * 1024, 1024 * 1024
 OPENAI = frozenset(f"{before}/v1/{call}" for before in ("", "/api") for call in ("chat/completions", "models"))
-IMAGES = frozenset(f"{before}/v1/{call}" for before in ("", "/api") for call in ("capture", "search"))
-MAX_DEPTH = 32
+CARRIED = frozenset(f"{before}/v1/memory" for before in ("", "/api"))
+LARGE = CARRIED.union(f"{before}/v1/{call}" for before in ("", "/api") for call in ("capture", "search"))
+MAX_DEPTH, AROUND = 32, 3  # levels; and those that stand around a capture that is carried
 MAX_INT = 2**53
 LONGER = {  # texts that may be longer, by where they stand, whichever of a list they are
     "$.error_trace": MAX_TRACE,
@@ -66,14 +67,14 @@ class AdmittedRequest(Request[Any, Any, Any]):
 
     @property
     def may_be_large(self) -> bool:
-        """Whether it may hold a conversation or images."""
-        return self.speaks_openai or self.scope["path"] in IMAGES
+        """Whether it may hold a conversation, or what one capture may."""
+        return self.speaks_openai or self.scope["path"] in LARGE
 
     async def body(self) -> bytes:
         """The body.
 
         Raises:
-          TooLarge: it is longer than MAX_BODY, or as a chat or with images MAX_LARGE, whatever its headers say.
+          TooLarge: it is longer than MAX_BODY, or where it may be large MAX_LARGE, whatever its headers say.
           InvalidRequest: the caller went away before it was whole.
         """
         if self._body is Empty:
@@ -108,17 +109,18 @@ class AdmittedRequest(Request[Any, Any, Any]):
             raise UnsupportedMedia
         if self.sent.get(b"content-encoding", b"identity").lower() != b"identity":
             raise UnsupportedMedia("send the body as it is, without Content-Encoding")
-        return admit(body, MAX_LARGE if self.speaks_openai else MAX_TEXT)
+        deepest = MAX_DEPTH + (AROUND if self.scope["path"] in CARRIED else 0)
+        return admit(body, MAX_LARGE if self.speaks_openai else MAX_TEXT, deepest)
 
 
-def admit(body: bytes, most: int = MAX_TEXT) -> Any:
+def admit(body: bytes, most: int, deepest: int) -> Any:
     """The body's value.
 
     Raises:
       InvalidRequest: it is not JSON, or something in it is out of bounds; the message says what and where.
     """
-    if body.count(b"{") + body.count(b"[") > MAX_DEPTH and _depth(body) > MAX_DEPTH:
-        raise InvalidRequest(f"the body is nested deeper than {MAX_DEPTH}; flatten it")
+    if body.count(b"{") + body.count(b"[") > deepest and _depth(body) > deepest:
+        raise InvalidRequest(f"the body is nested deeper than {deepest}; flatten it")
     try:
         value = _decoder.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:

@@ -39,6 +39,7 @@ from ..contract import (
     ValidateRequest,
 )
 from ..explanation import Why, explain_trace
+from ..masking import without_secrets
 from ..status import PolicyAnswer, describe_points, describe_policy, describe_status, describe_trace, refresh_metrics
 from .admission import AdmittedRequest
 from .encoding import respond
@@ -198,7 +199,7 @@ async def withdraw_challenger(
     why: Annotated[str, QueryParameter(min_length=1, max_length=512)] = "withdrawn",
 ) -> None:
     """Take the challenger, or the former champion, away."""
-    await request.service.challengers.withdraw(request.caller, point, why)
+    await request.service.challengers.withdraw(request.caller, point, without_secrets(why))
 
 
 async def promote(request: AdmittedRequest, point: FromPath[str], data: JSONBody[ReasonRequest]) -> ChangeAnswer:
@@ -228,7 +229,7 @@ async def forget_origin(
     why: Annotated[str, QueryParameter(min_length=1, max_length=512)] = "forgotten",
 ) -> None:
     """Let go of what an origin had learnt."""
-    await request.service.federation.forget(request.caller, point, origin, why)
+    await request.service.federation.forget(request.caller, point, origin, without_secrets(why))
 
 
 async def status(request: AdmittedRequest) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from ..errors import (
     Unauthorized,
     UnknownPath,
 )
+from ..masking import without_secrets
 from .admission import AdmittedRequest
 from .encoding import JSON
 
@@ -151,7 +152,7 @@ def _named(key: str, message: str) -> dict[str, str]:
     """A field's error; `data` is the framework's word for the body, and a body it misses is its KeyError."""
     if (key, message) == ("data", "'data'"):
         return {"path": "$", "detail": "the body is empty; send a JSON object"}
-    return {"path": "$" if key == "data" else key or "$", "detail": message}
+    return {"path": "$" if key == "data" else key or "$", "detail": without_secrets(message)}
 
 
 def values_taken(kind: Type, path: Sequence[str]) -> Iterator[str]:

@@ -13,6 +13,7 @@ from ..errors import InvalidRequest
 from ..idempotency import Asked, Receipt
 from ..service import Service
 from .admission import AdmittedRequest
+from .screening import refuse_secret
 
 Repeats = Literal["once", "refused", "harmless"]  # what a POST does that may come again: see `repeatable`
 Handler = Callable[..., Awaitable[Any]]
@@ -51,6 +52,7 @@ async def _asked(request: AdmittedRequest, route: str, sent: bytes) -> Asked:
     key = sent.decode("latin-1").strip()
     if len(key) > MOST or not re.fullmatch(VISIBLE, key):
         raise InvalidRequest(f"Idempotency-Key takes 1 to {MOST} visible ASCII characters")
+    refuse_secret("Idempotency-Key", key)
     parameters = msgspec.json.encode(request.scope["path_params"], order="sorted")
     fingerprint = blake2b(parameters + b"\n" + await request.body(), digest_size=16).digest()
     caller = request.caller

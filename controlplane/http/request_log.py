@@ -14,6 +14,7 @@ from litestar.types import ASGIApp, HTTPScope, Message, Receive, Send
 from ..clock import Clock
 from ..ids import new_id
 from ..intake import Intake
+from ..masking import without_secrets
 from ..settings import RequestLogged
 
 log = structlog.get_logger()
@@ -136,9 +137,10 @@ class Few(logging.Filter):
 
 
 def _given(headers: Any) -> str | None:
-    """The caller's own id, when it is a short plain word."""
+    """The caller's own id, when it is a short plain word, and looks like no secret."""
     given = next((value.decode("latin-1") for name, value in headers if name == HEADER), "")
-    return given if given.isascii() and given.isprintable() and 0 < len(given) <= LONGEST else None
+    plain = given.isascii() and given.isprintable() and 0 < len(given) <= LONGEST
+    return given if plain and without_secrets(given) == given else None
 
 
 def _route(scope: HTTPScope) -> str:

@@ -1,6 +1,8 @@
 """The calls about contexts, patches and sessions: each asks the service, and hands the answer back."""
 
-from litestar.params import FromPath, JSONBody
+from typing import Annotated
+
+from litestar.params import JSONBody, PathParameter
 
 from ..contract import (
     ContextAnswer,
@@ -14,6 +16,8 @@ from ..contract import (
 )
 from .admission import AdmittedRequest
 
+SessionId = Annotated[str, PathParameter(pattern="^se_[0-9a-f]{32}$")]  # it is kept, whether or not it was ever given
+
 
 async def context(request: AdmittedRequest, data: JSONBody[ContextRequest]) -> ContextAnswer:
     """The best memories about something, within a budget of tokens."""
@@ -25,7 +29,7 @@ async def patches(request: AdmittedRequest, data: JSONBody[PatchRequest]) -> Pat
     return await request.service.retrieving.patches(request.caller, data)
 
 
-async def report(request: AdmittedRequest, session_id: FromPath[str], data: JSONBody[SessionRequest]) -> SessionAnswer:
+async def report(request: AdmittedRequest, session_id: SessionId, data: JSONBody[SessionRequest]) -> SessionAnswer:
     """What came of a context, or of patches."""
     return await request.service.retrieving.report(request.caller, session_id, data, request.receipt)
 

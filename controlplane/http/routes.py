@@ -21,6 +21,7 @@ from .encoding import JSON, encoded
 from .problems import PROBLEM, OpenAIProblem, Problem
 from .repeats import MOST, VISIBLE, Repeats, repeatable
 from .replays import STREAM
+from .screening import screened
 
 COUNTS_AS: dict[Needs, Call] = {
     "decide": "decide",
@@ -46,6 +47,7 @@ class Route(NamedTuple):
     aliases: Sequence[str] = ()
     counts_as: Call | None = None  # by default as what it needs
     repeats: Repeats = "once"
+    remembers: bool = False  # it is about all that is remembered: refused until that is loaded
     answers: Any = None  # by default what the function returns; said where that is a response it made itself
     media: str = JSON
 
@@ -59,7 +61,8 @@ class Route(NamedTuple):
         """None where nobody needs a key."""
         if self.needs == "nobody":
             return None
-        return Guard(self.needs, self.counts_as or COUNTS_AS[self.needs], bearer=self.for_openai)
+        counts_as = self.counts_as or COUNTS_AS[self.needs]
+        return Guard(self.needs, counts_as, bearer=self.for_openai, remembers=self.remembers)
 
     @property
     def for_openai(self) -> bool:
@@ -74,8 +77,8 @@ class Route(NamedTuple):
     @property
     def handler(self) -> Callable[..., Any]:
         """The call as the framework gets it."""
-        call = repeatable(self.call, self.path, self.repeats) if self.method is post else self.call
-        return encoded(call, self.status)
+        call = screened(self.call)
+        return encoded(repeatable(call, self.path, self.repeats) if self.method is post else call, self.status)
 
     @property
     def takes_body(self) -> bool:
@@ -121,27 +124,31 @@ ROUTES: tuple[Route, ...] = (
     Route(post, "/v1/feedback", calls.feedback, "feedback", aliases=("/feedback",)),
     Route(post, "/v1/capture", calls.capture, "capture", 201),
     Route(post, "/v1/reflect", calls.reflect, "decide", counts_as="reflect"),
-    Route(post, "/v1/search", calls.search, "read", counts_as="search", repeats="harmless"),
-    Route(post, "/v1/validate_fix", calls.validate_fix, "feedback"),
-    Route(get, "/v1/episodes/{episode_id:int}", calls.episode, "read"),
-    Route(delete, "/v1/episodes/{episode_id:int}", calls.delete_episode, "admin", 204),
-    Route(post, "/v1/episodes/{episode_id:int}/return", hygiene.bring_back, "admin", repeats="harmless"),
-    Route(delete, "/v1/reflections/{reflection_id:str}", calls.evict_reflection, "admin", 204),
-    Route(post, "/v1/documents", library.keep, "capture", repeats="harmless"),
-    Route(get, "/v1/documents", library.documents, "read"),
-    Route(delete, "/v1/documents", library.drop, "admin", 204),
-    Route(post, "/v1/documents/search", library.search, "read", counts_as="search", repeats="harmless"),
-    Route(get, "/v1/origins", library.origins, "read"),
-    Route(post, "/v1/origins", library.register, "admin", repeats="harmless"),
-    Route(post, "/v1/context", retrieval.context, "decide", counts_as="search", repeats="harmless"),
-    Route(post, "/v1/patches/search", retrieval.patches, "decide", counts_as="search", repeats="harmless"),
+    Route(post, "/v1/search", calls.search, "read", counts_as="search", repeats="harmless", remembers=True),
+    Route(post, "/v1/validate_fix", calls.validate_fix, "feedback", remembers=True),
+    Route(get, "/v1/episodes/{episode_id:int}", calls.episode, "read", remembers=True),
+    Route(delete, "/v1/episodes/{episode_id:int}", calls.delete_episode, "admin", 204, remembers=True),
+    Route(
+        post, "/v1/episodes/{episode_id:int}/return", hygiene.bring_back, "admin", repeats="harmless", remembers=True
+    ),
+    Route(delete, "/v1/reflections/{reflection_id:str}", calls.evict_reflection, "admin", 204, remembers=True),
+    Route(post, "/v1/documents", library.keep, "capture", repeats="harmless", remembers=True),
+    Route(get, "/v1/documents", library.documents, "read", remembers=True),
+    Route(delete, "/v1/documents", library.drop, "admin", 204, remembers=True),
+    Route(post, "/v1/documents/search", library.search, "read", counts_as="search", repeats="harmless", remembers=True),
+    Route(get, "/v1/origins", library.origins, "read", remembers=True),
+    Route(post, "/v1/origins", library.register, "admin", repeats="harmless", remembers=True),
+    Route(post, "/v1/context", retrieval.context, "decide", counts_as="search", repeats="harmless", remembers=True),
+    Route(
+        post, "/v1/patches/search", retrieval.patches, "decide", counts_as="search", repeats="harmless", remembers=True
+    ),
     Route(get, "/v1/sessions", retrieval.sessions, "read"),
     Route(post, "/v1/sessions/{session_id:str}/outcome", retrieval.report, "feedback"),
     Route(post, "/v1/ranker/reload", retrieval.reload, "admin", repeats="harmless"),
     Route(post, "/v1/ranker/reset", retrieval.reset, "admin", repeats="harmless"),
-    Route(get, "/v1/skills", calls.skills, "read"),
-    Route(get, "/v1/skills/{skill_id:int}", calls.skill, "read"),
-    Route(post, "/v1/skills/{skill_id:int}/retire", calls.retire_skill, "admin"),
+    Route(get, "/v1/skills", calls.skills, "read", remembers=True),
+    Route(get, "/v1/skills/{skill_id:int}", calls.skill, "read", remembers=True),
+    Route(post, "/v1/skills/{skill_id:int}/retire", calls.retire_skill, "admin", remembers=True),
     Route(get, "/v1/checkpoints", calls.checkpoints, "read"),
     Route(post, "/v1/checkpoints", calls.create_checkpoint, "admin", 201),
     Route(post, "/v1/checkpoints/{checkpoint_id:str}/restore", calls.restore_checkpoint, "admin"),
@@ -166,9 +173,9 @@ ROUTES: tuple[Route, ...] = (
     ),
     Route(get, "/v1/models", chat.models, "decide"),
     Route(get, "/v1/events", news.events, "read", answers=str, media=STREAM),
-    Route(get, "/v1/memory/aside", hygiene.aside, "read"),
-    Route(get, "/v1/memory", hygiene.carried, "admin"),
-    Route(post, "/v1/memory", hygiene.carry, "admin", repeats="harmless"),
+    Route(get, "/v1/memory/aside", hygiene.aside, "read", remembers=True),
+    Route(get, "/v1/memory", hygiene.carried, "admin", remembers=True),
+    Route(post, "/v1/memory", hygiene.carry, "admin", repeats="harmless", remembers=True),
     Route(get, "/v1/webhooks", webhooks.all_of, "admin"),
     Route(post, "/v1/webhooks", webhooks.set_one, "admin", 201, repeats="refused"),
     Route(delete, "/v1/webhooks/{webhook_id:str}", webhooks.remove, "admin", 204),
@@ -179,10 +186,10 @@ ROUTES: tuple[Route, ...] = (
     Route(post, "/v1/admin/keys", admin.issue_key, "operator", 201, repeats="refused"),
     Route(post, "/v1/admin/keys/{key_id:str}/rotate", admin.rotate_key, "operator", 201, repeats="refused"),
     Route(delete, "/v1/admin/keys/{key_id:str}", admin.revoke_key, "operator", 204),
-    Route(get, "/v1/admin/quarantine", hygiene.quarantines, "operator"),
-    Route(post, "/v1/admin/quarantine", hygiene.quarantine, "operator", 201),
-    Route(delete, "/v1/admin/quarantine/{quarantine_id:int}", hygiene.lift, "operator", 204),
-    Route(post, "/v1/admin/purge", hygiene.purge, "operator", repeats="harmless"),
+    Route(get, "/v1/admin/quarantine", hygiene.quarantines, "operator", remembers=True),
+    Route(post, "/v1/admin/quarantine", hygiene.quarantine, "operator", 201, remembers=True),
+    Route(delete, "/v1/admin/quarantine/{quarantine_id:int}", hygiene.lift, "operator", 204, remembers=True),
+    Route(post, "/v1/admin/purge", hygiene.purge, "operator", repeats="harmless", remembers=True),
     Route(get, "/v1/admin/audit", admin.audit, "operator"),
     Route(get, "/v1/admin/budget", admin.budget, "operator", aliases=("/admin/budget",)),
     Route(put, "/v1/admin/budget", admin.set_budget, "operator", aliases=("/admin/budget",)),

@@ -1,7 +1,7 @@
 """The journal's in-memory twin: same promises but durability; for tests and simulations."""
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 
 from auditor.answers import Learned
 from auditor.events import AnyEvent, Purged, Recorded
@@ -91,8 +91,10 @@ class MemoryJournal:
     async def learned(self, tenant: str, trace_id: str) -> Learned | None:
         return self._learned.get((tenant, trace_id))
 
-    async def all_learned(self, until: int) -> list[tuple[str, Learned]]:
-        return [(tenant, r) for (tenant, _), r in sorted(self._learned.items()) if r.seq <= until]
+    async def all_learned(self, until: int) -> AsyncIterator[tuple[str, Learned]]:
+        for (tenant, _), learned in sorted(self._learned.items()):
+            if learned.seq <= until:
+                yield tenant, learned
 
     async def close(self) -> None:
         """Nothing to let go of."""

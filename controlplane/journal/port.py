@@ -1,7 +1,7 @@
 """What the control plane asks of a journal."""
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextvars import ContextVar
 from typing import Protocol
 
@@ -72,13 +72,18 @@ def check_size(events: Sequence[AnyEvent]) -> None:
 class Journal(Protocol):
     """An append-only event log with a server sequence number. Reading never blocks writing.
 
-    Whatever reads events raises JournalDamaged for one that is not what was written, and JournalUnavailable when
-    the storage does not give it; what reads records raises RecordDamaged.
+    Whatever reads events raises JournalDamaged for one that is not what was written, JournalNewer for one that only a
+    newer version can read, and JournalUnavailable when the storage does not give it; what reads records raises
+    RecordDamaged.
     """
 
     shared: bool  # whether other processes append to it, too
     last_seq: int  # of the newest committed event; where it is shared, of those that this process has read
-    trouble: str | None  # the code of the refusal that the last write met; None when it went through
+
+    @property
+    def trouble(self) -> str | None:
+        """The code of what stands in the way of writing, or where it is shared of reading; None where nothing does."""
+        ...
 
     @property
     def leads(self) -> bool:
@@ -160,7 +165,7 @@ class Journal(Protocol):
         """How a decision ended, once it has."""
         ...
 
-    async def all_learned(self, until: int) -> list[tuple[str, Learned]]:
+    def all_learned(self, until: int) -> AsyncIterator[tuple[str, Learned]]:
         """(tenant, record) of every decision that ended by `until`, ordered by tenant and trace."""
         ...
 

@@ -6,8 +6,8 @@ from importlib import resources
 
 import aiosqlite
 
-from ..errors import PointsmanError
 from ..failpoints import failpoint
+from .newer import refuse_newer
 
 _FILES = resources.files(__package__) / "schema"
 _NAMED = re.compile(r"-- name: (\w+)\n((?:--[^\n]*\n)*)(.*?;)", re.DOTALL)
@@ -46,11 +46,7 @@ async def migrate(connection: aiosqlite.Connection) -> None:
     """Bring the database to the newest schema, one transaction a step; nothing to do is nothing done."""
     [(version,)] = await connection.execute_fetchall("PRAGMA user_version")
     steps = migrations()
-    if version > steps[-1][0]:
-        raise PointsmanError(
-            f"the journal has schema {version}, this version of Pointsman knows {steps[-1][0]}; "
-            "install the newer Pointsman that wrote it"
-        )
+    refuse_newer(version, steps[-1][0])
     for number, sql in steps:
         if number > version:
             failpoint("journal.migrate")

@@ -16,6 +16,7 @@ from auditor.events import AnyEvent, Recorded
 
 from ..errors import JournalDamaged, RecordDamaged
 from .codec import decode_event, decode_learned, encode_learned
+from .newer import JournalNewer
 
 Row = tuple[Any, ...]
 CHECKSUM = "row_checksum"  # the function's name in SQL
@@ -43,10 +44,13 @@ def recorded_of(row: Row, *, numbered: bool = True) -> Recorded:
 
     Raises:
       JournalDamaged: it is not what was written.
+      JournalNewer: it is, and this version does not know its kind, or a field of it.
     """
     verify(row, numbered=numbered)
     try:
         return Recorded(row[0], decode_event(row[5]))
+    except msgspec.ValidationError as error:
+        raise JournalNewer(f"this version of Pointsman does not know all of event {row[0]}: {error}") from error
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise JournalDamaged(f"event {row[0]} cannot be read: {error}") from error
 

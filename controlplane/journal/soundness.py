@@ -48,7 +48,7 @@ def look_through(database: sqlite3.Connection) -> list[Archived]:
     archives = archived_of(database.execute(QUERIES["archives"])) if schema >= ARCHIVES else []
     if schema >= CHECKSUMS:
         _look_at_events(database, archives)
-        records_of(database.execute(QUERIES["all_learned"], (EVERY,)))
+        _look_at_records(database)
     return archives
 
 
@@ -59,7 +59,7 @@ def look_through_archive(database: sqlite3.Connection) -> int:
     for row in database.execute(QUERIES["read_after"], (0, NO_LIMIT)):
         verify(row)
         count += 1
-    records_of(database.execute(QUERIES["all_learned"], (EVERY,)))
+    _look_at_records(database)
     return count
 
 
@@ -79,6 +79,11 @@ def _look_at_pages(database: sqlite3.Connection) -> None:
         raise JournalDamaged(str(error)) from error
     if found != "ok":
         raise JournalDamaged(found.splitlines()[-1])
+
+
+def _look_at_records(database: sqlite3.Connection) -> None:
+    for row in database.execute(QUERIES["all_learned"], (EVERY,)):
+        records_of([row])
 
 
 def _look_at_events(database: sqlite3.Connection, archives: list[Archived]) -> None:

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import sqlite3
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, Self
 
 import aiosqlite
@@ -303,9 +303,10 @@ class SqliteJournal:
         found = records_of(await self._rows("learned", (tenant, trace_id)))
         return found[0][1] if found else None
 
-    async def all_learned(self, until: int) -> list[tuple[str, Learned]]:
+    async def all_learned(self, until: int) -> AsyncIterator[tuple[str, Learned]]:
         await self.flush()
-        return records_of(await self._rows("all_learned", (until,)))
+        for found in records_of(await self._rows("all_learned", (until,))):
+            yield found
 
     async def drop_damaged_records(self) -> None:
         """Make room for the records of a rebuild; for who holds the data folder and writes nothing meanwhile."""

@@ -31,6 +31,8 @@ class Origin:
         self.private = names_a_private_host(self.host)
         if not self.host or parts.scheme not in ("http", "https") or parts.query or parts.fragment:
             raise BadSetting("a provider's base URL takes http(s)://HOST/PATH and nothing behind it")
+        if " " in base_url or not base_url.isprintable():
+            raise BadSetting("a provider's base URL holds no white space and no mark that is not seen")
         if parts.username or parts.password:
             raise BadSetting("a provider's base URL holds no user and no password: the key has a setting of its own")
         if keyed and not self.secure and not self.private:

@@ -11,6 +11,7 @@ UNKNOWN, RAISED = "unknown", "exception"  # no class at all; something was raise
 MAX_CAUSE = 300
 MAX_LINE = 500  # what is read of a line: patterns must not be led through a whole trace without a line break
 MAX_ANNOUNCEMENT = 100
+GLANCE = 64  # characters, in which a text that says anything nearly always begins to
 MAX_END = 6_000  # what is read of a trace from either end: tools say first or last what went wrong
 
 _CONTROL = re.compile(  # marks that are not seen, and after ESC what a terminal takes for an order or a title
@@ -74,6 +75,11 @@ _FORMS = {  # of lines as they are written, tried in this order
 def clean(text: str) -> str:
     """The text without terminal colours, control characters and invisible direction marks."""
     return _CONTROL.sub("", text)
+
+
+def blank(text: str) -> bool:
+    """Whether nothing of a text is seen."""
+    return not (clean(text[:GLANCE]).strip() or clean(text).strip())
 
 
 def classify(error_trace: str) -> str:

@@ -5,12 +5,14 @@ It is done before a text is stored, embedded or sent to a model, and to what a m
 
 import re
 import unicodedata
+from functools import lru_cache
 
 from ..masking import without_secrets
 from .local import clean
 
 MAIL, PHONE, CARD, LINK = "[mail]", "[phone]", "[card]", "[link]"
 CARD_DIGITS, PHONE_DIGITS = range(13, 20), range(9, 16)
+CACHED, MOST_CACHED = 10_000, 2_000  # texts whose redacted form is kept, and characters of each: plans come again
 
 _MAIL = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@(?:[\w-]{1,63}\.){1,8}[^\W\d_]{2,24}(?![\w-])")
 _CARD = re.compile(r"(?<![\w.-])\d(?:[ -]?\d){12,18}(?![\w-]|\.\d)")
@@ -36,6 +38,11 @@ def redacted(text: str) -> str:
     >>> redacted("mail \\u202eann@acme.org or call +49 30 1234567, token=hunter2 from 2026-11-27 09:33:58")
     'mail [mail] or call [phone], token=*** from 2026-11-27 09:33:58'
     """
+    return (_redacted if len(text) <= MOST_CACHED else _redacted.__wrapped__)(text)
+
+
+@lru_cache(CACHED)
+def _redacted(text: str) -> str:
     text = _CARD.sub(_card, without_secrets(clean(text)))
     return _PHONE.sub(_phone, _MAIL.sub(MAIL, text))
 

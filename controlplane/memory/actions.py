@@ -173,6 +173,12 @@ def _signature(tool: str, command: str) -> str:
     return f"{text[: MAX_SIGNATURE - len(digest) - 1]}#{digest}"
 
 
+@lru_cache(CACHED)
+def signature_of(command: str) -> str:
+    """What an action is known by when nobody named its tool."""
+    return signature(tool_of(command), command)
+
+
 def conditions_of(environment: Mapping[str, object]) -> tuple[str, ...]:
     """`key=value` of everything an action is to run under, normalised, sorted and bounded."""
     pairs = (f"{key}={normalise(str(value))}"[:MAX_CONDITION] for key, value in environment.items())

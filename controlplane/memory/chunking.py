@@ -5,7 +5,7 @@ which reads no more than 256 of a text.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
 from semantic_text_splitter import MarkdownSplitter
@@ -41,6 +41,17 @@ def tokens(text: str) -> int:
 def passages(text: str) -> list[str]:
     """The text in parts of at most BUDGET tokens, in order; only where a paragraph is cut they overlap."""
     return [part for chunk in _joined(text) for part in _bounded(chunk)]
+
+
+def whole(parts: Iterable[str]) -> str:
+    """The text that was cut into these passages, each part of it once; blank lines between them may be others."""
+    text, before = list[str](), ""
+    for part in parts:
+        last = _SENTENCE.split(before.rstrip())[-1]
+        repeats = last and part.startswith(last)
+        text.append(part[len(last) :] if repeats else part if not before or part[0].isspace() else f"\n\n{part}")
+        before = part
+    return "".join(text)
 
 
 def _joined(text: str) -> Iterator[str]:

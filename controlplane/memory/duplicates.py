@@ -19,7 +19,7 @@ async def near_duplicate(space: Space, episode: Episode, vector: Vector, by: str
     """
     if space.episode_index is None:
         return None
-    new = EpisodeRecord(0, 0.0, episode)
+    new = EpisodeRecord.of(0, 0.0, episode)
     try:
         found = await space.episode_index.search(vector, LOOKED_AT)
     except VectorsUnavailable:  # to remember it twice is better than not at all
@@ -37,6 +37,6 @@ def alike(known: EpisodeRecord, new: EpisodeRecord) -> bool:
     """Whether they are failures of one kind and the new one brings no fix that the known one does not have."""
     return (
         known.kind == new.kind
-        and (new.episode.error_class != UNKNOWN or normalise(known.cause) == normalise(new.cause))
+        and (new.error_class != UNKNOWN or normalise(known.cause) == normalise(new.cause))
         and new.episode.resolution in ("", known.episode.resolution)
     )

@@ -13,6 +13,9 @@ def nearest_first(found: tuple[int, float]) -> tuple[float, int]:
     return -found[1], found[0]
 
 
+ROWS = [*range(4_096)]  # many small indexes have these numbers in common
+
+
 class ExactIndex:
     """Unit vectors by id; cosine similarity is their inner product."""
 
@@ -25,9 +28,14 @@ class ExactIndex:
     def add(self, key: int, vector: Vector) -> None:
         row = len(self._row)
         if row == len(self._ids):
-            self._ids = np.concatenate([self._ids, np.empty_like(self._ids)])
-            self._vectors = np.concatenate([self._vectors, np.empty_like(self._vectors)])
-        self._row[key], self._ids[row], self._vectors[row] = row, key, vector
+            self._grow()
+        self._row[key], self._ids[row], self._vectors[row] = ROWS[row] if row < len(ROWS) else row, key, vector
+
+    def _grow(self) -> None:
+        """To twice the room; what is not written to takes no memory."""
+        n, ids, vectors = len(self._ids), self._ids, self._vectors
+        self._ids, self._vectors = np.empty(2 * n, np.int64), np.empty((2 * n, self.dimension), np.float32)
+        self._ids[:n], self._vectors[:n] = ids, vectors
 
     def remove(self, key: int) -> None:
         """The last row takes the removed one's place."""

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
-from .actions import family_of, tool_of
+from ..masking import without_secrets
+from .captured import tool_family
 from .space import EpisodeRecord
 
 Fits = Callable[[EpisodeRecord], bool]
@@ -37,15 +38,10 @@ def _reading(name: str) -> Callable[[EpisodeRecord], object]:
     if name in FIELDS:
         return lambda record: getattr(record.episode, name)
     if name == "tool_family":
-        return _family
+        return lambda record: tool_family(record.episode)
     if name.startswith(CUSTOM) and name != CUSTOM:
         return lambda record: record.episode.custom.get(name.removeprefix(CUSTOM))
-    raise ValueError(f"filters has {name}; it takes {TAKES}")
-
-
-def _family(record: EpisodeRecord) -> str:
-    episode = record.episode
-    return family_of(tool_of(episode.planned_action, next(iter(episode.tool_chain), None)))
+    raise ValueError(f"filters has {without_secrets(name)}; it takes {TAKES}")
 
 
 def _has(has: object, wanted: list[object]) -> bool:

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from ..embedding import Vector
 from .index import Index
-from .lexical import Keep, LexicalIndex, best
+from .lexical import Keep, LexicalIndex
 
 
 class Hit(NamedTuple):
@@ -28,5 +28,8 @@ async def fused(
     """
     near = dict(await (index.search(vector, k) if keep is None else index.search_among(vector, k, keep)))
     shares = words.search(text)
-    held = await index.vectors({**near, **dict.fromkeys(best(shares, k, keep))})
-    return [Hit(key, near.get(key, float(of @ vector)), shares.get(key, 0.0), of) for key, of in held.items()]
+    held = await index.vectors({**near, **dict.fromkeys(shares.best(k, keep))})
+    return [
+        Hit(key, near[key] if key in near else float(of @ vector), share, of)
+        for (key, of), share in zip(held.items(), shares.of(list(held)), strict=True)
+    ]

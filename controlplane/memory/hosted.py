@@ -15,6 +15,7 @@ import structlog
 from cachetools import LRUCache
 
 from ..embedding import Vector
+from ..failpoints import failpoint
 from .exact import ExactIndex, nearest_first
 from .index import Fold, Keep, VectorsUnavailable
 
@@ -208,6 +209,7 @@ class HostedVectors:
         position = later[0].seq - 1 if later else batch[-1].seq  # one event may have made what is left, too
         if await self._tried(partial(self._server.write, batch, position)) is None:
             return False
+        failpoint("vectors.written")
         for change in batch:
             if self._waiting.get((change.place, change.key)) is change:
                 del self._waiting[change.place, change.key]

@@ -15,7 +15,7 @@ class Hygiene:
     def __init__(
         self,
         spaces: Mapping[tuple[str, str], Space],
-        space_of: Mapping[tuple[str, int], Space],
+        space_of: Callable[[str, int], Space | None],
         embed_again: Callable[[Space, EpisodeRecord, Iterable[str]], None],
     ) -> None:
         self.quarantines = Quarantines()
@@ -26,11 +26,11 @@ class Hygiene:
         match event:
             case EpisodesArchived():
                 for episode_id in event.episode_ids:
-                    space = self._space_of.get((event.tenant, episode_id))
+                    space = self._space_of(event.tenant, episode_id)
                     if space is not None and episode_id in space.episodes:
                         _set_aside(space, space.episodes[episode_id], "archived", event.at)
             case EpisodeReturned():
-                space = self._space_of.get((event.tenant, event.episode_id))
+                space = self._space_of(event.tenant, event.episode_id)
                 record = None if space is None else space.known(event.episode_id)
                 if space is not None and record is not None:
                     self._return(event.tenant, space, record, event.at)
@@ -57,7 +57,7 @@ class Hygiene:
     def _weigh(self, tenant: str, space: Space, record: EpisodeRecord, at: float) -> None:
         """An episode that nobody stands for is set aside as long as that is so."""
         standing = self.quarantines.standing(tenant, record.captures)
-        record.keys = only(*standing) if len(standing) == 1 else frozenset(standing)
+        space.stands_by(record, only(*standing) if len(standing) == 1 else frozenset(standing))
         if not standing and record.aside is None:
             _set_aside(space, record, "quarantined", at)
         elif standing and record.aside == "quarantined":

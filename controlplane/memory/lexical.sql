@@ -7,6 +7,14 @@ CREATE VIRTUAL TABLE words USING fts5(word, content='', columnsize=0, detail=non
 -- So many bytes are held back before they are merged.
 INSERT INTO words (words, rank) VALUES ('hashsize', ?);
 
+-- name: levels
+-- Two parts of one size are merged: a search looks into each.
+INSERT INTO words (words, rank) VALUES ('usermerge', 2);
+
+-- name: merge
+-- No more than so many pages.
+INSERT INTO words (words, rank) VALUES ('merge', ?);
+
 -- name: add
 INSERT INTO words (rowid, word) VALUES (?, ?);
 

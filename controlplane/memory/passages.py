@@ -5,7 +5,7 @@ tenant can be found.
 """
 
 from collections.abc import Iterator
-from functools import partial
+from functools import cached_property, partial
 from typing import NamedTuple
 
 import msgspec
@@ -14,6 +14,8 @@ import numpy as np
 from auditor.passage_events import Document, DocumentKept, DocumentsDropped, OriginRegistered, Passage, PassageKind
 
 from ..embedding import Vector
+from ..licences import Said
+from . import chunking
 from .fusion import fused
 from .index import Index, Spaces
 from .lexical import LexicalIndex
@@ -28,13 +30,18 @@ def embedded_as(document: Document, passage: Passage) -> str:
     return f"{document.title}\n{passage.text}" if document.title else passage.text
 
 
-class DocumentRecord(msgspec.Struct, frozen=True):
+class DocumentRecord(msgspec.Struct, frozen=True, dict=True):
     """A document as it is kept now; its passages are found by ids."""
 
     seq: int
     at: float
     document: Document
     by: str  # the key that kept it
+
+    @cached_property
+    def said(self) -> Said:
+        """What the whole document says of its licence."""
+        return Said(lambda: chunking.whole(passage.text for passage in self.document.passages))
 
     @property
     def ids(self) -> range:

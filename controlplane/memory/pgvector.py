@@ -15,6 +15,7 @@ import structlog
 
 from ..embedding import Vector
 from ..errors import BadSetting, PointsmanError
+from ..failpoints import failpoint
 from ..journal.queries import named
 from .hosted import Change, Place
 from .index import VectorsUnavailable
@@ -23,6 +24,7 @@ log = structlog.get_logger()
 _FILES = resources.files(__package__) / "schema"
 SQL = named((_FILES / "queries.sql").read_text("utf-8"))
 OLDEST = (0, 8)  # pgvector, from which on a search of a graph goes on until it has enough
+NO_EXTENSION = "the database has no extension vector: CREATE EXTENSION vector"
 SWITCH_POINT = 10_000  # vectors of a space, from which on it has a graph; `make bench-vectors` measures both sides
 EF, WIDEST = 100, 500  # how much of a graph is looked at; results from which on it is searched exactly
 WIDEST_INDEXED = 2_000  # dimensions, by pgvector
@@ -45,7 +47,7 @@ class PgVectors:
             import pgvector.asyncpg
         except ImportError as error:
             raise BadSetting("POINTSMAN_VECTORS=pgvector needs an extra: pip install 'pointsman[postgres]'") from error
-        self._asyncpg, self._register = asyncpg, pgvector.asyncpg.register_vector
+        self._asyncpg, self._register_vector = asyncpg, pgvector.asyncpg.register_vector
         self._url, self._switch_point = url, switch_point
         self._pool: asyncpg.Pool[Any] | None = None
         self._embedder, self.reading = "", 0  # the generation that is searched
@@ -56,7 +58,7 @@ class PgVectors:
     async def begin(self, embedder: str) -> int:
         self._embedder = embedder
         async with self._alone() as connection:
-            await _migrate(connection)
+            await self._migrate(connection)
         async with self._connected(WRITE_S) as connection:
             async with connection.transaction():
                 await connection.execute(SQL["lock"])
@@ -89,6 +91,8 @@ class PgVectors:
                     await connection.execute(SQL["as_tenant"], tenant)
                     await connection.executemany(SQL["write"], [row for row in rows if row[2] == tenant])
             await connection.execute(SQL["note_position"], self._covered, position)
+            if changes:
+                failpoint("vectors.write")
         return len(changes)
 
     async def _row(self, connection: Any, generation: int, change: Change) -> tuple[Any, ...]:
@@ -184,6 +188,7 @@ class PgVectors:
     async def _serve(self, connection: Any, filled: Sequence[int]) -> None:
         """The newest that is whole serves from here on, and those before it no more: at once, or not at all."""
         for generation in (number for number in filled if number in self._covered):
+            failpoint("vectors.filled")
             async with connection.transaction():
                 await connection.execute(SQL["lock"])
                 await connection.execute(SQL["serve"], generation)
@@ -191,9 +196,63 @@ class PgVectors:
             self.reading = generation
             log.info("vectors_switched", generation=generation, embedder=self._embedder)
 
+    async def _migrate(self, connection: Any) -> None:
+        """Bring the tables to the newest schema; of replicas that start together one does.
+
+        Raises:
+          PointsmanError: a newer version wrote them, or pgvector is too old.
+        """
+        steps = [(int(file.name[:3]), file) for file in sorted(_FILES.iterdir(), key=str) if file.name[:3].isdigit()]
+        async with connection.transaction():
+            await connection.execute(SQL["lock"])
+            await connection.execute(SQL["make_versions"])
+            version = await connection.fetchval(SQL["version"])
+            if version > steps[-1][0]:
+                raise PointsmanError(f"the vectors have schema {version}; install the newer Pointsman that wrote it")
+            await self._extension(connection)
+            for number, file in steps:
+                if number > version:
+                    await connection.execute(file.read_text("utf-8"))
+                    await connection.execute(SQL["note_version"], number)
+
+    async def _extension(self, connection: Any) -> str:
+        """Which pgvector there is; made where there is none and the role may.
+
+        Raises:
+          VectorsUnavailable: it may not.
+          PointsmanError: it is too old.
+        """
+        pg = self._asyncpg
+        try:
+            await connection.execute(SQL["make_extension"])
+        except (pg.InsufficientPrivilegeError, pg.FeatureNotSupportedError, pg.UndefinedFileError) as error:
+            raise VectorsUnavailable(NO_EXTENSION) from error
+        extension = str(await connection.fetchval(SQL["extension"]))
+        if tuple(map(int, extension.split(".")[:2])) < OLDEST:
+            raise PointsmanError(
+                f"pgvector {extension} is too old: install 0.8 or newer, then ALTER EXTENSION vector UPDATE"
+            )
+        return extension
+
+    async def look(self) -> str:
+        """Which pgvector a start would use, without changing anything. Raises as a start does."""
+        async with self._alone() as connection:
+            trying = connection.transaction()
+            await trying.start()
+            found = await self._extension(connection)
+            await trying.rollback()
+        return found
+
+    async def _register(self, connection: Any) -> None:
+        """Have a connection know vectors."""
+        try:
+            await self._register_vector(connection)
+        except ValueError as error:
+            raise VectorsUnavailable(NO_EXTENSION) from error
+
     async def renew(self) -> int:
         async with self._alone() as connection:
-            await _migrate(connection)
+            await self._migrate(connection)
             return len(await connection.fetch(SQL["make_generations_anew"]))
 
     async def close(self) -> None:
@@ -243,6 +302,8 @@ class PgVectors:
         except (OSError, TimeoutError, self._asyncpg.PostgresError, self._asyncpg.InterfaceError) as error:
             self._spaces.clear()  # some may have been made by what is undone
             raise VectorsUnavailable(f"{type(error).__name__}: {error}") from error
+        except ValueError:  # of an address or an option of it, which it quotes
+            raise VectorsUnavailable("its address has something that asyncpg does not take") from None
 
 
 def _filled_in(name: str, numbers: Mapping[str, str]) -> str:
@@ -256,27 +317,3 @@ def _filled_in(name: str, numbers: Mapping[str, str]) -> str:
 def _order(change: Change) -> tuple[Place, int]:
     """Replicas that write the same rows lock them in the same order."""
     return change.place, change.key
-
-
-async def _migrate(connection: Any) -> None:
-    """Bring the tables to the newest schema; of replicas that start together one does.
-
-    Raises:
-      PointsmanError: a newer version wrote them, or pgvector is too old.
-    """
-    steps = [(int(file.name[:3]), file) for file in sorted(_FILES.iterdir(), key=str) if file.name[:3].isdigit()]
-    async with connection.transaction():
-        await connection.execute(SQL["lock"])
-        await connection.execute(SQL["make_versions"])
-        version = await connection.fetchval(SQL["version"])
-        if version > steps[-1][0]:
-            raise PointsmanError(f"the vectors have schema {version}; install the newer Pointsman that wrote it")
-        for number, file in steps:
-            if number > version:
-                await connection.execute(file.read_text("utf-8"))
-                await connection.execute(SQL["note_version"], number)
-        extension = str(await connection.fetchval(SQL["extension"]))
-    if tuple(map(int, extension.split(".")[:2])) < OLDEST:
-        raise PointsmanError(
-            f"pgvector {extension} is too old: install 0.8 or newer, then ALTER EXTENSION vector UPDATE"
-        )

@@ -1,13 +1,15 @@
 """Taking what is purged out of the journal."""
 
 import asyncio
-from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
 from auditor.reflection_events import Reflected
 from auditor.skill_events import SkillDescribed
 
 from ..journal import Journal
 from .space import EpisodeRecord
+
+Overwriting = Callable[[Journal], Awaitable[None]]  # of what is there yet
 
 
 async def overwrite_episode(
@@ -17,8 +19,8 @@ async def overwrite_episode(
     await overwrite(journal, tenant, record.episode.digest, until)
     if reflection is not None:
         await overwrite_reflection(journal, tenant, reflection.reflection_id)
-    if record.described is not None:
-        await overwrite_description(journal, tenant, record.described)
+    if (described := record.made.described) is not None:
+        await overwrite_description(journal, tenant, described)
 
 
 async def overwrite(journal: Journal, tenant: str, digest: str, until: int) -> None:

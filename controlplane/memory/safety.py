@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from ..contract import Safety
 from ..errors import Unprocessable
-from ..licences import Denylist
+from ..licences import Denylist, Said
 
 DAY_S = 86_400.0
 
@@ -12,14 +12,14 @@ DAY_S = 86_400.0
 class Looks(NamedTuple):
     """What the filters look at in a memory. What its source did not state is 0, or None for a licence.
 
-    text: what a fingerprint is taken of; trust: how far its origin is trusted, in [0, 1].
+    text: what its licence is read off, of a passage all of its document; trust: how far its origin is, in [0, 1].
     """
 
     at: float
     alignment_severity: float = 0.0
     semantic_alerts: int = 0
     license: str | None = None
-    text: str = ""
+    text: str | Said = ""
     trust: float = 0.5
 
 

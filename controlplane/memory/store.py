@@ -25,8 +25,9 @@ from ..licences import NOTHING, Denylist
 from .hygiene import Hygiene
 from .index import Spaces
 from .passages import Passages
-from .sharing import held, only
-from .space import TEXT, EpisodeRecord, SignatureRecord, Space
+from .purging import Overwriting, overwrite_documents, overwrite_episode, overwrite_reflection
+from .sharing import only
+from .space import TEXT, EpisodeRecord, SignatureRecord, Space, recent
 from .texts import episode_text
 from .vectorizers.port import Vectorizer
 from .vectors import InProcess
@@ -58,15 +59,16 @@ class MemoryStore:
         self.vectorizers, self.denied, self.vectors = vectorizers or {}, denied, vectors or InProcess()
         self.vectors.follow(self)
         self._spaces: dict[tuple[str, str], Space] = {}
-        self._space_of_episode: dict[tuple[str, int], Space] = {}
+        self._named: dict[str, dict[int, Space]] = {}  # by tenant, where episodes are that are not in the unnamed one
         self.reflections: dict[tuple[str, str], Reflected] = {}  # by tenant and id
-        self.hygiene = Hygiene(self._spaces, self._space_of_episode, self.embed_again)
+        self.hygiene = Hygiene(self._spaces, self.space_of, self.embed_again)
         self.passages = Passages(self.vectors)
         self._embedder = ""
         self.stale: list[Stale] = []
         self.position = 0  # the last event taken in
         self.tenants: set[str] = set()  # of events that were
         self.live = False
+        self.overwriting: list[Overwriting] = []  # what was taken away, for whoever looks that it is off the disk
         self._held: list[Recorded] = []
 
     @property
@@ -101,7 +103,10 @@ class MemoryStore:
         return None if space is None else space.known(episode_id)
 
     def space_of(self, tenant: str, episode_id: int) -> Space | None:
-        return self._space_of_episode.get((tenant, episode_id))
+        unnamed = self._spaces.get((tenant, ""))
+        if unnamed is not None and unnamed.known(episode_id) is not None:
+            return unnamed
+        return self._named.get(tenant, {}).get(episode_id)
 
     def observe(self, recorded: Recorded) -> None:
         """Take in one committed event; until the past is loaded it is held back."""
@@ -129,23 +134,26 @@ class MemoryStore:
             case SignatureSeen() as event:
                 self._signature_seen(recorded.seq, event)
             case EpisodeDeleted() as event:
-                self._deleted(event)
+                self._deleted(recorded.seq, event)
             case Reflected() as event:
                 self._reflected(event)
             case SkillDescribed() as event:
                 if (record := self.episode(event.tenant, event.episode_id)) is not None:
-                    record.described = event
+                    record.remake(described=event)
             case ReflectionEvicted() as event:
+                gone = partial(overwrite_reflection, tenant=event.tenant, reflection_id=event.reflection_id)
+                self.overwriting.append(gone)
                 self._evicted(event.tenant, event.reflection_id)
                 self._let_go(event.tenant, event.episode_id)
             case DocumentKept() | DocumentsDropped() | OriginRegistered() as event:
+                self._superseded(recorded.seq, event)
                 self.passages.take(recorded.seq, event)
             case Quarantined() | QuarantineLifted() | EpisodesArchived() | EpisodeReturned() as event:
                 self.hygiene.fold(recorded.seq, event)
 
     def _captured(self, seq: int, event: Captured) -> None:
         space = self.space(event.tenant, event.episode.namespace)
-        first = space.by_digest.get(event.episode.digest)
+        first = space.first_of(event.episode.digest)
         if event.episode.task_id:
             space.captured_by(event.episode.task_id, first or seq)
         if first is not None and (known := space.known(first)) is not None:
@@ -153,10 +161,11 @@ class MemoryStore:
             known.captured(event.by, event.at)
             self.hygiene.captured(event.tenant, space, known, event.at)
             return
-        record = EpisodeRecord(seq, event.at, held(event.episode), event.by, only(event.by))
+        record = EpisodeRecord.of(seq, event.at, event.episode, event.by, only(event.by))
+        recent.add(record)
         space.admit(record, {})
-        space.by_digest[event.episode.digest] = seq
-        self._space_of_episode[event.tenant, seq] = space
+        if event.episode.namespace:
+            self._named.setdefault(event.tenant, {})[seq] = space
         if event.episode.embedder == self.embedder:
             space.index_episode(seq, np.frombuffer(event.episode.vector, np.float32))
         else:
@@ -201,49 +210,59 @@ class MemoryStore:
         """An episode keeps its first one, unless that was wrongly reused; of what is gone nothing is remembered."""
         record = self.episode(event.tenant, event.episode_id)
         root = event if event.of is None else self.reflections.get((event.tenant, event.of))
-        if record is None or record.evicted or root is None:
+        if record is None or record.made.evicted or root is None:
             return
         if (before := record.reflection) is not None:
             if event.replaces is None or before.of is None:
                 return
             del self.reflections[event.tenant, before.reflection_id]
-        record.reflection = msgspec.structs.replace(event, insight=root.insight)
+        reflection = msgspec.structs.replace(event, insight=root.insight)
         lent = self.episode(event.tenant, root.episode_id)
-        record.lender = lent if lent is not record else None
-        self.reflections[event.tenant, event.reflection_id] = record.reflection
+        record.remake(reflection=reflection, lender=lent if lent is not record else None)
+        self.reflections[event.tenant, event.reflection_id] = reflection
 
     def _evicted(self, tenant: str, root: str) -> None:
         for name in [name for (of, name), made in self.reflections.items() if of == tenant and made.root == root]:
             gone = self.reflections.pop((tenant, name))
             if (record := self.episode(tenant, gone.episode_id)) is not None:
-                record.reflection = None
+                record.remake(reflection=None)
 
     def _let_go(self, tenant: str, episode_id: int) -> None:
         """An episode whose reflection was bad gets no other, nor back what that one replaced."""
         if (record := self.episode(tenant, episode_id)) is not None:
-            record.evicted = True
             if record.reflection is not None:
                 del self.reflections[tenant, record.reflection.reflection_id]
-                record.reflection = None
+            record.remake(evicted=True, reflection=None)
 
     def uses(self, tenant: str, root: str) -> list[int]:
         """The episodes that have a reflection, or what was taken from it."""
         held = (made for (of, _), made in self.reflections.items() if of == tenant)
         return [made.episode_id for made in held if made.root == root]
 
-    def _deleted(self, event: EpisodeDeleted) -> None:
-        space = self._space_of_episode.pop((event.tenant, event.episode_id), None)
-        if space is None:
+    def _deleted(self, seq: int, event: EpisodeDeleted) -> None:
+        space = self.space_of(event.tenant, event.episode_id)
+        record = None if space is None else space.known(event.episode_id)
+        if space is None or record is None:
             return
-        kept = space.aside.pop(event.episode_id, None)
-        record = space.episodes[event.episode_id] if kept is None else kept[0]
-        if kept is None:
-            space.take_out(record)
+        gone = partial(overwrite_episode, tenant=event.tenant, record=record, until=seq, reflection=record.reflection)
+        self.overwriting.append(gone)
+        space.forget(record)
+        self._named.get(event.tenant, {}).pop(event.episode_id, None)
         if record.reflection is not None and record.reflection.of is None:
             self._evicted(event.tenant, record.reflection.reflection_id)  # it tells of what is purged
         elif record.reflection is not None:
             del self.reflections[event.tenant, record.reflection.reflection_id]
-        space.by_digest.pop(record.episode.digest, None)
+
+    def _superseded(self, seq: int, event: DocumentKept | DocumentsDropped | OriginRegistered) -> None:
+        """What documents said before, or say no more."""
+        refs: list[str] = []
+        match event:
+            case DocumentKept() if (former := self.passages.former(event)) is not None:
+                refs = [former.document.ref]
+            case DocumentsDropped():
+                refs = [document.ref for document in self.passages.dropped_by(event)]
+        if refs:
+            self.overwriting.append(partial(overwrite_documents, tenant=event.tenant, until=dict.fromkeys(refs, seq)))
 
     def counts(self, tenant: str | None = None) -> dict[str, int]:
         """Of one tenant, or of all."""

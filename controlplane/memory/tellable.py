@@ -2,10 +2,10 @@
 
 from typing import NamedTuple
 
+from auditor.changes import MemoryKind
 from auditor.session_events import Shown
 from auditor.worth import Standing
 
-from ..contract import MemoryKind
 from ..embedding import Vector
 from .context import Candidate
 from .ranking import Match, Weights

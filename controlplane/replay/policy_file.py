@@ -9,6 +9,7 @@ from msgspec import Meta
 
 from strategist import PolicySettings, StrategistError
 from strategist.evaluation import Target
+from strategist.exploration import EXPLORATION_RULES
 from strategist.features.spec import FeatureSpec
 
 from ..documents import read_document
@@ -53,14 +54,21 @@ def policy_of(document: Any) -> Target:
     """
     try:
         told = msgspec.convert(document, PolicyDocument)
+        _refuse_unknown("policy", told.policy, _settings(told.policy.get("exploration")))
         settings = msgspec.convert(told.policy, PolicySettings)
     except (msgspec.ValidationError, StrategistError) as error:
         raise UnusablePolicy(f"the policy cannot be used: {error}") from error
-    _refuse_unknown("policy", told.policy, msgspec.to_builtins(settings))
     lowest, highest = told.reward_range or (0.0, 1.0)
     if not lowest < highest:
         raise UnusablePolicy(f"reward_range is [{lowest:g}, {highest:g}]; the first number is to be the smaller one")
     return Target(settings=settings, spec=told.features, weights=told.weights, reward_range=told.reward_range)
+
+
+def _settings(exploration: Any) -> dict[str, Any]:
+    """All there are; those of an exploration rule are its type's."""
+    told = exploration.get("type") if isinstance(exploration, dict) else None
+    of_type = [msgspec.to_builtins(rule()) for name, rule in EXPLORATION_RULES.items() if name == told]
+    return {**msgspec.to_builtins(PolicySettings()), "exploration": of_type[0] if of_type else exploration}
 
 
 def _refuse_unknown(path: str, told: dict[str, Any], known: dict[str, Any]) -> None:

@@ -9,7 +9,7 @@ from msgspec import Meta
 from strategist import Estimates, ExplorationName, Mode, UpdateRule
 
 from .. import failpoints as points
-from ..addresses import LOOPBACK, refuse_unreachable
+from ..addresses import LOOPBACK, refuse_unclear, refuse_unreachable
 from ..errors import BadSetting
 from ..licences import Denylist
 from ..masking import without_secrets
@@ -46,7 +46,8 @@ class Settings(scale.ScaleSettings, frozen=True, kw_only=True, forbid_unknown_fi
         str,
         _help(
             "`minilm` (installed, offline), `minilm-int8` (the same, several times as fast; needs the extra `onnx`), "
-            "`openai` or `openai:MODEL`, `hashing` (no model), or a sentence-transformers model by name (network)."
+            "`openai` or `openai:MODEL`, `hashing` (no model), or a sentence-transformers model: a folder, or as"
+            " ORGANISATION/MODEL (network)."
         ),
     ] = "minilm"
     image_model: Annotated[
@@ -193,6 +194,9 @@ class Settings(scale.ScaleSettings, frozen=True, kw_only=True, forbid_unknown_fi
         for url in (self.alarm_url, self.broker_url, self.redis_url, *providers):
             if url is not None:
                 refuse_unreachable(url)
+        for url in (self.database_url, self.vectors_url):
+            if url is not None:
+                refuse_unclear(url)
 
     def shown(self) -> dict[str, Any]:
         """Every setting by name, without what must not be read over a shoulder."""

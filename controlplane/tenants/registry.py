@@ -114,8 +114,13 @@ class Registry:
                 self.tenants[event.tenant] = self.after(event)
             case KeyIssued() as event:
                 self.keys[event.key_id] = _record(event)
-            case KeyEnds() as event:
+            case KeyEnds() as event if not self.is_last(event.key_id, event.at):
                 self.keys[event.key_id] = _ending(self.keys[event.key_id], event)
+
+    def is_last(self, key_id: str, now: float) -> bool:
+        """Whether a key is an operator's and no other one of an operator's is active: it does not end."""
+        others = (record for record in self.keys.values() if record.kind == "admin" and record.key_id != key_id)
+        return self.keys[key_id].kind == "admin" and not any(record.active(now) for record in others)
 
     def after(self, event: TenantSet) -> TenantRecord:
         """The tenant as the event leaves it."""

@@ -18,14 +18,14 @@ Parameter = Annotated[float, Meta(ge=0.0, le=1e6)]
 Variances = Callable[[], Sequence[float]]  # of the values [A], in squared units of the reward; looked up where needed
 
 
-class EpsilonGreedy(msgspec.Struct, frozen=True, tag="epsilon_greedy", gc=False):
+class EpsilonGreedy(msgspec.Struct, frozen=True, tag="epsilon_greedy", gc=False, forbid_unknown_fields=True):
     """Mostly the best value."""
 
     def over(self, q: Sequence[float], epsilon: float, updates: int, variances: Variances) -> Mixture:
         return epsilon_greedy(q, epsilon)
 
 
-class Softmax(msgspec.Struct, frozen=True, tag="softmax", gc=False):
+class Softmax(msgspec.Struct, frozen=True, tag="softmax", gc=False, forbid_unknown_fields=True):
     """The larger the value, the likelier; `temperature` in units of the reward."""
 
     temperature: Annotated[float, Meta(gt=0.0, le=1e6)] = 0.1
@@ -34,7 +34,7 @@ class Softmax(msgspec.Struct, frozen=True, tag="softmax", gc=False):
         return softmax(q, self.temperature, epsilon)
 
 
-class InverseGap(msgspec.Struct, frozen=True, tag="inverse_gap", gc=False):
+class InverseGap(msgspec.Struct, frozen=True, tag="inverse_gap", gc=False, forbid_unknown_fields=True):
     """What lies further behind is tried less often; `gamma` grows as the root of what was learnt."""
 
     gamma: Parameter = 5.0
@@ -43,7 +43,7 @@ class InverseGap(msgspec.Struct, frozen=True, tag="inverse_gap", gc=False):
         return inverse_gap(q, self.gamma * sqrt(1.0 + updates), epsilon)
 
 
-class Ucb(msgspec.Struct, frozen=True, tag="ucb", gc=False):
+class Ucb(msgspec.Struct, frozen=True, tag="ucb", gc=False, forbid_unknown_fields=True):
     """The best value an action may yet have; `bonus` in standard deviations of the value."""
 
     bonus: Parameter = 0.7
@@ -52,7 +52,7 @@ class Ucb(msgspec.Struct, frozen=True, tag="ucb", gc=False):
         return ucb(q, variances(), updates, self.bonus, epsilon)
 
 
-class Thompson(msgspec.Struct, frozen=True, tag="thompson", gc=False):
+class Thompson(msgspec.Struct, frozen=True, tag="thompson", gc=False, forbid_unknown_fields=True):
     """Each action as often as it is likely to be the best, if what is unknown were `spread` times as large."""
 
     spread: Parameter = 1.0

@@ -79,7 +79,7 @@ def test_a_watcher_says_once_that_an_origin_fails_and_that_it_is_back(
     server = start()
     (tmp_path / "origins.toml").write_text(ORIGIN, "utf-8")
     watcher = begun(tmp_path, server, "--watch", "--interval", "0.05")
-    until(lambda: server.get("/v1/origins"))
+    until(lambda: server.client.get("/readyz").status_code == 200 and server.get("/v1/origins"))
     time.sleep(0.5)  # several passes
     described(tmp_path, 2)
     until(lambda: kept(server) == 2)
@@ -97,5 +97,8 @@ def test_a_backfill_that_cannot_says_why(start: Start, cli: Cli, tmp_path: Path)
     failed = cli("backfill", "--url", server.url)
     assert failed.returncode == 1
     assert "errors.jsonl: No such file" in failed.stderr
+    for interval in ("inf", "1e12"):
+        refused = cli("backfill", "--watch", "--interval", interval)
+        assert (refused.returncode, "Must be" in refused.stderr, "Traceback" in refused.stderr) == (2, True, False)
     unknown = cli("backfill", "--db", "none")
     assert (unknown.returncode, "no origin 'none'" in unknown.stderr) == (1, True)

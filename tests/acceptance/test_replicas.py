@@ -13,6 +13,8 @@ import pytest
 
 from benchmarks.services import Postgres
 
+from .places import cases
+
 Start = Callable[..., Any]
 Cli = Callable[..., Any]
 # At which pass a replica dies; the pass of a place that only who leads comes to is its first.
@@ -21,10 +23,11 @@ REPLICATED = {
     "shared.committed": 30,
     "shared.records": 1,
     "shared.migrate": 1,
+    "shared.erase": 1,
     "replica.leading": 1,
     "replica.published": 1,
 }
-DYING = [name for name in REPLICATED if name != "shared.migrate"]
+DYING = [name for name in REPLICATED if name not in ("shared.migrate", "shared.erase")]
 BY_DAY = ("shared.committed", "replica.leading")
 CASES = [name if name in BY_DAY else pytest.param(name, marks=pytest.mark.nightly) for name in DYING]
 OFTEN = {"POINTSMAN_RECOVERY_INTERVAL_S": "0.2"}
@@ -102,3 +105,20 @@ def test_a_replica_that_dies_while_it_migrates_leaves_that_to_the_next(
     doomed = cli("serve", "--port", "0", "--insecure-local", **shared, POINTSMAN_FAILPOINTS="shared.migrate:kill@1")
     assert doomed.returncode == -signal.SIGKILL
     Client(start(folder="next", **shared).url).work(2)
+
+
+@cases([], nightly=["shared.erase"])
+def test_a_purge_whose_replica_died_is_known_to_the_others_and_they_take_it_off_the_disk(
+    start: Start, postgres: Postgres, database_url: str, until: Callable[..., Any], name: str, repeat: int
+) -> None:
+    shared, canary = {"POINTSMAN_DATABASE_URL": database_url}, uuid.uuid4().hex
+    doomed = start(folder="doomed", **shared, POINTSMAN_FAILPOINTS=f"{name}:kill@1")
+    other = start(folder="other", **shared)
+    until(lambda: all(replica.client.get("/readyz").status_code == 200 for replica in (doomed, other)))
+    episode = doomed.post("/v1/capture", {"goal": canary}, 201)["episode_id"]
+    with pytest.raises(httpx.TransportError):
+        doomed.client.delete(f"/v1/episodes/{episode}")
+    assert doomed.wait() == -signal.SIGKILL
+    until(lambda: other.client.get(f"/v1/episodes/{episode}").status_code == 404)
+    holding = f"SELECT count(*) FROM events WHERE position(convert_to('{canary}', 'UTF8') IN payload) > 0"
+    until(lambda: postgres.ask(holding, database_url.rpartition("/")[2]) == "0")

@@ -98,6 +98,8 @@ def test_no_secret_is_found_again(tmp_path: Path, cli: Cli, outside: str, start:
     variables["POINTSMAN_ALARM_URL"] = outside.replace("/x?", f"/{SECRETS['path']}?")
     elsewhere = outside.removeprefix("http://").partition("/")[0]  # what answers there is no Redis, and says so
     variables["POINTSMAN_REDIS_URL"] = f"redis://{elsewhere}/0?client_name={SECRETS['query']}"
+    variables["POINTSMAN_VECTORS_URL"] = f"postgresql://ann:{SECRETS['password']}@127.0.0.1:1/x"
+    variables["POINTSMAN_VECTORS"] = "pgvector"
     variables |= {"POINTSMAN_RECOVERY_INTERVAL_S": "3", "POINTSMAN_FAILPOINTS": "recovery.prune:error@1"}  # an alarm
     variables |= {"POINTSMAN_LOG_LEVEL": "info", "POINTSMAN_REQUEST_LOG": "all"}
     variables["POINTSMAN_CATALOGUE"] = str(catalogue_of(tmp_path / "models", "small"))
@@ -109,6 +111,10 @@ def test_no_secret_is_found_again(tmp_path: Path, cli: Cli, outside: str, start:
     shown = [cli("config", "show", **variables, **keys), cli("config", "show", "--json", **variables, **keys)]
     shown += [cli("doctor", **variables, **keys), cli("keys", "list", "--url", keyed.url, **keys)]
     shown += [cli("decide", "ls", "--url", outside, **keys), cli("config", "check", POINTSMAN_PORT="x", **keys)]
+    for name in ("POINTSMAN_DATABASE_URL", "POINTSMAN_VECTORS_URL"):
+        url = f"postgresql://ann:{SECRETS['password']}/{SECRETS['query']}@127.0.0.1:1/x"
+        shown += [cli("config", "check", **{name: url})]
+    shown += [cli("doctor", **keys, POINTSMAN_DATABASE_URL=variables["POINTSMAN_VECTORS_URL"])]
     until(lambda: "job_failed" in keyed.logged)
     logged = keyed.close()
     assert '"why": "it answered 401"' in logged, "an alarm was sent and refused"
@@ -116,6 +122,7 @@ def test_no_secret_is_found_again(tmp_path: Path, cli: Cli, outside: str, start:
     assert "router_failed" in logged, "the address did get into an error"
     assert "signal_source_failed" in logged
     assert "redis_away" in logged
+    assert "vectors_unavailable" in logged
     files = [(str(file), file.read_bytes()) for file in (tmp_path / "data").rglob("*") if file.is_file()]
     assert len(files) > 4
     commands = "".join(done.stdout + done.stderr for done in shown)

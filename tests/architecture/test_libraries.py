@@ -58,7 +58,6 @@ WHERE: dict[str, dict[str, str]] = {
     "httpx": {
         "controlplane.llm.httpx_transport": "calls to providers that nobody waits for",
         "controlplane.parts": "makes the one client of the server",
-        "controlplane.service": "is handed another way out than the network",
         "controlplane.upstream": "asks the signal source and the downstream router with it, and sends alarms",
         "controlplane.cli.client": "commands that talk to a running server",
         "controlplane.backfill.server": "a backfill is a client over HTTP",
@@ -101,6 +100,7 @@ WHERE: dict[str, dict[str, str]] = {
         "controlplane.cache": "what is cached in this process",
         "controlplane.embedding.batching": "vectors by text",
         "controlplane.memory.vectors": "what was found, by vector",
+        "controlplane.memory.lexical": "what was read of words",
         "controlplane.memory.hosted": "vectors that were read",
     },
 }

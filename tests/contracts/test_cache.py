@@ -1,6 +1,8 @@
 """Both caches, and what is kept in them: vectors by text, and bytes under seals where others could write."""
 
 import asyncio
+import random
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack
 
@@ -18,6 +20,8 @@ from controlplane.llm.provider import Reply
 from controlplane.redis import Link, RedisCache
 from controlplane.redis.cache import LARGEST
 from controlplane.telemetry import Metrics
+
+from ..simulation.redis_server import SimulatedLink, SimulatedRedis
 
 PATIENT_S = 1.0  # of a round: this machine may be busy
 SECRET, TTL_S = bytes(range(32)), 60.0
@@ -41,14 +45,17 @@ def client(redis: Redis) -> Iterator[Client]:
         yield somebody
 
 
-@pytest.fixture(params=["memory", pytest.param("redis", marks=pytest.mark.services)])
+@pytest.fixture(params=["memory", "simulated", pytest.param("redis", marks=pytest.mark.services)])
 async def cache(request: pytest.FixtureRequest) -> AsyncIterator[Cache]:
     """An empty cache of each kind."""
     if request.param == "memory":
         yield MemoryCache(FixedClock(), 1 << 20, TTL_S)
         return
     async with AsyncExitStack() as ending:
-        made = Link(request.getfixturevalue("redis").url, "cache", PATIENT_S)
+        if request.param == "simulated":
+            made: Link = SimulatedLink(SimulatedRedis(time.monotonic, random.Random(1)), "cache", PATIENT_S)
+        else:
+            made = Link(request.getfixturevalue("redis").url, "cache", PATIENT_S)
         ending.push_async_callback(made.close)
         await made.beat()
         yield RedisCache(made, SECRET, "thing", TTL_S)

@@ -53,6 +53,14 @@ def test_every_kind_of_event_reads_back_as_it_was_written(one_of_each: tuple[Any
         assert msgspec.json.decode(payload)["kind"] == event.kind
 
 
+def test_whatever_an_event_holds_refuses_fields_it_does_not_know() -> None:
+    """One that a newer version added says what an older one would fold otherwise, if it passed it over."""
+    kinds = msgspec.json.schema(AnyEvent, schema_hook=lambda _: {"title": "anything"})["$defs"]
+    assert {"Decided", "Trace", "HeadChoice", "Rules"} <= kinds.keys()
+    passed_over = {name for name, of in kinds.items() if of.get("additionalProperties", True) and "maxItems" not in of}
+    assert passed_over == set()
+
+
 async def test_every_kind_of_event_survives_the_journal(journal: Journal, one_of_each: tuple[AnyEvent, ...]) -> None:
     await journal.append(*one_of_each)
     assert tuple(r.event for r in await journal.read(0, 100)) == one_of_each
@@ -180,14 +188,14 @@ async def test_recording_again_replaces_the_record(journal: Journal, learned: En
     await journal.flush()
     journal.record("a", [learned("tr_1", 9)])
     assert await journal.learned("a", "tr_1") == learned("tr_1", 9)
-    assert await journal.all_learned(100) == [("a", learned("tr_1", 9))]
+    assert [pair async for pair in journal.all_learned(100)] == [("a", learned("tr_1", 9))]
 
 
 async def test_all_learned_is_ordered_by_tenant_and_trace_up_to_a_place(journal: Journal, learned: Ended) -> None:
     journal.record("b", [learned("tr_1", 4)])
     journal.record("a", [learned("tr_2", 3), learned("tr_1", 8)])
-    assert await journal.all_learned(7) == [("a", learned("tr_2", 3)), ("b", learned("tr_1", 4))]
-    assert [(t, r.trace_id) for t, r in await journal.all_learned(8)] == [("a", "tr_1"), ("a", "tr_2"), ("b", "tr_1")]
+    assert [pair async for pair in journal.all_learned(7)] == [("a", learned("tr_2", 3)), ("b", learned("tr_1", 4))]
+    assert [(t, r.trace_id) async for t, r in journal.all_learned(8)] == [("a", "tr_1"), ("a", "tr_2"), ("b", "tr_1")]
 
 
 async def test_erasing_keeps_the_number_and_loses_the_content(journal: Journal, episode: Episode, closed: Make) -> None:

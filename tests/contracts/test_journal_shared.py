@@ -8,14 +8,17 @@ from collections.abc import AsyncIterator, Callable
 import asyncpg
 import msgspec
 import pytest
+from structlog.testing import capture_logs
 
+from auditor import Learned
 from auditor.events import Answered, Received, WindowClosed
 from benchmarks.services import Postgres, running
-from controlplane.clock import SystemClock
+from controlplane.clock import FixedClock, SystemClock
 from controlplane.errors import InFlight, JournalUnavailable, LeaseLost
 from controlplane.journal import acting_for_all
 from controlplane.journal.postgres import PostgresJournal
-from controlplane.journal.postgres.database import QUERIES
+from controlplane.journal.postgres.database import PART, QUERIES
+from controlplane.journal.postgres.lease import LEASE_S, RENEW_S
 
 Make = Callable[[str], WindowClosed]
 PARTITIONS = "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'events'::regclass"
@@ -118,15 +121,33 @@ async def test_a_database_that_is_killed_loses_nothing_and_is_found_again(closed
         journal = await PostgresJournal.open(server.database(), SystemClock())
         acknowledged = {f"before {n}" for n in range(50)}
         await asyncio.gather(*(journal.append(closed(name)) for name in acknowledged))
-        await asyncio.to_thread(server.kill)
+        with capture_logs() as said:
+            await asyncio.to_thread(server.kill)
+            await trouble(journal, JournalUnavailable.code)
+            await asyncio.sleep(0.5)
+        assert [line["event"] for line in said] == ["journal_not_read"], "once, however often it looks"
         waiting = asyncio.create_task(_append_again(journal, closed("while it was away")))
-        await asyncio.sleep(0.5)
-        assert journal.trouble == JournalUnavailable.code
-        await asyncio.to_thread(server.start)
-        await waiting
-        assert journal.trouble is None
+        with capture_logs() as said:
+            await asyncio.to_thread(server.start)
+            await waiting
+            await trouble(journal, None)
+        assert "journal_read_again" in [line["event"] for line in said]
         assert set(await refs(journal)) == {*acknowledged, "while it was away"}
         await journal.close()
+
+
+async def test_a_journal_whose_database_says_nothing_is_in_trouble_until_it_answers_again(
+    two: tuple[PostgresJournal, PostgresJournal], postgres: Postgres
+) -> None:
+    """Nobody writes: that it is away shows in reading alone."""
+    postgres.pause()
+    try:
+        with capture_logs() as said:
+            await trouble(two[0], JournalUnavailable.code)
+        assert said == [], "no statement was given up yet"
+    finally:
+        postgres.go_on()
+    await trouble(two[0], None)
 
 
 async def test_only_the_holder_of_the_lease_acts_for_all(
@@ -219,6 +240,13 @@ async def test_a_month_begins_its_partition_once(
     assert postgres.ask("SELECT count(DISTINCT tableoid) FROM events", name) == "2"
 
 
+async def trouble(journal: PostgresJournal, code: str | None) -> None:
+    """Wait until it is in this one."""
+    async with asyncio.timeout(30):
+        while journal.trouble != code:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+
 async def _append(journal: PostgresJournal, *events: WindowClosed | Received) -> int:
     return await journal.append(*events)
 
@@ -229,6 +257,26 @@ async def _append_again(journal: PostgresJournal, event: WindowClosed) -> None:
         with contextlib.suppress(JournalUnavailable):
             await journal.append(event)
             return
+
+
+async def test_all_records_come_a_part_at_a_time_and_a_cut_is_told(
+    two: tuple[PostgresJournal, PostgresJournal],
+    learned: Callable[[str, int], Learned],
+    postgres: Postgres,
+    database_url: str,
+) -> None:
+    """However many there are, no statement gives all of them, and none has to end within a request's patience."""
+    many = 2 * PART
+    two[0].record("t", [learned(f"tr_{n:05d}", n) for n in range(many)])
+    records = two[0].all_learned(many)
+    found = [await anext(records)]
+    found += [pair async for pair in two[1].all_learned(many)]
+    assert [record.seq for _, record in found] == [0, *range(many)]
+    database = database_url.rpartition("/")[2]
+    streaming = f"FROM pg_stat_activity WHERE datname = '{database}' AND state = 'idle in transaction'"
+    assert postgres.ask(f"SELECT count(pg_terminate_backend(pid)) {streaming}", database) == "1"
+    with pytest.raises(JournalUnavailable):
+        [pair async for pair in records]
 
 
 async def test_a_journal_that_is_closed_while_it_hears_of_news_ends(database_url: str, closed: Make) -> None:
@@ -253,3 +301,28 @@ async def test_a_lease_that_lapsed_is_taken_anew_by_whoever_held_it(
     await a.lease.tick()
     assert first is not None
     assert a.lease.token == first + 1
+
+
+async def test_a_lease_that_had_lapsed_here_when_it_was_renewed_leads_once_its_replica_is_ready_again(
+    postgres: Postgres, database_url: str
+) -> None:
+    """What was folded meanwhile waits for whoever leads: it is owed by who takes over, also from itself."""
+    clock = FixedClock()
+    journal = await PostgresJournal.open(database_url, clock)
+    await journal.lease.tick()
+    longer, name = "UPDATE lease SET ends_at = 'infinity'", database_url.rpartition("/")[2]
+    postgres.ask(longer, name)
+    journal.lead(journal.lease.term)
+    assert journal.leads
+    clock.advance(RENEW_S)
+    await journal.lease.tick()
+    assert journal.leads, "renewed in time"
+    token = journal.lease.token
+    postgres.ask(longer, name)
+    clock.advance(LEASE_S)
+    assert not journal.leads
+    await journal.lease.tick()
+    assert (journal.lease.held, journal.lease.token, journal.leads) == (True, token, False)
+    journal.lead(journal.lease.term)
+    assert journal.leads
+    await journal.close()

@@ -1,7 +1,11 @@
-"""Both limiters, on a clock that moves when it is told to: what is let through, when, and what is said of it."""
+"""Both limiters, on a clock that moves when it is told to: what is let through, when, and what is said of it.
+
+That of replicas stands on a real Redis, and on the one of the simulation.
+"""
 
 import asyncio
 import random
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
@@ -16,6 +20,8 @@ from controlplane.tenants import Call, Limiter, MemoryLimiter, RedisLimiter
 from controlplane.tenants.limits import WINDOW_S, quota
 from controlplane.tenants.redis_limits import GCRA
 
+from ..simulation.redis_server import SimulatedLink, SimulatedRedis
+
 FIGURES: list[tuple[str, Call]] = [
     *((tier, call) for tier in ("free", "starter", "pro") for call in ("decide", "capture", "search")),
     *(("enterprise", call) for call in ("capture", "search")),
@@ -25,14 +31,17 @@ PATIENT_S = 1.0  # of a round: this machine may be busy
 Make = Callable[[FixedClock], Limiter]
 
 
-@pytest.fixture(params=["memory", pytest.param("redis", marks=pytest.mark.services)])
+@pytest.fixture(params=["memory", "simulated", pytest.param("redis", marks=pytest.mark.services)])
 async def make(request: pytest.FixtureRequest) -> AsyncIterator[Make]:
     """Makes an empty limiter that counts by a clock."""
     async with AsyncExitStack() as ending:
         if request.param == "memory":
             yield MemoryLimiter
             return
-        link = Link(request.getfixturevalue("redis").url, "limits", PATIENT_S)
+        if request.param == "simulated":
+            link: Link = SimulatedLink(SimulatedRedis(time.monotonic, random.Random(1)), "limits", PATIENT_S)
+        else:
+            link = Link(request.getfixturevalue("redis").url, "limits", PATIENT_S)
         ending.push_async_callback(link.close)
         link.script(GCRA)
         await link.beat()

@@ -1,6 +1,7 @@
-"""Every vector index: in the process exact and with a graph, and on servers."""
+"""Every vector index: in the process exact and with a graph, on servers, and on the one of the simulation."""
 
 import asyncio
+import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import numpy as np
@@ -13,6 +14,8 @@ from controlplane.memory.pgvector import PgVectors
 from controlplane.memory.pinecone import PineconeVectors
 from controlplane.memory.vectors import VectorIndex
 
+from ..simulation.store import Faults
+from ..simulation.vector_server import Generations, SimulatedVectors
 from .pinecone_server import KEY, pinecone
 from .vector_servers import filled_by, hosted_by
 
@@ -51,7 +54,7 @@ def shared_url(postgres: Postgres) -> str:
     return postgres.database()
 
 
-@pytest.fixture(params=["exact", "hnsw", "pgvector", "pgvector with graphs", "pinecone"])
+@pytest.fixture(params=["exact", "hnsw", "simulated", "pgvector", "pgvector with graphs", "pinecone"])
 async def build(request: pytest.FixtureRequest) -> AsyncIterator[Build]:
     """Makes an index that holds the vectors under the ids 0, 1, 2..."""
     match request.param:
@@ -59,6 +62,10 @@ async def build(request: pytest.FixtureRequest) -> AsyncIterator[Build]:
             yield _exact
         case "hnsw":
             yield _graph
+        case "simulated":
+            faults = Faults(random.Random(SEED), share=0.0, slowest_s=0.0)
+            async with hosted_by(SimulatedVectors(Generations(), faults)) as hosted:
+                yield filled_by(hosted)
         case "pinecone":
             with pinecone(DIMENSION) as (url, _):
                 async with hosted_by(PineconeVectors(url, KEY)) as hosted:

@@ -13,6 +13,8 @@ from controlplane import settings
 from controlplane.cli import app
 from controlplane.http.admission import MAX_LARGE
 from controlplane.http.routes import ROUTES
+from controlplane.journal.postgres.database import LOG_READERS, READERS
+from controlplane.memory.pgvector import CONNECTIONS
 from controlplane.serving import GRACE_S
 
 UNITS = ("pointsman.service", "pointsman-backup.service", "pointsman-backup.timer", "pointsman-backfill.service")
@@ -26,6 +28,17 @@ def files(root: Path) -> dict[str, str]:
 @pytest.fixture
 def page(pages: dict[str, str]) -> str:
     return pages["docs/deployment.md"]
+
+
+def test_the_page_says_how_many_connections_replicas_hold(root: Path, pages: dict[str, str]) -> None:
+    held = READERS + LOG_READERS + len(("writer", "listener", "lease")) + CONNECTIONS
+    scaled = (root / "k8s" / "production" / "autoscaler.yaml").read_text("utf-8")
+    assert f"up to {held} connections" in scaled
+    most = yaml.safe_load(scaled)["spec"]["maxReplicas"]
+    [enough] = re.findall(r"max_connections to (\d+)", scaled)
+    assert (most + 1) * (held + 1) < int(enough)
+    assert f"for vectors: {held}" in pages["docs/scale.md"]
+    assert f"set {enough}" in pages["docs/scale.md"]
 
 
 def unit(text: str) -> configparser.ConfigParser:

@@ -134,7 +134,7 @@ async def _everything(journal: SqliteJournal) -> Found | Finding:
     if verdict != [("ok",)]:
         return Finding("unreadable", f"integrity_check says {verdict}")
     rows = [(recorded.seq, encode_event(recorded.event)) for recorded in await journal.read(0, EVERYTHING)]
-    records = {record.trace_id: record for _, record in await journal.all_learned(EVERYTHING)}
+    records = {record.trace_id: record async for _, record in journal.all_learned(EVERYTHING)}
     if await journal.append(LAST) != len(rows) + 1:
         return Finding("gap", "the next event has not the next number")
     return Found(rows, records)

@@ -122,7 +122,7 @@ def journal_errand(folder: Path, faults: Faults, at: int) -> int:
 async def compare(file: Path, client: Client) -> None:
     journal = await SqliteJournal.open(connect(file))
     assert [recorded.event for recorded in await journal.read(0, EVERYTHING)] == client.events
-    assert [record for _, record in await journal.all_learned(EVERYTHING)] == client.records
+    assert [record async for _, record in journal.all_learned(EVERYTHING)] == client.records
     await journal.close()
     with closing(sqlite3.connect(file)) as database:
         look_through(database)

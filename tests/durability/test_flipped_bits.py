@@ -30,7 +30,7 @@ async def sound(tmp_path: Path) -> Path:
     golden = await SqliteJournal.open(connect(unpacked("schema-3", tmp_path / "golden.db")))
     made = await SqliteJournal.open(connect(tmp_path / "sound.db"))
     await made.append(*(recorded.event for recorded in await golden.read(0, EVENTS)))
-    for tenant, record in (await golden.all_learned(EVERYTHING))[:EVENTS]:
+    for tenant, record in [pair async for pair in golden.all_learned(EVERYTHING)][:EVENTS]:
         made.record(tenant, [record])
     await made.flush()
     for journal in (golden, made):
@@ -45,7 +45,7 @@ async def everything(file: Path, events: list[Recorded]) -> Read:
         answers: Read = {("log",): await journal.read(0, EVERYTHING)}
         answers["memory",] = await journal.read_memory(0, EVERYTHING)
         answers["access",] = await journal.read_access(0, EVERYTHING)
-        answers["records",] = await journal.all_learned(EVERYTHING)
+        answers["records",] = [pair async for pair in journal.all_learned(EVERYTHING)]
         for tenant, ref, kind in {(r.event.tenant, r.event.ref, r.event.kind) for r in events}:
             answers["about", tenant, ref, kind] = await journal.about(tenant, ref, kind)
             answers["record", tenant, ref] = await journal.learned(tenant, ref)

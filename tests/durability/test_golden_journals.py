@@ -167,7 +167,7 @@ async def test_a_migration_cut_short_at_any_step_is_taken_up_again(file: Path, n
         cuts += 1
         opened = await SqliteJournal.open(connect(file))
         assert [recorded.seq for recorded in await opened.read(0, EVERYTHING)] == [*range(1, opened.last_seq + 1)]
-        assert await opened.all_learned(EVERYTHING)
+        assert [pair async for pair in opened.all_learned(EVERYTHING)]
         await opened.close()
         assert schema(file) == TODAYS
     assert cuts > STEPS_OF_OPENING

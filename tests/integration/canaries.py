@@ -20,13 +20,13 @@ OTHERWISE: dict[str, Any] = {
     "point": None,  # a name of ours
     "scopes": None,  # the same
     "url": "https://cnry.invalid/x",  # an address: of news that never comes nothing is sent there
-    "kinds": ["swung"],
+    "WebhookRequest.kinds": ["swung"],
     "filters": None,  # its keys are names of ours, and a filter by a new text finds nothing
     "min_similarity": -1.0,  # everything is near enough
     "images": None,  # no text
     "modality": None,  # a name of ours
-    "query": None,  # of other modalities, which test_modalities.py crosses tenants with
-    "version": 0,  # of what was never changed
+    "SearchRequest.query": None,  # of other modalities, which test_modalities.py crosses tenants with
+    "PolicyRequest.version": 0,  # of what was never changed
     "weights": None,  # its keys are names of ours
     "actions": ["BLOCK"],
     "entry": None,  # what was exported; the caller says which
@@ -67,29 +67,29 @@ def filled(struct: type[msgspec.Struct], text: Callable[[str], str], **given: An
     """A request of this kind with a text in every field that takes one; `given` are its references."""
     hints, body = get_type_hints(struct, include_extras=True), {}
     for field in msgspec.structs.fields(struct):
-        name = field.name
-        if name in OTHERWISE or name in REFERENCES or name in NAMES:
-            value = given.get(name, OTHERWISE.get(name))
+        name, own = field.name, f"{struct.__name__}.{field.name}"
+        if {name, own} & OTHERWISE.keys() or name in REFERENCES or name in NAMES:
+            value = given.get(name, OTHERWISE.get(own, OTHERWISE.get(name)))
         else:
-            value = _value(hints[name], name, text, field.default)
+            value = _value(hints[name], name, text, field.default, given)
         if value is not None:
             body[name] = value
     return body
 
 
-def _value(kind: Any, name: str, text: Callable[[str], str], default: Any) -> Any:
+def _value(kind: Any, name: str, text: Callable[[str], str], default: Any, given: dict[str, Any]) -> Any:
     while get_origin(kind) is Annotated:
         kind = get_args(kind)[0]
     origin, inner = get_origin(kind), get_args(kind)
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
-        return filled(kind, text)
+        return filled(kind, text, **given)
     if kind in (str, Any):
         return text(name)
     if origin in (Union, UnionType):
         kind = next(one for one in inner if one not in (type(None), msgspec.UnsetType))
-        return _value(kind, name, text, default)
+        return _value(kind, name, text, default, given)
     if origin is tuple:
-        return [_value(inner[0], name, text, NODEFAULT)]
+        return [_value(inner[0], name, text, NODEFAULT, given)]
     if origin is dict:
         return {text(name): text(name) if inner[1] is Any else 1.0}
     if origin is Literal or kind in (int, float, bool):
@@ -102,9 +102,10 @@ def texts(struct: type[msgspec.Struct]) -> int:
     schemas = msgspec.json.schema_components([struct])[1]
     apart = OTHERWISE.keys() | REFERENCES | NAMES
 
-    def of(schema: Any, name: str = "") -> int:
+    def of(schema: Any, owner: str = "") -> int:
         if "$ref" in schema:
-            return of(schemas[schema["$ref"].rpartition("/")[2]])
+            name = schema["$ref"].rpartition("/")[2]
+            return of(schemas[name], name)
         if "anyOf" in schema:
             return max(of(one) for one in schema["anyOf"])
         match schema.get("type"):
@@ -113,9 +114,10 @@ def texts(struct: type[msgspec.Struct]) -> int:
             case "array":
                 return of(schema["items"])
             case "object" if "properties" in schema:
-                return sum(of(inner) for name, inner in schema["properties"].items() if name not in apart)
+                named = schema["properties"].items()
+                return sum(of(inner) for name, inner in named if not {name, f"{owner}.{name}"} & apart)
             case "object":
                 return 1 + (not schema.get("additionalProperties"))  # a key, and a value that may be any text
         return 0
 
-    return of(schemas[struct.__name__])
+    return of(schemas[struct.__name__], struct.__name__)

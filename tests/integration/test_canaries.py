@@ -14,9 +14,10 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 import httpx
 import msgspec
 import pytest
+from redis import Redis
 
 from auditor.reflection_events import Insight, Reflected
-from benchmarks.services import Nats, running
+from benchmarks.services import Nats, Postgres, running
 from controlplane import contract
 from controlplane.contract import CaptureRequest, DecisionRequest, ImportRequest, Request
 from controlplane.http.routes import ROUTES, Route
@@ -218,6 +219,11 @@ def _said(answer: httpx.Response) -> tuple[int, Any, list[str]]:
 
 
 ENGINES = ("embedded", "postgres")  # where the journal and the vectors are
+SPACES = "SELECT tenant, namespace, kind FROM vector_spaces"
+HELD = """
+    SELECT vectors.tenant, vector_spaces.tenant, count(*) FROM vectors JOIN vector_spaces ON number = space
+    WHERE vector IS NOT NULL AND kind LIKE 'episodes%' GROUP BY 1, 2 ORDER BY 1
+"""
 FEW = 400  # calls, which need not come to every route
 
 
@@ -226,6 +232,7 @@ FEW = 400  # calls, which need not come to every route
     [
         (4, 1200, "embedded"),
         (3, FEW, "postgres"),
+        pytest.param(3, FEW, "redis", marks=pytest.mark.services),
         *(pytest.param(20, 50_000, engine, marks=pytest.mark.nightly) for engine in ENGINES),
     ],
 )
@@ -246,6 +253,8 @@ def test_nothing_of_one_tenant_is_ever_seen_by_another(
         if engine == "postgres":
             database = request.getfixturevalue("database_url")
             shared |= {"database_url": database, "vectors": "pgvector", "pepper": "ab" * 32}
+        if engine == "redis":
+            shared |= {"redis_url": request.getfixturevalue("redis").url}
         server = ending.enter_context(Running(chosen(tmp_path / "data", **shared, **models.settings)))
         crossing = Crossing(server, tenants, request.config.getoption("--seed"))
         while crossing.calls < calls:
@@ -259,12 +268,17 @@ def test_nothing_of_one_tenant_is_ever_seen_by_another(
         own = [_what_is_left(crossing, tenant) for tenant in crossing.tenants]
         server.until(lambda: server.service.outbox.jobs.count["broker"] == 0)
         published = stored_now(nats.url)
+        if engine == "postgres":
+            _vectors_are_their_tenants(crossing, request.getfixturevalue("postgres"), shared["database_url"])
+        if engine == "redis":
+            _redis_shows_no_text(shared["redis_url"])
     _each_under_its_own_subject(crossing, published)
     assert crossing.leaks == []
     assert [found(text) for text in operators] == [set()] * 4
     assert found("".join(capfd.readouterr())) == set(), "logs name no content"
     assert all(own), "each still finds its own"
-    assert crossing.answered["POST /v1/chat/completions", 200] > 0
+    for asked in ("chat/completions", "documents", "documents/search", "context", "patches/search"):
+        assert crossing.answered[f"POST /v1/{asked}", 200] > 0, asked
     for route in ROUTES if calls > FEW else ():
         assert {
             status for (path, status) in crossing.answered if path == f"{route.method.__name__.upper()} {route.path}"
@@ -272,13 +286,43 @@ def test_nothing_of_one_tenant_is_ever_seen_by_another(
     print(f"{crossing.calls} calls, {len(set().union(*(t.known for t in crossing.tenants)))} canaries")
 
 
+def _vectors_are_their_tenants(crossing: Crossing, postgres: Postgres, url: str) -> None:
+    """Rows name a tenant, and of what it sent the namespace alone; of what it purges nothing is left to be searched."""
+    server, database = crossing.server, url.rpartition("/")[2]
+    server.until(lambda: server.service.memory.vectors.waiting == 0)
+    known = {f"tenant-{tenant.number}": tenant.known for tenant in crossing.tenants}
+    for space in postgres.ask(SPACES, database).splitlines():
+        owner, namespace, kind = space.split("|")
+        assert found(namespace) <= known[owner]
+        assert found(kind) == set()
+    held = [row.split("|")[:2] for row in postgres.ask(HELD, database).splitlines()]
+    assert held == [[name, name] for name in known], "each has vectors, and none in a space of another"
+    for tenant, name in zip(crossing.tenants, known, strict=True):
+        spaces = server.service.memory.spaces_of(name)
+        for episode in [at for space in spaces for at in (*space.episodes, *space.aside)]:
+            crossing.ask(tenant, "DELETE", f"/v1/episodes/{episode}")
+    server.until(lambda: server.service.memory.vectors.waiting == 0)
+    assert postgres.ask(HELD, database) == ""
+
+
+def _redis_shows_no_text(url: str) -> None:
+    """But for completions, which are read by whoever reads that Redis, and are of one tenant each."""
+    with Redis.from_url(url) as client:
+        names = sorted(client.keys())
+        values = {name: str(client.get(name)) for name in names if client.type(name) == b"string"}
+    kinds = Counter(name.split(b":")[2] for name in names)
+    assert min(kinds[kind] for kind in (b"completion", b"vector", b"replicas", b"born")) > 0
+    assert found(str(names)) == set()
+    for name, value in values.items():
+        assert len({owner_of(text) for text in found(value)}) <= (b":completion:" in name), name
+
+
 def _each_under_its_own_subject(crossing: Crossing, published: list[Stored]) -> None:
-    """Whatever the broker has of a tenant is that tenant's."""
+    """Whatever the broker has of a tenant is that tenant's, and no text."""
     subjects = {f"tenant-{tenant.number}" for tenant in crossing.tenants}
     assert {message.subject.split(".")[1] for message in published} == subjects
     for message in published:
-        owners = {f"tenant-{owner_of(text)}" for text in found(str(message))}
-        assert owners <= {message.said["tenant"]}
+        assert found(str(message)) == set()
         assert message.subject == f"pointsman.{message.said['tenant']}.{message.said['kind']}"
 
 

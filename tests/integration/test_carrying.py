@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 
+from controlplane.contract import MAX_TEXT, MAX_TRACE
 from controlplane.contract.carrying import MOST_CARRIED
+from controlplane.http.admission import MAX_DEPTH, MAX_LARGE
 
 from .conftest import Serve
 from .test_hygiene import LIE, TRUTH, Yard
@@ -72,6 +74,45 @@ def test_pages_hold_everything_once_and_nothing_that_is_quarantined(yard: Yard) 
     assert sum(len(of["episode_ids"]) for of in told) == len(episodes)
     assert [of["duplicates"] for of in told] == [0, 0, 0, 1]
     assert yard.ask(other, "POST", "memory", {"episodes": episodes[5 : 6 + MOST_CARRIED]}, 400)
+
+
+def test_what_one_exported_oneself_is_known_whatever_was_read_off_it(yard: Yard) -> None:
+    """Conditions that a trace states are in an export though nobody stated them; images are not."""
+    key, other = yard.key(), abroad(yard)
+    said = {"goal": "build", "error_trace": "Python 3.11.4\nzsh: command not found: passwd"}
+    yard.capture(key, **said)
+    yard.capture(key, **said, environment={"os": "Linux"})
+    yard.capture(key, **said, preconditions={"python": "3.9"})
+    [first, *others] = exported(yard, key)
+    assert first["episode"]["preconditions"].keys() == {"python", "passwd"}
+    assert [of["episode"].get("preconditions", {}) for of in others] == [{}, {"python": "3.9"}]
+    assert yard.ask(key, "POST", "memory", {"episodes": [first, *others]}) == {"episode_ids": [], "duplicates": 3}
+    yard.capture(other, **said)
+    told = yard.ask(other, "POST", "memory", {"episodes": [first, *others]})
+    assert (len(told["episode_ids"]), told["duplicates"]) == (2, 1)
+    again = yard.capture(other, **said)
+    assert yard.ask(other, "GET", f"episodes/{again}")["repeats"] == 1
+
+
+def test_whatever_was_captured_can_be_taken_in(yard: Yard) -> None:
+    """As large and as deep as a capture may be, and where redaction made a text longer than it may come."""
+    key, other = yard.key(), abroad(yard)
+    deep: Json = {}
+    for _ in range(MAX_DEPTH - 2):
+        deep = {"in": deep}
+    yard.capture(key, goal="large", custom={str(n): "x" * MAX_TEXT for n in range(MAX_LARGE // 2 // MAX_TEXT)})
+    yard.capture(key, goal="deep", custom=deep)
+    grown = "token=a " * (MAX_TEXT // 8)
+    yard.capture(
+        key, goal=grown, error_trace=grown * (MAX_TRACE // MAX_TEXT), tags=["pw token=a " * 23], custom={"said": grown}
+    )
+    for carried in exported(yard, key):
+        answer = yard.ask(other, "POST", "memory", {"episodes": [carried]})
+        assert len(answer["episode_ids"]) == 1, carried["episode"]["goal"][:8]
+        assert yard.ask(other, "POST", "memory", {"episodes": [carried]})["duplicates"] == 1
+    assert [of["episode"] for of in exported(yard, other)] == [of["episode"] for of in exported(yard, key)]
+    too_deep = {"episodes": [{"episode": {"goal": "x", "custom": {"in": deep}}, "provenance": carried["provenance"]}]}
+    assert "nested deeper" in yard.ask(other, "POST", "memory", too_deep, 400)["detail"]
 
 
 def test_what_is_taken_in_loses_secrets_and_people_as_a_capture_does(yard: Yard) -> None:

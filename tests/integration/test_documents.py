@@ -248,9 +248,8 @@ def test_secrets_and_people_are_taken_out_before_anything_is_kept(serve: Serve, 
     assert result["license"] == "MIT token=***"
     assert [one["version"] for one in server.get("/v1/documents?origin=documents")["documents"]] == ["v1 token=***"]
     assert [one["status"] for one in kept(server, document)] == ["unchanged"]
-    asked = {"origin": "o", "what": f"token={secret}", "license": f"token={secret}"}
-    registered = server.post("/v1/origins", asked)
-    assert (registered["what"], registered["license"]) == ("token=***", "token=***")
+    registered = server.post("/v1/origins", {"origin": "o", "license": f"token={secret}"})
+    assert registered["license"] == "token=***"
     [refused] = kept(server, {"key": f"token={secret}", "text": "x"})
     assert (refused["status"], refused["key"]) == ("refused", "token=***")
     assert secret.encode() not in on_disk(tmp_path / "data")
@@ -273,6 +272,18 @@ def test_a_denied_licence_is_kept_out_by_name_by_what_a_text_says_and_by_fingerp
     assert ["licence" in a["why"] for a in answers[:3]] == [True] * 3
     [inherited, own] = kept(server, {"text": "y"}, {"text": "z", "license": "MIT"}, origin="forum")
     assert (inherited["status"], own["status"]) == ("refused", "kept")
+
+
+def test_a_document_is_judged_as_a_whole_whichever_part_of_it_is_found(serve: Serve) -> None:
+    """By its head, where its licence stands; by its text, though a long paragraph was cut into parts that overlap."""
+    server, parts = serve(), [f"# Part {n}\n\n" + f"The quota of shard {n} is raised. " * 30 for n in range(4)]
+    tagged = "\n\n".join(["<!-- SPDX-License-Identifier: GPL-3.0-only -->", *parts])
+    notice = "\n\n".join(["Nobody may copy this paragraph, or any. " * 60, *parts])
+    kept(server, {"key": "tagged", "text": tagged}, {"key": "noticed", "text": notice})
+    for denied, left in (("GPL-3.0", "noticed"), *((mark, "tagged") for mark in fingerprints(notice))):
+        answer = found(server, "quota", k=50, safety={"license_denylist": [denied]})
+        assert set(keys(answer)) == {left}, denied
+        assert answer["filtered"]["license"] > len(parts)
 
 
 def test_what_was_kept_before_its_licence_was_denied_is_not_found_and_counted(serve: Serve) -> None:

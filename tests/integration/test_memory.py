@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from auditor.events import Validated
 from auditor.wording import words_of_plan
 
 from .conftest import Serve
@@ -94,10 +95,28 @@ def test_an_exact_repeat_is_counted_and_not_stored_twice(server: Server) -> None
     assert other["duplicate_of"] is None, "other circumstances are another episode"
 
 
+def test_a_failure_that_notes_no_fix_is_no_skill_however_often_it_is_validated(serve: Serve) -> None:
+    """Nor is one that became a skill before that was looked at: its validations are events of back then."""
+    server = serve()
+    blank, fixless = captured(server, "", "blank", resolution=" \n"), captured(server, "", "none")
+    told = [validate(server, blank) for _ in range(3)]
+    assert [(answer["validations"], answer["promoted_to_skill"]) for answer in told][-1] == (3, False)
+    assert server.get(f"/v1/episodes/{blank}")["episode"]["resolution"] == ""
+    said = {"tenant": "default", "at": 0.0, "trace_id": None, "success": True, "applied_suggestion": True}
+    journal, learner = server.service.journal, server.service.learner
+    first = server.run(journal.append(*[Validated(**said, episode_id=fixless) for _ in range(3)]))
+    server.run(learner.reached(first + 2))
+    assert learner.state.of("default").skills.by_episode.keys() == {fixless}
+    assert server.get("/v1/skills") == []
+    answer = server.gate(goal="build none", planned_action="make none")
+    assert answer["supporting_episodes"][0]["episode_id"] == fixless
+    assert answer["skills"] == []
+
+
 def test_no_field_of_a_capture_keeps_a_secret(serve: Serve, tmp_path: Path) -> None:
     server, secret = serve(), "hunter2-4711"
     said = f"password={secret}"
-    texts = ("goal", "planned_action", "error_trace", "error_class", "resolution", "license", "origin")
+    texts = ("goal", "planned_action", "error_trace", "error_class", "resolution", "license")
     fields: dict[str, Any] = {
         **dict.fromkeys(texts, said),
         **{key: {"api_key": secret, "deep": [{"line": said}]} for key in ("environment", "preconditions", "custom")},
@@ -407,6 +426,9 @@ def test_conditions_may_be_listed(server: Server) -> None:
 def test_a_search_is_narrowed_by_what_an_episode_was_captured_with(server: Server) -> None:
     cluster = captured(server, "narrow", "one", planned_action="kubectl get pods", custom={"team": "a"}, task_id="t-1")
     other = captured(server, "narrow", "two", planned_action="git push", custom={"team": "b", "tries": 2})
+    named = captured(server, "named", "three", planned_action="git push", tool_chain=["psql"])
+    [by_name] = found(server, "named", "build", filters={"tool_family": "database"})
+    assert (by_name, server.get(f"/v1/episodes/{named}")["episode"]["tool_family"]) == (named, "database")
     for filters, wanted in (
         ({"tool_family": "cluster"}, {cluster}),
         ({"tool_family": ["cluster", "version control"]}, {cluster, other}),

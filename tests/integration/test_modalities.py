@@ -98,6 +98,14 @@ def test_another_image_makes_another_failure_and_the_same_one_a_repeat(serve: Se
     assert other["duplicate_of"] is None
 
 
+def test_failures_that_were_exported_without_their_images_are_known(serve: Serve, clip: str) -> None:
+    server = serve(image_model=clip)
+    for colour in ("red", "blue"):
+        server.capture(images=[image(colour)])
+    episodes = server.get("/v1/memory")["episodes"]
+    assert server.post("/v1/memory", {"episodes": episodes}) == {"episode_ids": [], "duplicates": 2}
+
+
 def test_of_an_image_only_its_digest_and_vector_are_kept(serve: Serve, clip: str, tmp_path: Path) -> None:
     server = serve(image_model=clip)
     sent = image("red")

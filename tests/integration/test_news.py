@@ -67,6 +67,22 @@ def test_what_happens_to_memory_is_told_once_in_order_and_without_a_text(yard: Y
     assert since(yard, {"key": yard.server.service.first_keys.tenant}, begun) == [], "another tenant hears nothing"
 
 
+def test_a_swing_says_what_kind_of_memory_it_is_about(serve: Serve) -> None:
+    """Of a patch that every session fails without, in which it is withheld now and then."""
+    server = serve(withheld_share=0.2)
+    kept = {"documents": [{"key": "p", "kind": "patch", "text": "retry the flaky upload with a pause"}]}
+    server.post("/v1/documents", kept)
+    ids = set[str]()
+    for _ in range(40):
+        session = server.post("/v1/patches/search", {"query": "retry the flaky upload"})
+        ids |= {str(result["memory_id"]) for result in session["results"]}
+        server.post(f"/v1/sessions/{session['session_id']}/outcome", {"success": bool(session["results"])})
+    answer = server.client.get("/v1/events?kinds=swung", headers={"Last-Event-ID": "1.0"})
+    swung = [data for _, _, data in events(answer.text)]
+    assert {data["what"] for data in swung} == {"patch", "origin"}
+    assert {data["name"] for data in swung if data["what"] == "patch"} == ids
+
+
 def test_a_stream_tells_what_comes_as_it_comes(yard: Yard) -> None:
     key = yard.key()
     with yard.server.client.stream("GET", "/v1/events", headers={"X-API-Key": key["key"], **STREAM}) as answer:

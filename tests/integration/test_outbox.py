@@ -359,6 +359,17 @@ def test_a_late_result_of_an_older_try_changes_nothing() -> None:
     assert jobs.open == {}
 
 
+def test_what_stands_in_the_log_twice_for_an_answer_was_lost_changes_nothing() -> None:
+    head: dict[str, Any] = {"tenant": "", "at": 1.0, "job_id": "jb_1"}
+    added = JobAdded(**head, work="alarm", about="x", body={})
+    failed = [added, JobLeased(**head, fence=1, until=2.0), JobFailed(**head, fence=1, why="late", next_at=99.0)]
+    trying = JobLeased(**head, fence=2, until=3.0)
+    jobs = _fold([*failed, trying, *failed])
+    assert (jobs.open["jb_1"].fence, jobs.open["jb_1"].due, jobs.count["alarm"]) == (2, 3.0, 1)
+    done = [*failed, trying, JobEnded(**head, fence=2)]
+    assert _fold([*done, *done]).open == {}
+
+
 async def test_of_too_many_the_oldest_goes_and_of_one_thing_the_newest_stays(begin: Begin, upstream: Scripted) -> None:
     life = await begin(Receiver(upstream))
     for n in range(MOST_OPEN + 5):

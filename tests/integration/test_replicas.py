@@ -1,25 +1,42 @@
 """Several servers on one PostgreSQL: whatever a client does at one of them holds at all of them, once."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from auditor import Outcome
+from auditor.events import JobAdded, Recorded, WindowClosed
 from auditor.money_events import Spender
-from benchmarks.services import Postgres
+from benchmarks.services import OWNER, Postgres
+from controlplane.checkpoints import CHECKPOINT_FOLDER, HEADER, RecoveryFiles
 from controlplane.clock import FixedClock, SystemClock
-from controlplane.contract import BudgetRequest, CheckpointRequest, DecisionRequest, FeedbackRequest
+from controlplane.contract import (
+    BudgetRequest,
+    CheckpointRequest,
+    DecisionRequest,
+    FeedbackRequest,
+    KeyRequest,
+    PruneRequest,
+)
+from controlplane.data_folder import JOURNAL_FILE
 from controlplane.doctor import examine
-from controlplane.errors import BadSetting, BudgetExhausted, PointsmanError
+from controlplane.errors import BadSetting, BudgetExhausted, Conflict, JournalUnavailable, PointsmanError
+from controlplane.jobs import Job
 from controlplane.journal import SqliteJournal, acting_for_all, connect
 from controlplane.journal.port import STAYING_KINDS
 from controlplane.journal.postgres import PostgresJournal
+from controlplane.journal.postgres.database import HALF, MIGRATING, UNBOUND
+from controlplane.memory.pgvector import NO_EXTENSION
 from controlplane.moving import migrate
-from controlplane.outbox import Outbox
+from controlplane.outbox import MOST_UNWRITTEN, Outbox
+from controlplane.rebuilding import rebuild
 from controlplane.refold import refold
+from controlplane.replication import join
 from controlplane.service import Service
 from controlplane.settings import Settings
 from controlplane.shared_retention import archive
@@ -44,9 +61,9 @@ class Replicas:
         self.opened: list[Service] = []
         self._folder, self._database_url = folder, database_url
 
-    async def open(self) -> Service:
+    async def open(self, **others: Any) -> Service:
         folder = self._folder / f"replica-{len(list(self._folder.iterdir()))}"
-        self.opened.append(await Service.open(chosen(folder, self._database_url, insecure_local=True)))
+        self.opened.append(await Service.open(chosen(folder, self._database_url, insecure_local=True, **others)))
         await self.opened[-1].loaded()
         return self.opened[-1]
 
@@ -68,6 +85,12 @@ async def leading(service: Service) -> None:
     async with asyncio.timeout(30):
         while not service.journal.leads:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
+
+
+def administering(service: Service) -> list[str]:
+    """The keys of operators that are active."""
+    listed = service.administration.keys()
+    return [key.key_id for key in listed if key.kind == "admin" and key.active]
 
 
 async def level(*replicas: Service) -> int:
@@ -150,7 +173,7 @@ async def test_what_the_leader_did_not_live_to_write_down_is_owed_by_the_next(da
     journals = [await PostgresJournal.open(database_url, SystemClock(), name) for name in ("a", "b")]
     first, second = [Outbox(journal, SystemClock(), {"webhook": nothing}, 1) for journal in journals]
     await journals[0].lease.tick()
-    journals[0].lead(journals[0].lease.token)
+    journals[0].lead(journals[0].lease.term)
     first.take_over()
     for cause in (5, 7):
         for outbox in (first, second):  # both fold the events that it follows from
@@ -162,7 +185,7 @@ async def test_what_the_leader_did_not_live_to_write_down_is_owed_by_the_next(da
     assert [job.about for job in second.jobs.open.values()] == ["hook/5"]
     await journals[0].lease.release()
     await journals[1].lease.tick()
-    journals[1].lead(journals[1].lease.token)
+    journals[1].lead(journals[1].lease.term)
     second.take_over()
     assert [job.about for job in second.jobs.open.values()] == ["hook/5", "hook/7"]
     await second.tick("webhook")
@@ -171,6 +194,114 @@ async def test_what_the_leader_did_not_live_to_write_down_is_owed_by_the_next(da
     assert not first.jobs.open, "who led before begins again with the log"
     for journal in journals:
         await journal.close()
+
+
+async def test_of_what_another_owes_no_more_is_kept_than_could_be_taken_over(database_url: str) -> None:
+    """However long who leads publishes nothing; and nothing is that it is known to have journalled."""
+
+    async def nothing(_: object) -> None: ...
+
+    journal = await PostgresJournal.open(database_url, SystemClock())
+    outbox = Outbox(journal, SystemClock(), {"broker": nothing}, 1)
+    for cause in range(1, MOST_UNWRITTEN + 3):
+        outbox.add("broker", f"news/{cause}", {}, cause)
+    assert outbox.left_out == 2
+    written = JobAdded(tenant="", at=0.0, job_id="jb_1", work="broker", about="news/10", body={}, cause=10)
+    outbox.observe(Recorded(MOST_UNWRITTEN + 3, written))
+    for cause in range(MOST_UNWRITTEN + 3, MOST_UNWRITTEN + 11):
+        outbox.add("broker", f"news/{cause}", {}, cause)
+    assert outbox.left_out == 2, "there is room where eight were"
+    await journal.lease.tick()
+    journal.lead(journal.lease.term)
+    outbox.take_over()
+    owed = {job.about for job in outbox.jobs.open.values()}
+    assert owed == {f"news/{cause}" for cause in range(10, MOST_UNWRITTEN + 11)}
+    await journal.close()
+
+
+async def test_a_group_that_landed_though_its_answer_was_lost_is_not_done_again(database_url: str) -> None:
+    done: list[str] = []
+
+    async def do(job: Job) -> None:
+        done.append(job.about)
+
+    journal = await PostgresJournal.open(database_url, SystemClock())
+    outbox = Outbox(journal, SystemClock(), {"webhook": do}, 1)
+    await journal.lease.tick()
+    journal.lead(journal.lease.term)
+    outbox.add("webhook", "hook/1", {})
+    await journal.append(*outbox._unwritten)  # it is there, and the outbox was told that it is not
+    for _ in range(2):
+        await outbox.tick("webhook")
+        for recorded in await journal.read(0, 100):
+            outbox.observe(recorded)
+    assert [recorded.event.kind for recorded in await journal.read(0, 2)] == ["job", "job"]
+    assert done == ["hook/1"]
+    await journal.close()
+
+
+@pytest.mark.parametrize("at", [(0, 0), (0, 1)], ids=["one server", "two replicas"])
+async def test_of_the_last_admin_keys_one_stays_though_all_are_revoked_at_once(
+    database_url: str, tmp_path: Path, at: tuple[int, int]
+) -> None:
+    pair = [await Service.open(chosen(tmp_path / name, database_url, pepper=PEPPER)) for name in ("a", "b")]
+    first = pair[0].administration
+    ids = [(await first.issue("", KeyRequest(name=name))).key_id for name in ("second", "third")]
+    [oldest] = set(administering(pair[0])) - set(ids)
+    await first.revoke("", oldest)
+    await level(*pair)
+    told = await asyncio.gather(
+        *(pair[which].administration.revoke("", key) for which, key in zip(at, ids, strict=True)),
+        return_exceptions=True,
+    )
+    [refusal] = [answer for answer in told if answer is not None]
+    assert isinstance(refusal, Conflict)
+    assert "last admin key" in str(refusal)
+    await level(*pair)
+    assert [administering(service) for service in pair] == [[ids[told.index(refusal)]]] * 2
+    for service in pair:
+        await service.close()
+
+
+async def test_no_replica_keeps_a_checkpoint_that_another_one_pruned(replicas: Replicas) -> None:
+    a, b = await replicas.open(), await replicas.open()
+    made = []
+    for service, name in ((a, "first"), (b, "second"), (a, "third")):
+        await used([a, b], 2)
+        await level(a, b)
+        made.append(await service.lifecycle.create(LOCAL, CheckpointRequest(name=name)))
+    await level(a, b)
+    await b.lifecycle.diff("default", made[0].checkpoint_id, made[1].checkpoint_id)
+    pruned = await a.lifecycle.prune(LOCAL, PruneRequest(keep=1))
+    gone = made[:2]
+    assert pruned.pruned == tuple(of.checkpoint_id for of in gone)
+    assert pruned.freed_bytes == sum(of.size_bytes + HEADER.size for of in gone)
+    folders = [Path(service.settings.data_dir) / CHECKPOINT_FOLDER for service in (a, b)]
+    kept = {name.removesuffix(".fold") for folder in folders for name in os.listdir(folder)}
+    assert not kept & set(pruned.pruned)
+    await level(a, b)
+    await b.lifecycle.restore(LOCAL, made[2].checkpoint_id)
+
+
+async def test_a_data_folder_that_was_used_with_another_database_is_refused(
+    database_url: str, postgres: Postgres, tmp_path: Path
+) -> None:
+    """Its recovery file would be taken for what this one's journal folds to."""
+    folder, other = tmp_path / "replica", postgres.database()
+    for _ in range(2):
+        service = await Service.open(chosen(folder, database_url, insecure_local=True))
+        await leading(service)
+        await service.close()
+    assert list(folder.glob("recovery/*"))
+    with pytest.raises(BadSetting, match="used with another database; set POINTSMAN_DATA_DIR to an empty folder"):
+        await Service.open(chosen(folder, other, insecure_local=True))
+    with pytest.raises(BadSetting, match="used with another database"):
+        await rebuild(chosen(folder, other), verify=True, progress=lambda *_: None)
+    with pytest.raises(BadSetting, match="used with another database"):
+        await archive(folder, other, 0, SystemClock(), lambda *_: None)
+    postgres.ask("DELETE FROM files WHERE name = 'database'", database_url.rpartition("/")[2])  # as after a restore
+    with pytest.raises(BadSetting, match="used with another database"):
+        await Service.open(chosen(folder, database_url, insecure_local=True))
 
 
 def test_over_http_a_key_a_repeat_and_a_checkpoint_hold_at_every_replica(database_url: str, tmp_path: Path) -> None:
@@ -203,7 +334,9 @@ async def test_replicas_must_have_one_pepper(database_url: str, tmp_path: Path) 
     await first.close()
 
 
-async def test_an_embedded_journal_is_migrated_under_its_numbers_and_goes_on(database_url: str, tmp_path: Path) -> None:
+async def test_an_embedded_journal_is_migrated_under_its_numbers_and_goes_on(
+    database_url: str, postgres: Postgres, tmp_path: Path
+) -> None:
     folder = tmp_path / "embedded"
     folder.mkdir()
     embedded = await Service.open(Settings(data_dir=str(folder), embedder="hashing", insecure_local=True, seed=1))
@@ -211,9 +344,15 @@ async def test_an_embedded_journal_is_migrated_under_its_numbers_and_goes_on(dat
     _, state = await embedded.learner.dump()
     last = embedded.journal.last_seq
     await embedded.close()
+    with pytest.raises(BadSetting, match="has a journal of its own; copy it to the database with `pointsman migrate`"):
+        await Service.open(chosen(folder, database_url, insecure_local=True))
     for copied in (last, 0):  # the second time there is nothing left to do
         done = await migrate(folder, database_url, SystemClock(), lambda *_: None)
         assert (done.events, done.seq) == (copied, last)
+    with pytest.raises(BadSetting, match="used with another database"):
+        await migrate(folder, postgres.database(), SystemClock(), lambda *_: None)
+    again = await Service.open(chosen(folder, database_url, insecure_local=True))
+    await again.close()
     moved = await Service.open(chosen(tmp_path / "replica", database_url, insecure_local=True))
     assert (await refold(moved.journal, last)).state.dump() == state
     await used([moved], 2)
@@ -224,6 +363,45 @@ async def test_an_embedded_journal_is_migrated_under_its_numbers_and_goes_on(dat
     await service.close()
     with pytest.raises(PointsmanError, match="another journal"):
         await migrate(other, database_url, SystemClock(), lambda *_: None)
+
+
+async def test_a_half_copied_journal_is_served_by_nobody_until_the_copy_is_finished(
+    postgres: Postgres, database_url: str, tmp_path: Path
+) -> None:
+    folder, database = tmp_path / "embedded", database_url.rpartition("/")[2]
+    folder.mkdir()
+    embedded = await SqliteJournal.open(connect(folder / JOURNAL_FILE))
+    await embedded.append(*(WindowClosed(tenant="default", at=0.0, trace_id=f"{n}") for n in range(600)))
+    await embedded.close()
+
+    def cut_off(*_: int) -> None:
+        raise InterruptedError
+
+    def intruded(*_: int) -> None:
+        postgres.ask("UPDATE head SET seq = seq + 1", database)
+
+    with pytest.raises(InterruptedError):
+        await migrate(folder, database_url, SystemClock(), cut_off)
+    with pytest.raises(PointsmanError, match="run `pointsman migrate` again"):
+        await Service.open(chosen(tmp_path / "replica", database_url, insecure_local=True))
+    half = await PostgresJournal.open(database_url, SystemClock())
+    with pytest.raises(PointsmanError, match="run `pointsman migrate` again"):
+        async with half.in_turn():
+            pass
+    await half.close()
+    done = await migrate(folder, database_url, SystemClock(), lambda *_: None)
+    assert (done.events, done.seq) == (100, 600)
+    await (await Service.open(chosen(tmp_path / "replica", database_url, insecure_local=True))).close()
+    other = postgres.database()
+    database = other.rpartition("/")[2]
+    with pytest.raises(PointsmanError, match="another Pointsman writes"):
+        await migrate(folder, other, SystemClock(), intruded)
+    assert postgres.ask("SELECT count(*), max(seq) FROM events", database) == "500|500", "nothing under another number"
+
+
+def cut_off_while_copying(done: int, of: int) -> None:
+    if done > of / 2:
+        raise InterruptedError
 
 
 async def test_old_events_are_archived_while_replicas_run_and_a_new_one_begins_with_the_base(
@@ -238,6 +416,9 @@ async def test_old_events_are_archived_while_replicas_run_and_a_new_one_begins_w
     with acting_for_all():
         await a.background.write_recovery()
     in_two_days = FixedClock(now=a.clock.now() + 2 * 86_400)
+    with pytest.raises(PointsmanError, match="nothing was archived"):
+        await archive(tmp_path / "archive", database_url, 20, in_two_days, cut_off_while_copying)
+    assert list((tmp_path / "archive" / "archive").iterdir()) == [], "nothing is left of a file that was not finished"
     moved = await archive(tmp_path / "archive", database_url, 20, in_two_days, lambda *_: None)
     assert (moved.file is not None, moved.seq) == (True, a.journal.last_seq - 20)
     left = postgres.ask(PARTITIONS, database_url.rpartition("/")[2]).split()
@@ -269,3 +450,63 @@ def test_doctor_says_whether_the_database_can_be_used_and_quotes_no_password(dat
     state, why = said("postgresql://me:hunter2@127.0.0.1:1/none")
     assert (state, "hunter2" in why) == ("broken", False)
     assert "ConnectionRefusedError" in why
+
+
+async def test_doctor_says_what_a_start_would_fail_of_and_who_is_not_walled_off(
+    postgres: Postgres, database_url: str, tmp_path: Path
+) -> None:
+    database = database_url.rpartition("/")[2]
+
+    async def found(about: str, url: str) -> tuple[str, str]:
+        settings = chosen(tmp_path / "folder", url, insecure_local=True, vectors="pgvector")
+        findings = await asyncio.to_thread(lambda: list(examine(settings, SystemClock())))
+        [finding] = [finding for finding in findings if finding.about == about]
+        return finding.state, finding.said
+
+    superuser = postgres.url(database, "postgres")
+    journal = await PostgresJournal.open(superuser, SystemClock())
+    assert await found("database", superuser) == ("warning", UNBOUND)
+    with capture_logs() as logged:
+        settings = chosen(tmp_path / "replica", superuser, insecure_local=True)
+        await join(journal, settings, RecoveryFiles(tmp_path / "replica"))
+    assert [line["event"] for line in logged] == ["rows_not_guarded"]
+    assert "the role lacks rights" in (await found("database", database_url))[1], "the tables are the superuser's"
+    await journal.shelf.put_file(MIGRATING, b"")
+    assert await found("database", superuser) == ("broken", HALF)
+    await journal.close()
+
+    assert (await found("vectors", database_url))[0] == "fine"
+    postgres.ask("DROP EXTENSION vector", database)
+    assert await found("vectors", database_url) == ("broken", NO_EXTENSION)
+    assert (await found("vectors", superuser))[0] == "fine", "a start would make it"
+    assert postgres.ask("SELECT count(*) FROM pg_extension WHERE extname = 'vector'", database) == "0", "nobody did"
+    postgres.ask("CREATE ROLE visitor LOGIN")
+    postgres.ask("CREATE TABLE head (other integer)", "postgres")
+    try:
+        empty = postgres.database().replace(f"//{OWNER}@", "//visitor@")
+        assert "the role lacks rights" in (await found("database", empty))[1]
+        assert "another program's tables" in (await found("database", postgres.url("postgres", "postgres")))[1]
+    finally:
+        postgres.ask("DROP TABLE head; DROP ROLE visitor", "postgres")
+
+
+async def test_a_database_that_refuses_says_what_kind_of_refusal_it_is(postgres: Postgres, database_url: str) -> None:
+    """And quotes no name: a password that was put in its place would be one."""
+    guest = database_url.replace(f"//{OWNER}@", "//guest@")
+    postgres.ask("CREATE ROLE guest LOGIN")
+    try:
+        assert await refusal(guest) == "the role lacks rights; let it own a database of its own"
+        postgres.ask("ALTER ROLE guest CONNECTION LIMIT 0")
+        assert (await refusal(guest)).startswith("it takes no more connections")
+    finally:
+        postgres.ask("DROP ROLE guest")
+    assert await refusal(guest) == "it lets no such role in from here; see to pg_hba.conf"
+    assert await refusal(f"{database_url}x") == "there is no database of that name"
+    postgres.ask("CREATE TABLE head (other integer)", database_url.rpartition("/")[2])
+    assert await refusal(database_url) == "it has another program's tables; name an empty one"
+
+
+async def refusal(database_url: str) -> str:
+    with pytest.raises(JournalUnavailable) as refused:
+        await PostgresJournal.open(database_url, SystemClock())
+    return str(refused.value).partition(": ")[2].rstrip(")")

@@ -6,7 +6,11 @@ from collections.abc import Iterator
 import pytest
 
 from benchmarks.services import Postgres, running
+from controlplane.memory.hosted import HostedVectors
+from controlplane.memory.index import VectorsUnavailable
+from controlplane.memory.pgvector import PgVectors
 from controlplane.rebuilding import rebuild
+from controlplane.service import _death
 
 from .conftest import Serve
 
@@ -37,12 +41,52 @@ def test_the_gate_goes_on_without_the_vectors_and_comes_back_to_them(own: Postgr
         assert (refused["code"], refused["retryable"]) == ("vectors_unavailable", True)
         server.capture(goal="another", planned_action=f"make {away.__name__}", error_trace="Error: disk on fire")
         assert server.get("/readyz")["status"] == "ready"
+        told = server.get("/status")["vectors"]
+        assert told["waiting"] > 0
+        assert told["trouble"].endswith("Error"), "the kind, and no address"
         back()
         server.until(lambda: hosted.trouble is None)
         with_them = server.gate(**AGAINST)
         assert with_them["degraded"] == []
         assert with_them["supporting_episodes"][0]["episode_id"] == first
         server.until(lambda: hosted.waiting == 0)
+        assert server.get("/status")["vectors"] == {"trouble": None, "waiting": 0}
+
+
+async def test_a_start_without_the_extension_says_so_and_goes_on_once_it_is_there(
+    postgres: Postgres, database_url: str
+) -> None:
+    """The role may not create it."""
+    database = database_url.rpartition("/")[2]
+    postgres.ask("DROP EXTENSION vector", database)
+    hosted = HostedVectors(PgVectors(database_url))
+    running = asyncio.create_task(hosted.run())
+    beginning = asyncio.create_task(hosted.begin("given"))
+    async with asyncio.timeout(30):
+        while hosted.trouble is None:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        assert hosted.trouble == "the database has no extension vector: CREATE EXTENSION vector"
+        with pytest.raises(VectorsUnavailable, match="no extension vector"):
+            await hosted._server.write((), 0)
+        postgres.ask("CREATE EXTENSION vector", database)
+        await beginning
+    assert hosted.trouble is None
+    assert not running.done()
+    running.cancel()
+    await hosted.close()
+
+
+async def test_a_part_that_died_in_a_group_is_told_by_what_it_died_of() -> None:
+    async def die() -> None:
+        raise LookupError("the reason")
+
+    async def part() -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(die())
+
+    task = asyncio.create_task(part())
+    await asyncio.wait([task])
+    assert _death(task) == "LookupError: the reason"
 
 
 def test_a_start_finds_what_an_earlier_one_wrote_and_a_purge_deletes_it(database_url: str, serve: Serve) -> None:

@@ -88,17 +88,21 @@ def test_a_webhook_is_listed_without_its_secret_says_why_it_fails_and_can_be_rem
     assert yard.ask(key, "DELETE", f"webhooks/{made['webhook_id']}", status=404)["code"] == "not_found"
 
 
-def test_addresses_that_no_message_may_go_to_are_refused_without_being_quoted(serve: Serve) -> None:
+def test_addresses_that_no_message_may_go_to_are_refused_without_being_quoted(serve: Serve, tmp_path: Path) -> None:
     yard = Yard(serve(insecure_local=False))
     key = yard.key()
     for url in (
         "http://127.0.0.1:9/zzcanary", "https://127.0.0.1/zzcanary", "https://localhost/zzcanary", "https://10.0.0.5/zzcanary",
         "https://[::1]/zzcanary", "https://169.254.169.254/zzcanary", "https://receiver/zzcanary", "https://x.internal/zzcanary",
         "http://hooks.example.org/zzcanary", "https://zzcanary:zzcanary@hooks.example.org/", "ftp://example.org/zzcanary",
-        "https://hooks.example.org/?zzcanary", "https://[zzcanary/", "zzcanary",
+        "https://hooks.example.org/?zzcanary", "https://hooks.slack.com/services/zzcanary", "https://[zzcanary/",
+        "zzcanary",
     ):  # fmt: skip
         refused = yard.ask(key, "POST", "webhooks", {"url": url}, 422)
         assert "zzcanary" not in str(refused), url
+    private = Yard(serve(insecure_local=False, webhooks_private=True, data_dir=str(tmp_path / "private")))
+    for url in ("https://a b", "https://x/\n", "https://x/\u00a0zzcanary", "ht\ttps://x/"):
+        private.ask(private.key(), "POST", "webhooks", {"url": url}, 422)
     for _ in range(MOST):
         yard.ask(key, "POST", "webhooks", {"url": "https://hooks.example.org/x", "kinds": ["swung"]}, 201)
     assert yard.ask(key, "POST", "webhooks", {"url": "https://hooks.example.org/x"}, 409)["code"] == "conflict"

@@ -132,7 +132,7 @@ async def folded(world: World) -> list[str]:
     journal, live = world.journal, world.service.learner.state
     while True:  # windows close meanwhile, too
         again = await refold(journal, journal.last_seq)
-        kept = {(tenant, r.trace_id): r for tenant, r in await journal.all_learned(journal.last_seq)}
+        kept = {(tenant, r.trace_id): r async for tenant, r in journal.all_learned(journal.last_seq)}
         if again.state.seq == live.seq == journal.last_seq:
             break
     wrong = [] if again.state.dump() == live.dump() else ["I2: the journal folds to another state"]
@@ -162,7 +162,8 @@ def _memory(world: World, events: list[Recorded]) -> list[str]:
             anew.take(recorded)
     wrong = [] if _held(anew) == _held(live) else ["I7: memory holds something else than the journal"]
     kept = [r for r in events if isinstance(r.event, Captured)]
-    held = {digest: seq for space in live.spaces() for digest, seq in space.by_digest.items()}
+    known = [record for tenant in live.tenants for _, record in live.hygiene.everything(tenant)]
+    held = {record.episode.digest: record.episode_id for record in known}
     gone = [r.seq for r in kept if held.get(r.event.episode.digest, r.seq + 1) > r.seq]  # type: ignore[union-attr]
     documents = [record.seq for space in live.passages.spaces() for record in space.documents.values()]
     gone += [r.seq for r in events if isinstance(r.event, DocumentKept) and r.seq not in documents]
@@ -213,7 +214,7 @@ def _is_done(world: World, job: JobAdded, purged: set[str]) -> bool:
         return True  # or there is no reuse or episode any more, or no money for looking
     tenant, episode_id = job.body["tenant"], job.body["episode_id"]
     episode = world.service.memory.episode(tenant, episode_id)
-    return tenant in purged or (episode is not None and (episode.reflection is not None or episode.evicted))
+    return tenant in purged or (episode is not None and (episode.reflection is not None or episode.made.evicted))
 
 
 async def _with_jobs(world: World) -> list[AnyEvent]:

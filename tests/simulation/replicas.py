@@ -11,16 +11,21 @@ from typing import Any
 import msgspec
 
 from auditor import Outcome
+from auditor.events import AnyEvent, Captured, EpisodeDeleted
 from controlplane.contract import DecisionRequest, FeedbackRequest
 from controlplane.errors import Conflict, Unavailable
 from controlplane.idempotency import Asked
+from controlplane.journal.codec import decode_event
 from controlplane.journal.postgres import PostgresJournal
+from controlplane.outbox import LONGEST_PAUSE_S
 from controlplane.refold import refold
 from controlplane.service import Service
 from controlplane.settings import Settings
-from controlplane.tenants.registry import LOCAL
+from controlplane.tenants import LOCAL, Caller
 
+from .engines import SETTINGS, Engines
 from .loop import SimulatedClock, SimulatedLoop, owner
+from .memory import Memories
 from .shared import SimulatedDatabase, Tables
 from .store import Faults
 
@@ -30,6 +35,7 @@ SETTLED_S = 30.0
 PATIENCE = 400  # tries of one call
 WINDOW_S, THINKS_S = 3.0, 0.2
 WAITS_S = 1.0  # for one answer; then another replica is asked
+REMEMBERING, HOURS = 2, 5  # clients beside; within which everything that is owed is done
 
 
 class ReplicatedLoop(SimulatedLoop):
@@ -91,6 +97,8 @@ class Group:
     def __init__(self, loop: ReplicatedLoop, rng: random.Random, folder: Path, count: int) -> None:
         self.loop, self.rng, self.count = loop, rng, count
         self.clock, self.tables, self.faults = SimulatedClock(loop), Tables(loop.time), Faults(rng, share=0.03)
+        self.engines = Engines(loop.time, rng, self.faults)
+        self.memories = Memories(rng, self._sent, self._asked_once)
         self.services: dict[int, Service] = {}
         self.decided: list[str] = []
         self.reported: list[str] = []
@@ -103,12 +111,13 @@ class Group:
         folder.mkdir(exist_ok=True)
         chosen = Settings(
             data_dir=str(folder),
-            insecure_local=True,
+            pepper="ab" * 32,
             embedder="hashing",
             seed=number,
             gate_window_s=WINDOW_S,
             trajectory_ttl_s=WINDOW_S,
             recovery_interval_s=5.0,
+            **SETTINGS,
         )
         while number not in self.services:
             database: Any = SimulatedDatabase(self.tables, self.faults)
@@ -120,40 +129,56 @@ class Group:
 
     async def _opened(self, database: Any, chosen: Settings) -> Service:
         journal = await PostgresJournal.over(database, self.clock)
-        return await Service.over(journal, chosen, self.clock)
+        return await Service.over(journal, chosen, self.clock, ways=self.engines.ways())
 
     async def client(self, steps: int) -> None:
         """Decides and reports, each call wherever somebody answers."""
         for _ in range(steps):
             await asyncio.sleep(self.rng.random() * THINKS_S)
             request = DecisionRequest(planned_action=f"ls {self.rng.randrange(6)}", task_id=f"t{self.rng.random()}")
-            made = await self._sent("/v1/decisions", lambda s, r, request=request: s.plane.decide(LOCAL, request, r))
+            made = await self._sent(
+                LOCAL, "/v1/decisions", lambda s, r, request=request: s.plane.decide(LOCAL, request, r)
+            )
             self.decided.append(made["trace_id"])
             if self.rng.random() < 0.8:
                 outcome = Outcome(success=self.rng.random() < 0.7, terminal=self.rng.random() < 0.5)
                 report = FeedbackRequest(trace_id=made["trace_id"], outcome=outcome)
-                await self._sent("/v1/feedback", lambda s, r, report=report: s.learning.feedback(LOCAL, report, r))
+                await self._sent(
+                    LOCAL, "/v1/feedback", lambda s, r, report=report: s.learning.feedback(LOCAL, report, r)
+                )
                 self.reported.append(made["trace_id"])
 
-    async def _sent(self, route: str, call: Callable[..., Any]) -> Any:
+    async def remembering(self) -> None:
+        """Another client, until it is cancelled."""
+        while True:
+            await asyncio.sleep(self.rng.random() * THINKS_S)
+            await self.memories.one()
+
+    async def _sent(self, caller: Caller, route: str, call: Callable[..., Any]) -> Any:
         """Under one key, again and again; what its replica does not live to answer, another one does."""
         key = f"k{self.rng.random()}"
         for _ in range(PATIENCE):
-            up = [number for number in self.services if number not in self.loop.paused]
-            if up:
-                number = self.rng.choice(up)
-                asking = self.loop.begin(number, self._asked(number, route, key, call))
-                await asyncio.wait({asking}, timeout=WAITS_S)
-                if (answer := self._answer(asking)) is not None:
-                    return answer
+            answer = await self._asked_once(lambda service: _keyed(service, caller, route, key, call))
+            if answer is not None:
+                return answer
             await asyncio.sleep(0.1)
         raise AssertionError("nobody answered")
+
+    async def _asked_once(self, call: Callable[[Service], Coroutine[Any, Any, Any]]) -> Any:
+        """What some replica answers; None where it does not in time, or cannot."""
+        up = [number for number in self.services if number not in self.loop.paused]
+        if not up:
+            return None
+        number = self.rng.choice(up)
+        asking = self.loop.begin(number, call(self.services[number]))
+        asking.add_done_callback(lambda task: task.cancelled() or task.exception())  # whoever asked may be gone
+        await asyncio.wait({asking}, timeout=WAITS_S)
+        return self._answer(asking)
 
     def _answer(self, asking: asyncio.Task[Any]) -> Any:
         """What was answered by now; whoever stands still may answer yet, and nobody hears it."""
         if not asking.done():
             self.happened["given up on"] += 1
-            asking.add_done_callback(lambda task: task.cancelled() or task.exception())
         elif asking.cancelled():
             self.happened["died of"] += 1
         elif (error := asking.exception()) is None:
@@ -164,15 +189,9 @@ class Group:
             raise error
         return None
 
-    async def _asked(self, number: int, route: str, key: str, call: Callable[..., Any]) -> Any:
-        service = self.services[number]
-        asked = Asked(tenant="default", by="", route=route, key=key, fingerprint=b"same")
-        answer = await service.idempotency.once(asked, lambda receipt: call(service, receipt))
-        return msgspec.to_builtins(answer)
-
-    async def trouble(self, until: float) -> None:
-        """Kill and pause, one at a time, until then."""
-        while self.loop.time() < until:
+    async def trouble(self) -> None:
+        """Kill and pause, one at a time, for ever."""
+        while True:
             await asyncio.sleep(self.rng.uniform(*BETWEEN_S))
             number = self.rng.choice(list(self.services))
             if self.rng.random() < 0.5:
@@ -191,19 +210,46 @@ class Group:
         """All of it; what is wrong in the end."""
         for number in range(self.count):
             await self.start(number)
-        troubling = self.loop.create_task(self.trouble(float("inf")))
+        beside = [
+            self.trouble(),
+            self.engines.trouble(self.happened),
+            *(self.remembering() for _ in range(REMEMBERING)),
+        ]
+        tasks = [self.loop.create_task(work) for work in beside]
         await asyncio.gather(*(self.client(steps) for _ in range(clients)))
-        troubling.cancel()
-        await asyncio.gather(troubling, return_exceptions=True)
+        for task in tasks:
+            task.cancel()
+        ended = await asyncio.gather(*tasks, return_exceptions=True)
+        broken = [repr(error) for error in ended if not isinstance(error, asyncio.CancelledError)]
         self.faults.over()
+        self.engines.over()
         for number in range(self.count):
             self.loop.go_on(number)
+            if number not in self.services:  # it may be starting
+                await self.loop.end(number)
             await self.start(number)
-        await asyncio.sleep(SETTLED_S + WINDOW_S)
-        wrong = await self._wrong()
+        await self._settled()
+        wrong = broken + await self._wrong() + await self._beside()
         for number, service in self.services.items():
             await self.loop.begin(number, service.close())
         return wrong
+
+    async def _settled(self) -> None:
+        """Hours pass until nothing is owed to the world outside."""
+        await asyncio.sleep(SETTLED_S + WINDOW_S)
+        for _ in range(HOURS):
+            if not any(service.outbox.jobs.open for service in self.services.values()):
+                return
+            self.clock.set_by(LONGEST_PAUSE_S)
+            await asyncio.sleep(SETTLED_S)
+
+    async def _beside(self) -> list[str]:
+        """What is wrong with memory, and with what the other engines hold of it."""
+        services = list(self.services.values())
+        events = [(seq, decode_event(payload)) for seq, _, _, _, _, payload, _ in self.tables.events]
+        wrong = self.engines.wrong(services, events) + self.memories.wrong
+        wrong += [f"event {seq} is in the database, though it was purged" for seq in _unerased(events)]
+        return wrong + [left for service in services for left in await self.memories.left(service)]
 
     async def _wrong(self) -> list[str]:
         services = list(self.services.values())
@@ -223,3 +269,14 @@ class Group:
         wrong += [f"report on {name} lost" for name in self.reported if not counts["feedback"][name]]
         twice = [(kind, name) for kind, of in counts.items() for name, times in of.items() if times > 1]
         return wrong + [f"{kind} of {name} more than once" for kind, name in twice]
+
+
+async def _keyed(service: Service, caller: Caller, route: str, key: str, call: Callable[..., Any]) -> Any:
+    asked = Asked(tenant=caller.tenant, by="", route=route, key=key, fingerprint=b"same")
+    return msgspec.to_builtins(await service.idempotency.once(asked, lambda receipt: call(service, receipt)))
+
+
+def _unerased(events: list[tuple[int, AnyEvent]]) -> list[int]:
+    """What was purged, whoever died meanwhile, and is there."""
+    purged = {(event.tenant, event.episode_id) for _, event in events if isinstance(event, EpisodeDeleted)}
+    return [seq for seq, event in events if isinstance(event, Captured) and (event.tenant, seq) in purged]

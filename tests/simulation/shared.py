@@ -32,7 +32,7 @@ class Tables:
         self.files: dict[str, bytes] = {}
         self.token, self.holder, self.ends_at = 0, "", float("-inf")
         self.head, self.starting = asyncio.Lock(), asyncio.Lock()
-        self.heard: list[Callable[[], None]] = []
+        self.heard: list[Callable[[int], None]] = []
         self.now = now
 
     def append(
@@ -67,7 +67,7 @@ class Tables:
                     self.receipts[tenant, ref] = at
         self.writers[writer] = number, answers
         for tell in self.heard:
-            tell()
+            tell(len(self.events))
         return answers
 
     def record_learned(self, *columns: list[Any]) -> None:
@@ -110,6 +110,9 @@ class Tables:
 
     def all_learned(self, until: int) -> list[Any]:
         return [(*place, *row) for place, row in sorted(self.learned.items()) if row[0] <= until]
+
+    def unbound(self) -> list[list[bool]]:
+        return [[False]]
 
     def begin_month(self) -> list[Any]:
         return []
@@ -191,7 +194,7 @@ class SimulatedDatabase:
 
     def __init__(self, tables: Tables, faults: Faults) -> None:
         self._tables, self._faults = tables, faults
-        self._heard: Callable[[], None] | None = None
+        self._heard: Callable[[int], None] | None = None
 
     def connect(self) -> SimulatedConnection:
         return SimulatedConnection(self._tables, self._faults)
@@ -204,11 +207,17 @@ class SimulatedDatabase:
         found: list[Any] = getattr(self._tables, "learned_of" if query == "learned" else query)(*parameters)
         return [row for row in found if tenant == ALL or not isinstance(row, tuple) or row[_OWNER[len(row)]] == tenant]
 
-    async def listen(self, heard: Callable[[], None]) -> bool:
+    async def listen(self, heard: Callable[[int], None]) -> None:
         if self._heard is None:
             self._heard = heard
             self._tables.heard.append(heard)
-        return True
+
+    async def refuse_newer(self) -> None:
+        """All replicas are of one version."""
+
+    async def stream(self, query: str, *parameters: Any) -> AsyncIterator[Any]:
+        for row in await self.rows(query, *parameters):
+            yield row
 
     @contextlib.asynccontextmanager
     async def alone(self) -> AsyncIterator[None]:

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import random
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Any
 
 from auditor import Learned
@@ -247,9 +247,11 @@ class CrashingJournal:
         await self._pass(READ_S)
         return self._disk.learned.get((tenant, trace_id))
 
-    async def all_learned(self, until: int) -> list[tuple[str, Learned]]:
+    async def all_learned(self, until: int) -> AsyncIterator[tuple[str, Learned]]:
         await self.flush()
-        return [(tenant, r) for (tenant, _), r in sorted(self._disk.learned.items()) if r.seq <= until]
+        for (tenant, _), learned in sorted(self._disk.learned.items()):
+            if learned.seq <= until:
+                yield tenant, learned
 
     async def close(self) -> None:
         self._closing = True

@@ -7,7 +7,9 @@ import msgspec
 
 from auditor.events import AnyEvent
 from controlplane.http.routes import ROUTES, Route
+from controlplane.settings import Settings
 
+from . import engines, world
 from .ledger import EFFECTS, UNASKED
 from .operations import LEFT_OUT, OPERATIONS, POINTS, TENANTS, Call, Draw, Known, NothingKnown
 
@@ -81,3 +83,10 @@ def test_every_field_of_every_body_is_sent() -> None:
 def test_every_event_is_the_effect_of_a_call_or_says_whose() -> None:
     assert set(get_args(AnyEvent)) == EFFECTS.keys() | UNASKED.keys()
     assert EFFECTS.keys() & UNASKED.keys() == set()
+
+
+def test_every_server_that_a_setting_names_is_simulated_or_says_why_not() -> None:
+    named = {field.name for field in msgspec.structs.fields(Settings) if field.name.endswith(("_url", "_host"))}
+    simulated = {"database_url"} | {name for name in (*world.SETTINGS, *engines.SETTINGS) if name in named}
+    assert named == simulated | engines.LEFT_OUT.keys()
+    assert simulated & engines.LEFT_OUT.keys() == set()

@@ -18,6 +18,7 @@ from controlplane.chat import TRACE_ID
 from controlplane.data_folder import RECOVERY_FOLDER
 from controlplane.errors import JournalUnavailable, StorageFull
 from controlplane.llm.provider import ProviderFailed
+from controlplane.parts import Ways
 from controlplane.service import Service
 
 from ..echoing import Echo
@@ -89,8 +90,8 @@ class World:
         self.lives += 1
         self.journal = self._make_journal(self.disk, self.faults)
         try:
-            others: Any = {"transport": self.receiver, "providers": {"openai": Echo(self._before_answers)}}
-            self.service = await Service.over(self.journal, self.settings, self.clock, **others)
+            ways = Ways(transport=self.receiver, providers={"openai": Echo(self._before_answers)})
+            self.service = await Service.over(self.journal, self.settings, self.clock, ways=ways)
         except (StorageFull, JournalUnavailable) as refusal:
             self.note("not up", refusal.code)
             return False
@@ -140,6 +141,7 @@ class World:
         self.up.clear()
         await self.idle.wait()  # a server that stops answers what came in before
         await self.service.close()
+        await self.die()  # with what was done beside requests, which nobody waits for
         await self.start()
 
     async def ask(

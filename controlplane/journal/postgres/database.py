@@ -13,6 +13,7 @@ import structlog
 from ...errands import Errands
 from ...errors import BadSetting, JournalUnavailable, PointsmanError, StorageFull
 from ...failpoints import failpoint
+from ..newer import refuse_newer
 from ..port import ALL
 from ..queries import named
 
@@ -25,9 +26,11 @@ log = structlog.get_logger()
 CHANNEL = "pointsman_journal"
 CONNECT_S = 3.0  # longest wait for a connection
 STATEMENT_S = 10.0  # and for an answer; a database that is paused says nothing
-READERS = 4  # statements of requests at once; others wait
+PART = 1000  # rows of a stream at once
+READERS, LOG_READERS = 4, 2  # statements of requests at once, and of the log; others wait
 _FILES = resources.files(__package__)
 _STEPS = sorted((f for f in (_FILES / "schema").iterdir() if f.name[:3].isdigit()), key=lambda f: f.name)
+NEWEST = int(_STEPS[-1].name[:3])
 _MIGRATING, _STARTING = 0x706F696E74, 0x706F696E75  # keys of locks: one of many replicas migrates, or starts
 QUERIES = named((_FILES / "queries.sql").read_text("utf-8"))
 GONE = (
@@ -37,6 +40,27 @@ GONE = (
     asyncpg.InternalClientError,
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,
+)
+MIGRATING = "migrating"  # a file's name while an embedded journal is copied here, and after a copy that was cut short
+HALF = (
+    "an embedded journal is copied into this database, and not all of it is there yet; "
+    "run `pointsman migrate` again until it ends, then start"
+)
+UNBOUND = (
+    "the role is a superuser or has BYPASSRLS, so row-level security does not keep tenants apart: "
+    "ALTER ROLE ... NOSUPERUSER NOBYPASSRLS"
+)
+REFUSALS = (  # what kind of error means what; the first that fits
+    (asyncpg.InvalidPasswordError, "the password is not this role's"),
+    (asyncpg.InvalidAuthorizationSpecificationError, "it lets no such role in from here; see to pg_hba.conf"),
+    (asyncpg.InvalidCatalogNameError, "there is no database of that name"),
+    (asyncpg.InsufficientPrivilegeError, "the role lacks rights; let it own a database of its own"),
+    (asyncpg.TooManyConnectionsError, "it takes no more connections; see to max_connections and the role's limit"),
+    (asyncpg.DuplicateTableError, "it has another program's tables; name an empty one"),
+    (asyncpg.ReadOnlySQLTransactionError, "it takes no writes; name the primary"),
+    (asyncpg.CannotConnectNowError, "it is starting or stopping"),
+    (asyncpg.PostgresError, "it refuses"),
+    (ValueError, "the address has something that asyncpg does not take"),
 )
 
 
@@ -82,6 +106,7 @@ class Database:
         self._url = url
         self._readers, self._log_readers = readers, log_readers
         self._listener: asyncpg.Connection[Any] | None = None
+        self._deaf = False  # and it was said
         self._errands = Errands()
 
     @classmethod
@@ -90,7 +115,8 @@ class Database:
 
         Raises:
           JournalUnavailable: there is no such database, or it does not let us in; the address is not repeated.
-          PointsmanError: a newer version's schema.
+          JournalNewer: it has a newer version's schema.
+          PointsmanError: it has an earlier version's, whose replicas run.
         """
         try:
             connection = await _connect(url, ALL, None)
@@ -98,10 +124,10 @@ class Database:
                 await _migrate(connection)
             finally:
                 connection.terminate()
-            options = {"min_size": 1, "command_timeout": STATEMENT_S, "timeout": CONNECT_S}
+            options = {"min_size": 0, "command_timeout": STATEMENT_S, "timeout": CONNECT_S, "reset": _as_it_is}
             readers = await asyncpg.create_pool(url, max_size=READERS, **options)
             everything = {"pointsman.tenant": ALL}
-            log_readers = await asyncpg.create_pool(url, max_size=2, server_settings=everything, **options)
+            log_readers = await asyncpg.create_pool(url, max_size=LOG_READERS, server_settings=everything, **options)
         except (*GONE, asyncpg.PostgresError, ValueError) as error:
             raise JournalUnavailable(_refused(error)) from error
         return cls(url, readers, log_readers)
@@ -131,6 +157,11 @@ class Database:
             raise JournalUnavailable(f"The journal cannot be read ({type(error).__name__}).") from error
         return found
 
+    async def refuse_newer(self) -> None:
+        """Raises JournalNewer once a newer version has brought the database to a schema that this one does not know."""
+        [[version]] = await self.rows("version")
+        refuse_newer(version, NEWEST)
+
     @contextlib.asynccontextmanager
     async def alone(self) -> AsyncIterator[None]:
         """Hold what only one replica holds at a time."""
@@ -153,6 +184,20 @@ class Database:
             except (*GONE, asyncpg.PostgresError) as error:
                 raise JournalUnavailable(f"The database refuses ({type(error).__name__}).") from error
 
+    async def stream(self, query: str, *parameters: Any) -> AsyncIterator[Any]:
+        """What a named query gives of all tenants, a part at a time, however much it is.
+
+        Raises:
+          JournalUnavailable: the database does not answer, or refuses.
+        """
+        async with self._patient() as connection:
+            try:
+                async with connection.transaction(readonly=True):
+                    async for row in connection.cursor(QUERIES[query], *parameters, prefetch=PART):
+                        yield row
+            except (*GONE, asyncpg.PostgresError) as error:
+                raise JournalUnavailable(f"The journal cannot be read ({type(error).__name__}).") from error
+
     @contextlib.asynccontextmanager
     async def _patient(self) -> "AsyncIterator[asyncpg.Connection[Any]]":
         """A connection of its own, whose statements wait as long as they must."""
@@ -165,15 +210,26 @@ class Database:
         finally:
             connection.terminate()
 
-    async def listen(self, heard: Callable[[], None]) -> bool:
-        """Hear of what is committed from here on, unless somebody listens already; whether anybody does."""
+    async def listen(self, heard: Callable[[int], None]) -> None:
+        """Hear where the log ends, from here on, if that is not so already; who cannot, looks untold."""
         if self._listener is not None and not self._listener.is_closed():
-            return True
-        with contextlib.suppress(*GONE, asyncpg.PostgresError):
-            self._listener = await _connect(self._url, "")
-            await self._listener.add_listener(CHANNEL, lambda *_: heard())
-            return True
-        return False
+            return
+        try:
+            self._listener = await self._listening(heard)
+            self._deaf = False
+        except (*GONE, asyncpg.PostgresError) as error:
+            if not self._deaf:
+                log.warning("news_not_heard", error=type(error).__name__)
+            self._deaf = True
+
+    async def _listening(self, heard: Callable[[int], None]) -> "asyncpg.Connection[Any]":
+        connection = await _connect(self._url, "")
+        try:
+            await connection.add_listener(CHANNEL, lambda *said: heard(int(said[-1])))
+        except BaseException:
+            connection.terminate()
+            raise
+        return connection
 
     async def close(self) -> None:
         if self._listener is not None:
@@ -182,19 +238,29 @@ class Database:
         self._log_readers.terminate()
 
 
-async def look(url: str) -> str:
-    """What there is, without changing it.
+async def look(url: str) -> tuple[str, str | None]:
+    """What there is, without changing it, and what is to be warned of.
 
     Raises:
-      JournalUnavailable: there is no such database, or it does not let us in.
+      JournalUnavailable: there is no such database, or a start on it would fail.
+      JournalNewer: it has a newer version's schema.
     """
     try:
         connection = await _connect(url, ALL)
         try:
-            if not await connection.fetchval(QUERIES["has_schema"]):
-                return "it answers, and is empty: the first start makes what it needs"
+            found = await connection.fetchrow(QUERIES["look"])
+            if found["taken"] and not found["begun"]:
+                raise asyncpg.DuplicateTableError
+            if not found["may"]:
+                raise asyncpg.InsufficientPrivilegeError
+            warning = UNBOUND if await connection.fetchval(QUERIES["unbound"]) else None
+            if not found["begun"]:
+                return "it answers, and is empty: the first start makes what it needs", warning
+            refuse_newer(await connection.fetchval(QUERIES["version"]), NEWEST)
+            if await connection.fetchval(QUERIES["get_file"], MIGRATING) is not None:
+                raise PointsmanError(HALF)
             seq = await connection.fetchval(QUERIES["last_seq"])
-            return f"it answers, with {seq} event(s)"
+            return f"it answers, with {seq} event(s)", warning
         finally:
             connection.terminate()
     except (*GONE, asyncpg.PostgresError, ValueError) as error:
@@ -207,6 +273,10 @@ def refusal_of(error: asyncpg.PostgresError) -> PointsmanError:
     return StorageFull() if full else JournalUnavailable(f"The database refuses ({type(error).__name__}).")
 
 
+async def _as_it_is(_: "asyncpg.Connection[Any]") -> None:
+    """No statement of ours leaves anything behind; to clean up after each would be one more that is waited for."""
+
+
 async def _connect(url: str, tenant: str, longest_s: float | None = STATEMENT_S) -> "asyncpg.Connection[Any]":
     said = {"application_name": "pointsman", "pointsman.tenant": tenant}
     return await asyncpg.connect(url, timeout=CONNECT_S, command_timeout=longest_s, server_settings=said)
@@ -217,12 +287,9 @@ async def _migrate(connection: "asyncpg.Connection[Any]") -> None:
     await connection.execute(QUERIES["in_turn"], _MIGRATING)
     await connection.execute(QUERIES["make_versions"])
     version = await connection.fetchval(QUERIES["version"])
-    newest = int(_STEPS[-1].name[:3])
-    if version > newest:
-        raise PointsmanError(
-            f"the journal has schema {version}, this version of Pointsman knows {newest}; "
-            "install the newer Pointsman that wrote it"
-        )
+    refuse_newer(version, NEWEST)
+    if version < NEWEST and await connection.fetchval(QUERIES["has_schema"]):
+        await _refuse_running(connection)
     for step in _STEPS:
         if (number := int(step.name[:3])) > version:
             failpoint("shared.migrate")
@@ -231,8 +298,17 @@ async def _migrate(connection: "asyncpg.Connection[Any]") -> None:
                 await connection.execute(QUERIES["note_version"], number)
 
 
+async def _refuse_running(connection: "asyncpg.Connection[Any]") -> None:
+    """Raises PointsmanError while replicas of an earlier version run: they do not know the schema that is to come."""
+    if (holder := await connection.fetchval(QUERIES["leader"])) is not None:
+        raise PointsmanError(
+            f"replicas of an earlier version run ({holder} leads), and this version has to change the schema; "
+            "nothing was changed: stop them all, then start this one (one that was killed counts until its lease ends)"
+        )
+
+
 def _refused(error: BaseException) -> str:
-    """What the database says, but for what quotes an address or a password."""
-    said = (error.__doc__ or "").strip().splitlines()[:1] if isinstance(error, asyncpg.PostgresError) else []
-    why = said[0] if said else getattr(error, "strerror", None) or "no answer"
+    """What kind of refusal it is, without the database's own words, which quote names."""
+    why = next((said for kind, said in REFUSALS if isinstance(error, kind)), None)
+    why = why or getattr(error, "strerror", None) or "no answer"
     return f"database_url leads to no database that can be used ({type(error).__name__}: {why})"

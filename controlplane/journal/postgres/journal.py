@@ -11,8 +11,6 @@ from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, Self
 
-import structlog
-
 from auditor.answers import Learned
 from auditor.events import AnyEvent, Purged, Recorded
 from auditor.receipts import REPEATABLE_S
@@ -22,25 +20,29 @@ from ...errors import InFlight, JournalDamaged, JournalUnavailable, LeaseLost, O
 from ...failpoints import failpoint
 from ...ids import new_id
 from ..codec import encode_event
-from ..port import ACCESS_KINDS, ACT_KINDS, ALL, CHECKPOINT_KINDS, JOB_KINDS, MEMORY_KINDS, acts_for_all, check_size
-from ..rows import in_order, record_row, records_of, refuse_gap
+from ..newer import JournalNewer
+from ..port import acts_for_all, check_size
+from ..rows import records_of, refuse_gap
 from ..tail import Tail
 from .database import Database, Lost
 from .groups import GROUP, Append, arrays, next_group
 from .keeping import Keeping
 from .lease import Lease
+from .reads import Reads
+from .records import MOST, Records
 from .rows import record, recorded
 from .shelf import Shelf
+from .trouble import Trouble
 
-log = structlog.get_logger()
 WAITING, PAGE = 20_000, 2000  # most writes waiting; events read at once
 POLL_S = 0.1  # after which the log is read though nobody told of news
 UNSURE_S = 5.0  # how long a group whose answer was lost is asked for again
 AGAIN_S = 0.05
+CLOSING_S = 3.0  # how long whoever closes waits for what is not written yet
 NOT_LEADING, THERE_ALREADY = -1, -2
 
 
-class PostgresJournal:
+class PostgresJournal(Reads):
     """`open` makes it, `close` ends it. Who holds the lease leads, once it says that it is ready to."""
 
     shared = True
@@ -48,19 +50,20 @@ class PostgresJournal:
     def __init__(self, database: Database, last_seq: int, lease: Lease, clock: Clock) -> None:
         self.last_seq, self.lease = last_seq, lease
         self.archived_seq = 0  # up to where events were moved out of the log
-        self.trouble: str | None = None
-        self.database, self.shelf = database, Shelf(database, lease)
-        self._clock = clock
+        super().__init__(database)
+        self.shelf = Shelf(database, lease)
+        self._clock, self._trouble = clock, Trouble(clock)
         self._current_at = clock.monotonic()  # when this replica last knew that it had read everything
         self._writer, self._name, self._number = database.connect(), new_id("wr"), 0
         self._pending: deque[Append] = deque()
-        self._unwritten: dict[tuple[str, str], Learned] = {}  # visible before they are written
-        self._damage: str | None = None  # what was read is not what was written: this replica goes no further
+        self._records = Records()  # visible before they are written
+        self._damage: JournalDamaged | JournalNewer | None = None  # it cannot be read: this replica goes no further
         self._flushes: list[asyncio.Future[None]] = []
         self._wake, self._news = asyncio.Event(), asyncio.Event()
-        self._closing = False
+        self._heard = 0  # where the log ends
+        self._closing = self._given_up = False
         self._tail, self._keeping = Tail(), Keeping(database, clock)
-        self._ready: int | None = None  # the token under which this replica is ready to lead
+        self._ready = 0  # the lease's term in which this replica is ready to lead
         self._task = asyncio.create_task(self._write(), name="journal-writer")
         self._reading = asyncio.create_task(self._follow(), name="journal-reader")
 
@@ -75,7 +78,7 @@ class PostgresJournal:
 
     @classmethod
     async def over(cls, database: Database, clock: Clock, holder: str = "") -> Self:
-        """Start the writer and the reader; whoever wants to lead runs the lease, too."""
+        """Start the writer and the reader; whoever wants to lead asks for the lease, too."""
         try:
             [[last_seq]], [[archived_seq]] = [await database.rows(name) for name in ("last_seq", "archived_seq")]
         except PointsmanError:
@@ -87,18 +90,24 @@ class PostgresJournal:
 
     @property
     def leads(self) -> bool:
-        return self.lease.held and self.lease.token == self._ready
+        return self.lease.held and self.lease.term == self._ready
+
+    @property
+    def trouble(self) -> str | None:
+        return self._trouble.code
 
     @property
     def lag_s(self) -> float:
         return self._clock.monotonic() - self._current_at
 
-    def lead(self, token: int | None) -> None:
-        """This replica folded everything that was there when it took the lease, and acts for all from here on."""
-        self._ready = token
+    def lead(self, term: int) -> None:
+        """This replica folded everything that was there when it took the lease, and acts for all until it lapses."""
+        self._ready = term
         self._wake.set()
 
     async def append(self, *events: AnyEvent) -> int:
+        if self._damage is not None:
+            raise self._damage.with_traceback(None)
         if len(self._pending) >= WAITING:
             raise Overloaded
         check_size(events)
@@ -108,17 +117,21 @@ class PostgresJournal:
         return await future
 
     def record(self, tenant: str, learned: Sequence[Learned]) -> None:
-        self._unwritten.update({(tenant, r.trace_id): r for r in learned})
-        if len(self._unwritten) >= GROUP and self.leads:
+        self._records.add(tenant, learned)
+        if self._records_due:
             self._wake.set()
 
+    @property
+    def _records_due(self) -> bool:
+        return len(self._records) >= ((1 if self._closing else GROUP) if self.leads else MOST)
+
     def forget_records(self, seq: int) -> None:
-        """Records up to here are in the database: who published a snapshot wrote them before it."""
+        """Records up to here are in the database."""
         if not self.leads:
-            self._unwritten = {key: record for key, record in self._unwritten.items() if record.seq > seq}
+            self._records.forget(seq)
 
     async def flush(self) -> None:
-        if self._unwritten or self.trouble:
+        if self._records or self._trouble.of_writing:
             self._flushes.append(self._promise())
             self._wake.set()
             await self._flushes[-1]
@@ -141,12 +154,12 @@ class PostgresJournal:
             self._wake.clear()
             while self._pending:
                 await self._commit(next_group(self._pending))
-            due = self._unwritten and (len(self._unwritten) >= GROUP or self._closing)
-            if self._flushes or (due and self.leads):
+            if self._flushes or self._records_due:
                 await self._write_records()
 
     async def _commit(self, group: list[Append]) -> None:
         self._number += 1
+        asked_at = self._clock.monotonic()
         try:
             failpoint("shared.append")
             of_group = (self._name, self._number, self.lease.token, REPEATABLE_S)
@@ -155,8 +168,8 @@ class PostgresJournal:
             self._refuse([append.future for append in group], error)
             return
         failpoint("shared.committed")
-        self.trouble = JournalDamaged.code if self._damage else None
-        await self._take(group, answers)
+        self._trouble.written()
+        await self._take(group, answers, asked_at)
         for append, first in zip(group, answers, strict=True):
             if append.future.done():
                 continue
@@ -168,18 +181,19 @@ class PostgresJournal:
     async def _told(self, statement: tuple[Any, ...]) -> list[int]:
         """What the database answers a group. Where the answer is lost it is asked again: it writes a group once."""
         until = self._clock.monotonic() + UNSURE_S
-        while True:
+        while not self._given_up:
             try:
                 answers: list[int] = await self._writer.value("append", *statement)
-            except Lost as error:
-                self.trouble = JournalUnavailable.code
+            except Lost:
+                self._trouble.unsure()
                 if self._clock.monotonic() > until:
-                    raise JournalUnavailable("The database does not answer; try again.") from error
+                    break
                 await asyncio.sleep(AGAIN_S)
             else:
                 return answers
+        raise JournalUnavailable("The database does not answer; try again.")
 
-    async def _take(self, group: list[Append], answers: list[int]) -> None:
+    async def _take(self, group: list[Append], answers: list[int], asked_at: float) -> None:
         """Put what was written at the end of what was read; what others wrote in between is read first."""
         new = [
             Recorded(first + nth, event)
@@ -191,6 +205,8 @@ class PostgresJournal:
             with contextlib.suppress(PointsmanError):  # it is committed; the reader reads it, or says why not
                 await self.catch_up(new[-1].seq)
         self._extend(new)
+        if new and self.last_seq >= new[-1].seq:
+            self._current_at = max(self._current_at, asked_at)
 
     def _extend(self, recorded: Sequence[Recorded]) -> None:
         """Take what follows on what was read; the rest is there already, or its turn has not come."""
@@ -203,20 +219,33 @@ class PostgresJournal:
         """Read what other replicas wrote, as soon as it is told or a moment later; wait for a database that is away."""
         while not self._closing:
             try:
-                await self.database.listen(self._news.set)
+                await self._keeping.look()
+                await self.database.listen(self._hear)
                 await self.catch_up()
                 await self._keeping.due(leads=self.leads)
-            except JournalDamaged as error:
-                self.trouble, self._damage = error.code, str(error)
-                log.error("journal_not_read", error=str(error))
+                self._trouble.read()
+            except (JournalDamaged, JournalNewer) as error:
+                self._damage = error
+                self._trouble.not_read(error)
                 self._tail.extend([])  # whoever folds hears of it
                 return
             except PointsmanError as error:
-                log.warning("journal_not_read", error=str(error), again_in_s=POLL_S)
+                self._trouble.not_read(error)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(POLL_S):  # `wait_for` may swallow the cancellation that ends this
-                    await self._news.wait()
+                    await self._news_came()
+
+    def _hear(self, seq: int) -> None:
+        self._heard = seq
+        self._news.set()
+
+    async def _news_came(self) -> None:
+        """Of what this replica wrote, which it has read, it is told as everybody is."""
+        while True:
+            await self._news.wait()
             self._news.clear()
+            if self._heard > self.last_seq:
+                return
 
     async def catch_up(self, until: int = 0) -> None:
         """Read everything that is committed by now, and up to `until`."""
@@ -225,38 +254,28 @@ class PostgresJournal:
             page = await self.read(self.last_seq, PAGE)
             if self.last_seq < self.archived_seq:
                 raise JournalDamaged("events that this replica had not read were archived; start it again")
+            self._trouble.heard()
             self._extend(page)
             if len(page) < PAGE and self.last_seq >= until:
                 self._current_at = max(self._current_at, asked_at)
                 return
 
     async def _write_records(self) -> None:
-        """Write the records that wait; what cannot be written now is tried again with the next group."""
+        """Write some records, or all where somebody waits for it; what cannot be is tried again with the next group."""
         flushes, self._flushes = self._flushes, []
-        batch = list(self._unwritten.items())
-        rows = [record_row(tenant, record) for (tenant, _), record in batch]
         try:
             failpoint("shared.records")
-            for start in range(0, len(rows), GROUP):
-                tenants, traces, *rest = map(list, zip(*rows[start : start + GROUP], strict=True))
-                await self._writer.value("record_learned", tenants, [name.encode() for name in traces], *rest)
-            if not rows:
-                await self._writer.value("touch")
+            await self._records.write(self._writer, None if flushes or self._closing else GROUP)
         except (Lost, PointsmanError) as error:
-            log.error("records_not_written", error=str(error), records=len(rows))
             self._refuse(flushes, JournalUnavailable() if isinstance(error, Lost) else error)
             return
-        self.trouble = None
-        for key, kept in batch:
-            if self._unwritten.get(key) is kept:
-                del self._unwritten[key]
+        self._trouble.written()
         for flush in flushes:
             if not flush.done():
                 flush.set_result(None)
 
     def _refuse(self, futures: "Sequence[asyncio.Future[Any]]", error: PointsmanError) -> None:
-        log.error("journal_write_failed", error=str(error), writes=len(futures))
-        self.trouble = error.code
+        self._trouble.not_written(error)
         for future in futures:
             if not future.done():
                 future.set_exception(type(error)(str(error)))
@@ -264,7 +283,7 @@ class PostgresJournal:
     async def committed(self, after: int) -> Sequence[Recorded]:
         while not (at_hand := self._tail.after(after)):
             if self._damage is not None:
-                raise JournalDamaged(self._damage)
+                raise self._damage.with_traceback(None)
             if at_hand is not None and self.last_seq <= after:
                 await self._tail.wait()
                 continue
@@ -282,56 +301,33 @@ class PostgresJournal:
         refuse_gap(found, max(after, self.archived_seq), last if len(found) < limit else 0)
         return found
 
-    async def read_memory(self, after: int, limit: int) -> list[Recorded]:
-        return await self._of_kinds(MEMORY_KINDS, after, limit)
-
-    async def read_access(self, after: int, limit: int) -> list[Recorded]:
-        return await self._of_kinds(ACCESS_KINDS, after, limit)
-
-    async def read_jobs(self, after: int, limit: int) -> list[Recorded]:
-        return await self._of_kinds(JOB_KINDS, after, limit)
-
-    async def _of_kinds(self, kinds: Sequence[str], after: int, limit: int) -> list[Recorded]:
-        rows = await self.database.rows("read_kinds", after, limit, list(kinds))
-        return in_order([recorded(row) for row in rows], lambda event: event.kind in kinds)
-
-    async def acts(self, tenant: str, before: int, limit: int) -> list[Recorded]:
-        rows = await self.database.rows("acts", before, tenant, limit, list(ACT_KINDS), tenant=tenant)
-        return in_order([recorded(row) for row in rows], lambda e: e.kind in ACT_KINDS and tenant in (e.tenant, ALL))
-
-    async def about(self, tenant: str, ref: str, kind: str) -> list[Recorded]:
-        rows = await self.database.rows("about", tenant, ref.encode(), kind, tenant=tenant)
-        return in_order(
-            [recorded(row) for row in rows], lambda event: (event.tenant, event.ref, event.kind) == (tenant, ref, kind)
-        )
-
-    async def checkpoints(self, tenant: str) -> list[Recorded]:
-        rows = await self.database.rows("of_tenant", tenant, list(CHECKPOINT_KINDS), tenant=tenant)
-        return in_order(
-            [recorded(row) for row in rows], lambda event: event.tenant == tenant and event.kind in CHECKPOINT_KINDS
-        )
-
     async def learned(self, tenant: str, trace_id: str) -> Learned | None:
-        if (unwritten := self._unwritten.get((tenant, trace_id))) is not None:
+        if (unwritten := self._records.find(tenant, trace_id)) is not None:
             return unwritten
         rows = await self.database.rows("learned", tenant, trace_id.encode(), tenant=tenant)
         found = records_of(map(record, rows))
         return found[0][1] if found else None
 
-    async def all_learned(self, until: int) -> list[tuple[str, Learned]]:
+    async def all_learned(self, until: int) -> AsyncIterator[tuple[str, Learned]]:
         await self.flush()
-        return records_of(map(record, await self.database.rows("all_learned", until)))
+        async for row in self.database.stream("all_learned", until):
+            [found] = records_of([record(row)])
+            yield found
 
     @contextlib.asynccontextmanager
     async def in_turn(self) -> AsyncIterator[None]:
         """Replicas that start at once go through here one after another, each after what the one before wrote."""
         async with self.database.alone():
+            await self.shelf.refuse_half()
             await self.catch_up()
             yield
 
     async def close(self) -> None:
         self._closing = True
         self._wake.set()
+        await asyncio.wait({self._task}, timeout=CLOSING_S)
+        self._given_up = True  # whoever waits for a database that is away is refused
+        await self._writer.close()
         await self._task
         self._reading.cancel()
         await asyncio.gather(self._reading, return_exceptions=True)

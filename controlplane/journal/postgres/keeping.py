@@ -7,11 +7,13 @@ from auditor.receipts import REPEATABLE_S
 
 from ...clock import Clock
 from ...errors import JournalUnavailable
+from ...failpoints import failpoint
 from ..codec import encode_event
 from ..rows import UNNUMBERED, event_row
 from .database import Database
 
-KEEPING_S = 3600.0  # between two looks at partitions, and at what is no longer needed
+LOOK_S = 1.0  # between two looks at the schema
+KEEPING_S = 3600.0  # and at partitions, and at what is no longer needed
 
 
 class Keeping:
@@ -20,7 +22,7 @@ class Keeping:
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database, self._clock = database, clock
         self._unerased: list[tuple[Any, ...]] = []
-        self._kept_at = -KEEPING_S
+        self._looked_at, self._kept_at = -LOOK_S, -KEEPING_S
 
     async def erase(self, tenant: str, seq: int, tombstone: Purged) -> None:
         """Overwrite an event's content.
@@ -30,11 +32,18 @@ class Keeping:
         """
         _, _, kind, ref, at, payload, kept = event_row(UNNUMBERED, tombstone, encode_event(tombstone))
         asked = (kind, ref.encode(), at, payload, kept, tenant, seq)
+        failpoint("shared.erase")
         try:
             await self._database.rows("erase", *asked, tenant=tenant)
         except JournalUnavailable:
             self._unerased.append(asked)
             raise
+
+    async def look(self) -> None:
+        """Raises JournalNewer once a newer version has changed the schema under this one."""
+        if (now := self._clock.monotonic()) - self._looked_at > LOOK_S:
+            await self._database.refuse_newer()
+            self._looked_at = now
 
     async def due(self, *, leads: bool) -> None:
         """Overwrite what is owed; who leads begins the month's partition and forgets what holds no longer, hourly."""

@@ -2,6 +2,11 @@
 -- What came together, committed together.
 SELECT append_events($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13);
 
+-- name: append_at
+-- The same, where the log ends with a certain event; else nothing, not even an answer.
+WITH there AS MATERIALIZED (SELECT FROM head WHERE seq = $14 FOR UPDATE)
+SELECT append_events($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) FROM there;
+
 -- name: record_learned
 -- How decisions ended; folding again overwrites with the same.
 INSERT INTO learned (tenant, trace_id, seq, record, checksum)
@@ -82,6 +87,10 @@ WHERE token = $1 AND ends_at >= clock_timestamp() RETURNING token;
 -- Let another take it.
 UPDATE lease SET ends_at = '-infinity' WHERE token = $1;
 
+-- name: leader
+-- Who holds it.
+SELECT holder FROM lease WHERE ends_at > clock_timestamp();
+
 -- name: publish
 -- Learnt state, by who holds the lease; no more than three are kept.
 WITH old AS (DELETE FROM snapshots WHERE seq NOT IN (SELECT seq FROM snapshots ORDER BY seq DESC LIMIT 2))
@@ -144,6 +153,13 @@ SELECT min(seq) FROM events WHERE at > $1;
 -- Take out of the log what an archive's file holds.
 SELECT archive_events($1, $2, $3, $4, $5);
 
--- name: has_schema
--- Whether the journal was begun here.
-SELECT to_regclass('head') IS NOT NULL;
+-- name: look
+-- Whether the journal was begun here, whether another program's tables are, and whether the role may do what it must.
+SELECT to_regclass('schema_version') IS NOT NULL AS begun,
+    coalesce(to_regclass('head'), to_regclass('events')) IS NOT NULL AS taken,
+    coalesce(has_schema_privilege(current_schema(), 'CREATE'), false)
+        AND coalesce((SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = to_regclass('events')), true) AS may;
+
+-- name: unbound
+-- Whether row-level security is nothing to this role.
+SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user;

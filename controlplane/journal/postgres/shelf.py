@@ -1,9 +1,13 @@
 """What replicas leave for each other beside the log: learnt state, files of checkpoints, what they must agree on."""
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import AsyncIterator, Sequence
 
-from .database import Database
+from ...errors import PointsmanError
+from .database import HALF, MIGRATING, Database
 from .lease import Lease
+
+RECORDED = "recorded"
 
 
 class Shelf:
@@ -20,6 +24,10 @@ class Shelf:
         """After which event the newest published state is."""
         [[seq]] = await self._database.rows("published_seq")
         return None if seq is None else int(seq)
+
+    async def recorded_seq(self) -> int:
+        """Up to which event it is written down how decisions ended."""
+        return int(await self.get_file(RECORDED) or 0)
 
     async def newest_snapshot(self, after: int) -> tuple[int, bytes] | None:
         """The newest published state that is later than an event."""
@@ -42,6 +50,18 @@ class Shelf:
         """Take everything up to an event out of the log, but some kinds and what open decisions rest on."""
         owners = [tenant for tenant, _ in still_open], [ref.encode() for _, ref in still_open]
         return int(await self._database.long("archive", seq, base, list(staying), *owners))
+
+    @contextlib.asynccontextmanager
+    async def migrating(self) -> AsyncIterator[None]:
+        """Nobody serves what is here until this ends without an error."""
+        await self.put_file(MIGRATING, b"")
+        yield
+        await self.drop_file(MIGRATING)
+
+    async def refuse_half(self) -> None:
+        """Raises PointsmanError where only a part of an embedded journal was copied here yet."""
+        if await self.get_file(MIGRATING) is not None:
+            raise PointsmanError(HALF)
 
     async def put_file(self, name: str, sealed: bytes) -> None:
         """Leave a file for every replica."""

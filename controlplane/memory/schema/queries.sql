@@ -12,6 +12,9 @@ SELECT coalesce(max(version), 0) FROM vector_schema;
 -- name: note_version
 INSERT INTO vector_schema (version) VALUES ($1);
 
+-- name: make_extension
+CREATE EXTENSION IF NOT EXISTS vector;
+
 -- name: extension
 SELECT extversion FROM pg_extension WHERE extname = 'vector';
 

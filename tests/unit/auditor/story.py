@@ -139,7 +139,13 @@ class Story:
         return result
 
     def validate(
-        self, episode_id: int, success: bool = True, trace_id: str | None = None, *, applied: bool = True
+        self,
+        episode_id: int,
+        success: bool = True,
+        trace_id: str | None = None,
+        *,
+        applied: bool = True,
+        fix: bool = True,
     ) -> ValidationResult:
         result = self.tell(
             Validated(
@@ -149,6 +155,7 @@ class Story:
                 trace_id=trace_id,
                 success=success,
                 applied_suggestion=applied,
+                fix=fix,
             )
         ).answer
         assert isinstance(result, ValidationResult)

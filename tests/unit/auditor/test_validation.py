@@ -3,6 +3,7 @@
 import pytest
 
 from auditor import PromotionRules, Rules
+from auditor.trace import Offered
 
 from .story import Story
 
@@ -123,6 +124,17 @@ def test_skill_needs_three_validations_at_ninety_percent(story: Story, outcomes:
     for outcome in outcomes:
         result = story.validate(EPISODE, outcome == "+")
     assert result.promoted_to_skill is promoted
+
+
+def test_what_notes_no_fix_earns_no_skill_whatever_is_said_of_it(story: Story) -> None:
+    """The decisions that rest on it learn as from any validation."""
+    for number in range(4):
+        drawn = (Offered(EPISODE, False, 0.05, "unknown", "agents"),)
+        story.decide(f"t{number}", "HINT", cited=(EPISODE,), offered=drawn)
+        result = story.validate(EPISODE, trace_id=f"t{number}", fix=False)
+        assert (result.updated, result.promoted_to_skill, result.skill_id) == (True, False, None)
+    assert (result.validations, story.fold.worth.items[EPISODE].contrast.n) == (4, 4)
+    assert story.fold.skills.by_episode == {}
 
 
 def test_skill_is_demoted_when_it_stops_holding_and_comes_back_when_it_holds_again(story: Story) -> None:

@@ -8,6 +8,7 @@ from auditor.answers import Learned
 from auditor.events import Recorded, WindowClosed
 from controlplane.errors import JournalDamaged, RecordDamaged
 from controlplane.journal import encode_event
+from controlplane.journal.newer import JournalNewer
 from controlplane.journal.rows import event_row, record_row, recorded_of, records_of
 
 EVENT = WindowClosed(tenant="team \u00fc", at=1.5, trace_id="tr_1")
@@ -31,6 +32,22 @@ def test_an_event_with_any_other_value_is_damaged_and_named(place: int, other: o
     row = as_read(event_row(7, EVENT, encode_event(EVENT)), (1, 2, 3))
     row[place] = other
     with pytest.raises(JournalDamaged, match=r"event .* is not what was written\); restore a backup"):
+        recorded_of(tuple(row))
+
+
+@pytest.mark.parametrize(
+    ("payload", "error", "said"),
+    [
+        (b'{"kind":"unheard_of","tenant":"a","at":1.5}', JournalNewer, "unheard_of"),
+        (b'{"kind":"window_closed","tenant":"a","at":1.5,"trace_id":"t","late_s":1}', JournalNewer, "late_s"),
+        (b'{"kind":', JournalDamaged, "cannot be read"),
+    ],
+)
+def test_what_was_written_and_is_not_known_is_a_newer_versions(
+    payload: bytes, error: type[Exception], said: str
+) -> None:
+    row = as_read(event_row(7, EVENT, payload), (1, 2, 3))
+    with pytest.raises(error, match=said):
         recorded_of(tuple(row))
 
 

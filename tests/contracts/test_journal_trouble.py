@@ -1,0 +1,173 @@
+"""PostgreSQL's journal where something is wrong: altered rows, statements that are refused, nobody who leads."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import asyncpg
+import msgspec
+import pytest
+
+from auditor import Learned
+from auditor.events import WindowClosed
+from benchmarks.services import Postgres
+from controlplane.clock import SystemClock
+from controlplane.errors import JournalDamaged, JournalUnavailable
+from controlplane.journal.postgres import PostgresJournal
+from controlplane.journal.postgres.groups import GROUP
+from controlplane.journal.postgres.records import MOST
+
+Make = Callable[[str], WindowClosed]
+Change = Callable[[str], Awaitable[str]]
+Two = tuple[PostgresJournal, PostgresJournal]
+ALTERED = {
+    "payload": "payload || '\\x20'",
+    "checksum": "checksum # 1",
+    "at": "at + 1",
+    "kind": "'decision'",
+    "tenant": "'another'",
+    "ref": "'\\x61'",
+}
+NTH = dict(enumerate(ALTERED.items(), 1))
+SPOILT = """UPDATE head SET seq = seq + 1;
+INSERT INTO events SELECT seq, month, 'default', 'decision', 'tr', 0, 'spoilt', 0 FROM head"""
+REFUSES = """CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no'; END $$;
+CREATE TRIGGER refuse BEFORE UPDATE ON events FOR EACH ROW EXECUTE FUNCTION refuse()"""
+LISTENERS = "FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN %'"
+WAITERS = "FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+
+
+@pytest.fixture
+async def two(database_url: str) -> AsyncIterator[Two]:
+    """Two replicas' journals on one database."""
+    opened = [await PostgresJournal.open(database_url, SystemClock(), name) for name in ("a", "b")]
+    yield opened[0], opened[1]
+    for journal in opened:
+        await journal.close()
+
+
+@pytest.fixture
+def change(postgres: Postgres, database_url: str) -> Change:
+    """Changes this test's database behind the journals' backs, or looks into it."""
+    return lambda sql: asyncio.to_thread(postgres.ask, sql, database_url.rpartition("/")[2])
+
+
+async def until(change: Change, holds: str) -> None:
+    """Wait until the database says so."""
+    async with asyncio.timeout(30):
+        while await change(f"SELECT {holds}") != "t":  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+
+def record(seq: int) -> Learned:
+    return Learned(trace_id=f"tr_{seq}", point="route", seq=seq, report=None, update=None)
+
+
+async def test_an_altered_row_is_refused_whichever_of_its_columns_it_is(two: Two, closed: Make, change: Change) -> None:
+    await two[0].append(*map(closed, ALTERED), closed("whole"))
+    await change("; ".join(f"UPDATE events SET {name} = {to} WHERE seq = {n}" for n, (name, to) in NTH.items()))
+    for n in NTH:
+        with pytest.raises(JournalDamaged, match="is not what was written"):
+            await two[0].read(n - 1, 1)
+    assert [recorded.event.ref for recorded in await two[0].read(len(NTH), 1)] == ["whole"]
+
+
+async def test_who_reads_an_altered_row_goes_no_further_and_hangs_nobody(
+    two: Two, closed: Make, change: Change
+) -> None:
+    """And writes no more: what follows from what it has not folded would not be what the others come to."""
+    journal, _ = two
+    await journal.append(closed("whole"))
+    folding = asyncio.create_task(folded(journal))
+    await change(SPOILT)
+    with pytest.raises(JournalDamaged, match="event 2 is not what was written"):
+        await folding
+    with pytest.raises(JournalDamaged, match="event 2"):
+        await journal.append(closed("refused"))
+    await journal.flush()
+    assert (journal.last_seq, journal.trouble) == (1, JournalDamaged.code)
+    with pytest.raises(JournalDamaged, match="event 2"):
+        await journal.committed(1)
+
+
+async def folded(journal: PostgresJournal) -> None:
+    """As the learner reads."""
+    after = 0
+    while True:
+        after = (await journal.committed(after))[-1].seq
+
+
+async def test_an_erasure_that_the_database_refuses_is_owed_until_it_is_done(
+    two: Two, closed: Make, change: Change
+) -> None:
+    await two[0].append(closed("purged"), closed("kept"))
+    await change(REFUSES)
+    with pytest.raises(JournalUnavailable):
+        await two[0].erase("default", 1)
+    assert [recorded.event.ref for recorded in await two[1].read(0, 2)] == ["purged", "kept"]
+    await change("DROP TRIGGER refuse ON events")
+    await until(change, "kind = 'purged' FROM events WHERE seq = 1")
+    assert [recorded.event.ref for recorded in await two[1].read(0, 2)] == ["", "kept"]
+
+
+async def test_who_begins_a_month_and_who_appends_take_turns(
+    two: Two, closed: Make, change: Change, database_url: str
+) -> None:
+    """Both take the one row of `head` first. The other way round, each would hold what the other one waits for."""
+    appending = await asyncpg.connect(database_url, server_settings={"pointsman.tenant": "*"})
+    under_way = appending.transaction()
+    await under_way.start()
+    await appending.execute("UPDATE head SET seq = seq")
+    beginning = asyncio.ensure_future(change("SELECT begin_month('2100-01-01')"))
+    await until(change, f"count(*) = 1 {WAITERS}")
+    await appending.execute("SELECT FROM events FOR UPDATE")
+    await under_way.commit()
+    await appending.close()
+    await beginning
+    months = [change(f"SELECT begin_month('2100-{month:02}-01')") for month in (2, 3, 4)]
+    await asyncio.gather(*months, *(two[n % 2].append(closed(str(n))) for n in range(40)))
+    assert len(await two[0].read(0, 100)) == 40
+
+
+async def test_who_cannot_listen_reads_all_the_same_and_listens_again(
+    two: Two, closed: Make, change: Change, database_url: str
+) -> None:
+    """As where all connections are taken: those that are open stay."""
+    name = database_url.rpartition("/")[2]
+    await two[0].append(closed("before"))
+    await until(change, f"count(*) = 2 {LISTENERS}")
+    await change(f"ALTER DATABASE {name} CONNECTION LIMIT 0")
+    await change(f"SELECT pg_terminate_backend(pid) {LISTENERS}")
+    await until(change, f"count(*) = 0 {LISTENERS}")
+    await two[0].append(closed("news"))
+    assert [recorded.event.ref for recorded in await two[1].committed(1)] == ["news"]
+    await change(f"ALTER DATABASE {name} CONNECTION LIMIT -1")
+    await until(change, f"count(*) = 2 {LISTENERS}")
+
+
+async def test_records_that_nobody_writes_are_written_by_who_keeps_too_many(two: Two, change: Change) -> None:
+    """Nobody leads. They are the same at every replica, so each may write them."""
+    journal, _ = two
+    journal.record("default", [record(seq) for seq in range(1, MOST + 2)])
+    async with asyncio.timeout(30):
+        while len(journal._records) >= MOST:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    assert await change("SELECT min(seq) FROM learned") == "1"
+    assert await journal.learned("default", "tr_1") == record(1)
+    assert await journal.learned("default", f"tr_{MOST}") == record(MOST)
+
+
+async def test_what_who_leads_wrote_down_others_forget(two: Two, change: Change) -> None:
+    """Also where it publishes nothing. What is written first is the oldest, and the last event may have had more."""
+    leader, other = two
+    await leader.lease.tick()
+    leader.lead(leader.lease.term)
+    again = msgspec.structs.replace(record(GROUP), seq=GROUP + 50)
+    for journal in two:
+        journal.record("default", [record(seq) for seq in range(1, GROUP + 50)])
+        journal.record("default", [again])
+    await until(change, "EXISTS (SELECT FROM files WHERE name = 'recorded')")
+    assert await other.shelf.recorded_seq() == GROUP
+    other.forget_records(GROUP)
+    assert len(other._records) == 50
+    assert await other.learned("default", "tr_2") == record(2)
+    assert await other.learned("default", f"tr_{GROUP}") == again
