@@ -87,7 +87,7 @@ def test_a_search_looks_at_a_bounded_number_of_copies(serve: Serve) -> None:
         vector = (await space.indexes[TEXT].vectors([first]))[first]
         for number in range(first + 1, first + 1 + WIDEST + WIDEST // 4):
             other = msgspec.structs.replace(known, license="MIT" if number % 2 else None)
-            space.admit(EpisodeRecord(number, 0.0, other), {TEXT: vector})
+            space.admit(EpisodeRecord.of(number, 0.0, other), {TEXT: vector})
 
     server.run(copy())
     answer = server.post("/v1/search", {**PUSH, "filters": {"license": "MIT"}})

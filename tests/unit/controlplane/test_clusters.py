@@ -18,7 +18,7 @@ def match(number: int, vector: np.ndarray, resolution: str = "") -> Match:
     """What is of interest of it: its id, vector, fix."""
     episode = Episode(goal="g", planned_action="make", digest=str(number), resolution=resolution)
     terms = dict.fromkeys(("similarity", "lexical", "precondition", "recency", "worth", "origin"), 0.5)
-    record = EpisodeRecord(number, 0.0, episode)
+    record = EpisodeRecord.of(number, 0.0, episode)
     return Match(record=record, standing=Standing(), weights=SHIPPED, vector=vector.astype(np.float32), **terms)
 
 
