@@ -43,6 +43,7 @@ FAILPOINTS: dict[str, Failpoint] = {
     "shared.append": Failpoint("a group is about to be sent to PostgreSQL"),
     "shared.committed": Failpoint("a group is committed by PostgreSQL, nobody has heard of it"),
     "shared.records": Failpoint("records of learnt decisions are about to be sent to PostgreSQL"),
+    "shared.copied": Failpoint("a page of an embedded journal is committed by PostgreSQL, the copy goes on"),
     "shared.erase": Failpoint("an event's content is about to be overwritten in PostgreSQL"),
     "shared.filed": Failpoint("the archive's file is on disk, PostgreSQL is as it was"),
     "shared.archived": Failpoint("what the archive took has left PostgreSQL, nobody has heard of it"),

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -392,10 +393,12 @@ async def test_a_half_copied_journal_is_served_by_nobody_until_the_copy_is_finis
     done = await migrate(folder, database_url, SystemClock(), lambda *_: None)
     assert (done.events, done.seq) == (100, 600)
     await (await Service.open(chosen(tmp_path / "replica", database_url, insecure_local=True))).close()
-    other = postgres.database()
+    other, twin = postgres.database(), tmp_path / "twin"
+    twin.mkdir()
+    shutil.copy(folder / JOURNAL_FILE, twin)
     database = other.rpartition("/")[2]
     with pytest.raises(PointsmanError, match="another Pointsman writes"):
-        await migrate(folder, other, SystemClock(), intruded)
+        await migrate(twin, other, SystemClock(), intruded)
     assert postgres.ask("SELECT count(*), max(seq) FROM events", database) == "500|500", "nothing under another number"
 
 

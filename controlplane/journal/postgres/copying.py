@@ -7,6 +7,7 @@ from auditor.events import Recorded
 from auditor.receipts import REPEATABLE_S
 
 from ...errors import JournalUnavailable, PointsmanError
+from ...failpoints import failpoint
 from ...ids import new_id
 from ..codec import encode_event
 from .database import Connection, Lost
@@ -35,6 +36,7 @@ class Copying:
             written = await self._connection.value("append_at", *told)
         except Lost as error:
             raise JournalUnavailable("The database does not answer; run `pointsman migrate` again.") from error
+        failpoint("shared.copied")
         if written is None:
             raise PointsmanError("another Pointsman writes to the database; stop it and begin with an empty one")
 

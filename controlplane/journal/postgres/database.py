@@ -217,7 +217,9 @@ class Database:
         try:
             self._listener = await self._listening(heard)
             self._deaf = False
-        except (*GONE, asyncpg.PostgresError) as error:
+        except GONE:
+            return  # whoever reads next finds out, and says so
+        except asyncpg.PostgresError as error:
             if not self._deaf:
                 log.warning("news_not_heard", error=type(error).__name__)
             self._deaf = True

@@ -153,6 +153,10 @@ SELECT min(seq) FROM events WHERE at > $1;
 -- Take out of the log what an archive's file holds.
 SELECT archive_events($1, $2, $3, $4, $5);
 
+-- name: has_schema
+-- Whether the journal was begun here.
+SELECT to_regclass('lease') IS NOT NULL;
+
 -- name: look
 -- Whether the journal was begun here, whether another program's tables are, and whether the role may do what it must.
 SELECT to_regclass('schema_version') IS NOT NULL AS begun,
