@@ -12,7 +12,7 @@ from .crowd import REPORTS, Crowd, verified
 from .places import cases
 from .test_archive import ARCHIVING
 from .test_replicas import REPLICATED
-from .test_shared_archive import SHARED_ARCHIVING
+from .test_shared_archive import MIGRATING, SHARED_ARCHIVING
 from .test_spending import SPENDING
 from .test_vectors import VECTORS
 
@@ -61,7 +61,7 @@ WHILE_SERVING = ("recovery.dumped", "recovery.prune", "journal.records", "journa
 
 def test_every_failpoint_is_exercised() -> None:
     embedded = {*SERVING, *STARTING, *STOPPING, *ARCHIVING, *SPENDING, *ELSEWHERE}
-    assert embedded | {*REPLICATED, *SHARED_ARCHIVING, *VECTORS} == set(FAILPOINTS)
+    assert embedded | {*REPLICATED, *SHARED_ARCHIVING, *MIGRATING, *VECTORS} == set(FAILPOINTS)
 
 
 @cases(SERVING)

@@ -107,8 +107,7 @@ async def test_a_replica_does_not_fold_past_an_event_that_it_does_not_know(
     replica: Service, database_url: str, event: Any, said: str
 ) -> None:
     newer = await PostgresJournal.open(database_url, SystemClock())
-    unknown = await newer.append(event)
-    await newer.append(WindowClosed(tenant="default", at=1.0, trace_id="tr_1"))
+    unknown = await newer.append(event, WindowClosed(tenant="default", at=1.0, trace_id="tr_1"))
     await newer.close()
     await stopped(replica)
     assert replica.learner.version < unknown
