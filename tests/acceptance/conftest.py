@@ -20,7 +20,12 @@ from .warm import Program, loaded
 PATIENCE_S = 60.0
 PYTHON = [sys.executable, "-m", "controlplane"]
 SERVE = ["serve", "--port", "0", "--insecure-local"]
-QUIET = {"POINTSMAN_EMBEDDER": "hashing", "POINTSMAN_LOG_LEVEL": "warning", "HF_HUB_OFFLINE": "1"}
+QUIET = {  # and nothing is withheld by chance
+    "POINTSMAN_EMBEDDER": "hashing",
+    "POINTSMAN_LOG_LEVEL": "warning",
+    "POINTSMAN_WITHHELD_SHARE": "0",
+    "HF_HUB_OFFLINE": "1",
+}
 
 
 def environment(folder: Path, **variables: str) -> dict[str, str]:
