@@ -31,7 +31,7 @@ READERS, LOG_READERS = 4, 2  # statements of requests at once, and of the log; o
 _FILES = resources.files(__package__)
 _STEPS = sorted((f for f in (_FILES / "schema").iterdir() if f.name[:3].isdigit()), key=lambda f: f.name)
 NEWEST = int(_STEPS[-1].name[:3])
-_MIGRATING, _STARTING = 0x706F696E74, 0x706F696E75  # keys of locks: one of many replicas migrates, or starts
+_STEPPING, _STARTING = 0x706F696E74, 0x706F696E75  # keys of locks: one of many replicas migrates, or starts
 QUERIES = named((_FILES / "queries.sql").read_text("utf-8"))
 GONE = (
     OSError,
@@ -286,7 +286,7 @@ async def _connect(url: str, tenant: str, longest_s: float | None = STATEMENT_S)
 
 async def _migrate(connection: "asyncpg.Connection[Any]") -> None:
     """Bring the database to the newest schema, one transaction a step; replicas that start at once take turns."""
-    await connection.execute(QUERIES["in_turn"], _MIGRATING)
+    await connection.execute(QUERIES["in_turn"], _STEPPING)
     await connection.execute(QUERIES["make_versions"])
     version = await connection.fetchval(QUERIES["version"])
     refuse_newer(version, NEWEST)
