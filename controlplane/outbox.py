@@ -226,7 +226,8 @@ class Outbox:
         due = [job for job in self.jobs.open.values() if job.work == work and _due(job, now)]
         if due and work in self._deeds and self.unwritten < MOST_UNWRITTEN:
             first = sorted(due, key=lambda job: job.due)[: WORK[work].at_once]
-            await asyncio.gather(*(asyncio.create_task(self._try(job), name="outbox try") for job in first))
+            tries = [self._try(job, self._leased(job)) for job in first]
+            await asyncio.gather(*(asyncio.create_task(each, name="outbox try") for each in tries))
         await self._written()
 
     async def _step_down(self) -> None:
@@ -270,18 +271,23 @@ class Outbox:
         except PointsmanError as error:
             log.warning("outbox_not_journalled", error=str(error), events=self.unwritten, until="the journal heals")
 
-    async def _try(self, job: Job) -> None:
-        at, fence = self._clock.now(), job.fence + 1
+    def _leased(self, job: Job) -> JobLeased:
+        """A try, which nobody else begins from here on."""
+        at = self._clock.now()
         until = at + WORK[job.work].lease_s
-        self._note(JobLeased(tenant=NOBODY, at=at, job_id=job.job_id, fence=fence, until=until))
+        lease = JobLeased(tenant=NOBODY, at=at, job_id=job.job_id, fence=job.fence + 1, until=until)
+        self._note(lease)
+        return lease
+
+    async def _try(self, job: Job, lease: JobLeased) -> None:
         await self._written()
         try:
             await self._deeds[job.work](job)
         except TryFailed as failure:
-            self._failed(job, str(failure), until)
+            self._failed(job, str(failure), lease.until)
         else:
             failpoint("outbox.done")
-            self._note(JobEnded(tenant=NOBODY, at=self._clock.now(), job_id=job.job_id, fence=fence))
+            self._note(JobEnded(tenant=NOBODY, at=self._clock.now(), job_id=job.job_id, fence=lease.fence))
 
     def _failed(self, job: Job, why: str, until: float) -> None:
         if job.fence >= WORK[job.work].tries:

@@ -244,8 +244,10 @@ async def origin_of(journal: Journal, folder: Path) -> Origin:
 
     Raises:
       JournalDamaged: the base is not what was laid, or a file of it is gone.
+      PointsmanError: an embedded journal is being copied there.
     """
     assert isinstance(journal, PostgresJournal)
+    await journal.shelf.refuse_half()
     if (base := await base_of(journal)) is None:
         return BEGINNING
     files = SharedCheckpoints(journal, folder / CHECKPOINT_FOLDER)

@@ -28,6 +28,7 @@ from .log import Progress
 from .window import left_out
 
 HELD = 200_000  # decisions, before the largest part is written
+WRITTEN = (".parquet", ".tmp")  # what the names of an export's files end with
 RULES = Configured | PolicySet | Promoted | RolledBack
 
 
@@ -166,12 +167,14 @@ def _begun(folder: Path) -> Path:
     """Where the export grows until it is whole; what an interrupted one left there goes.
 
     Raises:
-      UnusableLog: something is in the folder.
+      UnusableLog: something is in the folder, or what no export writes is where it would grow.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UnusableLog(f"{folder} is there already; name a new folder, or delete it")
     unfinished = folder.with_name(folder.name + ".part")
     if unfinished.exists():
+        if any(file.suffix not in WRITTEN for file in (unfinished, *unfinished.rglob("*")) if file.is_file()):
+            raise UnusableLog(f"{unfinished} is needed, and is not what an export left; move it away")
         shutil.rmtree(unfinished)
     unfinished.mkdir(parents=True)
     return unfinished

@@ -107,7 +107,7 @@ def test_a_folder_is_made_whole_or_not_at_all(serve: Serve, tmp_path: Path) -> N
     live(server, 6)
     interrupted = tmp_path / "out.part"
     (interrupted / "tenant=default").mkdir(parents=True)
-    (interrupted / "tenant=default" / "half").touch()
+    (interrupted / "tenant=default" / "half.tmp").touch()
     exported(server, tmp_path / "out")
     assert not interrupted.exists()
     assert {file.suffix for file in (tmp_path / "out").rglob("*") if file.is_file()} == {".parquet"}
@@ -116,3 +116,10 @@ def test_a_folder_is_made_whole_or_not_at_all(serve: Serve, tmp_path: Path) -> N
     (tmp_path / "file").touch()
     with pytest.raises(UnusableLog, match="cannot be written"):
         exported(server, tmp_path / "file" / "out")
+    (notes := tmp_path / "mine.part" / "notes.txt").parent.mkdir()
+    notes.touch()
+    (tmp_path / "draft.part").touch()
+    for name in ("mine", "draft"):
+        with pytest.raises(UnusableLog, match="is not what an export left; move it away"):
+            exported(server, tmp_path / name)
+    assert notes.exists(), "nothing of others' is deleted"

@@ -1,5 +1,6 @@
 """What is owed to the world outside is done at least once: a real receiver, a real journal, and a clock we move."""
 
+import asyncio
 import random
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -270,6 +271,14 @@ async def test_what_was_being_tried_when_a_server_died_is_tried_at_once_by_the_n
     assert receiver.taken == ["jb_1"], "nobody else holds the data folder, so the lease need not end first"
     [second] = [r.event.fence for r in await again.journal.read(2, 10) if isinstance(r.event, JobLeased)]
     assert second == 2
+
+
+async def test_two_looks_at_once_try_a_job_once(begin: Begin, upstream: Scripted) -> None:
+    life = await begin(receiver := Receiver(upstream))
+    life.owe("x")
+    await life.outbox.flush()
+    await asyncio.gather(*(life.outbox.tick("alarm") for _ in range(3)))
+    assert (len(receiver.heard), life.open) == (1, [])
 
 
 async def test_what_was_being_tried_when_a_server_died_and_nobody_does_any_more_is_given_up(

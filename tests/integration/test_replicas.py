@@ -42,6 +42,7 @@ from controlplane.service import Service
 from controlplane.settings import Settings
 from controlplane.shared_retention import archive
 from controlplane.tenants.registry import LOCAL
+from controlplane.whole_log import opened
 
 from .conftest import Running
 
@@ -390,6 +391,9 @@ async def test_a_half_copied_journal_is_served_by_nobody_until_the_copy_is_finis
         async with half.in_turn():
             pass
     await half.close()
+    with pytest.raises(PointsmanError, match="run `pointsman migrate` again"):
+        async with opened(tmp_path / "reader", database_url):
+            pass
     done = await migrate(folder, database_url, SystemClock(), lambda *_: None)
     assert (done.events, done.seq) == (100, 600)
     await (await Service.open(chosen(tmp_path / "replica", database_url, insecure_local=True))).close()
