@@ -12,7 +12,7 @@ from auditor.provenance import Provenance
 from .clock import Clock
 from .contract import CaptureRequest, CarriedAnswer, CarriedEpisode, CarryAnswer, CarryRequest
 from .contract.carrying import MOST_CARRIED
-from .embedding import BatchingEmbedder
+from .embedding import BatchingEmbedder, EmbedderUnreachable
 from .errors import EmbedderLoading
 from .federation import Federation
 from .journal import Journal
@@ -97,7 +97,10 @@ class Carrying:
             episode = msgspec.structs.replace(episode_of(carried.episode, ()), provenance=carried.provenance)
             if self._memory.space(caller.tenant, episode.namespace).first_of(episode.digest) is None:
                 new.setdefault(episode.digest, episode)
-        vectors = await self._embedder.embed_many([episode_text(episode) for episode in new.values()])
+        try:
+            vectors = await self._embedder.embed_many([episode_text(episode) for episode in new.values()])
+        except EmbedderUnreachable as error:
+            raise EmbedderLoading(str(error)) from error
         at, events = self._clock.now(), list[AnyEvent]()
         for episode, vector in zip(new.values(), vectors, strict=True):
             if vector is None:

@@ -1,12 +1,15 @@
 """Contexts and patches: the best memories under a budget, safe to tell, and joined to what came of them."""
 
+import asyncio
 from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 import pytest
 
+from controlplane.contract import ContextRequest
 from controlplane.memory.chunking import tokens
+from controlplane.tenants import LOCAL
 
 from .conftest import Json, Running, Serve, chosen
 
@@ -114,6 +117,63 @@ def test_what_is_not_trusted_is_left_out_and_trust_comes_from_outcomes(space: Sp
         assert space.report(session, success=False)["updated"]
     found = space.patches(query="retry the flaky upload", safety={"min_trust": 0.3})
     assert (found["results"], found["filtered"]) == ([], {"trust": 1})
+
+
+def test_a_patch_that_failed_ranks_lower_and_makes_commands_like_it_riskier_until_it_works(space: Space) -> None:
+    space.keep("bots", patch("p", "kubectl rollout restart deploy/till"), patch("q", "kubectl get pods of the till"))
+
+    def looked_at() -> tuple[float, float, Json]:
+        """The worth of the patch, that of another one, and the gate's answer about a command like the first."""
+        worth = {one["key"]: one["scores"]["worth"] for one in space.patches(query="kubectl till")["results"]}
+        asked = {"planned_action": "kubectl rollout restart deploy/till now", "namespace": space.namespace}
+        return worth["p"], worth["q"], space.server.gate(**asked)
+
+    def used(*, works: bool) -> None:
+        session = space.patches(query="kubectl till")
+        [memory_id] = [one["memory_id"] for one in session["results"] if one["key"] == "p"]
+        for _ in range(2):  # a repeat changes nothing
+            space.report(session, success=works, used=[memory_id])
+
+    worth, other, untried = looked_at()
+    assert (worth, other, untried["evidence"]) == (0.5, 0.5, 0)
+    used(works=True)
+    worth, other, worked = looked_at()
+    assert (worth, other, worked["risk"]) == (pytest.approx(2 / 3, abs=1e-4), 0.5, untried["risk"])
+    used(works=False)
+    worth, other, failed = looked_at()
+    assert (worth, other, failed["evidence"]) == (0.5, 0.5, 2)
+    used(works=False)
+    worth, other, again = looked_at()
+    assert (worth, other) == (pytest.approx(0.4), 0.5)
+    assert again["risk"] > failed["risk"]
+    used(works=True)
+    assert looked_at()[0] == 0.5
+    assert looked_at()[2]["risk"] < again["risk"]
+
+
+def test_of_several_patches_that_were_shown_none_is_judged_where_nobody_said_which_was_used(space: Space) -> None:
+    space.keep("nobody said", patch("one"), patch("two", "retry the flaky upload twice"))
+    session = space.patches(query="retry the flaky upload")
+    assert space.report(session, success=False)["updated"]
+    again = space.patches(query="retry the flaky upload")["results"]
+    assert [one["scores"]["worth"] for one in again] == [0.5, 0.5]
+    assert [one["scores"]["origin"] for one in again] == pytest.approx([1 / 3, 1 / 3], abs=1e-4)
+
+
+def test_others_have_their_turn_while_a_long_context_is_packed(space: Space) -> None:
+    for n in range(60):
+        space.capture(goal="deploy " + " ".join(f"shop{n}x{place}" for place in range(500)))
+    asked = ContextRequest(goal="deploy shop", namespace=space.namespace, k=100, min_similarity=-1, token_budget=32768)
+
+    async def turns() -> int:
+        packing, taken = asyncio.create_task(space.server.service.retrieving.context(LOCAL, asked)), 0
+        while not packing.done():
+            await asyncio.sleep(0)
+            taken += 1
+        assert len((await packing).context["episodes"]) > 10
+        return taken
+
+    assert space.server.run(turns()) > 100
 
 
 def test_a_wrong_fingerprint_is_a_clear_error(space: Space) -> None:
