@@ -96,7 +96,7 @@ class Remembering:
         tenant = caller.tenant
         await self._known_trace(tenant, request.trace_id)
         images = [decoded(image, f"images[{place}]") for place, image in enumerate(request.images)]
-        episode = episode_of(request, images)
+        episode = await asyncio.to_thread(episode_of, request, images)  # to go through a long text takes long
         space = self._memory.space(tenant, request.namespace)
         duplicate_of = space.first_of(episode.digest)
         found = await self._vectors(episode, images) if duplicate_of is None else {}

@@ -1,15 +1,12 @@
 """Contexts and patches: the best memories under a budget, safe to tell, and joined to what came of them."""
 
-import asyncio
 from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 import pytest
 
-from controlplane.contract import ContextRequest
 from controlplane.memory.chunking import tokens
-from controlplane.tenants import LOCAL
 
 from .conftest import Json, Running, Serve, chosen
 
@@ -158,22 +155,6 @@ def test_of_several_patches_that_were_shown_none_is_judged_where_nobody_said_whi
     again = space.patches(query="retry the flaky upload")["results"]
     assert [one["scores"]["worth"] for one in again] == [0.5, 0.5]
     assert [one["scores"]["origin"] for one in again] == pytest.approx([1 / 3, 1 / 3], abs=1e-4)
-
-
-def test_others_have_their_turn_while_a_long_context_is_packed(space: Space) -> None:
-    for n in range(60):
-        space.capture(goal="deploy " + " ".join(f"shop{n}x{place}" for place in range(500)))
-    asked = ContextRequest(goal="deploy shop", namespace=space.namespace, k=100, min_similarity=-1, token_budget=32768)
-
-    async def turns() -> int:
-        packing, taken = asyncio.create_task(space.server.service.retrieving.context(LOCAL, asked)), 0
-        while not packing.done():
-            await asyncio.sleep(0)
-            taken += 1
-        assert len((await packing).context["episodes"]) > 10
-        return taken
-
-    assert space.server.run(turns()) > 100
 
 
 def test_a_wrong_fingerprint_is_a_clear_error(space: Space) -> None:
