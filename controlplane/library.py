@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from hashlib import blake2b
 from typing import Any
 
@@ -71,6 +72,7 @@ class Library:
         self._learner, self._journal, self._memory = learner, journal, memory
         self._embedder, self._clock, self._errands = embedder, clock, Errands()
         self._appending = asyncio.Lock()
+        self._cutter = ThreadPoolExecutor(1, thread_name_prefix="documents")  # long ones hold up no other kind of call
 
     async def keep(self, caller: Caller, request: DocumentsRequest) -> DocumentsAnswer:
         """Keep documents, each in the place of the one under its key; one that is there as it is changes nothing.
@@ -81,7 +83,8 @@ class Library:
         kept = self._memory.passages.space(caller.tenant, request.namespace).documents
         answers, new = dict[int, KeptAnswer](), dict[int, Document]()
         for place, asked in enumerate(request.documents):
-            document = await asyncio.to_thread(self._document, caller.tenant, request, asked)
+            cut = asyncio.get_running_loop().run_in_executor
+            document = await cut(self._cutter, self._document, caller.tenant, request, asked)
             if isinstance(document, KeptAnswer):
                 answers[place] = document
                 continue

@@ -22,6 +22,7 @@ from auditor.skills import NONE
 
 from .clock import Clock
 from .contract import (
+    MAX_TEXT,
     CaptureAnswer,
     CapturedReflection,
     CaptureRequest,
@@ -96,7 +97,7 @@ class Remembering:
         tenant = caller.tenant
         await self._known_trace(tenant, request.trace_id)
         images = [decoded(image, f"images[{place}]") for place, image in enumerate(request.images)]
-        episode = await asyncio.to_thread(episode_of, request, images)  # to go through a long text takes long
+        episode = await _kept_of(request, images)
         space = self._memory.space(tenant, request.namespace)
         duplicate_of = space.first_of(episode.digest)
         found = await self._vectors(episode, images) if duplicate_of is None else {}
@@ -290,6 +291,13 @@ class Remembering:
         seq = await (receipt or self._journal).append(retired)
         await self._learner.reached(seq)
         return self.skill(tenant, skill_id)
+
+
+async def _kept_of(request: CaptureRequest, images: Sequence[bytes]) -> Episode:
+    """As it is kept; where it is long that takes long, and is done beside the calls of others."""
+    if len(msgspec.json.encode(request)) <= MAX_TEXT:
+        return episode_of(request, images)
+    return await asyncio.to_thread(episode_of, request, images)
 
 
 def _reflection(episode: Episode, decided: Trace | None) -> CapturedReflection:

@@ -1,13 +1,17 @@
 """Memories as they may be told to who asks: episodes as far as the asking key may read them, passages with sources."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import islice
 from math import isfinite
 from typing import NamedTuple
+
+import msgspec
 
 from auditor.fold import TenantFold
 from auditor.passage_events import Document, PassageKind
 
 from ..memory.clusters import representatives
+from ..memory.context import CUT
 from ..memory.passages import DocumentRecord, Found
 from ..memory.ranking import Match, recency, worth
 from ..memory.safety import Looks
@@ -17,6 +21,7 @@ from ..memory.tellable import Tellable
 from .hearsay import Hearsay
 from .matching import Sought, recall_matches, validations_of
 
+METADATA, LONGEST = 16, 200  # entries that are told of a document's metadata, and what each may have
 EPISODES, DOCUMENTS, PATCHES, RECORDS = "errors", "documents", "enhancements", "records"  # what an unnamed origin is
 OF_KIND: dict[PassageKind, str] = {"document": DOCUMENTS, "patch": PATCHES, "record": RECORDS}
 
@@ -168,5 +173,15 @@ def _source(document: Document) -> dict[str, object]:
         "title": document.title,
         "license": document.license,
         "enhancement": document.enhancement,
-        "metadata": document.metadata,
+        "metadata": _brief(document.metadata),
     }
+
+
+def _brief(metadata: Mapping[str, object]) -> dict[str, object]:
+    """As much of it as leaves room for the text that it is about."""
+    told = islice(((name, value) for name, value in metadata.items() if len(name) <= LONGEST), METADATA)
+    return {name: value if len(msgspec.json.encode(value)) <= LONGEST else _begun(value) for name, value in told}
+
+
+def _begun(value: object) -> str:
+    return f"{value[:LONGEST]} {CUT}" if isinstance(value, str) else CUT

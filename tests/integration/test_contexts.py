@@ -157,6 +157,22 @@ def test_of_several_patches_that_were_shown_none_is_judged_where_nobody_said_whi
     assert [one["scores"]["origin"] for one in again] == pytest.approx([1 / 3, 1 / 3], abs=1e-4)
 
 
+def test_a_document_with_much_metadata_is_told_in_a_small_context(space: Space) -> None:
+    long = {
+        "author": "ann",
+        "log": "line " * 1600,
+        "parts": list(range(900)),
+        **{f"name{n}": "x" * 99 for n in range(90)},
+    }
+    space.keep("wiki", {**GUIDE, "metadata": long})
+    [told] = space.context(goal="push", token_budget=1500, min_similarity=-1)["context"]["documents"]
+    assert told["text"] == GUIDE["text"]
+    assert len(told["metadata"]) == 16
+    assert max(map(len, told["metadata"])) < 300
+    shown = {name: told["metadata"][name] for name in ("author", "log", "parts")}
+    assert shown == {"author": "ann", "log": f"{long['log'][:200]} [...]", "parts": "[...]"}
+
+
 def test_a_wrong_fingerprint_is_a_clear_error(space: Space) -> None:
     body = {"query": "x", "safety": {"license_denylist": ["sha256:12"]}}
     problem = space.server.post("/v1/patches/search", body, 422)

@@ -51,9 +51,8 @@ def test_what_goes_through_long_texts_is_done_beside_the_calls_of_others(server:
     server.run(set_up())
     told = {"namespace": "beside", "min_similarity": -1}
     calls: dict[str, tuple[str, Any, int]] = {
-        "capture": (CAPTURE, {"goal": "ship it", "namespace": "beside"}, 201),
+        "capture": (CAPTURE, {"goal": "ship it", "namespace": "beside", "error_trace": "no " * 9000}, 201),
         "import": ("/v1/memory", {"episodes": [CARRIED]}, 200),
-        "keep": ("/v1/documents", {"documents": [{"text": "ship it"}], "namespace": "beside"}, 200),
         "context": ("/v1/context", {"goal": "ship it", **told}, 200),
         "passages": ("/v1/documents/search", {"query": "ship it", "format": "context", **told}, 200),
     }
