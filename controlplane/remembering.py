@@ -63,6 +63,7 @@ from .memory.space import TEXT, EpisodeRecord
 from .memory.store import MemoryStore
 from .memory.texts import plan_text
 from .memory.vectorizers.image import decoded
+from .memory.vectorizers.port import Content
 from .tenants import Caller
 from .tiering import Tiering
 
@@ -189,7 +190,10 @@ class Remembering:
         if vectorizer is None:
             raise Unprocessable(f"modality is one of {', '.join(sorted(self._memory.vectorizers))}")
         current, modality = request.current_state, request.modality
-        asked = plan_text(request.goal, request.planned_action) if modality == TEXT else vectorizer.query(request.query)
+        if modality == TEXT:
+            asked: Content = plan_text(request.goal, request.planned_action)
+        else:
+            asked = await asyncio.to_thread(vectorizer.query, request.query)
         try:
             vector = await vectorizer.embed(asked)
         except EmbeddingUnavailable as error:

@@ -53,6 +53,7 @@ def test_what_goes_through_long_texts_is_done_beside_the_calls_of_others(server:
     calls: dict[str, tuple[str, Any, int]] = {
         "capture": (CAPTURE, {"goal": "ship it", "namespace": "beside", "error_trace": "no " * 9000}, 201),
         "import": ("/v1/memory", {"episodes": [CARRIED]}, 200),
+        "trace": ("/v1/search", {"modality": "error", "query": "no", **told}, 200),
         "context": ("/v1/context", {"goal": "ship it", **told}, 200),
         "passages": ("/v1/documents/search", {"query": "ship it", "format": "context", **told}, 200),
     }
