@@ -16,7 +16,7 @@ from ..embedding.sentence import shipped_model
 BUDGET, OVERLAP = 240, 40  # tokens of a passage, and those of them that repeat the end of the one before
 WIDEST = 16  # characters a token stands for at most: a word that is no word counts as one token, however long
 PIECE = 8_192  # characters that are cut at once: marks that are nested in each other take the square of their number
-_BORDERS = ("\n#", "\n\n", "\n", " ")  # between two pieces, the best first
+_BORDERS = ("\n\n#", "\n\n", "\n", " ")  # between two pieces, the best first
 _BETWEEN = re.compile(r"\n\s*\n")
 _OPENS = re.compile(r"#{1,6}\s|```|~~~")
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|\n")
