@@ -263,7 +263,10 @@ class Background:
         """The same of passages."""
         kept = self._memory.passages
         batch = kept.stale[:PAGE]
-        vectors = await self._embedder.embed_many([stale.text for stale in batch])
+        try:
+            vectors = await self._embedder.embed_many([stale.text for stale in batch])
+        except EmbedderUnreachable:  # as above
+            return
         del kept.stale[: len(batch)]
         for stale, vector in zip(batch, vectors, strict=True):
             if vector is None:

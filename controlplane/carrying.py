@@ -1,6 +1,8 @@
 """Memories are carried elsewhere and taken in: with where they come from, as claims, and embedded anew."""
 
+import asyncio
 import hmac
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -12,7 +14,7 @@ from auditor.provenance import Provenance
 from .clock import Clock
 from .contract import CaptureRequest, CarriedAnswer, CarriedEpisode, CarryAnswer, CarryRequest
 from .contract.carrying import MOST_CARRIED
-from .embedding import BatchingEmbedder
+from .embedding import BatchingEmbedder, EmbedderUnreachable
 from .errors import EmbedderLoading
 from .federation import Federation
 from .journal import Journal
@@ -91,13 +93,14 @@ class Carrying:
           EmbedderLoading: the model is not there yet.
         """
         new: dict[str, Episode] = {}
-        for carried in request.episodes:
-            if self._came_from_here(caller.tenant, carried):
-                continue
-            episode = msgspec.structs.replace(episode_of(carried.episode, ()), provenance=carried.provenance)
+        foreign = [carried for carried in request.episodes if not self._came_from_here(caller.tenant, carried)]
+        for episode in await asyncio.to_thread(_taken_in, foreign):
             if self._memory.space(caller.tenant, episode.namespace).first_of(episode.digest) is None:
                 new.setdefault(episode.digest, episode)
-        vectors = await self._embedder.embed_many([episode_text(episode) for episode in new.values()])
+        try:
+            vectors = await self._embedder.embed_many([episode_text(episode) for episode in new.values()])
+        except EmbedderUnreachable as error:
+            raise EmbedderLoading(str(error)) from error
         at, events = self._clock.now(), list[AnyEvent]()
         for episode, vector in zip(new.values(), vectors, strict=True):
             if vector is None:
@@ -116,3 +119,8 @@ class Carrying:
         """Whether it is what this tenant exports; a digest does not tell of one whose images stayed home."""
         record = self._memory.episode(tenant, carried.provenance.episode_id)
         return record is not None and self._carried(tenant, record).episode == carried.episode
+
+
+def _taken_in(page: Sequence[CarriedEpisode]) -> list[Episode]:
+    """As captures keep them; blocking, for to go through long texts takes long."""
+    return [msgspec.structs.replace(episode_of(of.episode, ()), provenance=of.provenance) for of in page]

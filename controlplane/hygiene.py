@@ -137,8 +137,8 @@ class Hygiene:
             places = enumerate(zip(page, reflected, strict=True), seq)
             await together(overwrite_episode(self._journal, tenant, of, place, made) for place, (of, made) in places)
         for space in self._memory.spaces_of(tenant):
-            if space.episode_index is not None:
-                space.episode_index.build_anew()
+            for index in space.indexes.values():
+                index.build_anew()
 
     def _tenant(self, key_id: str) -> str:
         record = self._registry.keys.get(key_id)

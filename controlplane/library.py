@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from hashlib import blake2b
 from typing import Any
 
@@ -25,7 +26,7 @@ from .contract import (
     ListedDocument,
     OriginRequest,
 )
-from .embedding import BatchingEmbedder, EmbeddingUnavailable
+from .embedding import BatchingEmbedder, EmbedderUnreachable, EmbeddingUnavailable
 from .errands import Errands
 from .errors import EmbedderLoading, JournalUnavailable, NotFound, StorageFull
 from .executor.matching import Sought
@@ -71,13 +72,19 @@ class Library:
         self._learner, self._journal, self._memory = learner, journal, memory
         self._embedder, self._clock, self._errands = embedder, clock, Errands()
         self._appending = asyncio.Lock()
+        self._cutter = ThreadPoolExecutor(1, thread_name_prefix="documents")  # long ones hold up no other kind of call
 
     async def keep(self, caller: Caller, request: DocumentsRequest) -> DocumentsAnswer:
-        """Keep documents, each in the place of the one under its key; one that is there as it is changes nothing."""
+        """Keep documents, each in the place of the one under its key; one that is there as it is changes nothing.
+
+        Raises:
+          EmbedderLoading: nothing can be embedded for now.
+        """
         kept = self._memory.passages.space(caller.tenant, request.namespace).documents
         answers, new = dict[int, KeptAnswer](), dict[int, Document]()
         for place, asked in enumerate(request.documents):
-            document = await asyncio.to_thread(self._document, caller.tenant, request, asked)
+            cut = asyncio.get_running_loop().run_in_executor
+            document = await cut(self._cutter, self._document, caller.tenant, request, asked)
             if isinstance(document, KeptAnswer):
                 answers[place] = document
                 continue
@@ -121,11 +128,19 @@ class Library:
         return Document(**fields, digest=digest, embedder="", passages=tuple(Passage(part) for part in parts))
 
     async def _embedded(self, document: Document) -> Document | None:
-        """With the vectors that its passages are found by; None where one cannot be embedded."""
+        """With the vectors that its passages are found by; None where one cannot be embedded.
+
+        Raises:
+          EmbedderLoading: none can, for now.
+        """
         texts = [embedded_as(document, passage) for passage in document.passages]
         vectors = list[bytes]()
         for start in range(0, len(texts), TOGETHER):
-            for vector in await self._embedder.embed_many(texts[start : start + TOGETHER]):
+            try:
+                page = await self._embedder.embed_many(texts[start : start + TOGETHER])
+            except EmbedderUnreachable as error:
+                raise EmbedderLoading(str(error)) from error
+            for vector in page:
                 if vector is None:
                     return None
                 vectors.append(vector.tobytes())
@@ -186,11 +201,11 @@ class Library:
             k=request.k,
             min_similarity=request.min_similarity,
         )
-        hits, filtered = await found(space, query, weights, lambda hit: filters.reason(asking.looks_of_passage(hit)))
+        hits, filtered = await found(space, query, weights, lambda of: filters.reason(asking.looks_of_document(of)))
         results = [result(hit, weights) for hit in hits]
         told, size = None, None
         if request.format == "context":
-            told, size, results = context(results, hits, text, request.token_budget)
+            told, size, results = await asyncio.to_thread(context, results, hits, text, request.token_budget)
         fallback = ("embedding_fallback",) if self._embedder.state.status == "fallback" else ()
         return DocumentSearchAnswer(results=results, filtered=filtered, context=told, tokens=size, degraded=fallback)
 

@@ -1,8 +1,7 @@
 """The episodic-memory calls: capture a failure, search for similar ones, read, purge, and manage skills."""
 
 import asyncio
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -23,6 +22,7 @@ from auditor.skills import NONE
 
 from .clock import Clock
 from .contract import (
+    MAX_TEXT,
     CaptureAnswer,
     CapturedReflection,
     CaptureRequest,
@@ -45,8 +45,8 @@ from .errors import (
     Unprocessable,
 )
 from .executor.advice import skill_answer, worth_answer
-from .executor.hearsay import Hearsay
-from .executor.matching import WIDEST, Sought, recall_matches, standing, validations_of
+from .executor.matching import Sought, validations_of
+from .executor.narrowing import narrowed
 from .executor.telling import Asking
 from .failpoints import failpoint
 from .idempotency import Receipt
@@ -54,9 +54,8 @@ from .journal import Journal
 from .llm.local import root_cause
 from .llm.redaction import unlinked
 from .memory.captured import episode_of, image_digest, tool_family
-from .memory.clusters import representatives
 from .memory.duplicates import near_duplicate
-from .memory.filters import Fits, filters_of
+from .memory.filters import filters_of
 from .memory.purging import overwrite_episode
 from .memory.ranking import Match
 from .memory.safety import Filters
@@ -64,11 +63,9 @@ from .memory.space import TEXT, EpisodeRecord
 from .memory.store import MemoryStore
 from .memory.texts import plan_text
 from .memory.vectorizers.image import decoded
+from .memory.vectorizers.port import Content
 from .tenants import Caller
 from .tiering import Tiering
-
-OVERSAMPLING = 4  # candidates looked at per result, so that ranking has something to choose from
-WIDENING = 8  # times as many, while filters leave too few
 
 
 class Remembering:
@@ -101,7 +98,7 @@ class Remembering:
         tenant = caller.tenant
         await self._known_trace(tenant, request.trace_id)
         images = [decoded(image, f"images[{place}]") for place, image in enumerate(request.images)]
-        episode = episode_of(request, images)
+        episode = await _kept_of(request, images)
         space = self._memory.space(tenant, request.namespace)
         duplicate_of = space.first_of(episode.digest)
         found = await self._vectors(episode, images) if duplicate_of is None else {}
@@ -193,7 +190,10 @@ class Remembering:
         if vectorizer is None:
             raise Unprocessable(f"modality is one of {', '.join(sorted(self._memory.vectorizers))}")
         current, modality = request.current_state, request.modality
-        asked = plan_text(request.goal, request.planned_action) if modality == TEXT else vectorizer.query(request.query)
+        if modality == TEXT:
+            asked: Content = plan_text(request.goal, request.planned_action)
+        else:
+            asked = await asyncio.to_thread(vectorizer.query, request.query)
         try:
             vector = await vectorizer.embed(asked)
         except EmbeddingUnavailable as error:
@@ -201,33 +201,16 @@ class Remembering:
         sought = Sought.of(request.goal, request.planned_action, vector, current, now, modality)
         if modality != TEXT and isinstance(asked, str):
             sought = msgspec.structs.replace(sought, text=asked)
-        results, filtered = await self._kept(caller, request, sought, filters, safety)
-        fallback = ("embedding_fallback",) if self._embedder.state.status == "fallback" else ()
-        return SearchAnswer(results=results, filtered=filtered, degraded=fallback)
+        asking = Asking(self._memory, self._fold(caller.tenant), request.namespace, caller.key_id, sought)
 
-    async def _kept(
-        self, caller: Caller, request: SearchRequest, sought: Sought, filters: Mapping[str, Fits], safety: Filters
-    ) -> tuple[list[SearchResult], dict[str, int]]:
-        """What filters leave, one of each cluster, and how many each took out: of ever more, while too few are left."""
-        space, fold = self._memory.space(caller.tenant, request.namespace), self._fold(caller.tenant)
-        asking = Asking(self._memory, fold, request.namespace, caller.key_id, sought)
-        readable = Hearsay(caller.key_id, space, fold).may_read
-        k = request.k * OVERSAMPLING
-        while True:
-            matches = await recall_matches(space, fold, sought, k)
-            kept, filtered = list[Match](), Counter[str]()
-            for match in await standing(space, fold, sought, k, caller.key_id, matches):
-                why = _filtered_by(match, request.min_similarity, filters)
-                why = why or safety.reason(asking.looks_of(match.record))
-                if why is None:
-                    kept.append(match)
-                else:
-                    filtered[why] += 1
-            near_enough = sum(match.similarity >= request.min_similarity for match in matches)
-            shown, fit = representatives(kept, readable, request.k), len(kept) >= request.k
-            if len(shown) == request.k or near_enough < k or k >= (WIDEST if fit else len(space.episodes)):
-                return [_result(m, shown) for m in kept if m.record.episode_id in shown], dict(filtered)
-            k = min(WIDEST, WIDENING * k) if fit else WIDENING * k
+        def kept_out_by(record: EpisodeRecord) -> str | None:
+            by = next((name for name, fits in filters.items() if not fits(record)), None)
+            return by or safety.reason(asking.looks_of(record))
+
+        found = await narrowed(asking, request.k, request.min_similarity, kept_out_by)
+        results = [_result(match, found.alike[match.record.episode_id]) for match in found.matches]
+        fallback = ("embedding_fallback",) if self._embedder.state.status == "fallback" else ()
+        return SearchAnswer(results=results, filtered=found.filtered, degraded=fallback)
 
     def episode(self, tenant: str, episode_id: int) -> EpisodeAnswer:
         """Raises UnknownEpisode."""
@@ -314,6 +297,13 @@ class Remembering:
         return self.skill(tenant, skill_id)
 
 
+async def _kept_of(request: CaptureRequest, images: Sequence[bytes]) -> Episode:
+    """As it is kept; where it is long that takes long, and is done beside the calls of others."""
+    if len(msgspec.json.encode(request)) <= MAX_TEXT:
+        return episode_of(request, images)
+    return await asyncio.to_thread(episode_of, request, images)
+
+
 def _reflection(episode: Episode, decided: Trace | None) -> CapturedReflection:
     """What the local reflector says at once, and what a model is going to be asked."""
     return CapturedReflection(
@@ -325,17 +315,11 @@ def _reflection(episode: Episode, decided: Trace | None) -> CapturedReflection:
     )
 
 
-def _filtered_by(match: Match, min_similarity: float, filters: Mapping[str, Fits]) -> str | None:
-    if match.similarity < min_similarity:
-        return "min_similarity"
-    return next((name for name, fits in filters.items() if not fits(match.record)), None)
-
-
-def _result(match: Match, shown: Mapping[int, int]) -> SearchResult:
+def _result(match: Match, alike: int) -> SearchResult:
     return SearchResult(
         episode_id=match.record.episode_id,
         score=round(match.score, 4),
-        alike=shown[match.record.episode_id],
+        alike=alike,
         scores={name: round(value, 4) for name, value in match.scores.items()},
         episode=_shown(match.record),
     )

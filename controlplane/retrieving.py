@@ -1,8 +1,11 @@
 """Retrieving: the best memories for a query, packed into a context; patches; and what came of them, by session."""
 
+import asyncio
+import contextlib
 import random
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -10,6 +13,7 @@ import msgspec
 from auditor import Learner
 from auditor.answers import SessionResult
 from auditor.changes import MemoryKind
+from auditor.events import Validated
 from auditor.fold import TenantFold
 from auditor.session_events import Queried, SessionReported
 from auditor.trace import Offered
@@ -30,8 +34,8 @@ from .contract import (
 )
 from .embedding import BatchingEmbedder, EmbeddingUnavailable, Vector
 from .errands import Errands
-from .errors import EmbedderLoading
-from .executor.matching import WIDEST, Sought
+from .errors import EmbedderLoading, JournalUnavailable, StorageFull
+from .executor.matching import Sought
 from .executor.telling import Asking, clustered, episodes, passages
 from .executor.withholding import probability_of
 from .failpoints import failpoint
@@ -42,6 +46,7 @@ from .journal import Journal
 from .llm.redaction import redacted
 from .memory.chunking import tokens
 from .memory.context import Packed, pack
+from .memory.fusion import WIDEST
 from .memory.ranking import Weights, weights_of
 from .memory.safety import Filters
 from .memory.store import MemoryStore
@@ -100,10 +105,13 @@ class Retrieving:
         ranked = sorted(kept, key=lambda one: -weights.of(one.scores))
         best = clustered(asking, ranked, request.k)
 
-        def packed_of(told: Iterable[Tellable]) -> Packed:
-            return pack([one.candidate(weights) for one in told], query, request.token_budget, tokens)
+        counted = cache(tokens)  # what is withheld has it packed again
 
-        packed, offered = self._packed(asking.fold, best, packed_of)
+        def packed_of(told: Iterable[Tellable]) -> Packed:
+            return pack([one.candidate(weights) for one in told], query, request.token_budget, counted)
+
+        drawn, told = self._drawn(asking.fold, best)
+        packed, offered = await asyncio.to_thread(_packed, best, told, drawn, packed_of)
         parts = {(candidate.entry["memory_id"], candidate.entry.get("part")) for candidate in packed.chosen}
         shown = _once(one for one in best if (one.item, one.entry.get("part")) in parts)
         session_id = await self._began(caller, request.namespace, shown, offered)
@@ -178,20 +186,6 @@ class Retrieving:
                 filtered[why] += 1
         return kept, dict(filtered)
 
-    def _packed(
-        self, fold: TenantFold, best: Sequence[Tellable], packed_of: Callable[[Iterable[Tellable]], Packed]
-    ) -> tuple[Packed, tuple[Offered, ...]]:
-        """What is told, and of what was drawn that which found room, or would have found it were it not withheld."""
-        drawn, told = self._drawn(fold, best)
-        packed, there = packed_of(told), {one.item for one in told}
-
-        def has_room(of: Offered) -> bool:
-            item = of.episode_id
-            with_it = packed_of(one for one in best if one.item in there | {item}) if of.withheld else packed
-            return any(candidate.entry["memory_id"] == item for candidate in with_it.chosen)
-
-        return packed, tuple(filter(has_room, drawn))
-
     def _drawn(self, fold: TenantFold, best: Sequence[Tellable]) -> tuple[tuple[Offered, ...], list[Tellable]]:
         """A small share is withheld at random: what comes of sessions without it shows what it is worth."""
         if not self._share:
@@ -235,6 +229,7 @@ class Retrieving:
     async def _reported(
         self, caller: Caller, session_id: str, request: SessionRequest, receipt: Receipt | None
     ) -> SessionResult:
+        repeated = receipt is not None and receipt.received is not None
         with self._influence.claim(caller) as counts:
             event = SessionReported(
                 tenant=caller.tenant,
@@ -250,7 +245,34 @@ class Retrieving:
             failpoint("session.appended")
             result = await self._learner.reached(seq)
         assert isinstance(result, SessionResult)
+        if result.updated and not repeated:
+            await self._judged(event)
         return result
+
+    async def _judged(self, told: SessionReported) -> None:
+        """A patch that was used is a fix that was run: how that ended is a validation of it.
+
+        Where nobody said what was used, only what was shown alone was. The outcome is journalled already, so nothing
+        here may refuse it.
+        """
+        session = self._learner.state.of(told.tenant).sessions.open.get(told.session_id)
+        shown = () if session is None else session.shown  # none where its window ended meanwhile
+        used = [one for one in shown if one.item in told.used] if told.used else shown if len(shown) == 1 else ()
+        said: dict[str, Any] = {
+            "tenant": told.tenant,
+            "at": told.at,
+            "trace_id": None,
+            "success": told.success,
+            "by": told.by,
+        }
+        validated = [
+            Validated(**said, episode_id=one.item, applied_suggestion=True, fix=False)
+            for one in used
+            if one.kind == "patch"
+        ]
+        if validated:
+            with contextlib.suppress(JournalUnavailable, StorageFull):
+                await self._learner.reached(await self._journal.append(*validated) + len(validated) - 1)
 
     def sessions(self, tenant: str) -> SessionsAnswer:
         """What came of sessions, by where their memories were from, and the weights in force."""
@@ -271,6 +293,26 @@ class Retrieving:
             ],
             ranker=standing_weights(fold),
         )
+
+
+def _packed(
+    best: Sequence[Tellable],
+    told: Sequence[Tellable],
+    drawn: Sequence[Offered],
+    packed_of: Callable[[Iterable[Tellable]], Packed],
+) -> tuple[Packed, tuple[Offered, ...]]:
+    """What is told, and of what was drawn that which found room, or would have found it were it not withheld.
+
+    Blocking: to count the tokens of much takes long.
+    """
+    packed, there = packed_of(told), {one.item for one in told}
+
+    def has_room(of: Offered) -> bool:
+        item = of.episode_id
+        with_it = packed_of(one for one in best if one.item in there | {item}) if of.withheld else packed
+        return any(candidate.entry["memory_id"] == item for candidate in with_it.chosen)
+
+    return packed, tuple(filter(has_room, drawn))
 
 
 def _seed(seed: int | None) -> str | None:

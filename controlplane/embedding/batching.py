@@ -103,11 +103,17 @@ class BatchingEmbedder:
         return await asyncio.shield(future)
 
     async def embed_many(self, texts: Sequence[str]) -> list[Vector | None]:
-        """Vectors of many texts; None for one that cannot be embedded."""
+        """Vectors of many texts; None for one that cannot be embedded.
+
+        Raises:
+          EmbedderUnreachable: none can, for now.
+        """
 
         async def vector(text: str) -> Vector | None:
             try:
                 return await self.embed(text)
+            except EmbedderUnreachable:
+                raise
             except EmbeddingUnavailable:
                 return None
 

@@ -1,7 +1,6 @@
 """What the gate knows about a planned action: similar failures, outcomes of both kinds, and fixes that held."""
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -20,19 +19,10 @@ from ..memory.actions import conditions_of, family_of, is_destructive, signature
 from ..memory.ranking import Match
 from ..memory.space import EpisodeRecord, Space
 from .hearsay import Hearsay
-from .matching import Sought, recall_matches, standing, validations_of
+from .matching import validations_of
 from .point import Evidence
-from .recalled import (
-    NEIGHBOURS,
-    RETRIEVAL,
-    NearCase,
-    Recalled,
-    captures,
-    near_cases,
-    recall_outcomes,
-    similar_actions,
-    unreported,
-)
+from .recalled import RETRIEVAL, NearCase, Recalled, captures, near_cases, recall_outcomes, unreported
+from .remembered import Remembered
 from .rule import BLOCK, Thresholds, verdict
 from .tiers import AtHand
 from .worded import Worded, judge
@@ -110,42 +100,6 @@ class GateEvidence(Evidence, kw_only=True):
         return best.match if best and best.chance >= 1.0 - self.said.risk else None
 
 
-class Remembered(NamedTuple):
-    """What searches for a planned action found."""
-
-    matches: Sequence[Match] = ()  # the best first
-    stood: Sequence[Match] = ()  # the same as they stand before the key that asks
-    actions: Sequence[tuple[float, str]] = ()  # similar ones, as similarity and signature
-
-    def without(self, offered: Sequence[Offered]) -> "Remembered":
-        """As if what is withheld were unknown."""
-        withheld = {item.episode_id for item in offered if item.withheld}
-        return self.only(lambda episode_id: episode_id not in withheld)
-
-    def only(self, keep: Callable[[int], bool]) -> "Remembered":
-        """Of its matches those that are kept."""
-        found = [m for m in self.matches if keep(m.record.episode_id)]
-        if self.stood is self.matches:
-            return Remembered(found, found, self.actions)
-        return Remembered(found, [m for m in self.stood if keep(m.record.episode_id)], self.actions)
-
-
-async def search(
-    space: Space, fold: TenantFold, request: DecisionRequest, asker: str, vector: Vector, now: float
-) -> Remembered:
-    """Look for what is like a planned action.
-
-    Raises:
-      VectorsUnavailable: a hosted index does not answer.
-    """
-    sought = Sought.of(request.goal or "", request.planned_action or "", vector, request.environment, now)
-    matches = await recall_matches(space, fold, sought, NEIGHBOURS)
-    stood = await standing(space, fold, sought, NEIGHBOURS, asker, matches)
-    actions = await similar_actions(space, vector)
-    found = Remembered(matches, stood, actions)
-    return found.only(space.episodes.__contains__)  # some may be purged by now: hosted indexes are waited for
-
-
 def gather(
     remembered: Remembered,
     space: Space,
@@ -161,8 +115,8 @@ def gather(
     own_signature = signature(tool := tool_of(planned, request.tool), planned)
     conditions = (*conditions_of(request.environment), _turn(task))
     own = fold.cases.of(request.namespace, own_signature)
-    everything, stood, similar = remembered
-    near = near_cases(fold, request.namespace, own_signature, similar, everything)
+    everything, stood, similar, patches = remembered
+    near = [*near_cases(fold, request.namespace, own_signature, similar, everything), *patches]
     against = _against(everything, request)
     matches = _tellable(space, against, offered)
     shown = matches if stood is everything else _tellable(space, _against(stood, request), offered)

@@ -22,10 +22,11 @@ from ..memory.store import MemoryStore
 from ..memory.texts import plan_text
 from ..settings import Settings
 from . import advice
-from .evidence import GateEvidence, Remembered, gather, search
+from .evidence import GateEvidence, gather
 from .guarding import allowed_verdicts
 from .masks import defensible, with_evidence
 from .point import Acting, AskedPoint, Decided, Executed, Features, explained
+from .remembered import Remembered, search
 from .rule import BLOCK, HINT, PROCEED, VERDICTS, Thresholds
 from .tiers import TIERS, AskedTier, AtHand, Thinking, Thought
 from .withholding import Withholding, changes
@@ -48,10 +49,11 @@ class GatePoint(AskedPoint[GateEvidence]):
         text = plan_text(request.goal or "", request.planned_action or "")
         vector, degraded = await self._embed(text)
         space = self._memory.space(fold.tenant, request.namespace)
+        patches = self._memory.passages.space(fold.tenant, request.namespace)
         remembered = Remembered()
         if vector is not None:
             try:
-                remembered = await search(space, fold, request, asker, vector, now)
+                remembered = await search(space, patches, fold, request, asker, vector, now)
             except VectorsUnavailable:
                 vector, degraded = None, (*degraded, "vectors")
         found = advice.addressed(gather(remembered, space, fold, request, vector, text, self._rule), asker)

@@ -17,8 +17,6 @@ from ..memory.space import TEXT, Space
 from ..memory.texts import plan_text
 from .hearsay import Hearsay
 
-WIDEST = 2_000  # of a kind that are looked at for one answer, while what is kept out or said twice leaves too few
-
 
 class Sought(msgspec.Struct, frozen=True):
     """What matches are looked for: a plan by its vector and its words, as of `now`, under the present conditions."""
@@ -102,9 +100,15 @@ def ranked(matches: Iterable[Match]) -> list[Match]:
 
 
 async def standing(
-    space: Space, fold: TenantFold, sought: Sought, k: int, asker: str, matches: list[Match]
+    space: Space,
+    fold: TenantFold,
+    sought: Sought,
+    k: int,
+    asker: str,
+    matches: list[Match],
+    keep: Keep | None = None,
 ) -> list[Match]:
-    """The matches in the order in which they stand before the key that asks.
+    """The matches, found among those that `keep` keeps, in the order in which they stand before the key that asks.
 
     Once it has a fix of its own that was seen to work, what only one other key tells stands behind everything else it
     may read, which is looked for again: however much of the former there is, and whatever its text, it hides nothing.
@@ -112,5 +116,9 @@ async def standing(
     hearsay = Hearsay(asker, space, fold)
     if all(hearsay.may_read(m.record) for m in matches) or not hearsay.has_proof:
         return matches
-    told = await recall_matches(space, fold, sought, k, lambda key: hearsay.may_read(space.episodes[key]))
+
+    def may_be_told(key: int) -> bool:
+        return (keep is None or keep(key)) and hearsay.may_read(space.episodes[key])
+
+    told = await recall_matches(space, fold, sought, k, may_be_told)
     return [*told, *(m for m in matches if not hearsay.may_read(m.record))]

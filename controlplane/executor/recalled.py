@@ -4,13 +4,15 @@ from collections.abc import Sequence
 
 import msgspec
 
-from auditor.cases import CaseRecord, probability
+from auditor.cases import ADVISED, CaseCount, CaseRecord, probability
 from auditor.fold import TenantFold
 
 from ..embedding import Vector
 from ..memory.actions import signature_of
+from ..memory.passages import PassageSpace
 from ..memory.ranking import Match
 from ..memory.space import Space
+from .matching import validations_of
 
 NEIGHBOURS = 10
 RETRIEVAL = 0.60  # similarity under which a memory is not about the same thing
@@ -19,7 +21,7 @@ SHRINKAGE = 1.5  # outcomes that the tenant's rate of failure counts for
 
 
 class NearCase(msgspec.Struct, frozen=True):
-    """Outcomes of a similar action."""
+    """Outcomes of a similar action, or of a similar patch."""
 
     similarity: float
     record: CaseRecord
@@ -46,6 +48,21 @@ async def similar_actions(space: Space, vector: Vector) -> list[tuple[float, str
         return []
     found = await space.signature_index.search(vector, NEIGHBOURS)
     return [(similarity, space.signature_of[key].signature) for key, similarity in found if similarity >= RETRIEVAL]
+
+
+async def failed_patches(space: Space, patches: PassageSpace, fold: TenantFold, vector: Vector) -> list[NearCase]:
+    """The patches most similar to a text that failed when they were used, as advice that was run.
+
+    Raises:
+      VectorsUnavailable: a hosted index does not answer.
+    """
+    near = await patches.nearest(vector, "patch", NEIGHBOURS)
+    judged = [(similarity, validations_of(space, fold, seq)) for seq, similarity in near.items()]
+    return [
+        NearCase(similarity, CaseRecord(of.successes, of.failures, {ADVISED: CaseCount(of.successes, of.failures)}))
+        for similarity, of in judged
+        if similarity >= RETRIEVAL and of.failures
+    ]
 
 
 def near_cases(

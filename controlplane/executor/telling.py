@@ -1,22 +1,27 @@
 """Memories as they may be told to who asks: episodes as far as the asking key may read them, passages with sources."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import islice
 from math import isfinite
 from typing import NamedTuple
+
+import msgspec
 
 from auditor.fold import TenantFold
 from auditor.passage_events import Document, PassageKind
 
 from ..memory.clusters import representatives
-from ..memory.passages import Found
+from ..memory.context import CUT
+from ..memory.passages import DocumentRecord, Found
 from ..memory.ranking import Match, recency, worth
 from ..memory.safety import Looks
 from ..memory.space import EpisodeRecord
 from ..memory.store import MemoryStore
 from ..memory.tellable import Tellable
 from .hearsay import Hearsay
-from .matching import Sought, recall_matches
+from .matching import Sought, recall_matches, validations_of
 
+METADATA, LONGEST = 16, 200  # entries that are told of a document's metadata, and what each may have
 EPISODES, DOCUMENTS, PATCHES, RECORDS = "errors", "documents", "enhancements", "records"  # what an unnamed origin is
 OF_KIND: dict[PassageKind, str] = {"document": DOCUMENTS, "patch": PATCHES, "record": RECORDS}
 
@@ -51,15 +56,15 @@ class Asking(NamedTuple):
             trust=self.trust(self.what(episode.origin, EPISODES), episode.origin),
         )
 
-    def looks_of_passage(self, hit: Found) -> Looks:
-        """What safety looks at in a part of a document."""
-        document = hit.record.document
+    def looks_of_document(self, record: DocumentRecord) -> Looks:
+        """What safety looks at in a document, whichever part of it was found."""
+        document = record.document
         return Looks(
-            at=hit.record.at,
+            at=record.at,
             alignment_severity=document.alignment_severity or 0.0,
             semantic_alerts=document.semantic_alerts or 0,
             license=document.license,
-            text=hit.record.said,
+            text=record.said,
             trust=self.trust(self.what(document.origin, OF_KIND[document.kind]), document.origin),
         )
 
@@ -141,6 +146,7 @@ def _passage(asking: Asking, hit: Found) -> Tellable:
     what = asking.what(document.origin, OF_KIND[document.kind])
     standing, place_text = fold.worth.standing(hit.record.seq, document.kind), hit.record.passage(hit.passage_id)
     uplift, trust = fold.worth.uplift_of_origin(document.origin), asking.trust(what, document.origin)
+    used = validations_of(asking.memory.space(fold.tenant, asking.namespace), fold, hit.record.seq)
     return Tellable(
         item=hit.record.seq,
         kind=document.kind,
@@ -150,13 +156,13 @@ def _passage(asking: Asking, hit: Found) -> Tellable:
         scores={
             **hit.scores,
             "recency": recency(asking.sought.now - hit.record.at),
-            "worth": worth(0, 0, standing.uplift),
+            "worth": worth(used.successes, used.failures, standing.uplift),
             "origin": max(0.0, min(1.0, trust + uplift / 2.0)),
         },
         similarity=hit.similarity,
         entry={**_source(document), "part": place_text[0] + 1, "text": place_text[1], "worth": standing.spoken},
         vector=hit.vector,
-        looks=asking.looks_of_passage(hit),
+        looks=asking.looks_of_document(hit.record),
         standing=standing,
     )
 
@@ -167,5 +173,15 @@ def _source(document: Document) -> dict[str, object]:
         "title": document.title,
         "license": document.license,
         "enhancement": document.enhancement,
-        "metadata": document.metadata,
+        "metadata": _brief(document.metadata),
     }
+
+
+def _brief(metadata: Mapping[str, object]) -> dict[str, object]:
+    """As much of it as leaves room for the text that it is about."""
+    told = islice(((name, value) for name, value in metadata.items() if len(name) <= LONGEST), METADATA)
+    return {name: value if len(msgspec.json.encode(value)) <= LONGEST else _begun(value) for name, value in told}
+
+
+def _begun(value: object) -> str:
+    return f"{value[:LONGEST]} {CUT}" if isinstance(value, str) else CUT

@@ -15,6 +15,8 @@ from ..embedding.sentence import shipped_model
 
 BUDGET, OVERLAP = 240, 40  # tokens of a passage, and those of them that repeat the end of the one before
 WIDEST = 16  # characters a token stands for at most: a word that is no word counts as one token, however long
+PIECE = 8_192  # characters that are cut at once: marks that are nested in each other take the square of their number
+_BORDERS = ("\n\n#", "\n\n", "\n", " ")  # between two pieces, the best first
 _BETWEEN = re.compile(r"\n\s*\n")
 _OPENS = re.compile(r"#{1,6}\s|```|~~~")
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|\n")
@@ -56,10 +58,22 @@ def whole(parts: Iterable[str]) -> str:
 
 def _joined(text: str) -> Iterator[str]:
     end, before = 0, ""
-    for start, chunk in _splitter().chunk_indices(text):
+    for start, chunk in _chunks(text):
         cut = before and not _BETWEEN.search(text, end, start) and not _OPENS.match(chunk)
         yield _tail(before) + text[end:start] + chunk if cut else chunk
         end, before = start + len(chunk), chunk
+
+
+def _chunks(text: str) -> Iterator[tuple[int, str]]:
+    """Where each begins, and the chunk; of a long text piece by piece."""
+    begun = 0
+    while begun < len(text):
+        last = begun + PIECE
+        places = (text.rfind(border, begun + PIECE // 2, last) for border in _BORDERS)
+        end = next((place for place in places if place >= 0), last) if last < len(text) else len(text)
+        for start, chunk in _splitter().chunk_indices(text[begun:end]):
+            yield begun + start, chunk
+        begun = end
 
 
 def _tail(chunk: str) -> str:

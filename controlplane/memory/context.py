@@ -65,10 +65,13 @@ def pack(candidates: Sequence[Candidate], query: str, budget: int, count: Count,
 
 def _packed(candidates: Sequence[Candidate], query: str, budget: int, most: int, count: Count, told: Told) -> Packed:
     waiting, chosen, left_out, repeated = sorted(candidates, key=lambda c: -c.score), list[Candidate](), 0, 0
-    tokens = 0
+    near, tokens = [0.0] * len(waiting), 0  # how near each is to what is told
     while waiting:
-        following = _next(waiting, chosen)
-        waiting.remove(following)
+        worth = [
+            (1.0 - DIVERSITY) * c.score - DIVERSITY * told_near for c, told_near in zip(waiting, near, strict=True)
+        ]
+        place = worth.index(max(worth))
+        following, _ = waiting.pop(place), near.pop(place)
         if _nearest(following, [of for of in chosen if following.fix in ("", of.fix)]) >= SAME:
             repeated += 1
             continue
@@ -79,11 +82,9 @@ def _packed(candidates: Sequence[Candidate], query: str, budget: int, most: int,
             continue
         chosen.append(fitted)
         tokens += count(told(fitted.entry))
+        last = [_nearest(candidate, [fitted]) for candidate in waiting]
+        near = last if len(chosen) == 1 else [*map(max, near, last)]
     return Packed(chosen, tokens, left_out, repeated)
-
-
-def _next(waiting: Sequence[Candidate], chosen: Sequence[Candidate]) -> Candidate:
-    return max(waiting, key=lambda c: (1.0 - DIVERSITY) * c.score - DIVERSITY * _nearest(c, chosen))
 
 
 def _nearest(candidate: Candidate, chosen: Sequence[Candidate]) -> float:

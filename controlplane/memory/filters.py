@@ -8,6 +8,7 @@ from .captured import tool_family
 from .space import EpisodeRecord
 
 Fits = Callable[[EpisodeRecord], bool]
+AT_HAND = ("error_class", "origin")  # of these an episode need not be unpacked
 FIELDS = ("error_class", "license", "origin", "episode_type", "tags", "task_id")
 TAKES = f"{', '.join(FIELDS)}, tool_family and custom.<key> (a value, or a list of values), since and until (a time)"
 CUSTOM = "custom."
@@ -35,6 +36,8 @@ def _filter(name: str, value: object) -> Fits:
 
 def _reading(name: str) -> Callable[[EpisodeRecord], object]:
     """What of an episode a filter of this name looks at."""
+    if name in AT_HAND:
+        return lambda record: getattr(record, name)
     if name in FIELDS:
         return lambda record: getattr(record.episode, name)
     if name == "tool_family":

@@ -6,6 +6,8 @@ from ..embedding import Vector
 from .index import Index
 from .lexical import Keep, LexicalIndex
 
+WIDEST = 2_000  # of a kind that are looked at for one answer, while what is kept out or said twice leaves too few
+
 
 class Hit(NamedTuple):
     """What an id has of a query."""

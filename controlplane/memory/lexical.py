@@ -87,16 +87,23 @@ class LexicalIndex:
     """Add, remove and search."""
 
     def __init__(self) -> None:
-        self._db = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
-        self._db.execute(SQL["make"])
-        self._db.execute(SQL["buffer"], (BUFFER_BYTES,))
-        self._db.execute(SQL["levels"])
-        self._db.execute("BEGIN")
+        self._opened: sqlite3.Connection | None = None
         self._lengths: dict[int, int] = {}  # different words of each text
         self._words = self._changes = 0
         self._common = set[str]()  # words that were asked for, and that too many texts have
         self._read: LRUCache[str, Posting] = LRUCache(KEPT_ROWS, getsizeof=lambda of: 1 + len(of.keys))
         self._counts: LRUCache[str, int] = LRUCache(KEPT_COUNTS)
+
+    @property
+    def _db(self) -> sqlite3.Connection:
+        """Made with the first text: many namespaces never have one."""
+        if self._opened is None:
+            self._opened = made = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+            made.execute(SQL["make"])
+            made.execute(SQL["buffer"], (BUFFER_BYTES,))
+            made.execute(SQL["levels"])
+            made.execute("BEGIN")
+        return self._opened
 
     def add(self, key: int, text: str) -> None:
         """Add a text under an id that was never used before."""
@@ -129,7 +136,7 @@ class LexicalIndex:
 
     def search(self, text: str) -> Shares:
         """What each text has of the query's rarest words, each counted by how rare it is."""
-        having = list(self._rarest(text))
+        having = list(self._rarest(text)) if self._lengths else []
         if not having:
             return NOTHING
         sizes = [len(posting.keys) for posting in having]

@@ -18,7 +18,7 @@ from ..licences import Said
 from . import chunking
 from .fusion import fused
 from .index import Index, Spaces
-from .lexical import LexicalIndex
+from .lexical import Keep, LexicalIndex
 from .space import Make
 
 PassageEvent = DocumentKept | DocumentsDropped | OriginRegistered
@@ -118,16 +118,31 @@ class PassageSpace:
                 index = self.indexes[kind] = self._make(f"passages {kind}", len(vector))
             index.add(passage_id, vector)
 
-    async def search(self, vector: Vector, text: str, kind: PassageKind | None, k: int) -> list[Found]:
+    async def search(
+        self, vector: Vector, text: str, kind: PassageKind | None, k: int, keep: Keep | None = None
+    ) -> list[Found]:
         """Of a kind, or of each, the k passages that are nearest in meaning and the k that share most words.
+
+        Where `keep` is given, those are looked for among the passages that it keeps.
 
         Raises:
           VectorsUnavailable: a hosted index does not answer.
         """
         kinds = [of for of in self.indexes if kind in (None, of)]
-        hits = [hit for of in kinds for hit in await fused(self.indexes[of], self.words[of], vector, text, k)]
+        hits = [hit for of in kinds for hit in await fused(self.indexes[of], self.words[of], vector, text, k, keep)]
         there = ((hit, self._by_seq.get(hit.key // MOST)) for hit in hits)  # what was dropped meanwhile is not
         return [Found(*hit, record) for hit, record in there if record is not None]
+
+    async def nearest(self, vector: Vector, kind: PassageKind, k: int) -> dict[int, float]:
+        """The documents that have the k passages of a kind that are nearest in meaning, each with its best cosine.
+
+        Raises:
+          VectorsUnavailable: a hosted index does not answer.
+        """
+        index, found = self.indexes.get(kind), dict[int, float]()
+        for passage_id, similarity in [] if index is None else await index.search(vector, k):
+            found.setdefault(passage_id // MOST, similarity)
+        return found
 
     @property
     def passages(self) -> int:

@@ -6,9 +6,10 @@ A condition has a key and a value. One without a value ("python3 installed") is 
 import re
 from collections.abc import Mapping
 from functools import lru_cache
-from itertools import takewhile
+from itertools import islice, takewhile
 
 UNKNOWN = 0.5  # a condition the caller says nothing about neither fits nor contradicts
+COMPARED, READ = 128, 200  # conditions of one failure, and characters of each key and value: more says nothing more
 _VERSION = re.compile(r"v?(\d+(?:\.\d+)+)")
 _WORD = re.compile(r"[\w.]+")
 
@@ -17,9 +18,9 @@ class Present:
     """The present conditions, which many past ones are compared with."""
 
     def __init__(self, current: Mapping[str, object]) -> None:
-        self._known = {_plain(key): value for key, value in current.items()}
-        self._bare = frozenset(word for key, value in self._known.items() if value is True for word in _words(key))
-        self._all = frozenset(word for key, value in self._known.items() for word in _words(f"{key} {value}"))
+        self._known = {_plain(key): (value, _said(value)) for key, value in current.items()}
+        self._bare = frozenset(word for key, (value, _) in self._known.items() if value is True for word in _words(key))
+        self._all = frozenset(word for key, (_, said) in self._known.items() for word in (*_words(key), *_words(said)))
 
     def fit(self, conditions: Mapping[str, object]) -> float:
         """Mean fit of each condition in [0, 1]; UNKNOWN when none was recorded.
@@ -29,14 +30,27 @@ class Present:
         """
         if not conditions:
             return UNKNOWN
-        return sum(self._fit(_plain(key), expected) for key, expected in conditions.items()) / len(conditions)
+        compared = islice(conditions.items(), COMPARED)
+        return sum(self._fit(_plain(key), expected) for key, expected in compared) / min(len(conditions), COMPARED)
 
     def _fit(self, key: str, expected: object) -> float:
         if key in self._known:
-            actual = self._known[key]
-            return 1.0 if expected == actual else _alike(_plain(str(expected)), _plain(str(actual)))
-        wanted, said = (_words(key), self._all) if expected is True else (_words(str(expected)), self._bare)
+            actual, theirs = self._known[key]
+            if expected == actual:
+                return 1.0
+            mine = _said(expected)
+            return _alike(mine, theirs) if mine and theirs else 0.0
+        wanted, said = (_words(key), self._all) if expected is True else (_words(_said(expected)), self._bare)
         return UNKNOWN + (1.0 - UNKNOWN) * len(wanted & said) / max(1, len(wanted))
+
+
+def _said(value: object) -> str:
+    """A value in words; of one that holds others none: it is equal to another, or it is not."""
+    return "" if isinstance(value, dict | list) else _plain(str(value))
+
+
+def _plain(text: str) -> str:
+    return text[:READ].strip().casefold()
 
 
 @lru_cache(20_000)
@@ -53,10 +67,5 @@ def _alike(mine: str, theirs: str) -> float:
 
 
 @lru_cache(20_000)
-def _plain(text: str) -> str:
-    return text.strip().casefold()
-
-
-@lru_cache(20_000)
 def _words(text: str) -> frozenset[str]:
-    return frozenset(_WORD.findall(text.casefold()))
+    return frozenset(_WORD.findall(text))

@@ -1,5 +1,6 @@
 """Finds passages, and packs them into a text with their sources."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
@@ -11,14 +12,17 @@ from ..contract import PassageResult
 from ..embedding import Vector
 from .chunking import tokens
 from .context import Candidate, pack
-from .passages import Found, PassageSpace
+from .fusion import WIDEST
+from .lexical import Keep
+from .passages import DocumentRecord, Found, PassageSpace
 from .ranking import Weights
 
 OVERSAMPLING = 4  # passages looked at per result, so that ranking and filters have something to choose from
 WIDENING = 8  # times as many, while filters leave too few
+TURN = 200  # documents that are gone through before others have theirs
 LONGEST_MARK = "[100]"  # the number of a source, at most
 
-Unsafe = Callable[[Found], str | None]  # why a passage is not told, by the name of what keeps it out
+Unsafe = Callable[[DocumentRecord], str | None]  # why a document is not told, by the name of what keeps it out
 
 
 class Query(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,28 +40,52 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
 async def found(
     space: PassageSpace, query: Query, weights: Weights, unsafe: Unsafe
 ) -> tuple[list[Found], dict[str, int]]:
-    """The k best passages that fit, and how many were looked at that do not, by why: ever more, while too few fit."""
-    k = query.k * OVERSAMPLING
+    """The k best passages that fit, and how many were looked at that do not, by why.
+
+    Ever more are looked at while too few fit; where WIDEST are not enough, all documents are gone through, once.
+    """
+
+    def kept_out_by(record: DocumentRecord) -> str | None:
+        return _filtered_by(record.document, query) or unsafe(record)
+
+    most, keep, removed = query.k * OVERSAMPLING, None, Counter[str]()
     while True:
-        hits = await space.search(query.vector, query.text, query.kind, k)
-        kept, filtered = list[Found](), Counter[str]()
+        hits = await space.search(query.vector, query.text, query.kind, most, keep)
+        kept, filtered = list[Found](), removed.copy()
         for hit in hits:
-            why = _filtered_by(hit, query) or unsafe(hit)
+            near = hit.similarity >= query.min_similarity
+            why = None if near and keep else kept_out_by(hit.record) if near else "min_similarity"
             if why is None:
                 kept.append(hit)
             else:
                 filtered[why] += 1
-        near = sum(hit.similarity >= query.min_similarity for hit in hits)
-        if len(kept) >= query.k or near < k or k >= space.passages:
+        near_enough = sum(hit.similarity >= query.min_similarity for hit in hits)
+        if len(kept) >= query.k or near_enough < most or keep:
             best = sorted(kept, key=lambda hit: (-weights.of(hit.scores), hit.passage_id))
             return best[: query.k], dict(filtered)
-        k *= WIDENING
+        if most >= WIDEST:
+            keep, removed = await _fitting(space, query.kind, kept_out_by)
+            most = query.k * OVERSAMPLING
+        else:
+            most = min(WIDEST, WIDENING * most)
 
 
-def _filtered_by(hit: Found, query: Query) -> str | None:
-    document = hit.record.document
-    if hit.similarity < query.min_similarity:
-        return "min_similarity"
+async def _fitting(space: PassageSpace, kind: PassageKind | None, kept_out_by: Unsafe) -> tuple[Keep, Counter[str]]:
+    """Which passages are of documents that no filter removes, and how many each one does."""
+    fits, removed = set[int](), Counter[str]()
+    for place, record in enumerate([*space.documents.values()]):
+        if place % TURN == 0:
+            await asyncio.sleep(0)
+        if kind not in (None, record.document.kind):
+            continue
+        if (why := kept_out_by(record)) is None:
+            fits.update(record.ids)
+        else:
+            removed[why] += len(record.ids)
+    return fits.__contains__, removed
+
+
+def _filtered_by(document: Document, query: Query) -> str | None:
     if query.origin not in (None, document.origin):
         return "origin"
     return next((name for name, wanted in query.metadata.items() if not _fits(document, name, wanted)), None)

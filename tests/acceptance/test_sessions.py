@@ -53,7 +53,7 @@ def test_weights_that_were_committed_are_in_force_after_a_crash(
     """What reads most like the query comes from an origin whose patches fail."""
     asked_only = {"POINTSMAN_RANKER_RISK_SWING": "0", "POINTSMAN_RANKER_RETURN_SWING": "0"}
     doomed = ready(start(POINTSMAN_FAILPOINTS=f"{name}:kill@1", POINTSMAN_WITHHELD_SHARE="0", **asked_only), until)
-    for origin, text in {"good": "retry the flaky upload now", "bad": "retry the flaky upload"}.items():
+    for origin, text in {"good": "retry the flaky upload after a pause", "bad": "retry the flaky upload"}.items():
         document = {"key": origin, "kind": "patch", "text": text}
         doomed.post("/v1/documents", {"documents": [document], "origin": origin})
     for n in range(SESSIONS):

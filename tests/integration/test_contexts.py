@@ -116,6 +116,63 @@ def test_what_is_not_trusted_is_left_out_and_trust_comes_from_outcomes(space: Sp
     assert (found["results"], found["filtered"]) == ([], {"trust": 1})
 
 
+def test_a_patch_that_failed_ranks_lower_and_makes_commands_like_it_riskier_until_it_works(space: Space) -> None:
+    space.keep("bots", patch("p", "kubectl rollout restart deploy/till"), patch("q", "kubectl get pods of the till"))
+
+    def looked_at() -> tuple[float, float, Json]:
+        """The worth of the patch, that of another one, and the gate's answer about a command like the first."""
+        worth = {one["key"]: one["scores"]["worth"] for one in space.patches(query="kubectl till")["results"]}
+        asked = {"planned_action": "kubectl rollout restart deploy/till now", "namespace": space.namespace}
+        return worth["p"], worth["q"], space.server.gate(**asked)
+
+    def used(*, works: bool) -> None:
+        session = space.patches(query="kubectl till")
+        [memory_id] = [one["memory_id"] for one in session["results"] if one["key"] == "p"]
+        for _ in range(2):  # a repeat changes nothing
+            space.report(session, success=works, used=[memory_id])
+
+    worth, other, untried = looked_at()
+    assert (worth, other, untried["evidence"]) == (0.5, 0.5, 0)
+    used(works=True)
+    worth, other, worked = looked_at()
+    assert (worth, other, worked["risk"]) == (pytest.approx(2 / 3, abs=1e-4), 0.5, untried["risk"])
+    used(works=False)
+    worth, other, failed = looked_at()
+    assert (worth, other, failed["evidence"]) == (0.5, 0.5, 2)
+    used(works=False)
+    worth, other, again = looked_at()
+    assert (worth, other) == (pytest.approx(0.4), 0.5)
+    assert again["risk"] > failed["risk"]
+    used(works=True)
+    assert looked_at()[0] == 0.5
+    assert looked_at()[2]["risk"] < again["risk"]
+
+
+def test_of_several_patches_that_were_shown_none_is_judged_where_nobody_said_which_was_used(space: Space) -> None:
+    space.keep("nobody said", patch("one"), patch("two", "retry the flaky upload twice"))
+    session = space.patches(query="retry the flaky upload")
+    assert space.report(session, success=False)["updated"]
+    again = space.patches(query="retry the flaky upload")["results"]
+    assert [one["scores"]["worth"] for one in again] == [0.5, 0.5]
+    assert [one["scores"]["origin"] for one in again] == pytest.approx([1 / 3, 1 / 3], abs=1e-4)
+
+
+def test_a_document_with_much_metadata_is_told_in_a_small_context(space: Space) -> None:
+    long = {
+        "author": "ann",
+        "log": "line " * 1600,
+        "parts": list(range(900)),
+        **{f"name{n}": "x" * 99 for n in range(90)},
+    }
+    space.keep("wiki", {**GUIDE, "metadata": long})
+    [told] = space.context(goal="push", token_budget=1500, min_similarity=-1)["context"]["documents"]
+    assert told["text"] == GUIDE["text"]
+    assert len(told["metadata"]) == 16
+    assert max(map(len, told["metadata"])) < 300
+    shown = {name: told["metadata"][name] for name in ("author", "log", "parts")}
+    assert shown == {"author": "ann", "log": f"{long['log'][:200]} [...]", "parts": "[...]"}
+
+
 def test_a_wrong_fingerprint_is_a_clear_error(space: Space) -> None:
     body = {"query": "x", "safety": {"license_denylist": ["sha256:12"]}}
     problem = space.server.post("/v1/patches/search", body, 422)

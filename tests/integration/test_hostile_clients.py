@@ -3,12 +3,18 @@
 import asyncio
 import http.client
 import random
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
 
 Server = Any
 DECIDE, CAPTURE = "/v1/decisions", "/v1/capture"
+CARRIED = {
+    "episode": {"goal": "ship it elsewhere"},
+    "provenance": {"origin": f"or_{0:032}", "key": f"{0:032}", "episode_id": 9, "captured_at": 1.0, "repeats": 0,
+                   "successes": 0, "failures": 0, "skill": None},
+}  # fmt: skip
 
 
 async def test_text_made_to_be_slow_holds_nobody_up(server: Server) -> None:
@@ -24,6 +30,39 @@ async def test_text_made_to_be_slow_holds_nobody_up(server: Server) -> None:
         decided = [client.post(DECIDE, json={"planned_action": plan, "namespace": "slow"}) for plan in plans * 5]
         responses = await asyncio.gather(*captured, *decided)
     assert {response.status_code for response in responses} == {200, 201}
+
+
+class Beside(ThreadPoolExecutor):
+    """Does what is handed to it beside the loop, and counts that."""
+
+    handed = 0
+
+    def submit(self, *args: Any, **kwargs: Any) -> Any:
+        self.handed += 1
+        return super().submit(*args, **kwargs)
+
+
+def test_what_goes_through_long_texts_is_done_beside_the_calls_of_others(server: Server) -> None:
+    beside = Beside()
+
+    async def set_up() -> None:
+        asyncio.get_running_loop().set_default_executor(beside)
+
+    server.run(set_up())
+    told = {"namespace": "beside", "min_similarity": -1}
+    calls: dict[str, tuple[str, Any, int]] = {
+        "capture": (CAPTURE, {"goal": "ship it", "namespace": "beside", "error_trace": "no " * 9000}, 201),
+        "import": ("/v1/memory", {"episodes": [CARRIED]}, 200),
+        "trace": ("/v1/search", {"modality": "error", "query": "no", **told}, 200),
+        "context": ("/v1/context", {"goal": "ship it", **told}, 200),
+        "passages": ("/v1/documents/search", {"query": "ship it", "format": "context", **told}, 200),
+    }
+    handed = {}
+    for name, (path, body, status) in calls.items():
+        before = beside.handed
+        server.post(path, body, status)
+        handed[name] = beside.handed - before
+    assert handed == dict.fromkeys(calls, 1)
 
 
 async def test_clients_that_hang_up_leave_nothing_behind(server: Server) -> None:

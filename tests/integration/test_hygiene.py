@@ -10,6 +10,7 @@ from controlplane.audit import acts
 from controlplane.clock import FixedClock, SystemClock
 from controlplane.contract import CaptureRequest, DecisionRequest, SearchRequest, ValidateRequest
 from controlplane.memory.ranking import DAY_S
+from controlplane.memory.vectors import VectorIndex
 from controlplane.retention import archive
 from controlplane.service import Service
 from controlplane.tenants import LOCAL
@@ -176,6 +177,24 @@ def test_a_purge_by_key_says_what_it_would_do_does_it_and_leaves_nothing_on_disk
     assert all(b"zzcanary" not in file.read_bytes() for file in (tmp_path / "data").glob("journal.db*"))
     acts = [act["act"] for act in yard.operate("GET", "audit?tenant=acme&limit=7")]
     assert acts[:6] == ["episode_deleted"] * 5 + ["quarantined"]
+
+
+def test_a_purge_by_key_leaves_no_vector_in_the_graph_of_any_modality(yard: Yard) -> None:
+    liar = yard.key()
+    lies = [yard.capture(liar, **{**LIE, "goal": f"deploy {name}"}) for name in "abc"]
+    [space] = yard.server.service.memory.spaces_of("acme")
+
+    async def graphs() -> None:
+        for modality, index in [*space.indexes.items()]:
+            space.indexes[modality] = graph = VectorIndex(384, switch_point=1)
+            for episode_id, vector in (await index.vectors(lies)).items():
+                graph.add(episode_id, vector)
+            await graph.maintain()
+
+    yard.server.run(graphs())
+    assert {modality: index.kind for modality, index in space.indexes.items()} == {"text": "hnsw", "error": "hnsw"}
+    yard.operate("POST", "purge", {"key_id": liar["key_id"]})
+    assert {modality: index.kind for modality, index in space.indexes.items()} == {"text": "exact", "error": "exact"}
 
 
 def test_a_key_that_is_nobodys_is_neither_quarantined_nor_purged(yard: Yard) -> None:

@@ -93,6 +93,24 @@ def test_memories_wait_for_a_provider_that_is_away_and_are_found_when_it_is_back
     assert [result["episode_id"] for result in found["results"]] == [episode]
 
 
+def test_documents_wait_for_a_provider_that_is_away_too_and_none_is_refused_for_it(
+    serve: Serve, models: Models
+) -> None:
+    page = {"documents": [{"key": "deploy", "text": "Push the image before you deploy."}]}
+    first = serve()
+    first.post("/v1/documents", page)
+    first.stop()
+    models.always(status=401)
+    server = served(serve, models)
+    server.until(lambda: models.asked)
+    problem = server.post("/v1/documents", {"documents": [{"key": "roll back", "text": "Keep the tag before."}]}, 503)
+    assert "openai" in problem["detail"]
+    models.always()
+    server.until(lambda: server.get("/status")["memory"]["stale_vectors"] == 0)
+    found = server.post("/v1/documents/search", {"query": "Push the image before you deploy.", "min_similarity": 0.9})
+    assert [result["key"] for result in found["results"]] == ["deploy"]
+
+
 def test_an_embedder_that_is_nowhere_is_refused_at_the_start(tmp_path: Path) -> None:
     with pytest.raises(BadSetting, match="POINTSMAN_OPENAI_API_KEY"):
         Embedders(chosen(tmp_path, embedder="openai"), SystemClock(), Metrics())

@@ -9,7 +9,7 @@ from controlplane.contract.retrieval import KINDS
 
 from .conftest import Json, Running, chosen
 
-LOVED, FAILED = "retry the flaky upload now", "retry the flaky upload"
+LOVED, FAILED = "retry the flaky upload after a pause", "retry the flaky upload"
 ASKED = "rotate the certificates of the mail relay"
 SHIPPED = {"similarity": 0.38, "lexical": 0.44, "precondition": 0.08, "recency": 0.02, "worth": 0.05, "origin": 0.03}
 OUTCOMES = 150

@@ -1,11 +1,16 @@
 """Which remembered failures are told: not those that safety keeps out, and of near-duplicates one for all."""
 
+import asyncio
 from typing import Any
 
 import msgspec
+import numpy as np
 
-from controlplane.executor.matching import WIDEST
+from controlplane.contract import SearchAnswer, SearchRequest
+from controlplane.executor.narrowing import TURN
+from controlplane.memory.fusion import WIDEST
 from controlplane.memory.space import TEXT, EpisodeRecord
+from controlplane.tenants import LOCAL
 
 from .conftest import Json, Running, Serve
 from .test_hearsay import Key, Keyed
@@ -93,6 +98,30 @@ def test_a_search_looks_at_a_bounded_number_of_copies(serve: Serve) -> None:
     answer = server.post("/v1/search", {**PUSH, "filters": {"license": "MIT"}})
     [one] = answer["results"]
     assert WIDEST // 2 < 1 + one["alike"] + answer["filtered"]["license"] <= WIDEST
+
+
+def test_a_filter_that_few_meet_is_met_among_thousands_and_others_have_their_turn(serve: Serve) -> None:
+    server = serve()
+    first = server.capture(**FAILED)["episode_id"]
+    space = server.service.memory.space("default", "")
+    known, rare = space.episodes[first].episode, first + 2 * WIDEST
+
+    async def asked() -> tuple[SearchAnswer, int]:
+        vectors = np.random.default_rng(7).normal(size=(2 * WIDEST, 384)).astype(np.float32)  # [N, D]
+        for number, vector in enumerate(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), first + 1):
+            other = msgspec.structs.replace(known, goal=f"{number}", license="MIT" if number == rare else None)
+            space.admit(EpisodeRecord.of(number, 0.0, other), {TEXT: vector})
+        request = SearchRequest(**PUSH, k=1, min_similarity=-1, filters={"license": "MIT"})
+        search, turns = asyncio.create_task(server.service.remembering.search(LOCAL, request)), 0
+        while not search.done():
+            await asyncio.sleep(0)
+            turns += 1
+        return await search, turns
+
+    answer, turns = server.run(asked())
+    assert [result.episode_id for result in answer.results] == [rare]
+    assert answer.filtered == {"license": 2 * WIDEST}
+    assert turns > 2 * WIDEST // TURN
 
 
 def test_a_different_fix_is_never_hidden_behind_another(serve: Serve) -> None:

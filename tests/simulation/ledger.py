@@ -154,9 +154,14 @@ class Ledger:
 
 
 def _follows(event: Any, operators: set[str]) -> bool:
-    """A chat is decided again where a model failed, a capture decides who reflects on it; operators purge by key."""
+    """A chat is decided again where a model failed, a capture decides who reflects on it; operators purge by key.
+
+    What comes of a session counts for the patches that it used.
+    """
     if isinstance(event, EpisodeDeleted):
         return event.by in operators
+    if isinstance(event, Validated):
+        return not event.origin
     if not isinstance(event, Decided):
         return False
     return _at_capture(event) or (event.trace.point == "chat" and event.trace.previous_trace_id is not None)

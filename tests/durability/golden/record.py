@@ -40,7 +40,7 @@ POLICIES: dict[int, tuple[str, dict[str, Any]]] = {  # what is set after which t
 SKILL = {"name": "do_it_so", "docstring": "Use it as it was.", "preconditions": [], "steps": ["Do it so."]}
 SESSIONS, CLOSED_S = 150, 40.0
 UPLOADS = {
-    "good": "retry the flaky upload now",
+    "good": "retry the flaky upload after a pause",
     "bad": "retry the flaky upload",
 }  # the origin and text of each patch
 PLACES = {"candidates": [{"provider": place, "sku": "s"} for place in ("a", "b", "c")]}

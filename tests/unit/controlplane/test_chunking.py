@@ -1,6 +1,7 @@
 """Texts are cut where they end something, and nothing of them is lost."""
 
 import random
+import time
 from itertools import pairwise
 
 from controlplane.memory.chunking import BUDGET, OVERLAP, passages, tokens
@@ -13,7 +14,7 @@ def test_a_short_text_is_one_passage() -> None:
 
 
 def test_headings_and_paragraphs_are_borders_without_overlap() -> None:
-    parts = [f"## Part {n}\n\n" + " ".join(SENTENCES[n * 8 : n * 8 + 8]) for n in range(4)]
+    parts = [f"## Part {n}\n\n" + " ".join(SENTENCES[n % 7 * 8 : n % 7 * 8 + 8]) for n in range(60)]
     assert passages("\n\n".join(parts)) == parts
 
 
@@ -31,6 +32,16 @@ def test_code_in_fences_is_not_torn_from_its_paragraph_without_need() -> None:
     code = "```python\n" + "\n".join(f"def f{n}():\n    return {n}" for n in range(12)) + "\n```"
     text = " ".join(SENTENCES[:12]) + "\n\n" + code
     assert any(code in passage for passage in passages(text))
+
+
+def test_what_is_nested_deeply_takes_no_more_than_its_share_of_work() -> None:
+    def work(length: int) -> float:
+        """Of this thread [s]."""
+        begun = time.thread_time()
+        assert len(passages(">" * length)) > length / 300
+        return time.thread_time() - begun
+
+    assert work(65_536) < 8 * work(16_384), "four times as long, by itself it would take sixteen times as long"
 
 
 def test_the_end_of_a_long_trace_is_a_passage_of_its_own() -> None:

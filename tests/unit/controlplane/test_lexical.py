@@ -1,6 +1,8 @@
 """Words: what is found by them, whatever is asked, and at what cost."""
 
+import gc
 import random
+import sqlite3
 
 import pytest
 
@@ -24,6 +26,20 @@ def told(index: LexicalIndex, asked: str) -> dict[int, float]:
     shares = index.search(asked)
     keys = shares.best(len(shares))
     return dict(zip(keys, shares.of(keys), strict=True))
+
+
+def test_what_never_had_a_text_opens_no_database() -> None:
+    def opened() -> int:
+        return sum(isinstance(one, sqlite3.Connection) for one in gc.get_objects())
+
+    before = opened()
+    empty = [LexicalIndex() for _ in range(50)]
+    for one in empty:
+        assert len(one.search("list the name")) == 0
+        one.remove(1, "list the name")
+    assert opened() == before
+    empty[0].add(1, "list the name")
+    assert opened() == before + 1
 
 
 def test_a_text_with_more_of_the_querys_words_comes_first(index: LexicalIndex) -> None:

@@ -1,9 +1,11 @@
 """Conditions: how far past ones fit the present, as a map or as a list."""
 
+import tracemalloc
+
 import pytest
 
 from controlplane.contract.wire import listed
-from controlplane.memory.preconditions import UNKNOWN, Present
+from controlplane.memory.preconditions import COMPARED, UNKNOWN, Present
 
 
 @pytest.mark.parametrize(
@@ -25,6 +27,24 @@ from controlplane.memory.preconditions import UNKNOWN, Present
 )
 def test_conditions_fit_as_far_as_they_agree(past: dict[str, object], present: dict[str, object], fit: float) -> None:
     assert Present(present).fit(past) == pytest.approx(fit)
+
+
+def test_what_is_long_or_many_is_compared_in_bounded_time_and_room() -> None:
+    long = [" ".join(f"{n}.{word}" for word in range(20_000)) for n in range(50)]
+    many: dict[str, object] = {f"key{n}": "v" for n in range(200_000)}
+    looked_at = Present({"a": long[0], "nested": {"b": 1}} | many)
+    assert looked_at.fit({"a": long[0], "nested": {"b": 1}}) == 1.0
+    assert looked_at.fit({"nested": {"b": 2}}) == 0.0
+    tracemalloc.start()
+    try:
+        fits = [Present({"a": text}).fit({"a": other}) for text, other in zip(long, reversed(long), strict=True)]
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert max(fits) < 0.5
+    assert kept < 2**21, "of texts of megabytes"
+    beyond = {f"{n}": n for n in range(COMPARED)} | {"tool": "kubectl"}
+    assert Present({"tool": "kubectl"}).fit(beyond) == UNKNOWN
 
 
 def test_a_list_is_the_same_conditions_as_the_map_it_spells_out() -> None:
