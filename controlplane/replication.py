@@ -271,7 +271,11 @@ async def fetch_snapshot(journal: Journal, recovery: RecoveryFiles) -> int | Non
 
 
 async def agree_on_pepper(journal: PostgresJournal, pepper: bytes) -> None:
+    """Raises BadSetting as `refuse_pepper` does."""
+    refuse_pepper(pepper, await journal.shelf.agreed(PEPPER_MARK, derived(pepper, PEPPER_USE)))
+
+
+def refuse_pepper(pepper: bytes, agreed: bytes) -> None:
     """Raises BadSetting where other replicas have another pepper: keys would be known at some and not at others."""
-    mark = derived(pepper, PEPPER_USE)
-    if await journal.shelf.agreed(PEPPER_MARK, mark) != mark:
+    if agreed != derived(pepper, PEPPER_USE):
         raise BadSetting("this pepper is not the one that the other replicas have; set POINTSMAN_PEPPER_FILE to theirs")

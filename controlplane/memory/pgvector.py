@@ -35,6 +35,7 @@ SESSION = {
     "hnsw.iterative_scan": "strict_order",
     "plan_cache_mode": "force_custom_plan",  # a partial index is used only where the plan knows the space
 }
+UNHURRIED = {"statement_timeout": "0", "lock_timeout": "0"}  # whatever the role has
 
 
 class PgVectors:
@@ -244,11 +245,10 @@ class PgVectors:
         return found
 
     async def _register(self, connection: Any) -> None:
-        """Have a connection know vectors."""
-        try:
-            await self._register_vector(connection)
-        except ValueError as error:
-            raise VectorsUnavailable(NO_EXTENSION) from error
+        """Have a connection know vectors, in whatever schema the extension is."""
+        if (schema := await connection.fetchval(SQL["extension_schema"])) is None:
+            raise VectorsUnavailable(NO_EXTENSION)
+        await self._register_vector(connection, schema=schema)
 
     async def renew(self) -> int:
         async with self._alone() as connection:
@@ -287,7 +287,7 @@ class PgVectors:
     async def _alone(self) -> AsyncIterator[Any]:
         """A connection of its own, for what takes as long as it takes."""
         with self._translated():
-            connection = await self._asyncpg.connect(self._url, timeout=WRITE_S)
+            connection = await self._asyncpg.connect(self._url, timeout=WRITE_S, server_settings=UNHURRIED)
             try:
                 yield connection
             except BaseException:

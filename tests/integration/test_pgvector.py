@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from benchmarks.services import Postgres
+from benchmarks.services import OWNER, Postgres
 from controlplane.errors import BadSetting
 from controlplane.memory.hosted import Change, HostedIndex, HostedVectors, Place
 from controlplane.memory.pgvector import PgVectors
@@ -203,6 +203,23 @@ async def test_a_new_generation_is_filled_while_the_old_one_serves(database_url:
         await old.build()
         assert await found(index, vectors[20], 1) == [20], "what came while it was filled is in it"
         assert running.reading == 2
+
+
+async def test_the_extension_may_be_in_a_schema_of_its_own(postgres: Postgres, database_url: str) -> None:
+    """As where a provider keeps extensions apart."""
+    name = database_url.rpartition("/")[2]
+    apart = f"CREATE SCHEMA apart AUTHORIZATION {OWNER}; CREATE EXTENSION vector SCHEMA apart"
+    postgres.ask(f"DROP EXTENSION vector; {apart}; ALTER DATABASE {name} SET search_path = public, apart", name)
+    async with hosted_by(PgVectors(database_url), "one") as hosted:
+        given = added(hosted, drawn(SMALL, 1))
+        await hosted.flush()
+        assert len(await given.search(drawn(1, 2)[0], K)) == K
+
+
+async def test_a_graph_is_built_whatever_timeouts_the_role_has(database_url: str, postgres: Postgres) -> None:
+    postgres.ask(f"ALTER DATABASE {database_url.rpartition('/')[2]} SET statement_timeout = '1ms'")
+    async with PgVectors(database_url)._alone() as connection:
+        await connection.execute("SELECT pg_sleep(0.05)")
 
 
 async def test_a_generation_that_retired_a_day_ago_is_deleted_with_its_graphs(

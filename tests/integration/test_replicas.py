@@ -13,20 +13,24 @@ from structlog.testing import capture_logs
 from auditor import Outcome
 from auditor.events import JobAdded, Recorded, WindowClosed
 from auditor.money_events import Spender
+from auditor.override import Tuning
 from benchmarks.services import OWNER, Postgres
+from controlplane.administration import load_registry
 from controlplane.checkpoints import CHECKPOINT_FOLDER, HEADER, RecoveryFiles
 from controlplane.clock import FixedClock, SystemClock
 from controlplane.contract import (
     BudgetRequest,
+    ChallengerRequest,
     CheckpointRequest,
     DecisionRequest,
     FeedbackRequest,
     KeyRequest,
+    PolicyRequest,
     PruneRequest,
 )
-from controlplane.data_folder import JOURNAL_FILE
+from controlplane.data_folder import DATABASE_FILE, JOURNAL_FILE
 from controlplane.doctor import examine
-from controlplane.errors import BadSetting, BudgetExhausted, Conflict, JournalUnavailable, PointsmanError
+from controlplane.errors import BadSetting, BudgetExhausted, Conflict, JournalUnavailable, PointsmanError, PolicyMoved
 from controlplane.jobs import Job
 from controlplane.journal import SqliteJournal, acting_for_all, connect
 from controlplane.journal.port import STAYING_KINDS
@@ -36,8 +40,8 @@ from controlplane.memory.pgvector import NO_EXTENSION
 from controlplane.moving import migrate
 from controlplane.outbox import MOST_UNWRITTEN, Outbox
 from controlplane.rebuilding import rebuild
-from controlplane.refold import refold
-from controlplane.replication import join
+from controlplane.refold import BEGINNING, refold
+from controlplane.replication import agree_on_pepper, join
 from controlplane.service import Service
 from controlplane.settings import Settings
 from controlplane.shared_retention import archive
@@ -265,6 +269,44 @@ async def test_of_the_last_admin_keys_one_stays_though_all_are_revoked_at_once(
         await service.close()
 
 
+async def test_of_policies_that_are_set_at_two_replicas_at_once_one_is(replicas: Replicas) -> None:
+    """And of two acts about one challenger: each rests on what the one before it did."""
+    a, b = await replicas.open(), await replicas.open()
+    sets = [PolicyRequest(version=0, why=why, risk_ceiling=ceiling) for why, ceiling in (("low", 0.2), ("high", 0.9))]
+    told = await asyncio.gather(
+        *(of.policies.set(LOCAL, "gate", request) for of, request in zip((a, b), sets, strict=True)),
+        return_exceptions=True,
+    )
+    assert sorted(map(type, told), key=str) == [type(None), PolicyMoved]
+    challenge = ChallengerRequest(why="as told", share=0.0, tuning=Tuning(epsilon=0.2))
+    await a.challengers.challenge(LOCAL, "gate", challenge)
+    told = await asyncio.gather(
+        *(of.challengers.withdraw(LOCAL, "gate", "as told") for of in (a, b)), return_exceptions=True
+    )
+    assert sorted(map(type, told), key=str) == [type(None), Conflict]
+    await level(a, b)
+    assert await a.learner.dump() == await b.learner.dump()
+
+
+async def test_a_replica_that_waits_for_its_turn_to_start_has_folded_meanwhile(
+    replicas: Replicas, database_url: str, tmp_path: Path
+) -> None:
+    """Of many that start at once none waits until the others have folded a long log."""
+    first = await replicas.open()
+    await used([first], 3)
+    last = first.journal.last_seq
+    settings, clock = chosen(tmp_path / "late", database_url, insecure_local=True), SystemClock()
+    journal, folder = await PostgresJournal.open(database_url, clock), tmp_path / "late"
+    recovery, registry = RecoveryFiles(folder / "recovery"), await load_registry(journal, folder)
+    service = Service(settings, journal, BEGINNING.state(), recovery, registry, clock)
+    async with first.journal.in_turn("start"):
+        starting = asyncio.create_task(service.start())
+        await service.learner.passed(last)
+        assert not starting.done()
+    await starting
+    await service.close()
+
+
 async def test_no_replica_keeps_a_checkpoint_that_another_one_pruned(replicas: Replicas) -> None:
     a, b = await replicas.open(), await replicas.open()
     made = []
@@ -388,7 +430,7 @@ async def test_a_half_copied_journal_is_served_by_nobody_until_the_copy_is_finis
         await Service.open(chosen(tmp_path / "replica", database_url, insecure_local=True))
     half = await PostgresJournal.open(database_url, SystemClock())
     with pytest.raises(PointsmanError, match="run `pointsman migrate` again"):
-        async with half.in_turn():
+        async with half.in_turn("start"):
             pass
     await half.close()
     with pytest.raises(PointsmanError, match="run `pointsman migrate` again"):
@@ -464,8 +506,8 @@ async def test_doctor_says_what_a_start_would_fail_of_and_who_is_not_walled_off(
 ) -> None:
     database = database_url.rpartition("/")[2]
 
-    async def found(about: str, url: str) -> tuple[str, str]:
-        settings = chosen(tmp_path / "folder", url, insecure_local=True, vectors="pgvector")
+    async def found(about: str, url: str, **others: Any) -> tuple[str, str]:
+        settings = chosen(tmp_path / "folder", url, **{"insecure_local": True, "vectors": "pgvector", **others})
         findings = await asyncio.to_thread(lambda: list(examine(settings, SystemClock())))
         [finding] = [finding for finding in findings if finding.about == about]
         return finding.state, finding.said
@@ -480,6 +522,18 @@ async def test_doctor_says_what_a_start_would_fail_of_and_who_is_not_walled_off(
     assert "the role lacks rights" in (await found("database", database_url))[1], "the tables are the superuser's"
     await journal.shelf.put_file(MIGRATING, b"")
     assert await found("database", superuser) == ("broken", HALF)
+    await journal.shelf.drop_file(MIGRATING)
+    assert (await found("database", superuser))[0] == "warning"
+    postgres.ask(f"ALTER DATABASE {database} SET default_transaction_read_only = on", "postgres")
+    assert "it takes no writes" in (await found("database", superuser))[1]
+    postgres.ask(f"ALTER DATABASE {database} RESET default_transaction_read_only", "postgres")
+    (tmp_path / "folder" / DATABASE_FILE).write_bytes(b"db_another")
+    assert "used with another database" in (await found("database", superuser))[1]
+    (tmp_path / "folder" / DATABASE_FILE).unlink()
+    await agree_on_pepper(journal, bytes.fromhex(PEPPER))
+    for pepper, state, said in ((PEPPER, "warning", UNBOUND), ("cd" * 32, "broken", "this pepper is not the one")):
+        told = await found("database", superuser, insecure_local=False, pepper=pepper)
+        assert (told[0], told[1].startswith(said)) == (state, True)
     await journal.close()
 
     assert (await found("vectors", database_url))[0] == "fine"
@@ -509,6 +563,8 @@ async def test_a_database_that_refuses_says_what_kind_of_refusal_it_is(postgres:
         postgres.ask("DROP ROLE guest")
     assert await refusal(guest) == "it lets no such role in from here; see to pg_hba.conf"
     assert await refusal(f"{database_url}x") == "there is no database of that name"
+    assert await refusal(f"{database_url}?sslmode=require") == "it did not agree to TLS; see to sslmode"
+    assert await refusal(f"{database_url}?foo=bar") == "the address has an option that it does not know"
     postgres.ask("CREATE TABLE head (other integer)", database_url.rpartition("/")[2])
     assert await refusal(database_url) == "it has another program's tables; name an empty one"
 
