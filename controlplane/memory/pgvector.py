@@ -49,6 +49,7 @@ class PgVectors:
         except ImportError as error:
             raise BadSetting("POINTSMAN_VECTORS=pgvector needs an extra: pip install 'pointsman[postgres]'") from error
         self._asyncpg, self._register_vector = asyncpg, pgvector.asyncpg.register_vector
+        self._cut = asyncpg.InterfaceError, asyncpg.InternalClientError  # what is said of a connection that was cut
         self._url, self._switch_point = url, switch_point
         self._pool: asyncpg.Pool[Any] | None = None
         self._embedder, self.reading = "", 0  # the generation that is searched
@@ -278,7 +279,8 @@ class PgVectors:
                 try:
                     yield connection
                 except BaseException:
-                    connection.terminate()
+                    with contextlib.suppress(*self._cut):  # the pool's own again
+                        connection.terminate()
                     raise
                 finally:
                     await self._pool.release(connection)
@@ -299,7 +301,7 @@ class PgVectors:
     def _translated(self) -> Iterator[None]:
         try:
             yield
-        except (OSError, TimeoutError, self._asyncpg.PostgresError, self._asyncpg.InterfaceError) as error:
+        except (OSError, TimeoutError, self._asyncpg.PostgresError, *self._cut) as error:
             self._spaces.clear()  # some may have been made by what is undone
             raise VectorsUnavailable(f"{type(error).__name__}: {error}") from error
         except ValueError:  # of an address or an option of it, which it quotes

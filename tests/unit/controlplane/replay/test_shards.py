@@ -6,7 +6,7 @@ import re
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
@@ -28,7 +28,7 @@ from strategist import PolicySettings, Situation, State
 from strategist.evaluation import LoggedDecision, Replay, Sight, Tally, Target, judge
 from strategist.features.spec import FeatureSpec, Tiling
 
-from .stalling import dying, stalled
+from .stalling import dying, orphaning, stalled
 
 ACTIONS = ("a", "b", "c")
 CLOSE = 1e-9
@@ -126,20 +126,15 @@ def address(text: str) -> IPv4Address | IPv6Address:
     return found.ipv4_mapped or found if isinstance(found, IPv6Address) else found
 
 
-def parent(process: int) -> int:
-    """Of a worker of Ray: Ray's own process, which begins them."""
-    return int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
-
-
 @contextmanager
-def killed(note: Path, of: Callable[[int], int] = int, wait_s: float = 30.0) -> Iterator[None]:
-    """Kills the process whose number comes to stand in a file, or one that follows from that."""
+def killed(note: Path, wait_s: float = 30.0) -> Iterator[None]:
+    """Kills the process whose number comes to stand in a file."""
 
     def kill() -> None:
         until = time.monotonic() + wait_s
         while time.monotonic() < until and not (note.exists() and note.read_text().endswith("\n")):
             time.sleep(0.02)
-        os.kill(of(int(note.read_text())), signal.SIGKILL)
+        os.kill(int(note.read_text()), signal.SIGKILL)
 
     killing = threading.Thread(target=kill)
     killing.start()
@@ -192,8 +187,8 @@ def test_every_engine_gives_the_same_bits_whatever_happens_to_a_worker(folder: P
 @pytest.mark.services
 def test_where_ray_itself_dies_the_sentence_says_so(folder: Path) -> None:
     said = pytest.raises(Unavailable, match=r"Ray itself failed .*; replay again, or with --engine process")
-    with named("ray") as ray, killed(folder / "worker.pid", parent), said:
-        list(ray.map(stalled, all_shards(folder)))
+    with named("ray") as engine, said:
+        list(engine.map(orphaning, all_shards(folder)))
 
 
 @pytest.mark.services
