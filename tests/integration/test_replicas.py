@@ -348,6 +348,13 @@ async def test_a_data_folder_that_was_used_with_another_database_is_refused(
         await Service.open(chosen(folder, database_url, insecure_local=True))
 
 
+async def test_a_data_folder_that_cannot_be_written_is_named(database_url: str, tmp_path: Path) -> None:
+    settings = chosen(tmp_path / "replica", database_url, insecure_local=True)
+    (tmp_path / "replica" / f"{DATABASE_FILE}.tmp").mkdir()
+    with pytest.raises(BadSetting, match="replica cannot be written: Is a directory; make room there"):
+        await Service.open(settings)
+
+
 def test_over_http_a_key_a_repeat_and_a_checkpoint_hold_at_every_replica(database_url: str, tmp_path: Path) -> None:
     first = Running(chosen(tmp_path / "a", database_url, pepper=PEPPER))
     with first as a, Running(chosen(tmp_path / "b", database_url, pepper=PEPPER)) as b:
