@@ -118,7 +118,8 @@ def _database(url: str, settings: Settings) -> Finding:
         from .journal.postgres.looking import look
         from .replication import DATABASE_MARK, PEPPER_MARK, refuse_pepper
 
-        pepper = None if settings.insecure_local else settled_pepper(settings.pepper)
+        unkeyed = settings.insecure_local and settings.pepper is None
+        pepper = None if unkeyed else settled_pepper(settings.pepper)
         said, warning, agreed = asyncio.run(look(url, (DATABASE_MARK, PEPPER_MARK)))
         refuse_used(Path(settings.data_dir), agreed.get(DATABASE_MARK, b""))
         if pepper is not None and PEPPER_MARK in agreed:

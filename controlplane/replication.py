@@ -213,7 +213,7 @@ async def join(journal: Journal, settings: Settings, recovery: RecoveryFiles) ->
         raise BadSetting(f"{said}; make room there, or set POINTSMAN_DATA_DIR") from error
     if seq is not None:
         log.info("snapshot_fetched", seq=seq)
-    if settings.insecure_local:
+    if settings.insecure_local and settings.pepper is None:
         return None
     pepper = settled_pepper(settings.pepper)
     await agree_on_pepper(journal, pepper)

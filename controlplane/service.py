@@ -97,7 +97,6 @@ class Service(Parts):
         self.learner.observe(self.budgets.observe)
         self.learner.observe(self.news.observe)
         self._run(self.learner.run(), "learner")
-        await self._caught_up()  # for long, perhaps: nobody waits for it yet
         async with self.journal.in_turn("start"):
             await self._caught_up()
             await self._begin()

@@ -15,7 +15,6 @@ from auditor.events import JobAdded, Recorded, WindowClosed
 from auditor.money_events import Spender
 from auditor.override import Tuning
 from benchmarks.services import OWNER, Postgres
-from controlplane.administration import load_registry
 from controlplane.checkpoints import CHECKPOINT_FOLDER, HEADER, RecoveryFiles
 from controlplane.clock import FixedClock, SystemClock
 from controlplane.contract import (
@@ -40,7 +39,7 @@ from controlplane.memory.pgvector import NO_EXTENSION
 from controlplane.moving import migrate
 from controlplane.outbox import MOST_UNWRITTEN, Outbox
 from controlplane.rebuilding import rebuild
-from controlplane.refold import BEGINNING, refold
+from controlplane.refold import refold
 from controlplane.replication import agree_on_pepper, join
 from controlplane.service import Service
 from controlplane.settings import Settings
@@ -288,25 +287,6 @@ async def test_of_policies_that_are_set_at_two_replicas_at_once_one_is(replicas:
     assert await a.learner.dump() == await b.learner.dump()
 
 
-async def test_a_replica_that_waits_for_its_turn_to_start_has_folded_meanwhile(
-    replicas: Replicas, database_url: str, tmp_path: Path
-) -> None:
-    """Of many that start at once none waits until the others have folded a long log."""
-    first = await replicas.open()
-    await used([first], 3)
-    last = first.journal.last_seq
-    settings, clock = chosen(tmp_path / "late", database_url, insecure_local=True), SystemClock()
-    journal, folder = await PostgresJournal.open(database_url, clock), tmp_path / "late"
-    recovery, registry = RecoveryFiles(folder / "recovery"), await load_registry(journal, folder)
-    service = Service(settings, journal, BEGINNING.state(), recovery, registry, clock)
-    async with first.journal.in_turn("start"):
-        starting = asyncio.create_task(service.start())
-        await service.learner.passed(last)
-        assert not starting.done()
-    await starting
-    await service.close()
-
-
 async def test_no_replica_keeps_a_checkpoint_that_another_one_pruned(replicas: Replicas) -> None:
     a, b = await replicas.open(), await replicas.open()
     made = []
@@ -382,6 +362,11 @@ async def test_replicas_must_have_one_pepper(database_url: str, tmp_path: Path) 
     first = await Service.open(chosen(tmp_path / "first", database_url, pepper=PEPPER))
     with pytest.raises(BadSetting, match="not the one"):
         await Service.open(chosen(tmp_path / "second", database_url, pepper="cd" * 32))
+    keyless = await Service.open(chosen(tmp_path / "keyless", database_url, pepper=PEPPER, insecure_local=True))
+    made = await keyless.administration.issue("", KeyRequest(name="where all others are lost"))
+    await level(first, keyless)
+    assert first.registry.caller(made.key, "admin", first.clock.now()).key_id == made.key_id
+    await keyless.close()
     await first.close()
 
 
