@@ -1,7 +1,5 @@
 """Appeals: an agent contests a BLOCK, an operator rules. Both are events; an appeal alone moves nothing."""
 
-import asyncio
-
 from auditor import Learner
 from auditor.event import Event
 from auditor.events import Decided
@@ -15,6 +13,7 @@ from .errors import Conflict, UnknownTrace, Unprocessable
 from .idempotency import Receipt
 from .journal import Journal
 from .tenants import Caller
+from .turns import Turns
 
 
 class Appeals:
@@ -22,7 +21,7 @@ class Appeals:
 
     def __init__(self, learner: Learner, journal: Journal, clock: Clock) -> None:
         self._learner, self._journal, self._clock = learner, journal, clock
-        self._errands, self._turns = Errands(), asyncio.Lock()
+        self._errands, self._turns = Errands(), Turns(learner, journal)
 
     def waiting(self, tenant: str) -> list[AppealAnswer]:
         """Those without a ruling, the oldest first."""
@@ -59,7 +58,7 @@ class Appeals:
         return await self._errands.finish(self._appeal(appealed, receipt))
 
     async def _appeal(self, event: Appealed, receipt: Receipt | None) -> AppealAnswer:
-        async with self._turns:
+        async with self._turns.turn():
             repeats = receipt is not None and receipt.received is not None
             if not repeats and await self._about(event, "appeal"):
                 raise Conflict("this BLOCK was contested before; an operator rules on it")
@@ -85,7 +84,7 @@ class Appeals:
         return await self._errands.finish(self._rule(ruled, receipt))
 
     async def _rule(self, event: AppealRuled, receipt: Receipt | None) -> AppealAnswer:
-        async with self._turns:
+        async with self._turns.turn():
             appealed = await self._about(event, "appeal")
             if not appealed:
                 raise UnknownTrace("no decision of this trace_id was contested; GET /v1/appeals lists those that were")

@@ -161,7 +161,7 @@ class Challengers:
 
     async def _in_turn(self, tenant: str, point: str, act: Act, receipt: Receipt | None) -> ChangeAnswer:
         """Journal what is to be done as things stand when its turn comes."""
-        async with self._policies.turns:
+        async with self._policies.turns.turn():
             state = self._learner.state
             event = await act(state.of(tenant), state.steering.at(tenant, point).override)
             answer = ChangeAnswer(point=point, change=event.kind, at=event.at, by=event.by, why=event.why)

@@ -56,19 +56,28 @@ def claim(folder: Path, mark: bytes, *, copied: bool = False) -> None:
     """Note which database a folder is used with; `copied`: the journal that lies here was copied there.
 
     Raises:
+      BadSetting: as `refuse_used` says.
+    """
+    refuse_used(folder, mark, copied=copied)
+    if not (file := folder / DATABASE_FILE).exists():
+        write_atomically(file, mark)
+
+
+def refuse_used(folder: Path, mark: bytes, *, copied: bool = False) -> None:
+    """Look whether a folder can be used with a database.
+
+    Raises:
       BadSetting: it was used with another one, or with a journal of its own: what was learnt there is not of this one.
     """
     file = folder / DATABASE_FILE
     noted = file.read_bytes() if file.exists() else None
     own = (folder / JOURNAL_FILE).exists() or any((folder / RECOVERY_FOLDER).glob("*.fold"))
-    if noted is None and (copied or not own):
-        write_atomically(file, mark)
-    elif noted is None:
+    if noted is None and own and not copied:
         raise BadSetting(
             f"the data folder {folder} has a journal of its own; copy it to the database with `pointsman migrate`, "
             "or set POINTSMAN_DATA_DIR to an empty folder"
         )
-    elif noted != mark:
+    if noted is not None and noted != mark:
         raise BadSetting(
             f"the data folder {folder} was used with another database; set POINTSMAN_DATA_DIR to an empty folder, "
             "or POINTSMAN_DATABASE_URL to that database"

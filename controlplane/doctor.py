@@ -19,7 +19,7 @@ from typing import Literal
 import msgspec
 
 from .clock import Clock
-from .data_folder import JOURNAL_FILE, RECOVERY_FOLDER, begun, refuse_new
+from .data_folder import JOURNAL_FILE, RECOVERY_FOLDER, begun, refuse_new, refuse_used
 from .embedding.quantized import SHIPPED_INT8
 from .embedding.sentence import SHIPPED, shipped_model, verify
 from .errors import BadSetting, JournalDamaged, ModelUntrusted, PointsmanError
@@ -113,13 +113,17 @@ def _broker(url: str) -> Finding:
 
 
 def _database(url: str, settings: Settings) -> Finding:
-    """Whether the journal of all replicas can be read, and their pepper is set."""
+    """Whether the journal of all replicas can be read, and is that of this pepper and this data folder."""
     try:
-        from .journal.postgres.database import look
+        from .journal.postgres.looking import look
+        from .replication import DATABASE_MARK, PEPPER_MARK, refuse_pepper
 
-        if not settings.insecure_local:
-            settled_pepper(settings.pepper)
-        said, warning = asyncio.run(look(url))
+        unkeyed = settings.insecure_local and settings.pepper is None
+        pepper = None if unkeyed else settled_pepper(settings.pepper)
+        said, warning, agreed = asyncio.run(look(url, (DATABASE_MARK, PEPPER_MARK)))
+        refuse_used(Path(settings.data_dir), agreed.get(DATABASE_MARK, b""))
+        if pepper is not None and PEPPER_MARK in agreed:
+            refuse_pepper(pepper, agreed[PEPPER_MARK])
     except PointsmanError as error:
         return Finding(about="database", state="broken", said=str(error))
     return Finding(about="database", state="warning", said=warning) if warning else _fine("database", said)

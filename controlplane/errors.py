@@ -303,9 +303,9 @@ class JournalDamaged(PointsmanError):
 
     code = "journal_damaged"
 
-    def __init__(self, found: str) -> None:
-        restore = "restore a backup into an empty folder: pointsman restore BACKUP --data-dir FOLDER"
-        super().__init__(f"the journal is damaged ({found}); {restore}")
+    def __init__(self, found: str, do: str | None = None) -> None:
+        do = do or "restore a backup into an empty folder: pointsman restore BACKUP --data-dir FOLDER, or pg_restore"
+        super().__init__(f"the journal is damaged ({found}); {do}")
 
 
 class RecordDamaged(PointsmanError):

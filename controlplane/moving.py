@@ -43,7 +43,7 @@ async def migrate(folder: Path, url: str, clock: Clock, progress: Progress) -> M
         held.push_async_callback(source.close)
         target = await PostgresJournal.open(url, clock, "migration")
         held.push_async_callback(target.close)
-        await held.enter_async_context(target.database.alone())
+        await held.enter_async_context(target.database.alone("start"))
         await target.catch_up()
         await _refuse_others(source, target)
         await claim_for(target, folder, copied=True)

@@ -1,6 +1,5 @@
 """What operators set at a point: mode, weights, ceilings, guard rules. Every change is an event with who and why."""
 
-import asyncio
 from collections.abc import Iterable
 
 import msgspec
@@ -21,6 +20,7 @@ from .errors import PolicyMoved, UnknownPoint, Unprocessable
 from .executor.guarding import UNASKED
 from .journal import Journal
 from .tenants import Caller
+from .turns import Turns
 
 SERVER = ""  # who did what no operator asked for
 ASKED = ("version", "why")  # fields of a request that are no part of what it sets
@@ -31,7 +31,7 @@ class Policies:
 
     def __init__(self, learner: Learner, journal: Journal, clock: Clock) -> None:
         self._learner, self._journal, self._clock = learner, journal, clock
-        self._errands, self.turns = Errands(), asyncio.Lock()
+        self._errands, self.turns = Errands(), Turns(learner, journal)
 
     async def set(self, caller: Caller, point: str, request: PolicyRequest) -> None:
         """Set what the request names; it holds for the next decision.
@@ -45,7 +45,7 @@ class Policies:
         await self._errands.finish(self._set(caller, point, request))
 
     async def _set(self, caller: Caller, point: str, request: PolicyRequest) -> None:
-        async with self.turns:
+        async with self.turns.turn():
             steered = self._learner.state.steering.at(caller.tenant, point)
             if steered.version != request.version:
                 raise PolicyMoved(f"the policy at {point} has version {steered.version}, not {request.version}")
@@ -61,7 +61,7 @@ class Policies:
                 await self._errands.finish(self._hand_over(tenant, point))
 
     async def _hand_over(self, tenant: str, point: str) -> None:
-        async with self.turns:
+        async with self.turns.turn():
             fold = self._learner.state.of(tenant)
             if point not in proven(fold):
                 return  # it was set meanwhile

@@ -197,18 +197,23 @@ async def join(journal: Journal, settings: Settings, recovery: RecoveryFiles) ->
     """Begin where the others are: with the state that was published last, and with their pepper, which is returned.
 
     Raises:
-      BadSetting: the pepper is missing, or another one; or the data folder is another database's.
+      BadSetting: the pepper is missing, or another one; or the data folder is another database's, or is full.
       PointsmanError: an embedded journal is being copied there.
     """
     assert isinstance(journal, PostgresJournal)
     await journal.shelf.refuse_half()
-    await claim_for(journal, Path(settings.data_dir))
     [[unbound]] = await journal.database.rows("unbound")
     if unbound:
         log.warning("rows_not_guarded", why=UNBOUND)
-    if (seq := await fetch_snapshot(journal, recovery)) is not None:
+    try:
+        await claim_for(journal, Path(settings.data_dir))
+        seq = await fetch_snapshot(journal, recovery)
+    except OSError as error:
+        said = f"the data folder {settings.data_dir} cannot be written: {error.strerror}"
+        raise BadSetting(f"{said}; make room there, or set POINTSMAN_DATA_DIR") from error
+    if seq is not None:
         log.info("snapshot_fetched", seq=seq)
-    if settings.insecure_local:
+    if settings.insecure_local and settings.pepper is None:
         return None
     pepper = settled_pepper(settings.pepper)
     await agree_on_pepper(journal, pepper)
@@ -271,7 +276,11 @@ async def fetch_snapshot(journal: Journal, recovery: RecoveryFiles) -> int | Non
 
 
 async def agree_on_pepper(journal: PostgresJournal, pepper: bytes) -> None:
+    """Raises BadSetting as `refuse_pepper` does."""
+    refuse_pepper(pepper, await journal.shelf.agreed(PEPPER_MARK, derived(pepper, PEPPER_USE)))
+
+
+def refuse_pepper(pepper: bytes, agreed: bytes) -> None:
     """Raises BadSetting where other replicas have another pepper: keys would be known at some and not at others."""
-    mark = derived(pepper, PEPPER_USE)
-    if await journal.shelf.agreed(PEPPER_MARK, mark) != mark:
+    if agreed != derived(pepper, PEPPER_USE):
         raise BadSetting("this pepper is not the one that the other replicas have; set POINTSMAN_PEPPER_FILE to theirs")

@@ -97,7 +97,7 @@ class Service(Parts):
         self.learner.observe(self.budgets.observe)
         self.learner.observe(self.news.observe)
         self._run(self.learner.run(), "learner")
-        async with self.journal.in_turn():
+        async with self.journal.in_turn("start"):
             await self._caught_up()
             await self._begin()
         self._run(self.embedder.load(*self.embedders.ways()), "embedder")

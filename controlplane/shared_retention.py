@@ -42,7 +42,7 @@ async def archive(folder: Path, url: str, keep: int, clock: Clock, progress: Pro
         journal = await PostgresJournal.open(url, clock, "archive")
         try:
             await claim_for(journal, folder)
-            async with journal.in_turn():
+            async with journal.in_turn("start"):
                 return await _archived(folder, journal, keep, clock, progress)
         finally:
             await journal.close()

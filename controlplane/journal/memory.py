@@ -7,7 +7,7 @@ from auditor.answers import Learned
 from auditor.events import AnyEvent, Purged, Recorded
 
 from .codec import decode_event, encode_event
-from .port import ACCESS_KINDS, ACT_KINDS, ALL, CHECKPOINT_KINDS, JOB_KINDS, MEMORY_KINDS, check_size
+from .port import ACCESS_KINDS, ACT_KINDS, ALL, CHECKPOINT_KINDS, JOB_KINDS, MEMORY_KINDS, Turn, check_size
 from .tail import Tail
 
 
@@ -24,7 +24,7 @@ class MemoryJournal:
         self._learned: dict[tuple[str, str], Learned] = {}
         self._tail = Tail()
 
-    def in_turn(self) -> contextlib.AbstractAsyncContextManager[None]:
+    def in_turn(self, what: Turn) -> contextlib.AbstractAsyncContextManager[None]:
         return contextlib.nullcontext()
 
     async def append(self, *events: AnyEvent) -> int:

@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextvars import ContextVar
-from typing import Protocol
+from typing import Literal, Protocol
 
 from auditor.answers import Learned
 from auditor.events import AnyEvent, Recorded
@@ -43,6 +43,7 @@ ACT_KINDS = (
 JOB_KINDS = ("job", "job_leased", "job_failed", "job_ended")
 STAYING_KINDS = tuple({*MEMORY_KINDS, *ACT_KINDS, "appeal", *JOB_KINDS})  # what an archive leaves in the log
 ALL = "*"  # no tenant's name
+Turn = Literal["start", "act"]  # what one of many replicas does at a time
 MOST = 4096  # events one append may hold, so that a group stays under SQLite's limit of bound values
 
 
@@ -95,8 +96,12 @@ class Journal(Protocol):
         """How long ago this process knew that it had read everything [s]."""
         ...
 
-    def in_turn(self) -> contextlib.AbstractAsyncContextManager[None]:
-        """Where processes share it: those that start at once start one after another."""
+    def in_turn(self, what: Turn) -> contextlib.AbstractAsyncContextManager[None]:
+        """Where processes share it: those that do the same at once do it one after another, on what is committed then.
+
+        Raises:
+          JournalUnavailable: the turn does not come.
+        """
         ...
 
     async def append(self, *events: AnyEvent) -> int:

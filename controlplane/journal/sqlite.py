@@ -23,7 +23,7 @@ from ..errors import JournalDamaged, JournalUnavailable, Overloaded, PointsmanEr
 from ..failpoints import failpoint
 from .codec import encode_event
 from .connection import Connect, open_pair
-from .port import ACCESS_KINDS, ACT_KINDS, ALL, CHECKPOINT_KINDS, JOB_KINDS, MEMORY_KINDS, check_size
+from .port import ACCESS_KINDS, ACT_KINDS, ALL, CHECKPOINT_KINDS, JOB_KINDS, MEMORY_KINDS, Turn, check_size
 from .queries import QUERIES, REWRITE, many_rows
 from .rows import (
     Archived,
@@ -106,7 +106,7 @@ class SqliteJournal:
             failing.pop_all()
         return cls(writer, reader, last_seq, archives)
 
-    def in_turn(self) -> contextlib.AbstractAsyncContextManager[None]:
+    def in_turn(self, what: Turn) -> contextlib.AbstractAsyncContextManager[None]:
         return contextlib.nullcontext()
 
     async def append(self, *events: AnyEvent) -> int:

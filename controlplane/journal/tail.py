@@ -19,6 +19,11 @@ class Tail:
         self._events.extend(committed)
         self._bell.set()
 
+    @property
+    def newest(self) -> Recorded | None:
+        """The last of them."""
+        return self._events[-1] if self._events else None
+
     def replace(self, recorded: Recorded) -> None:
         """Forget an erased event's content."""
         if self._events and self._events[0].seq <= recorded.seq <= self._events[-1].seq:

@@ -35,6 +35,7 @@ SESSION = {
     "hnsw.iterative_scan": "strict_order",
     "plan_cache_mode": "force_custom_plan",  # a partial index is used only where the plan knows the space
 }
+UNHURRIED = {"statement_timeout": "0", "lock_timeout": "0"}  # whatever the role has
 
 
 class PgVectors:
@@ -48,6 +49,7 @@ class PgVectors:
         except ImportError as error:
             raise BadSetting("POINTSMAN_VECTORS=pgvector needs an extra: pip install 'pointsman[postgres]'") from error
         self._asyncpg, self._register_vector = asyncpg, pgvector.asyncpg.register_vector
+        self._cut = asyncpg.InterfaceError, asyncpg.InternalClientError  # what is said of a connection that was cut
         self._url, self._switch_point = url, switch_point
         self._pool: asyncpg.Pool[Any] | None = None
         self._embedder, self.reading = "", 0  # the generation that is searched
@@ -244,11 +246,10 @@ class PgVectors:
         return found
 
     async def _register(self, connection: Any) -> None:
-        """Have a connection know vectors."""
-        try:
-            await self._register_vector(connection)
-        except ValueError as error:
-            raise VectorsUnavailable(NO_EXTENSION) from error
+        """Have a connection know vectors, in whatever schema the extension is."""
+        if (schema := await connection.fetchval(SQL["extension_schema"])) is None:
+            raise VectorsUnavailable(NO_EXTENSION)
+        await self._register_vector(connection, schema=schema)
 
     async def renew(self) -> int:
         async with self._alone() as connection:
@@ -278,7 +279,8 @@ class PgVectors:
                 try:
                     yield connection
                 except BaseException:
-                    connection.terminate()
+                    with contextlib.suppress(*self._cut):  # the pool's own again
+                        connection.terminate()
                     raise
                 finally:
                     await self._pool.release(connection)
@@ -287,7 +289,7 @@ class PgVectors:
     async def _alone(self) -> AsyncIterator[Any]:
         """A connection of its own, for what takes as long as it takes."""
         with self._translated():
-            connection = await self._asyncpg.connect(self._url, timeout=WRITE_S)
+            connection = await self._asyncpg.connect(self._url, timeout=WRITE_S, server_settings=UNHURRIED)
             try:
                 yield connection
             except BaseException:
@@ -299,7 +301,7 @@ class PgVectors:
     def _translated(self) -> Iterator[None]:
         try:
             yield
-        except (OSError, TimeoutError, self._asyncpg.PostgresError, self._asyncpg.InterfaceError) as error:
+        except (OSError, TimeoutError, self._asyncpg.PostgresError, *self._cut) as error:
             self._spaces.clear()  # some may have been made by what is undone
             raise VectorsUnavailable(f"{type(error).__name__}: {error}") from error
         except ValueError:  # of an address or an option of it, which it quotes

@@ -16,6 +16,7 @@ ENVIRONMENT = {  # read when Ray is imported
     "RAY_AUTH_MODE": "token",
     "RAY_AUTH_TOKEN": os.urandom(32).hex(),
 }
+FAILED = "Ray itself failed ({}), as where the machine has no memory left; replay again, or with --engine process"
 SHORT = "/tmp"  # Ray's sockets lie below it, and a socket's path has 107 bytes at most
 
 
@@ -62,6 +63,8 @@ class RayWorkers:
             raise Unavailable(DIED) from error
         except failures.RayTaskError as error:
             raise error.cause if isinstance(error.cause, PointsmanError) else error from None
+        except failures.RayError as error:  # of its own processes, whose words tell of Ray and of no way on
+            raise Unavailable(FAILED.format(type(error).__name__)) from error
 
 
 def _worked(work: Callable[[Order], Answer], order: Order) -> Answer:

@@ -59,6 +59,7 @@ ORDER: tuple[set[str], ...] = (
         "outbox",
         "budgets",
         "origin",
+        "turns",
     },  # memory searches by the vectors the embedders' port defines
     {"executor", "alarms", "data_folder", "paying", "reuse"},
     # points; what is heard of unasked; where it lies; who pays, and what spares it

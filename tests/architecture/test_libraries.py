@@ -72,6 +72,7 @@ WHERE: dict[str, dict[str, str]] = {
     "asyncpg": {
         "controlplane.memory.pgvector": "vectors in PostgreSQL, where its extra is installed",
         "controlplane.journal.postgres.database": "the journal's connections, the same",
+        "controlplane.journal.postgres.looking": "what the doctor finds there, the same",
     },
     "pgvector": {"controlplane.memory.pgvector": "how vectors are written to PostgreSQL and read"},
     "pinecone": {"controlplane.memory.pinecone": "vectors in a hosted index, where its extra is installed"},

@@ -6,13 +6,16 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import asyncpg
 import msgspec
 import pytest
+from structlog.testing import capture_logs
 
 from auditor import Learned
 from auditor.events import WindowClosed
 from benchmarks.services import Postgres
 from controlplane.clock import SystemClock
-from controlplane.errors import JournalDamaged, JournalUnavailable
+from controlplane.errors import JournalDamaged, JournalUnavailable, PointsmanError
+from controlplane.journal.port import ALL
 from controlplane.journal.postgres import PostgresJournal
+from controlplane.journal.postgres.database import connect_to
 from controlplane.journal.postgres.groups import GROUP
 from controlplane.journal.postgres.records import MOST
 
@@ -32,6 +35,8 @@ SPOILT = """UPDATE head SET seq = seq + 1;
 INSERT INTO events SELECT seq, month, 'default', 'decision', 'tr', 0, 'spoilt', 0 FROM head"""
 REFUSES = """CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no'; END $$;
 CREATE TRIGGER refuse BEFORE UPDATE ON events FOR EACH ROW EXECUTE FUNCTION refuse()"""
+LOST = """DELETE FROM events WHERE seq > 2; UPDATE head SET seq = 2;
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"""
 LISTENERS = "FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN %'"
 WAITERS = "FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 
@@ -56,6 +61,17 @@ async def until(change: Change, holds: str) -> None:
     async with asyncio.timeout(30):
         while await change(f"SELECT {holds}") != "t":  # noqa: ASYNC110
             await asyncio.sleep(0.01)
+
+
+async def again(call: Callable[[], Awaitable[object]]) -> None:
+    """Until it is taken."""
+    while True:
+        try:
+            await call()
+        except JournalUnavailable:
+            await asyncio.sleep(0.01)
+        else:
+            return
 
 
 def record(seq: int) -> Learned:
@@ -96,6 +112,30 @@ async def folded(journal: PostgresJournal) -> None:
         after = (await journal.committed(after))[-1].seq
 
 
+async def test_who_read_more_than_the_log_has_writes_nothing_and_goes_no_further(
+    two: Two, closed: Make, change: Change, database_url: str
+) -> None:
+    """As after a failover to a standby that lagged: whoever read less goes on, and writes other events there."""
+    ahead, idle = two
+    await ahead.append(*map(closed, ("one", "two", "lost", "lost, too")))
+    assert len(await idle.committed(0)) == 4
+    ahead.record("default", [record(4)])
+    await change(LOST)
+    with pytest.raises(PointsmanError):  # by who writes or by who reads, whichever looks first
+        await ahead.append(closed("on top of what is gone"))
+    behind = await PostgresJournal.open(database_url, SystemClock())
+    await behind.append(closed("three"), closed("four"), closed("five"))
+    for journal in two:
+        async with asyncio.timeout(30):
+            with pytest.raises(JournalDamaged, match=r"lost events that this replica had read.*start every replica"):
+                await journal.committed(4)
+        assert journal.last_seq == 4
+        await journal.flush()
+    assert [recorded.event.ref for recorded in await behind.read(0, 10)] == ["one", "two", "three", "four", "five"]
+    assert await change("SELECT count(*) FROM learned") == "0", "nobody learns of events that are gone"
+    await behind.close()
+
+
 async def test_an_erasure_that_the_database_refuses_is_owed_until_it_is_done(
     two: Two, closed: Make, change: Change
 ) -> None:
@@ -126,6 +166,49 @@ async def test_who_begins_a_month_and_who_appends_take_turns(
     months = [change(f"SELECT begin_month('2100-{month:02}-01')") for month in (2, 3, 4)]
     await asyncio.gather(*months, *(two[n % 2].append(closed(str(n))) for n in range(40)))
     assert len(await two[0].read(0, 100)) == 40
+
+
+async def test_a_turn_is_held_and_waited_for_whatever_timeouts_the_role_has(change: Change, database_url: str) -> None:
+    """And a machine that is gone holds it for half a minute; by PostgreSQL's own settings it would for two hours."""
+    limits = ("statement_timeout", "lock_timeout", "idle_session_timeout")
+    for name in limits:
+        await change(f"ALTER DATABASE {database_url.rpartition('/')[2]} SET {name} = '50ms'")
+    connection = await connect_to(database_url, ALL, None)
+    assert [await connection.fetchval(f"SHOW {name}") for name in limits] == ["0", "0", "0"]
+    asked = ("tcp_keepalives_idle", "tcp_keepalives_interval", "tcp_keepalives_count")
+    idle, interval, count = [int(await connection.fetchval(f"SHOW {name}")) for name in asked]
+    assert 0 < idle + interval * count <= 30
+    connection.terminate()
+
+
+@pytest.mark.nightly
+async def test_an_act_that_is_paused_lets_others_have_their_turn(two: Two, database_url: str) -> None:
+    holding = two[0].in_turn("act")
+    await holding.__aenter__()
+    with capture_logs() as said:
+        async with asyncio.timeout(60), two[1].in_turn("act"):
+            pass
+    assert [(line["event"], line["to"]) for line in said] == [("turn_awaited", "act")]
+    await holding.__aexit__(None, None, None)
+
+
+async def test_a_database_that_was_read_only_for_a_while_is_written_to_again(
+    two: Two, closed: Make, change: Change, postgres: Postgres, database_url: str
+) -> None:
+    """Sessions that began meanwhile stay read-only for good."""
+    name, journal = database_url.rpartition("/")[2], two[0]
+    await journal.append(closed("before"))
+    await change(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+    await change("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'pointsman'")
+    await until(change, f"count(*) = 2 {LISTENERS}")
+    for refused in (journal.append(closed("refused")), journal.shelf.put_file("refused", b"")):
+        with pytest.raises(JournalUnavailable):
+            await refused
+    postgres.ask(f"ALTER DATABASE {name} RESET default_transaction_read_only")
+    async with asyncio.timeout(30):
+        await again(lambda: journal.append(closed("after")))
+        await again(lambda: journal.shelf.put_file("kept", b""))
+    assert [recorded.event.ref for recorded in await journal.read(0, 10)] == ["before", "after"]
 
 
 async def test_who_cannot_listen_reads_all_the_same_and_listens_again(

@@ -103,7 +103,8 @@ def test_every_alert_asks_for_parts_that_are_documented(rules: list[Rule], pages
 def test_every_alert_leads_to_its_runbook(rules: list[Rule], signs: str) -> None:
     headings = re.findall(r"^## (.+)$", signs, re.MULTILINE)
     sections = dict(zip(headings, re.split(r"^## .+$", signs, flags=re.MULTILINE)[1:], strict=True))
-    by_anchor = {f"docs/runbooks.md#{heading.lower().replace(' ', '-')}": text for heading, text in sections.items()}
+    anchors = {heading: re.sub(r"[^\w-]", "", heading.lower().replace(" ", "-")) for heading in headings}
+    by_anchor = {f"docs/runbooks.md#{anchors[heading]}": text for heading, text in sections.items()}
     assert [r["alert"] for r in rules if f"`{r['alert']}`" not in by_anchor[r["annotations"]["runbook"]]] == []
 
 

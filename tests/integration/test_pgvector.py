@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from benchmarks.services import Postgres
+from benchmarks.services import OWNER, Postgres
 from controlplane.errors import BadSetting
 from controlplane.memory.hosted import Change, HostedIndex, HostedVectors, Place
+from controlplane.memory.index import VectorsUnavailable
 from controlplane.memory.pgvector import PgVectors
 from controlplane.settings import load
 from tests.contracts.vector_servers import Following, hosted_by
@@ -17,6 +18,8 @@ from tests.contracts.vector_servers import Following, hosted_by
 Vectors = NDArray[np.float32]
 D, K, SMALL, LARGE, QUERIES = 32, 10, 50, 2_000, 40
 MANY = "INSERT INTO vectors SELECT space, n, tenant, 1, vector FROM vectors, generate_series(1, 20000) AS n"
+OTHERS = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+CUT = f"SELECT pg_terminate_backend(pid) {OTHERS}"
 PLACE = Place("acme", "", "given")
 
 
@@ -203,6 +206,49 @@ async def test_a_new_generation_is_filled_while_the_old_one_serves(database_url:
         await old.build()
         assert await found(index, vectors[20], 1) == [20], "what came while it was filled is in it"
         assert running.reading == 2
+
+
+async def test_the_extension_may_be_in_a_schema_of_its_own(postgres: Postgres, database_url: str) -> None:
+    """As where a provider keeps extensions apart."""
+    name = database_url.rpartition("/")[2]
+    apart = f"CREATE SCHEMA apart AUTHORIZATION {OWNER}; CREATE EXTENSION vector SCHEMA apart"
+    postgres.ask(f"DROP EXTENSION vector; {apart}; ALTER DATABASE {name} SET search_path = public, apart", name)
+    async with hosted_by(PgVectors(database_url), "one") as hosted:
+        given = added(hosted, drawn(SMALL, 1))
+        await hosted.flush()
+        assert len(await given.search(drawn(1, 2)[0], K)) == K
+
+
+async def test_a_connection_that_is_cut_is_an_absence_and_swallows_no_cancellation(
+    postgres: Postgres, database_url: str
+) -> None:
+    """Or the loop that writes would die of it, and whoever stops meanwhile would wait for ever."""
+    server, name = PgVectors(database_url), database_url.rpartition("/")[2]
+    await server.begin("one")
+
+    async def cut(*, cancelled: bool) -> None:
+        async with server._connected(30) as connection:
+            await asyncio.to_thread(postgres.ask, CUT, name)
+            try:
+                while True:
+                    await connection.fetchval("SELECT 1")
+            except Exception:
+                if cancelled:
+                    raise asyncio.CancelledError from None
+                raise
+
+    for _ in range(5):
+        with pytest.raises(VectorsUnavailable):
+            await cut(cancelled=False)
+        with pytest.raises(asyncio.CancelledError):
+            await cut(cancelled=True)
+    await server.close()
+
+
+async def test_a_graph_is_built_whatever_timeouts_the_role_has(database_url: str, postgres: Postgres) -> None:
+    postgres.ask(f"ALTER DATABASE {database_url.rpartition('/')[2]} SET statement_timeout = '1ms'")
+    async with PgVectors(database_url)._alone() as connection:
+        await connection.execute("SELECT pg_sleep(0.05)")
 
 
 async def test_a_generation_that_retired_a_day_ago_is_deleted_with_its_graphs(

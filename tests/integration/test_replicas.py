@@ -13,20 +13,23 @@ from structlog.testing import capture_logs
 from auditor import Outcome
 from auditor.events import JobAdded, Recorded, WindowClosed
 from auditor.money_events import Spender
+from auditor.override import Tuning
 from benchmarks.services import OWNER, Postgres
 from controlplane.checkpoints import CHECKPOINT_FOLDER, HEADER, RecoveryFiles
 from controlplane.clock import FixedClock, SystemClock
 from controlplane.contract import (
     BudgetRequest,
+    ChallengerRequest,
     CheckpointRequest,
     DecisionRequest,
     FeedbackRequest,
     KeyRequest,
+    PolicyRequest,
     PruneRequest,
 )
-from controlplane.data_folder import JOURNAL_FILE
+from controlplane.data_folder import DATABASE_FILE, JOURNAL_FILE
 from controlplane.doctor import examine
-from controlplane.errors import BadSetting, BudgetExhausted, Conflict, JournalUnavailable, PointsmanError
+from controlplane.errors import BadSetting, BudgetExhausted, Conflict, JournalUnavailable, PointsmanError, PolicyMoved
 from controlplane.jobs import Job
 from controlplane.journal import SqliteJournal, acting_for_all, connect
 from controlplane.journal.port import STAYING_KINDS
@@ -37,7 +40,7 @@ from controlplane.moving import migrate
 from controlplane.outbox import MOST_UNWRITTEN, Outbox
 from controlplane.rebuilding import rebuild
 from controlplane.refold import refold
-from controlplane.replication import join
+from controlplane.replication import agree_on_pepper, join
 from controlplane.service import Service
 from controlplane.settings import Settings
 from controlplane.shared_retention import archive
@@ -265,6 +268,25 @@ async def test_of_the_last_admin_keys_one_stays_though_all_are_revoked_at_once(
         await service.close()
 
 
+async def test_of_policies_that_are_set_at_two_replicas_at_once_one_is(replicas: Replicas) -> None:
+    """And of two acts about one challenger: each rests on what the one before it did."""
+    a, b = await replicas.open(), await replicas.open()
+    sets = [PolicyRequest(version=0, why=why, risk_ceiling=ceiling) for why, ceiling in (("low", 0.2), ("high", 0.9))]
+    told = await asyncio.gather(
+        *(of.policies.set(LOCAL, "gate", request) for of, request in zip((a, b), sets, strict=True)),
+        return_exceptions=True,
+    )
+    assert sorted(map(type, told), key=str) == [type(None), PolicyMoved]
+    challenge = ChallengerRequest(why="as told", share=0.0, tuning=Tuning(epsilon=0.2))
+    await a.challengers.challenge(LOCAL, "gate", challenge)
+    told = await asyncio.gather(
+        *(of.challengers.withdraw(LOCAL, "gate", "as told") for of in (a, b)), return_exceptions=True
+    )
+    assert sorted(map(type, told), key=str) == [type(None), Conflict]
+    await level(a, b)
+    assert await a.learner.dump() == await b.learner.dump()
+
+
 async def test_no_replica_keeps_a_checkpoint_that_another_one_pruned(replicas: Replicas) -> None:
     a, b = await replicas.open(), await replicas.open()
     made = []
@@ -306,6 +328,13 @@ async def test_a_data_folder_that_was_used_with_another_database_is_refused(
         await Service.open(chosen(folder, database_url, insecure_local=True))
 
 
+async def test_a_data_folder_that_cannot_be_written_is_named(database_url: str, tmp_path: Path) -> None:
+    settings = chosen(tmp_path / "replica", database_url, insecure_local=True)
+    (tmp_path / "replica" / f"{DATABASE_FILE}.tmp").mkdir()
+    with pytest.raises(BadSetting, match="replica cannot be written: Is a directory; make room there"):
+        await Service.open(settings)
+
+
 def test_over_http_a_key_a_repeat_and_a_checkpoint_hold_at_every_replica(database_url: str, tmp_path: Path) -> None:
     first = Running(chosen(tmp_path / "a", database_url, pepper=PEPPER))
     with first as a, Running(chosen(tmp_path / "b", database_url, pepper=PEPPER)) as b:
@@ -333,6 +362,11 @@ async def test_replicas_must_have_one_pepper(database_url: str, tmp_path: Path) 
     first = await Service.open(chosen(tmp_path / "first", database_url, pepper=PEPPER))
     with pytest.raises(BadSetting, match="not the one"):
         await Service.open(chosen(tmp_path / "second", database_url, pepper="cd" * 32))
+    keyless = await Service.open(chosen(tmp_path / "keyless", database_url, pepper=PEPPER, insecure_local=True))
+    made = await keyless.administration.issue("", KeyRequest(name="where all others are lost"))
+    await level(first, keyless)
+    assert first.registry.caller(made.key, "admin", first.clock.now()).key_id == made.key_id
+    await keyless.close()
     await first.close()
 
 
@@ -388,7 +422,7 @@ async def test_a_half_copied_journal_is_served_by_nobody_until_the_copy_is_finis
         await Service.open(chosen(tmp_path / "replica", database_url, insecure_local=True))
     half = await PostgresJournal.open(database_url, SystemClock())
     with pytest.raises(PointsmanError, match="run `pointsman migrate` again"):
-        async with half.in_turn():
+        async with half.in_turn("start"):
             pass
     await half.close()
     with pytest.raises(PointsmanError, match="run `pointsman migrate` again"):
@@ -464,8 +498,8 @@ async def test_doctor_says_what_a_start_would_fail_of_and_who_is_not_walled_off(
 ) -> None:
     database = database_url.rpartition("/")[2]
 
-    async def found(about: str, url: str) -> tuple[str, str]:
-        settings = chosen(tmp_path / "folder", url, insecure_local=True, vectors="pgvector")
+    async def found(about: str, url: str, **others: Any) -> tuple[str, str]:
+        settings = chosen(tmp_path / "folder", url, **{"insecure_local": True, "vectors": "pgvector", **others})
         findings = await asyncio.to_thread(lambda: list(examine(settings, SystemClock())))
         [finding] = [finding for finding in findings if finding.about == about]
         return finding.state, finding.said
@@ -480,6 +514,18 @@ async def test_doctor_says_what_a_start_would_fail_of_and_who_is_not_walled_off(
     assert "the role lacks rights" in (await found("database", database_url))[1], "the tables are the superuser's"
     await journal.shelf.put_file(MIGRATING, b"")
     assert await found("database", superuser) == ("broken", HALF)
+    await journal.shelf.drop_file(MIGRATING)
+    assert (await found("database", superuser))[0] == "warning"
+    postgres.ask(f"ALTER DATABASE {database} SET default_transaction_read_only = on", "postgres")
+    assert "it takes no writes" in (await found("database", superuser))[1]
+    postgres.ask(f"ALTER DATABASE {database} RESET default_transaction_read_only", "postgres")
+    (tmp_path / "folder" / DATABASE_FILE).write_bytes(b"db_another")
+    assert "used with another database" in (await found("database", superuser))[1]
+    (tmp_path / "folder" / DATABASE_FILE).unlink()
+    await agree_on_pepper(journal, bytes.fromhex(PEPPER))
+    for pepper, state, said in ((PEPPER, "warning", UNBOUND), ("cd" * 32, "broken", "this pepper is not the one")):
+        told = await found("database", superuser, insecure_local=False, pepper=pepper)
+        assert (told[0], told[1].startswith(said)) == (state, True)
     await journal.close()
 
     assert (await found("vectors", database_url))[0] == "fine"
@@ -509,6 +555,8 @@ async def test_a_database_that_refuses_says_what_kind_of_refusal_it_is(postgres:
         postgres.ask("DROP ROLE guest")
     assert await refusal(guest) == "it lets no such role in from here; see to pg_hba.conf"
     assert await refusal(f"{database_url}x") == "there is no database of that name"
+    assert await refusal(f"{database_url}?sslmode=require") == "it did not agree to TLS; see to sslmode"
+    assert await refusal(f"{database_url}?foo=bar") == "the address has an option that it does not know"
     postgres.ask("CREATE TABLE head (other integer)", database_url.rpartition("/")[2])
     assert await refusal(database_url) == "it has another program's tables; name an empty one"
 

@@ -22,6 +22,7 @@ from controlplane.journal.port import (
     CHECKPOINT_KINDS,
     JOB_KINDS,
     MEMORY_KINDS,
+    Turn,
     check_size,
 )
 from controlplane.journal.tail import Tail
@@ -104,7 +105,7 @@ class CrashingJournal:
         self._closing = False
         self._task = asyncio.create_task(self._write(), name="journal-writer")
 
-    def in_turn(self) -> contextlib.AbstractAsyncContextManager[None]:
+    def in_turn(self, what: Turn) -> contextlib.AbstractAsyncContextManager[None]:
         return contextlib.nullcontext()
 
     async def append(self, *events: AnyEvent) -> int:

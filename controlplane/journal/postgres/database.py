@@ -3,6 +3,7 @@
 Each statement says whose rows it is for (`pointsman.tenant`), and the database shows it no others.
 """
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from importlib import resources
@@ -10,11 +11,13 @@ from typing import Any, Self
 
 import structlog
 
+from auditor.events import Recorded
+
 from ...errands import Errands
-from ...errors import BadSetting, JournalUnavailable, PointsmanError, StorageFull
+from ...errors import BadSetting, JournalDamaged, JournalUnavailable, PointsmanError, StorageFull
 from ...failpoints import failpoint
 from ..newer import refuse_newer
-from ..port import ALL
+from ..port import ALL, Turn
 from ..queries import named
 
 try:
@@ -26,12 +29,16 @@ log = structlog.get_logger()
 CHANNEL = "pointsman_journal"
 CONNECT_S = 3.0  # longest wait for a connection
 STATEMENT_S = 10.0  # and for an answer; a database that is paused says nothing
+# PostgreSQL's own are two hours: after half a minute a machine that is gone holds no lock any more.
+UNHURRIED = dict.fromkeys(("statement_timeout", "lock_timeout", "idle_session_timeout"), "0")  # whatever the role has
+KEEPALIVE = {"tcp_keepalives_idle": "10", "tcp_keepalives_interval": "5", "tcp_keepalives_count": "4"}
 PART = 1000  # rows of a stream at once
 READERS, LOG_READERS = 4, 2  # statements of requests at once, and of the log; others wait
 _FILES = resources.files(__package__)
 _STEPS = sorted((f for f in (_FILES / "schema").iterdir() if f.name[:3].isdigit()), key=lambda f: f.name)
 NEWEST = int(_STEPS[-1].name[:3])
-_STEPPING, _STARTING = 0x706F696E74, 0x706F696E75  # keys of locks: one of many replicas migrates, or starts
+_STEPPING = 0x706F696E74  # key of a lock: one of many replicas migrates
+_TURNS: dict[Turn, int] = {"start": 0x706F696E75, "act": 0x706F696E76}
 QUERIES = named((_FILES / "queries.sql").read_text("utf-8"))
 GONE = (
     OSError,
@@ -41,6 +48,7 @@ GONE = (
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,
 )
+READ_ONLY = asyncpg.ReadOnlySQLTransactionError  # a session stays so though others may write again: it is let go of
 MIGRATING = "migrating"  # a file's name while an embedded journal is copied here, and after a copy that was cut short
 HALF = (
     "an embedded journal is copied into this database, and not all of it is there yet; "
@@ -57,11 +65,23 @@ REFUSALS = (  # what kind of error means what; the first that fits
     (asyncpg.InsufficientPrivilegeError, "the role lacks rights; let it own a database of its own"),
     (asyncpg.TooManyConnectionsError, "it takes no more connections; see to max_connections and the role's limit"),
     (asyncpg.DuplicateTableError, "it has another program's tables; name an empty one"),
-    (asyncpg.ReadOnlySQLTransactionError, "it takes no writes; name the primary"),
+    (READ_ONLY, "it takes no writes; name the primary"),
     (asyncpg.CannotConnectNowError, "it is starting or stopping"),
+    (asyncpg.InvalidSchemaNameError, "no schema of the role's search_path is there"),
+    (asyncpg.UndefinedObjectError, "the address has an option that it does not know"),
     (asyncpg.PostgresError, "it refuses"),
     (ValueError, "the address has something that asyncpg does not take"),
 )
+
+
+class JournalShorter(JournalDamaged):
+    """The log lost what this replica read of it, as in a failover to a standby that lagged behind."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "it lost events that this replica had read, which were acknowledged",
+            "start every replica again, each on an empty data folder",
+        )
 
 
 class Lost(Exception):
@@ -75,6 +95,11 @@ class Connection:
         self._url = url
         self._open: asyncpg.Connection[Any] | None = None
 
+    @property
+    def made(self) -> bool:
+        """Whether there is one; else the next question makes it."""
+        return self._open is not None and not self._open.is_closed()
+
     async def value(self, query: str, *parameters: Any) -> Any:
         """The first value that a named query gives; it sees the rows of all tenants.
 
@@ -83,13 +108,15 @@ class Connection:
           PointsmanError: the database refuses.
         """
         try:
-            if self._open is None or self._open.is_closed():
-                self._open = await _connect(self._url, ALL)
+            if self._open is None or not self.made:
+                self._open = await connect_to(self._url, ALL)
             return await self._open.fetchval(QUERIES[query], *parameters)
         except GONE as error:
             await self.close()
             raise Lost(str(error) or type(error).__name__) from error
         except asyncpg.PostgresError as error:
+            if isinstance(error, READ_ONLY):
+                await self.close()
             raise refusal_of(error) from error
 
     async def close(self) -> None:
@@ -102,9 +129,12 @@ class Connection:
 class Database:
     """What the journal reads by, and where it hears that there is news."""
 
-    def __init__(self, url: str, readers: "asyncpg.Pool[Any]", log_readers: "asyncpg.Pool[Any]") -> None:
+    _readers: "asyncpg.Pool[Any]"
+    _log_readers: "asyncpg.Pool[Any]"
+
+    def __init__(self, url: str) -> None:
         self._url = url
-        self._readers, self._log_readers = readers, log_readers
+        self.anew = False  # a connection was made since it was looked what the database has: it may be another one's
         self._listener: asyncpg.Connection[Any] | None = None
         self._deaf = False  # and it was said
         self._errands = Errands()
@@ -119,18 +149,24 @@ class Database:
           PointsmanError: it has an earlier version's, whose replicas run.
         """
         try:
-            connection = await _connect(url, ALL, None)
+            connection = await connect_to(url, ALL, None)
             try:
                 await _migrate(connection)
             finally:
                 connection.terminate()
+            made, everything = cls(url), {"pointsman.tenant": ALL}
             options = {"min_size": 0, "command_timeout": STATEMENT_S, "timeout": CONNECT_S, "reset": _as_it_is}
-            readers = await asyncpg.create_pool(url, max_size=READERS, **options)
-            everything = {"pointsman.tenant": ALL}
-            log_readers = await asyncpg.create_pool(url, max_size=LOG_READERS, server_settings=everything, **options)
+            options["init"] = made._met
+            made._readers = await asyncpg.create_pool(url, max_size=READERS, **options)
+            made._log_readers = await asyncpg.create_pool(
+                url, max_size=LOG_READERS, server_settings=everything, **options
+            )
         except (*GONE, asyncpg.PostgresError, ValueError) as error:
-            raise JournalUnavailable(_refused(error)) from error
-        return cls(url, readers, log_readers)
+            raise JournalUnavailable(refused(error)) from error
+        return made
+
+    async def _met(self, _: "asyncpg.Connection[Any]") -> None:
+        self.anew = True
 
     def connect(self) -> Connection:
         """A connection for one task, made when it is first used."""
@@ -154,20 +190,36 @@ class Database:
                     await connection.execute(QUERIES["of_tenant_only"], tenant)
                     found = await connection.fetch(QUERIES[query], *parameters)
         except (*GONE, asyncpg.PostgresError) as error:
+            if isinstance(error, READ_ONLY):
+                await asyncio.gather(self._readers.expire_connections(), self._log_readers.expire_connections())
             raise JournalUnavailable(f"The journal cannot be read ({type(error).__name__}).") from error
         return found
 
-    async def refuse_newer(self) -> None:
-        """Raises JournalNewer once a newer version has brought the database to a schema that this one does not know."""
-        [[version]] = await self.rows("version")
+    async def refuse_another(self, last_seq: int, newest: Recorded | None) -> None:
+        """Look whether it still is the database that this replica knows: which event it read last, if it read any.
+
+        Raises:
+          JournalNewer: a newer version has brought it to a schema that this one does not know.
+          JournalShorter: its log ends earlier, or ended and has another event in that place by now.
+        """
+        self.anew = False
+        [[version, ends, *found]] = await self.rows("standing", last_seq)
         refuse_newer(version, NEWEST)
+        event = None if newest is None else newest.event
+        others = event is not None and found not in ([event.tenant, event.ref.encode(), event.at], [None] * 3)
+        if ends < last_seq or others:
+            raise JournalShorter
 
     @contextlib.asynccontextmanager
-    async def alone(self) -> AsyncIterator[None]:
-        """Hold what only one replica holds at a time."""
+    async def alone(self, what: Turn) -> AsyncIterator[None]:
+        """Hold what only one replica holds at a time; an act is over soon, or who began it is paused and loses it."""
         async with self._patient() as connection:
             try:
-                await connection.execute(QUERIES["in_turn"], _STARTING)
+                if what == "act":
+                    await connection.execute(QUERIES["soon_over"])
+                if not await connection.fetchval(QUERIES["turn"], _TURNS[what]):
+                    log.info("turn_awaited", to=what, behind="another replica, or an archiving or a migration")
+                    await connection.execute(QUERIES["in_turn"], _TURNS[what])
             except (*GONE, asyncpg.PostgresError) as error:
                 raise JournalUnavailable(f"This replica's turn did not come ({type(error).__name__}).") from error
             yield
@@ -202,7 +254,7 @@ class Database:
     async def _patient(self) -> "AsyncIterator[asyncpg.Connection[Any]]":
         """A connection of its own, whose statements wait as long as they must."""
         try:
-            connection = await _connect(self._url, ALL, None)
+            connection = await connect_to(self._url, ALL, None)
         except (*GONE, asyncpg.PostgresError) as error:
             raise JournalUnavailable(f"The database does not let us in ({type(error).__name__}).") from error
         try:
@@ -225,7 +277,7 @@ class Database:
             self._deaf = True
 
     async def _listening(self, heard: Callable[[int], None]) -> "asyncpg.Connection[Any]":
-        connection = await _connect(self._url, "")
+        connection = await connect_to(self._url, "")
         try:
             await connection.add_listener(CHANNEL, lambda *said: heard(int(said[-1])))
         except BaseException:
@@ -240,35 +292,6 @@ class Database:
         self._log_readers.terminate()
 
 
-async def look(url: str) -> tuple[str, str | None]:
-    """What there is, without changing it, and what is to be warned of.
-
-    Raises:
-      JournalUnavailable: there is no such database, or a start on it would fail.
-      JournalNewer: it has a newer version's schema.
-    """
-    try:
-        connection = await _connect(url, ALL)
-        try:
-            found = await connection.fetchrow(QUERIES["look"])
-            if found["taken"] and not found["begun"]:
-                raise asyncpg.DuplicateTableError
-            if not found["may"]:
-                raise asyncpg.InsufficientPrivilegeError
-            warning = UNBOUND if await connection.fetchval(QUERIES["unbound"]) else None
-            if not found["begun"]:
-                return "it answers, and is empty: the first start makes what it needs", warning
-            refuse_newer(await connection.fetchval(QUERIES["version"]), NEWEST)
-            if await connection.fetchval(QUERIES["get_file"], MIGRATING) is not None:
-                raise PointsmanError(HALF)
-            seq = await connection.fetchval(QUERIES["last_seq"])
-            return f"it answers, with {seq} event(s)", warning
-        finally:
-            connection.terminate()
-    except (*GONE, asyncpg.PostgresError, ValueError) as error:
-        raise JournalUnavailable(_refused(error)) from error
-
-
 def refusal_of(error: asyncpg.PostgresError) -> PointsmanError:
     """What the database's refusal is to whoever asked."""
     full = isinstance(error, asyncpg.DiskFullError)
@@ -279,8 +302,10 @@ async def _as_it_is(_: "asyncpg.Connection[Any]") -> None:
     """No statement of ours leaves anything behind; to clean up after each would be one more that is waited for."""
 
 
-async def _connect(url: str, tenant: str, longest_s: float | None = STATEMENT_S) -> "asyncpg.Connection[Any]":
-    said = {"application_name": "pointsman", "pointsman.tenant": tenant}
+async def connect_to(url: str, tenant: str, longest_s: float | None = STATEMENT_S) -> "asyncpg.Connection[Any]":
+    """A connection that sees a tenant's rows, or all; a statement waits for its answer so long, or as it must."""
+    said = {"application_name": "pointsman", "pointsman.tenant": tenant, **KEEPALIVE}
+    said |= UNHURRIED if longest_s is None else {}
     return await asyncpg.connect(url, timeout=CONNECT_S, command_timeout=longest_s, server_settings=said)
 
 
@@ -309,8 +334,10 @@ async def _refuse_running(connection: "asyncpg.Connection[Any]") -> None:
         )
 
 
-def _refused(error: BaseException) -> str:
+def refused(error: BaseException) -> str:
     """What kind of refusal it is, without the database's own words, which quote names."""
     why = next((said for kind, said in REFUSALS if isinstance(error, kind)), None)
+    if type(error) is ConnectionError:
+        why = "it did not agree to TLS; see to sslmode"
     why = why or getattr(error, "strerror", None) or "no answer"
     return f"database_url leads to no database that can be used ({type(error).__name__}: {why})"

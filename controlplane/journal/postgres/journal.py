@@ -21,10 +21,10 @@ from ...failpoints import failpoint
 from ...ids import new_id
 from ..codec import encode_event
 from ..newer import JournalNewer
-from ..port import acts_for_all, check_size
+from ..port import Turn, acts_for_all, check_size
 from ..rows import records_of, refuse_gap
 from ..tail import Tail
-from .database import Database, Lost
+from .database import Database, JournalShorter, Lost
 from .groups import GROUP, Append, arrays, next_group
 from .keeping import Keeping
 from .lease import Lease
@@ -69,11 +69,7 @@ class PostgresJournal(Reads):
 
     @classmethod
     async def open(cls, url: str, clock: Clock, holder: str = "") -> Self:
-        """Connect, migrate, and go on as `over` says.
-
-        Raises:
-          JournalUnavailable: the database cannot be used.
-        """
+        """Connect, migrate, and go on as `over` says. Raises JournalUnavailable: the database cannot be used."""
         return await cls.over(await Database.open(url), clock, holder)
 
     @classmethod
@@ -162,8 +158,7 @@ class PostgresJournal(Reads):
         asked_at = self._clock.monotonic()
         try:
             failpoint("shared.append")
-            of_group = (self._name, self._number, self.lease.token, REPEATABLE_S)
-            answers = await self._told((*of_group, *arrays(group)))
+            answers = await self._told((self._name, self._number, self.lease.token, REPEATABLE_S, *arrays(group)))
         except PointsmanError as error:
             self._refuse([append.future for append in group], error)
             return
@@ -183,6 +178,8 @@ class PostgresJournal(Reads):
         until = self._clock.monotonic() + UNSURE_S
         while not self._given_up:
             try:
+                if not self._writer.made:
+                    await self._meet_again()
                 answers: list[int] = await self._writer.value("append", *statement)
             except Lost:
                 self._trouble.unsure()
@@ -192,6 +189,16 @@ class PostgresJournal(Reads):
             else:
                 return answers
         raise JournalUnavailable("The database does not answer; try again.")
+
+    async def _meet_again(self) -> None:
+        """Before the writer is connected anew: raises Lost where nobody answers, and else where it is not the same."""
+        try:
+            await self._keeping.look(self.last_seq, self._tail.newest, now=True)
+        except (JournalDamaged, JournalNewer) as error:
+            self._stop(error)
+            raise JournalUnavailable(str(error)) from error
+        except JournalUnavailable as error:
+            raise Lost from error
 
     async def _take(self, group: list[Append], answers: list[int], asked_at: float) -> None:
         """Put what was written at the end of what was read; what others wrote in between is read first."""
@@ -217,23 +224,28 @@ class PostgresJournal(Reads):
 
     async def _follow(self) -> None:
         """Read what other replicas wrote, as soon as it is told or a moment later; wait for a database that is away."""
-        while not self._closing:
+        while not self._closing and self._damage is None:
             try:
-                await self._keeping.look()
                 await self.database.listen(self._hear)
+                await self._keeping.look(self.last_seq, self._tail.newest)
                 await self.catch_up()
                 await self._keeping.due(leads=self.leads)
                 self._trouble.read()
             except (JournalDamaged, JournalNewer) as error:
-                self._damage = error
-                self._trouble.not_read(error)
-                self._tail.extend([])  # whoever folds hears of it
-                return
+                self._stop(error)
             except PointsmanError as error:
                 self._trouble.not_read(error)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(POLL_S):  # `wait_for` may swallow the cancellation that ends this
                     await self._news_came()
+
+    def _stop(self, damage: JournalDamaged | JournalNewer) -> None:
+        """Go no further; whoever folds hears of it."""
+        if isinstance(damage, JournalShorter):
+            self._records = Records()  # of events that are gone
+        self._damage = damage
+        self._trouble.not_read(damage)
+        self._tail.extend([])
 
     def _hear(self, seq: int) -> None:
         self._heard = seq
@@ -252,8 +264,10 @@ class PostgresJournal(Reads):
         while True:
             asked_at = self._clock.monotonic()
             page = await self.read(self.last_seq, PAGE)
+            if self.database.anew:
+                await self._keeping.look(self.last_seq, self._tail.newest)
             if self.last_seq < self.archived_seq:
-                raise JournalDamaged("events that this replica had not read were archived; start it again")
+                raise JournalDamaged("events that this replica had not read were archived", "start it again")
             self._trouble.heard()
             self._extend(page)
             if len(page) < PAGE and self.last_seq >= until:
@@ -315,9 +329,9 @@ class PostgresJournal(Reads):
             yield found
 
     @contextlib.asynccontextmanager
-    async def in_turn(self) -> AsyncIterator[None]:
-        """Replicas that start at once go through here one after another, each after what the one before wrote."""
-        async with self.database.alone():
+    async def in_turn(self, what: Turn) -> AsyncIterator[None]:
+        """Replicas go through here one after another, each after what the one before wrote."""
+        async with self.database.alone(what):
             await self.shelf.refuse_half()
             await self.catch_up()
             yield

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from auditor.events import Purged
+from auditor.events import Purged, Recorded
 from auditor.receipts import REPEATABLE_S
 
 from ...clock import Clock
@@ -12,7 +12,7 @@ from ..codec import encode_event
 from ..rows import UNNUMBERED, event_row
 from .database import Database
 
-LOOK_S = 1.0  # between two looks at the schema
+LOOK_S = 1.0  # between two looks at the database
 KEEPING_S = 3600.0  # and at partitions, and at what is no longer needed
 
 
@@ -39,11 +39,14 @@ class Keeping:
             self._unerased.append(asked)
             raise
 
-    async def look(self) -> None:
-        """Raises JournalNewer once a newer version has changed the schema under this one."""
-        if (now := self._clock.monotonic()) - self._looked_at > LOOK_S:
-            await self._database.refuse_newer()
-            self._looked_at = now
+    async def look(self, last_seq: int, newest: Recorded | None, *, now: bool = False) -> None:
+        """Whether the database still is the one that this replica knows: once a second, after a connection, or now.
+
+        Raises as `Database.refuse_another` does.
+        """
+        if now or self._database.anew or self._clock.monotonic() - self._looked_at > LOOK_S:
+            await self._database.refuse_another(last_seq, newest)
+            self._looked_at = self._clock.monotonic()
 
     async def due(self, *, leads: bool) -> None:
         """Overwrite what is owed; who leads begins the month's partition and forgets what holds no longer, hourly."""

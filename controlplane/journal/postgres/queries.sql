@@ -125,6 +125,14 @@ DELETE FROM files WHERE name = $1;
 -- One of many replicas at a time.
 SELECT pg_advisory_lock($1);
 
+-- name: soon_over
+-- Who holds a lock and says nothing loses it.
+SELECT set_config('idle_session_timeout', '10s', false);
+
+-- name: turn
+-- The same, unless that means to wait; whether it is held.
+SELECT pg_try_advisory_lock($1);
+
 -- name: of_tenant_only
 -- Whose rows the rest of the transaction is for.
 SELECT set_config('pointsman.tenant', $1, true);
@@ -136,6 +144,11 @@ CREATE TABLE IF NOT EXISTS schema_version (number integer NOT NULL);
 -- name: version
 -- The newest of them.
 SELECT coalesce(max(number), 0) FROM schema_version;
+
+-- name: standing
+-- The newest of them, where the log ends, and what tells an event from others, if it is there and was not purged.
+SELECT (SELECT coalesce(max(number), 0) FROM schema_version), head.seq, tenant, ref, at
+FROM head LEFT JOIN events ON events.seq = $1 AND kind <> 'purged';
 
 -- name: note_version
 -- One more.
@@ -158,8 +171,10 @@ SELECT archive_events($1, $2, $3, $4, $5);
 SELECT to_regclass('lease') IS NOT NULL;
 
 -- name: look
--- Whether the journal was begun here, whether another program's tables are, and whether the role may do what it must.
-SELECT to_regclass('schema_version') IS NOT NULL AS begun,
+-- Whether it takes writes, whether the journal was begun here, whether another program's tables are, and whether the role
+-- may do what it must.
+SELECT current_setting('transaction_read_only') = 'on' AS read_only,
+    to_regclass('schema_version') IS NOT NULL AS begun,
     coalesce(to_regclass('head'), to_regclass('events')) IS NOT NULL AS taken,
     coalesce(has_schema_privilege(current_schema(), 'CREATE'), false)
         AND coalesce((SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = to_regclass('events')), true) AS may;

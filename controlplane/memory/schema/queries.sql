@@ -18,6 +18,9 @@ CREATE EXTENSION IF NOT EXISTS vector;
 -- name: extension
 SELECT extversion FROM pg_extension WHERE extname = 'vector';
 
+-- name: extension_schema
+SELECT nspname FROM pg_extension JOIN pg_namespace ON pg_namespace.oid = extnamespace WHERE extname = 'vector';
+
 -- name: as_tenant
 SELECT set_config('pointsman.tenant', $1, true);
 

@@ -28,7 +28,7 @@ from strategist import PolicySettings, Situation, State
 from strategist.evaluation import LoggedDecision, Replay, Sight, Tally, Target, judge
 from strategist.features.spec import FeatureSpec, Tiling
 
-from .stalling import dying, stalled
+from .stalling import dying, orphaning, stalled
 
 ACTIONS = ("a", "b", "c")
 CLOSE = 1e-9
@@ -182,6 +182,13 @@ def test_every_engine_gives_the_same_bits_whatever_happens_to_a_worker(folder: P
             list(engine.map(estimate, orders))
         with pytest.raises(Unavailable, match="died again and again"):
             list(engine.map(dying, orders[:1]))
+
+
+@pytest.mark.services
+def test_where_ray_itself_dies_the_sentence_says_so(folder: Path) -> None:
+    said = pytest.raises(Unavailable, match=r"Ray itself failed .*; replay again, or with --engine process")
+    with named("ray") as engine, said:
+        list(engine.map(orphaning, all_shards(folder)))
 
 
 @pytest.mark.services
