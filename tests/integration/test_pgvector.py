@@ -213,7 +213,7 @@ async def test_the_extension_may_be_in_a_schema_of_its_own(postgres: Postgres, d
     name = database_url.rpartition("/")[2]
     apart = f"CREATE SCHEMA apart AUTHORIZATION {OWNER}; CREATE EXTENSION vector SCHEMA apart"
     postgres.ask(f"DROP EXTENSION vector; {apart}; ALTER DATABASE {name} SET search_path = public, apart", name)
-    async with hosted_by(PgVectors(database_url), "one") as hosted:
+    async with asyncio.timeout(30), hosted_by(PgVectors(database_url), "one") as hosted:
         given = added(hosted, drawn(SMALL, 1))
         await hosted.flush()
         assert len(await given.search(drawn(1, 2)[0], K)) == K

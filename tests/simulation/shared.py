@@ -10,8 +10,8 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 from controlplane.errors import JournalUnavailable
-from controlplane.journal.port import ALL
-from controlplane.journal.postgres.database import Lost
+from controlplane.journal.port import ALL, Turn
+from controlplane.journal.postgres.database import NEWEST, Lost
 
 from .store import READ_S, WRITE_S, Faults
 
@@ -31,7 +31,8 @@ class Tables:
         self.snapshots: dict[int, bytes] = {}
         self.files: dict[str, bytes] = {}
         self.token, self.holder, self.ends_at = 0, "", float("-inf")
-        self.head, self.starting = asyncio.Lock(), asyncio.Lock()
+        self.head = asyncio.Lock()
+        self.turns: dict[Turn, asyncio.Lock] = {"start": asyncio.Lock(), "act": asyncio.Lock()}
         self.heard: list[Callable[[int], None]] = []
         self.now = now
 
@@ -85,6 +86,11 @@ class Tables:
 
     def last_seq(self) -> list[list[int]]:
         return [[len(self.events)]]
+
+    def standing(self, seq: int) -> list[list[Any]]:
+        row = self.events[seq - 1] if seq else None
+        told = [None] * 3 if row is None or row[2] == "purged" else [row[1], row[3], row[4]]
+        return [[NEWEST, len(self.events), *told]]
 
     def archived_seq(self) -> list[list[int]]:
         return [[0]]
@@ -170,10 +176,10 @@ class SimulatedConnection:
     """One task's connection; `append` goes on behind its back when it is lost, as on a real server."""
 
     def __init__(self, tables: Tables, faults: Faults) -> None:
-        self._tables, self._faults = tables, faults
+        self._tables, self._faults, self.made = tables, faults, False
 
     async def value(self, query: str, *parameters: Any) -> Any:
-        rng = self._faults.rng
+        rng, self.made = self._faults.rng, False
         await asyncio.sleep(rng.choice(WRITE_S))
         if rng.random() < self._faults.share:
             raise Lost("before it was asked")
@@ -183,6 +189,7 @@ class SimulatedConnection:
         if rng.random() < self._faults.share:
             await asyncio.sleep(rng.choice(AWAY_S))
             raise Lost("after it was done")
+        self.made = True
         return answer
 
     async def close(self) -> None:
@@ -193,7 +200,7 @@ class SimulatedDatabase:
     """What one replica has of the tables. It takes the place of `Database`."""
 
     def __init__(self, tables: Tables, faults: Faults) -> None:
-        self._tables, self._faults = tables, faults
+        self._tables, self._faults, self.anew = tables, faults, False
         self._heard: Callable[[int], None] | None = None
 
     def connect(self) -> SimulatedConnection:
@@ -212,16 +219,13 @@ class SimulatedDatabase:
             self._heard = heard
             self._tables.heard.append(heard)
 
-    async def refuse_newer(self) -> None:
-        """All replicas are of one version."""
-
     async def stream(self, query: str, *parameters: Any) -> AsyncIterator[Any]:
         for row in await self.rows(query, *parameters):
             yield row
 
     @contextlib.asynccontextmanager
-    async def alone(self) -> AsyncIterator[None]:
-        async with self._tables.starting:
+    async def alone(self, what: Turn) -> AsyncIterator[None]:
+        async with self._tables.turns[what]:
             yield
 
     async def close(self) -> None:

@@ -11,8 +11,6 @@ from typing import Any, Self
 
 import structlog
 
-from auditor.events import Recorded
-
 from ...errands import Errands
 from ...errors import BadSetting, JournalDamaged, JournalUnavailable, PointsmanError, StorageFull
 from ...failpoints import failpoint
@@ -194,21 +192,6 @@ class Database:
                 await asyncio.gather(self._readers.expire_connections(), self._log_readers.expire_connections())
             raise JournalUnavailable(f"The journal cannot be read ({type(error).__name__}).") from error
         return found
-
-    async def refuse_another(self, last_seq: int, newest: Recorded | None) -> None:
-        """Look whether it still is the database that this replica knows: which event it read last, if it read any.
-
-        Raises:
-          JournalNewer: a newer version has brought it to a schema that this one does not know.
-          JournalShorter: its log ends earlier, or ended and has another event in that place by now.
-        """
-        self.anew = False
-        [[version, ends, *found]] = await self.rows("standing", last_seq)
-        refuse_newer(version, NEWEST)
-        event = None if newest is None else newest.event
-        others = event is not None and found not in ([event.tenant, event.ref.encode(), event.at], [None] * 3)
-        if ends < last_seq or others:
-            raise JournalShorter
 
     @contextlib.asynccontextmanager
     async def alone(self, what: Turn) -> AsyncIterator[None]:

@@ -9,8 +9,9 @@ from ...clock import Clock
 from ...errors import JournalUnavailable
 from ...failpoints import failpoint
 from ..codec import encode_event
+from ..newer import refuse_newer
 from ..rows import UNNUMBERED, event_row
-from .database import Database
+from .database import NEWEST, Database, JournalShorter
 
 LOOK_S = 1.0  # between two looks at the database
 KEEPING_S = 3600.0  # and at partitions, and at what is no longer needed
@@ -40,12 +41,20 @@ class Keeping:
             raise
 
     async def look(self, last_seq: int, newest: Recorded | None, *, now: bool = False) -> None:
-        """Whether the database still is the one that this replica knows: once a second, after a connection, or now.
+        """Whether the database is the one whose log was read up to here: once a second, after a connection, or now.
 
-        Raises as `Database.refuse_another` does.
+        Raises:
+          JournalNewer: a newer version has brought it to a schema that this one does not know.
+          JournalShorter: its log ends earlier, or did and has another event in the place of the newest by now.
         """
         if now or self._database.anew or self._clock.monotonic() - self._looked_at > LOOK_S:
-            await self._database.refuse_another(last_seq, newest)
+            self._database.anew = False
+            [[version, ends, *found]] = await self._database.rows("standing", last_seq)
+            refuse_newer(version, NEWEST)
+            event = None if newest is None else newest.event
+            others = event is not None and found not in ([event.tenant, event.ref.encode(), event.at], [None] * 3)
+            if ends < last_seq or others:
+                raise JournalShorter
             self._looked_at = self._clock.monotonic()
 
     async def due(self, *, leads: bool) -> None:
