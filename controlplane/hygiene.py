@@ -46,8 +46,6 @@ class Hygiene:
             why=request.why,
             by=by,
         )
-        if receipt is not None:
-            receipt.derived = True
         seq = await (receipt or self._journal).append(asked)
         await self._learner.reached(seq)
         [recorded] = await self._journal.read(seq - 1, 1)

@@ -112,6 +112,22 @@ def test_what_another_key_captured_too_stays_and_comes_back_when_one_does(yard: 
     assert yard.found(honest) == {both, alone}
 
 
+def test_a_quarantine_that_is_sent_again_under_its_key_is_answered_the_same_whatever_came_meanwhile(yard: Yard) -> None:
+    liar = yard.key()
+    yard.capture(liar, **LIE)
+    body, headers = (
+        {"key_id": liar["key_id"], "why": "it lies"},
+        {"X-Admin-API-Key": yard.admin, "Idempotency-Key": "q"},
+    )
+
+    def quarantined() -> Any:
+        return yard.server.client.post("/v1/admin/quarantine", json=body, headers=headers).json()
+
+    first = quarantined()
+    yard.capture(liar, **TRUTH)
+    assert (first["episodes"], quarantined()) == (1, first)
+
+
 def test_a_quarantine_covers_what_was_captured_in_its_time(yard: Yard) -> None:
     key = yard.key()
     old = yard.capture(key, **LIE)

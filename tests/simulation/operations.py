@@ -69,6 +69,7 @@ class Known(msgspec.Struct):
     sessions: list[str] = []
     quarantines: list[int] = []
     webhooks: list[str] = []
+    patches: list[int] = []  # that were shown last
 
 
 class Call(msgspec.Struct, kw_only=True):
@@ -317,6 +318,7 @@ def _safety(draw: Draw) -> dict[str, Any]:
 
 def _began(draw: Draw, answer: Any) -> None:
     draw.own.sessions.append(answer["session_id"])
+    draw.own.patches[:] = [patch["memory_id"] for patch in answer.get("results", ())]
 
 
 def context(draw: Draw) -> Call:
@@ -335,7 +337,8 @@ def patches(draw: Draw) -> Call:
 def session_outcome(draw: Draw) -> Call:
     session_id, foreign = draw.one("sessions")
     body: dict[str, Any] = {"success": draw.maybe(0.6), "contribution": draw.rng.choice((0.25, 1.0))}
-    body |= {"used": [draw.rng.choice(draw.own.episodes)]} if draw.own.episodes and draw.maybe(0.3) else {}
+    used = draw.own.patches or draw.own.episodes
+    body |= {"used": [draw.rng.choice(used)]} if used and draw.maybe(0.5) else {}
     effect = ("outcome", draw.tenant, session_id, body["success"], body["contribution"])
     route, path = "POST /v1/sessions/{session_id:str}/outcome", f"/v1/sessions/{session_id}/outcome"
     return draw.call(route, path, body=body, effects=(effect,), foreign=foreign)

@@ -30,7 +30,7 @@ def told(index: LexicalIndex, asked: str) -> dict[int, float]:
 
 def test_what_never_had_a_text_opens_no_database() -> None:
     def opened() -> int:
-        return sum(isinstance(one, sqlite3.Connection) for one in gc.get_objects())
+        return sum(type(one) is sqlite3.Connection for one in gc.get_objects())
 
     before = opened()
     empty = [LexicalIndex() for _ in range(50)]
