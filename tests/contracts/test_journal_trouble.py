@@ -14,7 +14,7 @@ from benchmarks.services import Postgres
 from controlplane.clock import SystemClock
 from controlplane.errors import JournalDamaged, JournalUnavailable, PointsmanError
 from controlplane.journal.port import ALL
-from controlplane.journal.postgres import PostgresJournal
+from controlplane.journal.postgres import PostgresJournal, keeping
 from controlplane.journal.postgres.database import connect_to
 from controlplane.journal.postgres.groups import GROUP
 from controlplane.journal.postgres.records import MOST
@@ -136,17 +136,20 @@ async def test_who_read_more_than_the_log_has_writes_nothing_and_goes_no_further
     await behind.close()
 
 
+@pytest.mark.parametrize("seq", [1, 2], ids=["an old event", "the newest"])
 async def test_an_erasure_that_the_database_refuses_is_owed_until_it_is_done(
-    two: Two, closed: Make, change: Change
+    two: Two, closed: Make, change: Change, seq: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await two[0].append(closed("purged"), closed("kept"))
+    monkeypatch.setattr(keeping, "LOOK_S", 0.0)  # whether the log is what was read is looked at before anything is done
+    await two[0].append(closed("one"), closed("two"))
     await change(REFUSES)
     with pytest.raises(JournalUnavailable):
-        await two[0].erase("default", 1)
-    assert [recorded.event.ref for recorded in await two[1].read(0, 2)] == ["purged", "kept"]
+        await two[0].erase("default", seq)
+    assert [recorded.event.ref for recorded in await two[1].read(0, 2)] == ["one", "two"]
     await change("DROP TRIGGER refuse ON events")
-    await until(change, "kind = 'purged' FROM events WHERE seq = 1")
-    assert [recorded.event.ref for recorded in await two[1].read(0, 2)] == ["", "kept"]
+    await until(change, f"kind = 'purged' FROM events WHERE seq = {seq}")
+    assert [recorded.event.ref for recorded in await two[1].read(0, 2)] == [["", "two"], ["one", ""]][seq - 1]
+    assert await two[0].append(closed("three")) == 3
 
 
 async def test_who_begins_a_month_and_who_appends_take_turns(

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from auditor.events import Purged, Recorded
+from auditor.events import AnyEvent, Purged, Recorded
 from auditor.receipts import REPEATABLE_S
 
 from ...clock import Clock
@@ -51,9 +51,7 @@ class Keeping:
             self._database.anew = False
             [[version, ends, *found]] = await self._database.rows("standing", last_seq)
             refuse_newer(version, NEWEST)
-            event = None if newest is None else newest.event
-            others = event is not None and found not in ([event.tenant, event.ref.encode(), event.at], [None] * 3)
-            if ends < last_seq or others:
+            if ends < last_seq or (newest is not None and _another(newest.event, found)):
                 raise JournalShorter
             self._looked_at = self._clock.monotonic()
 
@@ -66,3 +64,10 @@ class Keeping:
             await self._database.rows("begin_month")
             await self._database.rows("forget_writers", self._clock.now() - REPEATABLE_S)
             self._kept_at = self._clock.monotonic()
+
+
+def _another(event: AnyEvent, found: list[Any]) -> bool:
+    """Whether what tells events apart is not that of this one; nothing tells it of one that was purged, here or there."""
+    if isinstance(event, Purged):
+        return False
+    return found not in ([event.tenant, event.ref.encode(), event.at], [None] * 3)
