@@ -67,7 +67,7 @@ class Keeping:
 
 
 def _another(event: AnyEvent, found: list[Any]) -> bool:
-    """Whether what tells events apart is not that of this one; nothing tells it of one that was purged, here or there."""
+    """Whether what tells events apart is not this one's; nothing tells it of one that was purged, here or there."""
     if isinstance(event, Purged):
         return False
     return found not in ([event.tenant, event.ref.encode(), event.at], [None] * 3)
