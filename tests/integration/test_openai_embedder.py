@@ -100,7 +100,7 @@ def test_documents_wait_for_a_provider_that_is_away_too_and_none_is_refused_for_
     first = serve()
     first.post("/v1/documents", page)
     first.stop()
-    models.always(status=401)
+    models.always(status=429, headers={"retry-after": "60"})
     server = served(serve, models)
     server.until(lambda: models.asked)
     problem = server.post("/v1/documents", {"documents": [{"key": "roll back", "text": "Keep the tag before."}]}, 503)
