@@ -341,10 +341,10 @@ class PostgresJournal(Reads):
         self._wake.set()
         await asyncio.wait({self._task}, timeout=CLOSING_S)
         self._given_up = True  # whoever waits for a database that is away is refused
-        await self._writer.close()
-        await self._task
         self._reading.cancel()
         await asyncio.gather(self._reading, return_exceptions=True)
-        await self.lease.release()
         await self._writer.close()
         await self.database.close()
+        await self._task
+        await self.lease.release()
+        await self._writer.close()
