@@ -131,6 +131,7 @@ class Replication:
         Raises:
           LeaseLost: another replica leads by now.
         """
+        await self._journal.catch_up()  # which finds out where the database lost what this state was folded of
         if not await self._journal.shelf.publish(seq, seal(payload)):
             raise LeaseLost
         self._published_seq, self._in_time_at = seq, asyncio.get_running_loop().time()

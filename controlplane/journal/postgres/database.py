@@ -27,8 +27,8 @@ log = structlog.get_logger()
 CHANNEL = "pointsman_journal"
 CONNECT_S = 3.0  # longest wait for a connection
 STATEMENT_S = 10.0  # and for an answer; a database that is paused says nothing
-# PostgreSQL's own are two hours: after half a minute a machine that is gone holds no lock any more.
 UNHURRIED = dict.fromkeys(("statement_timeout", "lock_timeout", "idle_session_timeout"), "0")  # whatever the role has
+# PostgreSQL's own are two hours: after half a minute a machine that is gone holds no lock any more.
 KEEPALIVE = {"tcp_keepalives_idle": "10", "tcp_keepalives_interval": "5", "tcp_keepalives_count": "4"}
 PART = 1000  # rows of a stream at once
 READERS, LOG_READERS = 4, 2  # statements of requests at once, and of the log; others wait

@@ -60,10 +60,9 @@ class PostgresJournal(Reads):
         self._damage: JournalDamaged | JournalNewer | None = None  # it cannot be read: this replica goes no further
         self._flushes: list[asyncio.Future[None]] = []
         self._wake, self._news = asyncio.Event(), asyncio.Event()
-        self._heard = 0  # where the log ends
+        self._heard = self._ready = 0  # where the log ends; the lease's term in which this replica may lead
         self._closing = self._given_up = False
         self._tail, self._keeping = Tail(), Keeping(database, clock)
-        self._ready = 0  # the lease's term in which this replica is ready to lead
         self._task = asyncio.create_task(self._write(), name="journal-writer")
         self._reading = asyncio.create_task(self._follow(), name="journal-reader")
 
@@ -178,8 +177,7 @@ class PostgresJournal(Reads):
         until = self._clock.monotonic() + UNSURE_S
         while not self._given_up:
             try:
-                if not self._writer.made:
-                    await self._meet_again()
+                await self._meet_again()
                 answers: list[int] = await self._writer.value("append", *statement)
             except Lost:
                 self._trouble.unsure()
@@ -193,7 +191,8 @@ class PostgresJournal(Reads):
     async def _meet_again(self) -> None:
         """Before the writer is connected anew: raises Lost where nobody answers, and else where it is not the same."""
         try:
-            await self._keeping.look(self.last_seq, self._tail.newest, now=True)
+            if not self._writer.made:
+                await self._keeping.look(self.last_seq, self._tail.newest, now=True)
         except (JournalDamaged, JournalNewer) as error:
             self._stop(error)
             raise JournalUnavailable(str(error)) from error
@@ -279,6 +278,7 @@ class PostgresJournal(Reads):
         flushes, self._flushes = self._flushes, []
         try:
             failpoint("shared.records")
+            await self._meet_again()
             await self._records.write(self._writer, None if flushes or self._closing else GROUP)
         except (Lost, PointsmanError) as error:
             self._refuse(flushes, JournalUnavailable() if isinstance(error, Lost) else error)
@@ -341,10 +341,10 @@ class PostgresJournal(Reads):
         self._wake.set()
         await asyncio.wait({self._task}, timeout=CLOSING_S)
         self._given_up = True  # whoever waits for a database that is away is refused
-        await self._writer.close()
-        await self._task
         self._reading.cancel()
         await asyncio.gather(self._reading, return_exceptions=True)
-        await self.lease.release()
         await self._writer.close()
         await self.database.close()
+        await self._task
+        await self.lease.release()
+        await self._writer.close()
