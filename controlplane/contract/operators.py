@@ -9,6 +9,8 @@ from strategist.differences import Preference
 
 from .wire import IDENTIFIES, Answer, Identifier, Request, Scope, Tier
 
+TENANT = r"^[a-z0-9][a-z0-9-]{0,39}$(?!\n)"  # to Python, `$` may have a line's end behind it
+
 
 class CheckpointRequest(Request, frozen=True, kw_only=True):
     """A name for the learnt state of this moment."""
@@ -69,7 +71,7 @@ class DiffAnswer(Answer, frozen=True, kw_only=True):
 class TenantRequest(Request, frozen=True, kw_only=True):
     """A tenant to make, or to change; what is not given stays, and is `free` and `closed` at first."""
 
-    tenant: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$", extra=IDENTIFIES)]
+    tenant: Annotated[str, Meta(pattern=TENANT, extra=IDENTIFIES)]
     tier: Tier | None = None
     fail_mode: FailMode | None = None
 

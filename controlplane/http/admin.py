@@ -20,11 +20,12 @@ from ..contract import (
     TenantAnswer,
     TenantRequest,
 )
+from ..contract.operators import TENANT
 from ..purse import Purse
 from .admission import AdmittedRequest
 
 ReservationId = Annotated[str, PathParameter(max_length=64)]
-Tenant = Annotated[str | None, QueryParameter(min_length=1, max_length=40)]
+Tenant = Annotated[str | None, QueryParameter(pattern=TENANT)]
 KeyId = Annotated[str, PathParameter(max_length=64)]
 
 

@@ -115,6 +115,7 @@ FIELDS = [
             (CAPTURE, b'{"goal": "x", "episode_type": "o"}', "episode_type: Invalid enum value 'o'; it takes failure"),
             (TENANTS, b'{"tenant": "t", "tier": "o"}', "'o'; it takes enterprise, free, local, pro, starter"),
             (TENANTS, b'{"tenant": "t", "fail_mode": "o"}', "'o'; it takes closed, last_good, open"),
+            (TENANTS, b'{"tenant": "t\\n"}', "tenant"),
             (
                 KEYS,
                 b'{"scopes": ["read", "o"]}',
