@@ -26,8 +26,3 @@ def stalled(shard: Shard) -> dict[int, Tally]:
 def dying(order: object) -> None:
     """The worker dies, whatever was asked."""
     os.kill(os.getpid(), signal.SIGKILL)
-
-
-def orphaning(order: object) -> None:
-    """The process that began the worker dies."""
-    os.kill(os.getppid(), signal.SIGKILL)
